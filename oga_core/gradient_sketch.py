@@ -1,0 +1,109 @@
+"""What one gradient pass leaves behind: the arrays that every score is computed from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class GradientSketch:
+    """Per-sample loss gradients in reduced form, in the data's order; arrays may be memory-mapped.
+
+    The head's gradient of sample i is the outer product `delta[i] ⊗ features[i]` (weight) and `delta[i]` (bias)
+    and is never built. Arrays that a model or an option does not offer are None.
+
+    given_labels: `(n_samples,)` class indices, -1 without labels.
+    losses: `(n_samples,)` cross-entropy on the given label; for language models the mean over response tokens.
+    logits: `(n_samples, n_classes)`.
+    features: `(n_samples, n_features)` inputs of the last linear layer.
+    sketch: `(n_samples, sketch_dim)` random sketch of the gradient of all selected parameters (of the head's
+        gradient where only the head was scored); dot products are kept in expectation.
+    l1_norm_all, l2_norm_all: `(n_samples,)` exact norms of the gradient of all selected parameters.
+    middle_features: `(n_samples, n_middle)` features pooled from a middle layer.
+    view_logits: `(n_samples, n_classes)` logits averaged over test-time views, for images.
+    coverage: share of the selected parameters that the sketch covers, 0 to 1.
+    check_error: largest relative error against the one-by-one loop on a few samples.
+    """
+
+    given_labels: NDArray[np.int64]
+    losses: Array
+    sketch: Array
+    logits: Array | None = None
+    features: Array | None = None
+    l1_norm_all: Array | None = None
+    l2_norm_all: Array | None = None
+    middle_features: Array | None = None
+    view_logits: Array | None = None
+    coverage: float = 1.0
+    check_error: float = 0.0
+
+    def __len__(self) -> int:
+        return len(self.given_labels)
+
+    @property
+    def n_classes(self) -> int:
+        return 0 if self.logits is None else int(self.logits.shape[1])
+
+    @cached_property
+    def probabilities(self) -> Array:
+        """Softmax of the logits, `(n_samples, n_classes)`."""
+        assert self.logits is not None, "this modality has no class logits"
+        return softmax(self.logits)
+
+    @cached_property
+    def delta(self) -> Array:
+        """Loss gradient at the logits, p - y, `(n_samples, n_classes)`."""
+        delta = self.probabilities.copy()
+        delta[np.arange(len(self)), self.given_labels] -= 1
+        return delta
+
+    def take(self, indices: NDArray[np.int64]) -> GradientSketch:
+        """Return the samples at `indices`."""
+        changes = {
+            field.name: np.asarray(value)[indices]
+            for field in fields(self)
+            if isinstance(value := getattr(self, field.name), np.ndarray)
+        }
+        return replace(self, **changes)
+
+    def save(self, folder: Path) -> None:
+        """Write every array as `<name>.npy` into `folder`; the two numbers belong in `run.json`."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, np.ndarray) and not _is_file(value, folder / f"{field.name}.npy"):
+                np.save(folder / f"{field.name}.npy", value, allow_pickle=False)
+
+    @classmethod
+    def load(cls, folder: Path, *, coverage: float = 1.0, check_error: float = 0.0) -> GradientSketch:
+        """Open the arrays written by `save`, memory-mapped."""
+        arrays = {
+            field.name: np.load(folder / f"{field.name}.npy", mmap_mode="r", allow_pickle=False)
+            for field in fields(cls)
+            if (folder / f"{field.name}.npy").exists()
+        }
+        return cls(**arrays, coverage=coverage, check_error=check_error)
+
+
+def softmax(logits: Array) -> Array:
+    """Row-wise softmax, float32, stable for large logits."""
+    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
+    result: Array = (shifted / shifted.sum(axis=1, keepdims=True)).astype(np.float32)
+    return result
+
+
+def concatenate(parts: Sequence[Array]) -> Array:
+    """Stack batches of rows into one float32 array."""
+    return np.concatenate(parts).astype(np.float32, copy=False)
+
+
+def _is_file(array: NDArray[np.generic], path: Path) -> bool:
+    return isinstance(array, np.memmap) and array.filename is not None and Path(array.filename) == path

@@ -1,0 +1,57 @@
+"""The model card: what the core must know about a model that its weights do not say."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from oga_core.errors import OgaError, unknown
+from oga_core.samples import MODALITIES, Modality
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """Modality, class names in the order of the logits, and how inputs are prepared.
+
+    `input` for images: image_size [height, width], channels, mean, std (of pixels / 255); for text: max_length;
+    for tabular data: features, mean, std, and optionally categories {column: [values]}.
+    """
+
+    modality: Modality
+    classes: tuple[str, ...]
+    input: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, text: str | bytes, origin: str) -> ModelCard:
+        """Parse a card; `origin` names the file in error messages."""
+        try:
+            card = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise OgaError(f"The model card {origin} is not valid JSON: {error}") from None
+        if not isinstance(card, dict):
+            raise OgaError(f"The model card {origin} must be a JSON object with modality, classes and input.")
+        modality = card.get("modality")
+        if modality not in MODALITIES:
+            raise unknown(f"modality in the model card {origin}:", modality, MODALITIES)
+        classes, inputs = card.get("classes", []), card.get("input", {})
+        if not isinstance(classes, list) or not all(isinstance(name, (str, int)) for name in classes):
+            raise OgaError(f"'classes' in the model card {origin} must be a list of names, in the order of the logits.")
+        if not isinstance(inputs, dict):
+            raise OgaError(f"'input' in the model card {origin} must be an object, got {inputs!r}.")
+        names = tuple(map(str, classes))
+        if len(set(names)) != len(names):
+            raise OgaError(f"'classes' in the model card {origin} names a class twice.")
+        return cls(modality, names, inputs)
+
+    def to_json(self) -> str:
+        """Write the card as it is read."""
+        return json.dumps({"modality": self.modality, "classes": list(self.classes), "input": dict(self.input)}, indent=1)
+
+    @classmethod
+    def beside(cls, model: Path) -> ModelCard | None:
+        """Read `<name>.json` beside a model file, or `oga.json` in a model folder, if there is one."""
+        path = model / "oga.json" if model.is_dir() else model.with_suffix(".json")
+        return cls.from_json(path.read_bytes(), path.name) if path.is_file() else None

@@ -1,0 +1,131 @@
+"""The run folder: everything one run knows, written as it goes and opened by the dashboard and the exports."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from oga_core.errors import OgaError
+from oga_core.gradient_sketch import GradientSketch
+from oga_core.readers import read_samples
+from oga_core.samples import SampleSet
+
+SCORE_PREFIX = "score_"
+
+
+class Run:
+    """One run folder.
+
+    run.json: versions, fingerprints, options, checks, seconds per stage; `status` is running, done, failed or cancelled.
+    scores.parquet: one row per sample in the data's order.
+    arrays/: the gradient sketch, one `.npy` per array. review.sqlite: the decisions.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    @classmethod
+    def create(cls, path: Path) -> Run:
+        """Open `path` for a new or continued run; refuses a folder that holds something else."""
+        if path.exists() and not path.is_dir():
+            raise OgaError(f"The run folder {path} is a file. Give a new or empty folder.")
+        if path.is_dir() and any(path.iterdir()) and not (path / "run.json").exists():
+            raise OgaError(f"The folder {path} is not empty and is not a run. Give a new or empty folder.")
+        path.mkdir(parents=True, exist_ok=True)
+        return cls(path)
+
+    @classmethod
+    def open(cls, path: Path) -> Run:
+        """Open a run that exists; raises `OgaError` where there is none."""
+        if not (path / "run.json").is_file():
+            raise OgaError(f"{path} is not a run folder: it has no run.json. Make one with: oga score DATA --model MODEL --run {path}")
+        return cls(path)
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """The content of run.json, read afresh; empty before the first write."""
+        try:
+            content: dict[str, Any] = json.loads((self.path / "run.json").read_bytes())
+        except FileNotFoundError:
+            return {}
+        except ValueError as error:
+            raise OgaError(f"{self.path / 'run.json'} is damaged: {error}. Score the data again into a new folder.") from None
+        return content
+
+    def update(self, **changes: Any) -> None:
+        """Merge `changes` into run.json."""
+        content = {**self.info, **changes}
+        write_whole(self.path / "run.json", lambda path: path.write_text(json.dumps(content, indent=1, ensure_ascii=False)))
+
+    @property
+    def is_scored(self) -> bool:
+        """Whether scores.parquet is there."""
+        return (self.path / "scores.parquet").is_file()
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """scores.parquet: sample_id, given_label, predicted_label, given_label_probability, score_*, map_x, map_y."""
+        if not self.is_scored:
+            raise OgaError(f"The run {self.path} has no scores yet (status: {self.info.get('status', 'unknown')}).")
+        return pd.read_parquet(self.path / "scores.parquet")
+
+    def write_table(self, table: pd.DataFrame) -> None:
+        """Replace scores.parquet."""
+        write_whole(self.path / "scores.parquet", lambda path: table.to_parquet(path, index=False))
+
+    @property
+    def arrays(self) -> Path:
+        """The folder of the gradient sketch's arrays."""
+        return self.path / "arrays"
+
+    @property
+    def review(self) -> Path:
+        """The SQLite file of the decisions."""
+        return self.path / "review.sqlite"
+
+    def gradient_sketch(self) -> GradientSketch:
+        """The arrays of the gradient pass, memory-mapped."""
+        info = self.info
+        return GradientSketch.load(
+            self.arrays,
+            coverage=info.get("gradient_coverage", 1.0),
+            check_error=info.get("gradient_check_error", 0.0),
+        )
+
+    @cached_property
+    def samples(self) -> SampleSet:
+        """The scored samples, read again from their source; inputs stay lazy."""
+        info = self.info
+        data = info["data"]
+        samples = read_samples(Path(data["path"]), **data["options"])
+        if samples.fingerprint != data["fingerprint"]:
+            raise OgaError(f"{data['path']} has changed since it was scored. Put the scored version back, or score again.")
+        position = {sample_id: i for i, sample_id in enumerate(samples.ids)}
+        rows = np.array([position[sample_id] for sample_id in self.table["sample_id"]], dtype=np.int64)
+        return samples.take(rows).with_classes(info["classes"])
+
+
+def score_names(table: pd.DataFrame) -> list[str]:
+    """Names of the scores in a run's table, without their prefix."""
+    return [column.removeprefix(SCORE_PREFIX) for column in table.columns if column.startswith(SCORE_PREFIX)]
+
+
+def write_whole(path: Path, write: Callable[[Path], object]) -> None:
+    """Write a file whole or not at all: to a temporary file in the same folder, then renamed."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        write(temporary)
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,42 @@
+"""The one seam for everything that depends on the modality."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from oga_core.samples import SampleSet
+
+Batch = dict[str, Tensor]
+
+
+class Task(Protocol):
+    """Turns samples into tensors, runs the model on them, and gives one loss a sample."""
+
+    def batch(self, samples: SampleSet, rows: NDArray[np.int64]) -> Batch:
+        """Return model inputs and `labels` for the samples at `rows`, on the CPU.
+
+        Raises `UnreadableSample` when one of them cannot be decoded.
+        """
+        ...
+
+    def outputs(self, model: nn.Module, batch: Batch) -> Tensor:
+        """Run the model: logits `(batch, n_classes)`, or `(batch, time, vocabulary)` for language models."""
+        ...
+
+    def losses(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """Return the loss of every sample, `(batch,)`, differentiable."""
+        ...
+
+    def views(self, batch: Batch) -> list[Batch]:
+        """Return test-time views of the batch (flips, shifts), none where the modality has none."""
+        ...
+
+
+def classification_losses(outputs: Tensor, batch: Batch) -> Tensor:
+    """Cross-entropy on the given labels, `(batch,)`."""
+    return torch.nn.functional.cross_entropy(outputs.float(), batch["labels"], reduction="none")
