@@ -46,7 +46,9 @@ class Run:
     def open(cls, path: Path) -> Run:
         """Open a run that exists; raises `OgaError` where there is none."""
         if not (path / "run.json").is_file():
-            raise OgaError(f"{path} is not a run folder: it has no run.json. Make one with: oga score DATA --model MODEL --run {path}")
+            raise OgaError(
+                f"{path} is not a run folder: it has no run.json. Make one with: oga score DATA --model MODEL --run {path}"
+            )
         return cls(path)
 
     @property
@@ -57,13 +59,17 @@ class Run:
         except FileNotFoundError:
             return {}
         except ValueError as error:
-            raise OgaError(f"{self.path / 'run.json'} is damaged: {error}. Score the data again into a new folder.") from None
+            raise OgaError(
+                f"{self.path / 'run.json'} is damaged: {error}. Score the data again into a new folder."
+            ) from None
         return content
 
     def update(self, **changes: Any) -> None:
         """Merge `changes` into run.json."""
         content = {**self.info, **changes}
-        write_whole(self.path / "run.json", lambda path: path.write_text(json.dumps(content, indent=1, ensure_ascii=False)))
+        write_whole(
+            self.path / "run.json", lambda path: path.write_text(json.dumps(content, indent=1, ensure_ascii=False))
+        )
 
     @property
     def is_scored(self) -> bool:
@@ -107,7 +113,9 @@ class Run:
         data = info["data"]
         samples = read_samples(Path(data["path"]), **data["options"])
         if samples.fingerprint != data["fingerprint"]:
-            raise OgaError(f"{data['path']} has changed since it was scored. Put the scored version back, or score again.")
+            raise OgaError(
+                f"{data['path']} has changed since it was scored. Put the scored version back, or score again."
+            )
         position = {sample_id: i for i, sample_id in enumerate(samples.ids)}
         rows = np.array([position[sample_id] for sample_id in self.table["sample_id"]], dtype=np.int64)
         return samples.take(rows).with_classes(info["classes"])

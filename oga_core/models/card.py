@@ -48,7 +48,9 @@ class ModelCard:
 
     def to_json(self) -> str:
         """Write the card as it is read."""
-        return json.dumps({"modality": self.modality, "classes": list(self.classes), "input": dict(self.input)}, indent=1)
+        return json.dumps(
+            {"modality": self.modality, "classes": list(self.classes), "input": dict(self.input)}, indent=1
+        )
 
     @classmethod
     def beside(cls, model: Path) -> ModelCard | None:

@@ -1,0 +1,35 @@
+"""Tasks: one per modality, chosen by the model card."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from oga_core.errors import unknown
+from oga_core.models.card import ModelCard
+from oga_core.tasks.task import Batch, Task
+
+__all__ = ["Batch", "Task", "task_for"]
+
+
+def task_for(card: ModelCard, tokenizer: Any | None = None) -> Task:
+    """Return the task that prepares inputs and losses as the model card says.
+
+    Raises `OgaError` for a modality without a task and for a card that lacks what its modality needs.
+    """
+    if card.modality == "image":
+        from oga_core.tasks.image import ImageTask
+
+        return ImageTask.from_card(card)
+    if card.modality == "tabular":
+        from oga_core.tasks.tabular import TabularTask
+
+        return TabularTask.from_card(card)
+    if card.modality == "text":
+        from oga_core.tasks.text import TextTask
+
+        return TextTask.from_card(card, tokenizer)
+    if card.modality == "causal_lm":
+        from oga_core.tasks.causal_lm import CausalLMTask
+
+        return CausalLMTask.from_card(card, tokenizer)
+    raise unknown("modality", card.modality, ["image", "text", "tabular", "causal_lm"])

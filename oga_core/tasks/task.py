@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from oga_core.errors import OgaError
 from oga_core.samples import SampleSet
 
 Batch = dict[str, Tensor]
@@ -40,3 +41,20 @@ class Task(Protocol):
 def classification_losses(outputs: Tensor, batch: Batch) -> Tensor:
     """Cross-entropy on the given labels, `(batch,)`."""
     return torch.nn.functional.cross_entropy(outputs.float(), batch["labels"], reduction="none")
+
+
+def first_output(outputs: object) -> Tensor:
+    """Return the logits of a model that answers with a tensor, a tuple or an object with `logits`.
+
+    Raises `OgaError` when there is no tensor among them.
+    """
+    logits = getattr(outputs, "logits", outputs)
+    if isinstance(logits, dict):
+        logits = logits.get("logits", next(iter(logits.values()), None))
+    if isinstance(logits, (tuple, list)) and logits:
+        logits = logits[0]
+    if not isinstance(logits, Tensor):
+        raise OgaError(
+            f"The model answers with {type(outputs).__name__}, not with logits. Return one tensor (batch, classes)."
+        )
+    return logits

@@ -1,0 +1,110 @@
+"""Fine-tuning data of causal language models: the loss counts the response only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from oga_core.errors import OgaError
+from oga_core.models.card import ModelCard
+from oga_core.samples import SampleSet, UnreadableSample
+from oga_core.tasks.task import Batch, first_output
+
+IGNORED = -100
+
+
+@dataclass(frozen=True)
+class CausalLMTask:
+    """Token ids `(batch, time)` with `labels` that are -100 on prompt and padding."""
+
+    tokenizer: Any
+    max_length: int
+
+    @classmethod
+    def from_card(cls, card: ModelCard, tokenizer: Any | None) -> CausalLMTask:
+        """Read max_length (1024) from the card."""
+        if tokenizer is None:
+            raise OgaError(
+                "A language model needs its tokenizer in the same folder: tokenizer.save_pretrained(folder)."
+            )
+        max_length = card.input.get("max_length", 1024)
+        if not isinstance(max_length, int) or max_length < 2:
+            raise OgaError(f"'max_length' in the model card must be a number of tokens, 2 or more, got {max_length!r}.")
+        return cls(tokenizer, max_length)
+
+    def batch(self, samples: SampleSet, rows: NDArray[np.int64]) -> Batch:
+        """Tokenise the rows; a row whose response is cut away whole is unreadable."""
+        pairs = [self._tokens(samples.inputs[int(row)]) for row in rows]
+        longest = max(len(tokens) for tokens, _ in pairs)
+        input_ids = torch.full((len(pairs), longest), self._padding, dtype=torch.long)
+        labels = torch.full((len(pairs), longest), IGNORED, dtype=torch.long)
+        attention_mask = torch.zeros((len(pairs), longest), dtype=torch.long)
+        for i, (tokens, response_start) in enumerate(pairs):
+            input_ids[i, : len(tokens)] = torch.tensor(tokens)
+            attention_mask[i, : len(tokens)] = 1
+            labels[i, response_start : len(tokens)] = torch.tensor(tokens[response_start:])
+        return {"input_ids": input_ids, "attention_mask": attention_mask, "labels": labels}
+
+    def outputs(self, model: nn.Module, batch: Batch) -> Tensor:
+        """Next-token logits `(batch, time, vocabulary)`."""
+        accepted = getattr(model, "input_names", ("input_ids", "attention_mask"))
+        return first_output(
+            model(**{name: batch[name] for name in ("input_ids", "attention_mask") if name in accepted})
+        )
+
+    def losses(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """Mean cross-entropy over the response's tokens, `(batch,)`."""
+        targets = batch["labels"][:, 1:]
+        token_losses = nn.functional.cross_entropy(
+            outputs[:, :-1].float().transpose(1, 2), targets, reduction="none", ignore_index=IGNORED
+        )
+        return token_losses.sum(dim=1) / (targets != IGNORED).sum(dim=1)
+
+    def views(self, batch: Batch) -> list[Batch]:
+        """None."""
+        return []
+
+    @property
+    def _padding(self) -> int:
+        return next(
+            (token for token in (self.tokenizer.pad_token_id, self.tokenizer.eos_token_id) if token is not None), 0
+        )
+
+    def _tokens(self, row: Mapping[str, Any]) -> tuple[list[int], int]:
+        """Token ids and the position at which the response begins, at least 1."""
+        prompt, whole = self._prompt_and_whole(row)
+        prompt_tokens = self.tokenizer(prompt, add_special_tokens=False)["input_ids"] if prompt else []
+        response = whole[len(prompt) :]
+        end = [self.tokenizer.eos_token_id] if self.tokenizer.eos_token_id is not None else []
+        tokens = (prompt_tokens + self.tokenizer(response, add_special_tokens=False)["input_ids"] + end)[
+            : self.max_length
+        ]
+        start = max(1, len(prompt_tokens))
+        if len(tokens) <= start:
+            raise UnreadableSample(f"no response left within {self.max_length} tokens")
+        return tokens, start
+
+    def _prompt_and_whole(self, row: Mapping[str, Any]) -> tuple[str, str]:
+        if "messages" in row:
+            return self._conversation(row["messages"])
+        if "completion" in row:
+            return row["prompt"], row["prompt"] + row["completion"]
+        return "", row["text"]
+
+    def _conversation(self, messages: list[Mapping[str, str]]) -> tuple[str, str]:
+        if not messages:
+            raise UnreadableSample("the conversation is empty")
+        if self.tokenizer.chat_template:
+            whole = self.tokenizer.apply_chat_template(messages, tokenize=False)
+            prompt = self.tokenizer.apply_chat_template(messages[:-1], tokenize=False, add_generation_prompt=True)
+            if whole.startswith(prompt):
+                return prompt, whole
+        turns = [f"{message['role']}: {message['content']}\n" for message in messages]
+        prompt = "".join(turns[:-1]) + f"{messages[-1]['role']}: "
+        return prompt, "".join(turns)

@@ -1,0 +1,103 @@
+"""Image classification."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor, nn
+
+from oga_core.errors import OgaError
+from oga_core.models.card import ModelCard
+from oga_core.samples import SampleSet
+from oga_core.tasks.task import Batch, classification_losses, first_output
+
+_MODES = {1: "L", 3: "RGB"}
+
+
+@dataclass(frozen=True)
+class ImageTask:
+    """Pixels / 255, minus mean, over standard deviation, `(batch, channels, height, width)` float32.
+
+    Images of another size are resized with bilinear interpolation, as torchvision's `Resize((h, w))` does.
+    """
+
+    size: tuple[int, int]
+    channels: int
+    mean: NDArray[np.float32]
+    std: NDArray[np.float32]
+
+    @classmethod
+    def from_card(cls, card: ModelCard) -> ImageTask:
+        """Read image_size, channels (3), mean (0) and std (1) from the card."""
+        channels = card.input.get("channels", 3)
+        if channels not in _MODES:
+            raise OgaError(f"'channels' in the model card must be 1 or 3, got {channels!r}.")
+        mean = _per_channel(card.input, "mean", 0.0, channels)
+        std = _per_channel(card.input, "std", 1.0, channels)
+        if not (std > 0).all():
+            raise OgaError(f"'std' in the model card must be above 0, got {std.tolist()}.")
+        return cls(_image_size(card.input), channels, mean, std)
+
+    def batch(self, samples: SampleSet, rows: NDArray[np.int64]) -> Batch:
+        """Decode and normalise the images at `rows`."""
+        height, width = self.size
+        pixels = np.empty((len(rows), height, width, self.channels), dtype=np.uint8)
+        for i, row in enumerate(rows):
+            pixels[i] = self._pixels(samples.inputs[int(row)])
+        # Normalising in place, channels last in memory, is several times cheaper than a broadcast copy.
+        images = torch.from_numpy(pixels).permute(0, 3, 1, 2).to(torch.float32)
+        scale = torch.from_numpy(255.0 * self.std).view(1, -1, 1, 1)
+        images.sub_(torch.from_numpy(255.0 * self.mean).view(1, -1, 1, 1)).div_(scale)
+        return {"images": images.contiguous(), "labels": torch.from_numpy(samples.given_labels[rows])}
+
+    def outputs(self, model: nn.Module, batch: Batch) -> Tensor:
+        """Logits `(batch, n_classes)`."""
+        return first_output(model(batch["images"]))
+
+    def losses(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """Cross-entropy on the given labels, `(batch,)`."""
+        return classification_losses(outputs, batch)
+
+    def views(self, batch: Batch) -> list[Batch]:
+        """The mirrored image, and image and mirror shifted by a sixteenth of their size in opposite directions."""
+        images = batch["images"]
+        mirrored = images.flip(3)
+        return [{**batch, "images": view} for view in (mirrored, _shift(images, 1), _shift(mirrored, -1))]
+
+    def _pixels(self, image: Image.Image) -> NDArray[np.uint8]:
+        image = image if image.mode == _MODES[self.channels] else image.convert(_MODES[self.channels])
+        height, width = self.size
+        if image.size != (width, height):
+            image = image.resize((width, height), Image.Resampling.BILINEAR)
+        return np.asarray(image, dtype=np.uint8).reshape(height, width, self.channels)
+
+
+def _shift(images: Tensor, direction: int) -> Tensor:
+    """Move the content along the diagonal, mirroring what enters at the border."""
+    step = max(1, images.shape[-1] // 16)
+    padded = nn.functional.pad(images, (step, step, step, step), mode="reflect")
+    start = step + direction * step
+    return padded[..., start : start + images.shape[-2], start : start + images.shape[-1]].contiguous()
+
+
+def _image_size(card_input: Mapping[str, Any]) -> tuple[int, int]:
+    size = card_input.get("image_size")
+    size = [size, size] if isinstance(size, int) else size
+    valid = isinstance(size, (list, tuple)) and len(size) == 2 and all(isinstance(n, int) for n in size)
+    if not valid or not all(1 <= n <= 4096 for n in size):
+        raise OgaError(f"'image_size' in the model card must be [height, width] in pixels, 1 to 4096, got {size!r}.")
+    return (size[0], size[1])
+
+
+def _per_channel(card_input: Mapping[str, Any], name: str, default: float, channels: int) -> NDArray[np.float32]:
+    value = card_input.get(name, default)
+    try:
+        return np.broadcast_to(np.asarray(value, dtype=np.float32), (channels,)).copy()
+    except (TypeError, ValueError):
+        raise OgaError(f"{name!r} in the model card must be {channels} number(s), got {value!r}.") from None

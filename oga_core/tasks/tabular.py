@@ -1,0 +1,99 @@
+"""Classification of table rows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from oga_core.errors import OgaError
+from oga_core.models.card import ModelCard
+from oga_core.samples import SampleSet, UnreadableSample
+from oga_core.tasks.task import Batch, classification_losses, first_output
+
+
+@dataclass(frozen=True)
+class TabularTask:
+    """Columns to numbers: one-hot where the card lists categories, else (value - mean) / std, `(batch, n_inputs)`."""
+
+    features: tuple[str, ...]
+    mean: NDArray[np.float32]
+    std: NDArray[np.float32]
+    categories: Mapping[str, Sequence[str]]
+
+    @classmethod
+    def from_card(cls, card: ModelCard) -> TabularTask:
+        """Read features, mean (0), std (1) and categories ({}) from the card; mean and std are for numeric columns."""
+        features = card.input.get("features")
+        if not isinstance(features, list) or not features or not all(isinstance(name, str) for name in features):
+            raise OgaError(
+                f"'features' in the model card must list the columns in the order of the model's inputs, got {features!r}."
+            )
+        categories = card.input.get("categories", {})
+        if not isinstance(categories, dict) or not set(categories) <= set(features):
+            raise OgaError("'categories' in the model card must map some of 'features' to lists of values.")
+        categories = {column: [str(value) for value in values] for column, values in categories.items()}
+        numeric = [name for name in features if name not in categories]
+        mean, std = (
+            _numbers(card.input.get(key, default), key, len(numeric)) for key, default in (("mean", 0.0), ("std", 1.0))
+        )
+        if not (std > 0).all():
+            raise OgaError("'std' in the model card must be above 0 for every feature.")
+        return cls(tuple(features), mean, std, categories)
+
+    def batch(self, samples: SampleSet, rows: NDArray[np.int64]) -> Batch:
+        """Encode the rows."""
+        values = np.array([self._encode(samples.inputs[int(row)]) for row in rows], dtype=np.float32)
+        return {"values": torch.from_numpy(values), "labels": torch.from_numpy(samples.given_labels[rows])}
+
+    def outputs(self, model: nn.Module, batch: Batch) -> Tensor:
+        """Logits `(batch, n_classes)`."""
+        return first_output(model(batch["values"]))
+
+    def losses(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """Cross-entropy on the given labels, `(batch,)`."""
+        return classification_losses(outputs, batch)
+
+    def views(self, batch: Batch) -> list[Batch]:
+        """None: a table row has no views that keep its meaning."""
+        return []
+
+    def _encode(self, columns: Mapping[str, Any]) -> list[float]:
+        encoded: list[float] = []
+        position = 0
+        for name in self.features:
+            if name not in columns:
+                raise OgaError(
+                    f"The data has no column {name!r}, which the model card lists in 'features'. It has: {', '.join(columns)}."
+                )
+            if name in self.categories:
+                encoded += [float(str(columns[name]) == value) for value in self.categories[name]]
+            else:
+                encoded.append((_number(columns[name], name) - float(self.mean[position])) / float(self.std[position]))
+                position += 1
+        return encoded
+
+
+def _number(value: Any, column: str) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise UnreadableSample(f"column {column!r} holds {value!r}, which is not a number") from None
+    if not math.isfinite(number):
+        raise UnreadableSample(f"column {column!r} holds {value!r}, which is not a finite number")
+    return number
+
+
+def _numbers(value: Any, name: str, count: int) -> NDArray[np.float32]:
+    try:
+        return np.broadcast_to(np.asarray(value, dtype=np.float32), (count,)).copy()
+    except (TypeError, ValueError):
+        raise OgaError(
+            f"{name!r} in the model card must be {count} number(s), one a numeric feature, got {value!r}."
+        ) from None

@@ -1,0 +1,69 @@
+"""Text classification with a Hugging Face tokenizer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from oga_core.errors import OgaError
+from oga_core.models.card import ModelCard
+from oga_core.samples import SampleSet
+from oga_core.tasks.task import Batch, classification_losses, first_output
+
+_MODEL_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+
+
+@dataclass(frozen=True)
+class TextTask:
+    """Token ids, padded to the longest text of the batch and cut at `max_length` tokens."""
+
+    tokenizer: Any
+    max_length: int
+
+    @classmethod
+    def from_card(cls, card: ModelCard, tokenizer: Any | None) -> TextTask:
+        """Read max_length (128) from the card."""
+        if tokenizer is None:
+            raise OgaError(
+                "A text model needs its tokenizer. Save both into one folder: "
+                "model.save_pretrained(folder); tokenizer.save_pretrained(folder)."
+            )
+        max_length = card.input.get("max_length", 128)
+        if not isinstance(max_length, int) or not 2 <= max_length <= 1_000_000:
+            raise OgaError(f"'max_length' in the model card must be a number of tokens, 2 or more, got {max_length!r}.")
+        return cls(tokenizer, max_length)
+
+    def batch(self, samples: SampleSet, rows: NDArray[np.int64]) -> Batch:
+        """Tokenise the texts or pairs of texts at `rows`."""
+        texts = [samples.inputs[int(row)] for row in rows]
+        first = [text if isinstance(text, str) else text[0] for text in texts]
+        second = None if all(isinstance(text, str) for text in texts) else [text[1] for text in texts]
+        tokens = self.tokenizer(
+            first, second, padding=True, truncation=True, max_length=self.max_length, return_tensors="pt"
+        )
+        return {**tokens, "labels": torch.from_numpy(samples.given_labels[rows])}
+
+    def outputs(self, model: nn.Module, batch: Batch) -> Tensor:
+        """Logits `(batch, n_classes)`."""
+        accepted = getattr(model, "input_names", _MODEL_INPUTS)
+        return first_output(
+            model(**{name: batch[name] for name in _MODEL_INPUTS if name in batch and name in accepted})
+        )
+
+    def losses(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """Cross-entropy on the given labels, `(batch,)`."""
+        return classification_losses(outputs, batch)
+
+    def views(self, batch: Batch) -> list[Batch]:
+        """None: a text has no views that keep its meaning."""
+        return []
+
+    def length(self, samples: SampleSet, row: int) -> int:
+        """Characters of one text: batches of texts of similar length waste little on padding."""
+        text = samples.inputs[row]
+        return len(text) if isinstance(text, str) else len(text[0]) + len(text[1])
