@@ -1,0 +1,66 @@
+"""What a person decided on a sample, and one step of the log of decisions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from oga_core.errors import OgaError, unknown
+
+Action = Literal["keep", "relabel", "remove", "unsure"]
+ACTIONS: tuple[Action, ...] = get_args(Action)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What a person decided on one sample; `time` is ISO 8601 in UTC, `new_label` a class name for relabel."""
+
+    sample_id: str
+    action: Action
+    new_label: str | None = None
+    reviewer: str = "me"
+    time: str = ""
+    note: str = ""
+
+    @property
+    def is_bad(self) -> bool:
+        """Whether the person found the sample detrimental (relabel or remove)."""
+        return self.action in ("relabel", "remove")
+
+    @property
+    def verdict(self) -> str:
+        """The action, with the class for a relabel: what agreement between reviewers is measured on."""
+        return f"relabel to {self.new_label}" if self.action == "relabel" else self.action
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of the log: a decision on `n_samples` at once, a settlement, or an undo or redo of step `undoes`."""
+
+    seq: int
+    kind: Literal["decide", "settle", "undo", "redo"]
+    reviewer: str
+    time: str
+    n_samples: int
+    undoes: int | None
+    undone: bool
+    first: Decision | None
+
+
+def check_step(batch: Sequence[Decision]) -> None:
+    """Raise `OgaError` unless `batch` can be one step: one reviewer, known actions, new labels where they belong."""
+    if not batch:
+        raise OgaError("No sample was chosen. Choose at least one sample to decide on.")
+    if len({decision.reviewer for decision in batch}) > 1:
+        raise OgaError("Decisions of several reviewers cannot be one step. Write one step for each reviewer.")
+    if not batch[0].reviewer.strip():
+        raise OgaError("The reviewer has no name. Give a name, so that decisions can be told apart.")
+    for decision in batch:
+        if decision.action not in ACTIONS:
+            raise unknown("action", decision.action, ACTIONS)
+        if (decision.action == "relabel") != (decision.new_label is not None):
+            raise OgaError(
+                f"The decision {decision.action!r} on {decision.sample_id!r} has the new label {decision.new_label!r}. "
+                "Relabel needs a new label, the other actions have none."
+            )
