@@ -1,0 +1,124 @@
+"""The points of a map, packed for the browser, and selections on them.
+
+points = MapPoints.pack(positions, scores, labels=given_labels, label_names=class_names)   # keep it: st.cache_resource
+rows = points.rows_inside(polygon)          # vectorised; positions in the data's order
+points.flagged(count)                       # rows of the `count` most suspicious
+points.threshold(count)                     # the lowest flagged score
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from oga_core.errors import OgaError
+
+MAX_CORNERS = 2000
+
+
+@dataclass(frozen=True, eq=False)
+class MapPoints:
+    """Points ordered by suspicion, so that "flagged" is a prefix and the browser needs no ranks.
+
+    positions: `(n_samples, 2)` in the data's order. order: `(n_samples,)` row of every rank, most suspicious first.
+    sorted_scores: `(n_samples,)` float32, falling; scores that are not numbers come last, as -inf.
+    payload: what the browser fetches once, 16 bytes a point. version: its hash.
+    """
+
+    positions: NDArray[np.float32]
+    order: NDArray[np.int64]
+    rank: NDArray[np.int64]
+    sorted_scores: NDArray[np.float32]
+    payload: bytes
+    version: str
+
+    @classmethod
+    def pack(
+        cls,
+        positions: ArrayLike,
+        scores: ArrayLike,
+        *,
+        labels: ArrayLike | None = None,
+        label_names: Sequence[str] = (),
+        findings: ArrayLike | None = None,
+        finding_names: Sequence[str] = (),
+    ) -> MapPoints:
+        """Pack a map.
+
+        positions: `(n_samples, 2)`; points without a position (NaN) are not drawn. scores: `(n_samples,)`, higher = more
+        suspicious. labels, findings: `(n_samples,)` indices into their names, -1 = none; up to 254 kinds of finding.
+        Raises `OgaError` where the lengths differ.
+        """
+        place = np.ascontiguousarray(positions, dtype=np.float32).reshape(-1, 2)
+        score = np.asarray(scores, dtype=np.float64)
+        n = len(score)
+        kinds = [np.full(n, -1) if given is None else np.asarray(given) for given in (labels, findings)]
+        if any(len(column) != n for column in (place, *kinds)):
+            sizes = [len(column) for column in (place, score, *kinds)]
+            raise OgaError(f"Positions, scores, labels and findings have {sizes} entries. Give one of each per sample.")
+        score = np.where(np.isnan(score), -np.inf, score)
+        order = np.argsort(-score, kind="stable")
+        rank = np.empty(n, dtype=np.int64)
+        rank[order] = np.arange(n)
+        falling = score[order].astype(np.float32)
+        point = np.empty(n, dtype=[("x", "<f4"), ("y", "<f4"), ("label", "<u2"), ("finding", "u1"), ("spare", "u1")])
+        point["x"], point["y"] = place[order].T
+        point["label"] = np.minimum(kinds[0][order], 65534).astype(np.int64) & 0xFFFF
+        point["finding"] = kinds[1][order].astype(np.int64) & 0xFF
+        point["spare"] = 0
+        head = json.dumps({"n": n, "labels": [*map(str, label_names)], "findings": [*map(str, finding_names)]}).encode()
+        head += b" " * (-len(head) % 4)
+        payload = b"".join((len(head).to_bytes(4, "little"), head, point.tobytes(), falling.astype("<f4").tobytes()))
+        return cls(place, order, rank, falling, payload, hashlib.sha256(payload).hexdigest()[:16])
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def flagged(self, count: int) -> NDArray[np.int64]:
+        """Return the rows of the `count` most suspicious samples, most suspicious first."""
+        return self.order[:count]
+
+    def threshold(self, count: int) -> float:
+        """Return the lowest score among `count` flagged samples; infinity where none is flagged."""
+        return float(self.sorted_scores[min(count, len(self)) - 1]) if count > 0 and len(self) else float("inf")
+
+    def rows_inside(self, polygon: ArrayLike) -> NDArray[np.int64]:
+        """Return the rows of the points inside a polygon of data coordinates, in the data's order."""
+        return np.flatnonzero(points_in_polygon(self.positions, polygon))
+
+    def bits(self, rows: ArrayLike) -> bytes:
+        """Return a set of rows as one bit per point in the browser's order."""
+        chosen = np.zeros(len(self), dtype=bool)
+        chosen[self.rank[np.asarray(rows, dtype=np.int64)]] = True
+        return np.packbits(chosen, bitorder="little").tobytes()
+
+
+def points_in_polygon(points: ArrayLike, polygon: ArrayLike) -> NDArray[np.bool_]:
+    """Return for `(n, 2)` points whether they lie inside a `(corners, 2)` polygon, by the even-odd rule.
+
+    Points that are not numbers lie outside. Points are sorted by y, so that an edge meets only those beside it.
+    """
+    place, corners = np.asarray(points), np.asarray(polygon, dtype=np.float64)
+    if corners.ndim != 2 or corners.shape[1:] != (2,) or not 3 <= len(corners) <= MAX_CORNERS:
+        raise OgaError(
+            f"A selection is a polygon of 3 to {MAX_CORNERS} corners. Got an array of shape {corners.shape}."
+        )
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    near = np.flatnonzero(((place >= low) & (place <= high)).all(axis=1))
+    near = near[np.argsort(place[near, 1])]
+    x, y = place[near, 0].astype(np.float64), place[near, 1].astype(np.float64)
+    crossed = np.zeros(len(near), dtype=bool)
+    heights = np.searchsorted(y, corners[:, 1])
+    for i, (x1, y1) in enumerate(corners):
+        x0, y0 = corners[i - 1]
+        if y0 != y1:
+            beside = slice(*sorted((heights[i - 1], heights[i])))
+            crossed[beside] ^= x[beside] < x0 + (y[beside] - y0) * ((x1 - x0) / (y1 - y0))
+    inside = np.zeros(len(place), dtype=bool)
+    inside[near] = crossed
+    return inside

@@ -1,0 +1,99 @@
+"""A page of samples as thumbnails or texts, with selection and bulk decisions.
+
+    @st.fragment
+    def grid_view():
+        sample_grid(
+            [desk.view(sample_id) for sample_id in page_ids],   # SampleView; 60 or 300 a page
+            key="grid",
+            classes=class_names,
+            selected=session.selected_ids,                      # optional: set the selection from Python
+            on_bulk=session.bulk,                               # called with a GridAction after the person confirmed
+            on_open=session.open_sample,                        # called with a sample id (double click, Enter)
+        )
+
+A page is sent once, as a file: a rerun that shows the same page sends only its address. Only ids of the page and known
+classes reach the callbacks. Keys: arrows move, Space selects, Shift extends, Ctrl+A the page, Escape none, Enter opens;
+k, r, u, l ask to keep, remove, mark as unsure or relabel what is selected, and a bar asks to confirm with the count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import streamlit as st
+
+from oga_app.components import assets
+from oga_app.components.sample_view import SampleView
+
+GridVerb = Literal["keep", "relabel", "remove", "unsure"]
+VERBS: tuple[GridVerb, ...] = ("keep", "relabel", "remove", "unsure")
+
+_mount = assets.register("sample_grid")
+
+
+@dataclass(frozen=True)
+class GridAction:
+    """A confirmed bulk decision on samples of the page. `event_id` is unique: pass it on as the client event id."""
+
+    event_id: str
+    action: GridVerb
+    sample_ids: tuple[str, ...]
+    new_label: str | None = None
+
+
+def sample_grid(
+    views: Sequence[SampleView],
+    *,
+    key: str,
+    classes: Sequence[str] = (),
+    selected: Collection[str] | None = None,
+    on_bulk: Callable[[GridAction], object] | None = None,
+    on_open: Callable[[str], object] | None = None,
+    size: int = 112,
+    height: int | None = None,
+) -> None:
+    """Show one page; see the module. `size` is a tile's side in CSS pixels; `height` makes the page scroll inside."""
+    page = {view.id for view in views}
+    names = set(classes)
+
+    def sent(event: str) -> Any:
+        return (st.session_state.get(key) or {}).get(event)
+
+    def bulk() -> None:
+        action = _action(sent("bulk"), page, names)
+        if on_bulk and action:
+            on_bulk(action)
+
+    def opened() -> None:
+        value = sent("open")
+        if on_open and isinstance(value, dict) and value.get("id") in page:
+            on_open(value["id"])
+
+    content = assets.json_bytes({"samples": [view.data() for view in views], "classes": list(map(str, classes))})
+    _mount(
+        key=key,
+        data={
+            "module": assets.module_url("sample_grid"),
+            "page": assets.media_url(content, "application/json", f"{key}-page"),
+            "selected": None if selected is None else [sample_id for sample_id in selected if sample_id in page],
+            "canBulk": on_bulk is not None,
+            "canOpen": on_open is not None,
+            "size": int(size),
+            "height": height,
+        },
+        on_bulk_change=bulk,
+        on_open_change=opened,
+    )
+
+
+def _action(value: Any, page: Collection[str], classes: Collection[str]) -> GridAction | None:
+    """Return the action sent by the browser; None where it is not one on this page's samples."""
+    if not isinstance(value, dict) or value.get("action") not in VERBS or not isinstance(value.get("ids"), list):
+        return None
+    chosen = tuple(dict.fromkeys(sample_id for sample_id in value["ids"] if sample_id in page))
+    label = value.get("label") if value["action"] == "relabel" else None
+    if not chosen or (value["action"] == "relabel" and label not in classes):
+        return None
+    return GridAction(str(value.get("id", ""))[:64], value["action"], chosen, label)

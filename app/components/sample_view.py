@@ -1,0 +1,71 @@
+"""What a person sees of one sample: the one shape that the review queue, the grid and the map's hover card share.
+
+    SampleView("cat/0017.png", image=thumbnail_uri, given="cat", predicted="dog",
+               probabilities=(("dog", 0.91), ("cat", 0.06)), why="Looks like dog; its nearest samples are dogs.")
+    SampleView("42", text="…", weights=((0, 5, 0.9), (6, 11, -0.2)), given="positive")
+    SampleView("7", fields=(("age", "41"), ("job", "nurse")), given="yes")
+    SampleView("3", messages=(("user", "…"), ("assistant", "…")))
+
+All strings are shown as plain text by the browser side; nothing is read as HTML or Markdown.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from oga_core.errors import OgaError
+
+MAX_TEXT = 20_000
+
+
+@dataclass(frozen=True)
+class SampleView:
+    """One sample to show.
+
+    image, overlay: `data:image/…` addresses; the overlay (a saliency map) is laid over the image when asked for.
+    pixelated: enlarge without smoothing (small images).
+    text, text_pair: plain text; `weights`: (start, end, weight in -1 … 1) of the parts of `text` to shade.
+    fields: (name, value) of a table row. messages: (role, content) of a chat.
+    probabilities: (class, probability), most likely first.
+    score: the value that ranked it; percentile: 0 … 100, 100 = most suspicious.
+    finding: the kind of finding; why: one plain sentence. decision: what stands ("keep", "relabel", "remove", "unsure").
+    position: text such as "12 of 240".
+    """
+
+    id: str
+    image: str | None = None
+    overlay: str | None = None
+    pixelated: bool = False
+    text: str | None = None
+    text_pair: str | None = None
+    weights: tuple[tuple[int, int, float], ...] = ()
+    fields: tuple[tuple[str, str], ...] = ()
+    messages: tuple[tuple[str, str], ...] = ()
+    given: str | None = None
+    predicted: str | None = None
+    probabilities: tuple[tuple[str, float], ...] = ()
+    score: float | None = None
+    percentile: float | None = None
+    flagged: bool = False
+    finding: str = ""
+    why: str = ""
+    decision: str | None = None
+    new_label: str | None = None
+    note: str = ""
+    position: str = ""
+    unreadable: str = ""
+
+    def __post_init__(self) -> None:
+        for address in (self.image, self.overlay):
+            if address and not address.startswith("data:image/"):
+                raise OgaError(f"The preview of {self.id!r} is {address[:40]!r}. Give a data:image/… address.")
+
+    def data(self) -> dict[str, Any]:
+        """Return what is sent to the browser: only fields that say something, long texts cut."""
+        content = {name: value for name, value in vars(self).items() if value not in (None, "", (), False)}
+        for name in ("text", "text_pair"):
+            if name in content and len(content[name]) > MAX_TEXT:
+                content[name] = content[name][:MAX_TEXT]
+                content["cut"] = True
+        return content
