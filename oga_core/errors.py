@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 
 class OgaError(Exception):
     """Something is wrong with what the person gave.
 
     The message is complete as it stands: what is wrong (name and value), what is allowed, what to do.
-    It is caught once at each border: the command line (exit status 2) and the dashboard.
+    It is caught once at each border: the command line (exit status 2) and the dashboard. `detail` is JSON for the
+    dashboard, such as the checks that failed and the class order that they propose.
     """
+
+    def __init__(self, message: str, detail: dict[str, Any] | None = None):
+        super().__init__(message)
+        self.detail = detail or {}
 
 
 def unknown(kind: str, name: object, allowed: Iterable[object]) -> OgaError:

@@ -1,0 +1,1 @@
+"""Small data sets and models with known injected label noise, made by the scripts in this folder."""

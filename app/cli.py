@@ -1,0 +1,240 @@
+"""The `oga` command."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from oga_core.errors import OgaError
+
+EXIT_OUR_FAULT, EXIT_YOUR_INPUT, EXIT_CANCELLED = 1, 2, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns 0, 1 for a fault of ours, 2 for something wrong with what the person gave."""
+    options = _parser().parse_args(arguments)
+    # A terminated run must still write its status.
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        result = options.command(options)
+        if result is not None:
+            _print_result(result, as_json=options.json)
+    except OgaError as error:
+        _print_error(str(error), as_json=options.json)
+        return EXIT_YOUR_INPUT
+    except KeyboardInterrupt:
+        _print_error("Cancelled. The same command continues where it stopped.", as_json=options.json)
+        return EXIT_CANCELLED
+    except BrokenPipeError:
+        return EXIT_OUR_FAULT
+    except Exception as error:
+        _print_error(f"A fault in oga, not in your input: {type(error).__name__}: {error}", as_json=options.json)
+        return EXIT_OUR_FAULT
+    return 0
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(EXIT_YOUR_INPUT, f"{self.prog}: {message}. See: {self.prog} --help\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="oga", description="Find, review and fix the training samples that hurt a model.")
+    commands = parser.add_subparsers(title="commands", required=True, parser_class=_Parser, metavar="COMMAND")
+    _add_demo(commands)
+    _add_app(commands)
+    _add_score(commands)
+    _add_export(commands)
+    _add_evaluate(commands)
+    _add_verify(commands)
+    return parser
+
+
+def _command(commands: Any, name: str, function: Any, help: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=help, description=help)
+    parser.set_defaults(command=function)
+    parser.add_argument("--json", action="store_true", help="print the result for machines, on standard output")
+    return parser
+
+
+def _add_server_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--port", type=int, default=8501, help="port of the dashboard on 127.0.0.1 (8501)")
+    parser.add_argument("--no-browser", action="store_true", help="do not open a browser")
+
+
+def _add_demo(commands: Any) -> None:
+    parser = _command(commands, "demo", _demo, "Score three sample data sets and open them in the dashboard.")
+    parser.add_argument("--folder", type=Path, help="where the demo runs are kept (a folder in the user's cache)")
+    _add_server_flags(parser)
+
+
+def _add_app(commands: Any) -> None:
+    parser = _command(commands, "app", _app, "Open the dashboard.")
+    parser.add_argument("run", nargs="?", type=Path, metavar="RUN", help="a run folder, or a folder of run folders")
+    parser.add_argument("--data-root", type=Path, help="confine paths typed into the dashboard to this folder")
+    parser.add_argument("--reviewer", help="name written to the decisions (the login name)")
+    _add_server_flags(parser)
+
+
+def _add_score(commands: Any) -> None:
+    parser = _command(commands, "score", _score, "Score every sample of a data set into a run folder.")
+    add = parser.add_argument
+    add("data", type=Path, metavar="DATA", help="file, folder or zip")
+    add("--model", type=Path, help="the trained model, or its outputs; not needed when DATA is a bundle of outputs")
+    add("--run", type=Path, required=True, help="the run folder, new or to continue")
+    add("--labels", help="CSV of the images' labels")
+    add("--label-column", help="column of the given labels")
+    add("--id-column", help="column of the ids")
+    add("--text-column", help="column of the texts")
+    add("--modality", help="image, text, tabular or causal_lm, where the data could be read in two ways")
+    add("--model-card", help="JSON that names classes and inputs, where none lies beside the model")
+    add("--scores", type=_names, default=(), help="scores to compute, separated by commas (all that are possible)")
+    add("--map", default="umap", help="umap, pca or none (umap)")
+    add("--validation", help="clean data that validation-based influence is measured on")
+    add("--checkpoints", type=_names, default=(), help="files of weights from earlier in training, oldest first")
+    add("--parameters", default="auto", help="whose gradients: head, all, last:N, lora or pattern:REGEX (auto)")
+    add("--seed", type=int, default=0, help="seed of everything random (0)")
+    add("--device", default="auto", help="cpu, cuda, mps or auto (auto)")
+    add("--precision", default="float32", help="float32 or bfloat16 (float32)")
+    add("--batch-size", type=int, help="samples a batch (found from memory)")
+    add("--max-samples", type=int, help="score at most this many samples, spread evenly")
+    add("--force", action="store_true", help="score even where the classes seem to be in another order")
+
+
+def _add_export(commands: Any) -> None:
+    parser = _command(commands, "export", _export, "Write the reviewed labels.")
+    parser.add_argument("run", type=Path, metavar="RUN")
+    parser.add_argument(
+        "--format", required=True, help="csv, parquet, jsonl, fixed and others; a wrong name lists them"
+    )
+    parser.add_argument("--out", type=Path, required=True, help="file or folder to write")
+    parser.add_argument(
+        "--spreadsheet-safe", action="store_true", help="put ' before cells that a spreadsheet would run"
+    )
+
+
+def _add_evaluate(commands: Any) -> None:
+    parser = _command(commands, "evaluate", _evaluate, "Judge the scores of a run against known true labels.")
+    parser.add_argument("run", type=Path, metavar="RUN")
+    parser.add_argument("--truth", type=Path, required=True, help="CSV with an id column and true_label")
+    parser.add_argument("--id-column", help="column of the ids (the first)")
+
+
+def _add_verify(commands: Any) -> None:
+    parser = _command(commands, "verify", _verify, "Retrain without the flagged samples and compare.")
+    parser.add_argument("run", type=Path, metavar="RUN")
+    parser.add_argument("--trim-fraction", type=float, help="share of the samples to trim (the run's suggestion)")
+    parser.add_argument("--score", help="score that ranks the samples (the run's default)")
+    parser.add_argument("--validation", type=Path, help="clean data to judge on (else a held-out part of the data)")
+    parser.add_argument("--depth", default="head", help="head or all: how much of the model is trained again (head)")
+    parser.add_argument("--seeds", type=int, default=3, help="trainings of each arm (3)")
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _demo(options: argparse.Namespace) -> None:
+    from oga_app.demo import prepare_demo
+    from oga_app.server import serve
+
+    progress = ProgressLine()
+    folder = prepare_demo(options.folder, progress)
+    progress.close()
+    serve(folder, port=options.port, browser=not options.no_browser)
+
+
+def _app(options: argparse.Namespace) -> None:
+    from oga_app.server import serve
+
+    serve(
+        options.run,
+        port=options.port,
+        browser=not options.no_browser,
+        data_root=options.data_root,
+        reviewer=options.reviewer,
+    )
+
+
+def _score(options: argparse.Namespace) -> dict[str, Any]:
+    from dataclasses import fields
+
+    from oga_core.pipeline import ScoreOptions, score
+
+    chosen = ScoreOptions(**{field.name: getattr(options, field.name) for field in fields(ScoreOptions)})
+    progress = ProgressLine(options.run / "progress.json")
+    run = score(options.data, options.model, options.run, chosen, progress)
+    progress.close()
+    return {"run": str(run.path), **{name: run.info.get(name) for name in _SUMMARY}}
+
+
+_SUMMARY = (
+    "n_samples",
+    "modality",
+    "model_accuracy_on_given_labels",
+    "default_score",
+    "suggested_trim_fraction",
+    "warnings",
+    "seconds",
+)
+
+
+def _export(options: argparse.Namespace) -> dict[str, Any]:
+    from oga_core.exports import export
+    from oga_core.runs import Run
+
+    path = export(Run.open(options.run), options.format, options.out, spreadsheet_safe=options.spreadsheet_safe)
+    return {"written": str(path)}
+
+
+def _evaluate(options: argparse.Namespace) -> dict[str, Any]:
+    from oga_core.evaluate import evaluate
+    from oga_core.runs import Run
+
+    return evaluate(Run.open(options.run), options.truth, id_column=options.id_column)
+
+
+def _verify(options: argparse.Namespace) -> dict[str, Any]:
+    from oga_core.retrain import verify
+    from oga_core.runs import Run
+
+    progress = ProgressLine()
+    result = verify(
+        Run.open(options.run),
+        trim_fraction=options.trim_fraction,
+        score=options.score,
+        validation=options.validation,
+        depth=options.depth,
+        seeds=options.seeds,
+        progress=progress,
+    )
+    progress.close()
+    return result
+
+
+def _print_result(result: dict[str, Any], *, as_json: bool) -> None:
+    if as_json or not sys.stdout.isatty():
+        print(json.dumps(result, indent=1, ensure_ascii=False))
+        return
+    for name, value in result.items():
+        shown = json.dumps(value, indent=1, ensure_ascii=False) if isinstance(value, (dict, list)) else value
+        print(f"{name.replace('_', ' ')}: {shown}")
+
+
+def _print_error(message: str, *, as_json: bool) -> None:
+    print(f"\noga: {message}" if sys.stderr.isatty() else f"oga: {message}", file=sys.stderr)
+    if as_json:
+        print(json.dumps({"error": message}, ensure_ascii=False))
+
+
+def _interrupt(signum: int, frame: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,60 @@
+"""`oga demo`: three small data sets with known injected noise, scored into run folders."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import oga_sample_data
+from oga_core.errors import OgaError
+from oga_core.pipeline import ScoreOptions, score
+from oga_core.runs import Run
+
+Progress = Callable[[dict[str, Any]], None]
+SAMPLE_DATA = Path(oga_sample_data.__file__).parent
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One sample data set: its run's name, the data, the model and the labels, as files of sample_data/."""
+
+    name: str
+    data: str
+    model: str
+    labels: str | None = None
+
+
+SAMPLES = (
+    Sample("digits (images)", "digits.zip", "digits.pt2"),
+    Sample("messages (text)", "messages.csv", "messages"),
+    Sample("tumours (tabular)", "tumours.csv", "tumours.pt2"),
+)
+
+
+def prepare_demo(folder: Path | None, progress: Progress) -> Path:
+    """Score the sample data sets that are not scored yet and return the folder of their runs."""
+    folder = folder or default_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OgaError(f"The demo folder {str(folder)!r} cannot be made: {error}. Choose one with --folder.") from None
+    for sample in SAMPLES:
+        path = folder / sample.name
+        if Run(path).info.get("status") == "done":
+            continue
+        options = ScoreOptions(labels=str(SAMPLE_DATA / sample.labels) if sample.labels else None, map="pca")
+        score(SAMPLE_DATA / sample.data, SAMPLE_DATA / sample.model, path, options, _named(sample.name, progress))
+    return folder
+
+
+def default_folder() -> Path:
+    """`oga/demo` in the user's cache folder."""
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "oga" / "demo"
+
+
+def _named(name: str, progress: Progress) -> Progress:
+    return lambda event: progress({"run": name, **event})

@@ -1,0 +1,186 @@
+"""What is checked about a model on a few samples before scoring: each check catches a fault that was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from oga_core.samples import SampleSet
+from oga_core.tasks import Batch, Task
+
+Level = Literal["ok", "warning", "failure"]
+
+MEMORISED_ACCURACY = 0.95
+_TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True)
+class Check:
+    """One finding about the model: a failure stops the run, a warning is shown.
+
+    `detail` holds numbers and, for the label order, the proposed `classes`.
+    """
+
+    name: str
+    level: Level
+    message: str
+    detail: dict[str, Any] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """The check as it stands in run.json."""
+        return asdict(self)
+
+
+def check_model(model: nn.Module, task: Task, samples: SampleSet, rows: NDArray[np.int64]) -> list[Check]:
+    """Check shapes, finiteness, independence of rows and repeatability on the samples at `rows` (a few suffice)."""
+    batch = task.batch(samples, rows)
+    with torch.no_grad():
+        outputs = task.outputs(model, batch).float()
+        again = task.outputs(model, batch).float()
+        alone = [task.outputs(model, take_row(batch, i)).float() for i in range(min(3, len(rows)))]
+    checks = [_shape(outputs, samples), _finite(outputs), _repeatable(outputs, again), _independent(outputs, alone)]
+    return [*checks, _parameters(model)]
+
+
+def take_row(batch: Batch, i: int) -> Batch:
+    """One sample of a batch, still as a batch."""
+    return {name: tensor[i : i + 1] for name, tensor in batch.items()}
+
+
+def _shape(outputs: Tensor, samples: SampleSet) -> Check:
+    if not samples.class_names:
+        ok = outputs.ndim == 3
+        return Check(
+            "shape",
+            "ok" if ok else "failure",
+            f"The model answers with shape {tuple(outputs.shape)}, language models need (batch, time, vocabulary).",
+        )
+    if outputs.ndim != 2:
+        return Check(
+            "shape",
+            "failure",
+            f"The model answers with shape {tuple(outputs.shape)}; a classifier needs (batch, classes).",
+        )
+    n_logits, n_classes = outputs.shape[1], len(samples.class_names)
+    if n_logits != n_classes:
+        return Check(
+            "classes",
+            "failure",
+            f"The model has {n_logits} logits and the data {n_classes} classes. "
+            "List every class in the model card, in the order of the logits.",
+        )
+    return Check("classes", "ok", f"{n_logits} logits for {n_classes} classes.")
+
+
+def _finite(outputs: Tensor) -> Check:
+    if bool(torch.isfinite(outputs).all()):
+        return Check("finite", "ok", "All logits are finite.")
+    return Check(
+        "finite",
+        "failure",
+        "The model answers with NaN or infinity. Check mean, std and image_size in the model card, and the weights.",
+    )
+
+
+def _repeatable(outputs: Tensor, again: Tensor) -> Check:
+    error = relative_error(outputs, again)
+    if error <= _TOLERANCE:
+        return Check("repeatable", "ok", "Two passes give the same logits.", {"error": error})
+    return Check(
+        "repeatable",
+        "failure",
+        f"Two passes over the same samples differ by {error:.2g}: dropout is active or the model is random. Export it after model.eval().",
+        {"error": error},
+    )
+
+
+def _independent(outputs: Tensor, alone: Sequence[Tensor]) -> Check:
+    error = max(relative_error(_cut(outputs[i : i + 1], single), single) for i, single in enumerate(alone))
+    if error <= _TOLERANCE:
+        return Check("independent", "ok", "A sample's logits do not depend on its batch.", {"error": error})
+    return Check(
+        "independent",
+        "failure",
+        f"A sample alone and in a batch gets logits that differ by {error:.2g}: batch norm in training mode, "
+        "or a batch size written into the model. Export it after model.eval() with a dynamic batch.",
+        {"error": error},
+    )
+
+
+def _cut(outputs: Tensor, single: Tensor) -> Tensor:
+    # A batch is padded to its longest sample; only the positions of the sample alone compare.
+    return outputs[:, : single.shape[1]]
+
+
+def relative_error(a: Tensor, b: Tensor) -> float:
+    """Largest difference as a share of the largest value."""
+    if a.shape != b.shape:
+        return float("inf")
+    return float((a - b).abs().max() / b.abs().max().clamp_min(1e-6))
+
+
+def _parameters(model: nn.Module) -> Check:
+    trainable = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    if trainable:
+        return Check("parameters", "ok", f"{trainable:,} trainable parameters.", {"trainable": trainable})
+    return Check(
+        "parameters",
+        "failure",
+        "The model has no trainable parameters, so it has no gradients. Load it with trainable weights.",
+    )
+
+
+def check_labels(
+    logits: NDArray[np.float32], given_labels: NDArray[np.int64], class_names: Sequence[str]
+) -> list[Check]:
+    """Compare predictions with given labels: label order, memorisation, classes that look swapped.
+
+    The label order fails where another assignment of classes (Hungarian method) raises the accuracy by 0.10 or more
+    and to 1.5 times or more; `detail["classes"]` is then the order that the model seems to use.
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    n_classes = len(class_names)
+    predicted = logits.argmax(axis=1)
+    confusion = np.zeros((n_classes, n_classes))
+    np.add.at(confusion, (given_labels, predicted), 1)
+    accuracy = float(confusion.trace() / confusion.sum())
+    given, matched = linear_sum_assignment(-confusion)
+    best = float(confusion[given, matched].sum() / confusion.sum())
+    order = [class_names[given[np.flatnonzero(matched == logit)[0]]] for logit in range(n_classes)]
+    numbers = {"accuracy": accuracy, "best_accuracy": best}
+    if best - accuracy >= 0.10 and best >= 1.5 * accuracy:
+        message = (
+            f"The model's classes seem to be in another order: {accuracy:.0%} of the given labels are predicted as listed, "
+            f"{best:.0%} with the classes in this order: {', '.join(order)}. Put this order into the model card."
+        )
+        return [Check("label_order", "failure", message, {**numbers, "classes": order})]
+    checks = [Check("label_order", "ok", f"The model predicts {accuracy:.1%} of the given labels.", numbers)]
+    swapped = [class_names[c] for c in range(n_classes) if matched[c] != c and confusion[c].sum() > 0]
+    if swapped:
+        checks.append(
+            Check(
+                "swapped_classes",
+                "warning",
+                f"These classes are predicted as one another more often than as themselves: {', '.join(swapped)}. Check their order in the model card.",
+                {"classes": swapped},
+            )
+        )
+    return [*checks, *check_memorised(accuracy)]
+
+
+def check_memorised(accuracy: float) -> list[Check]:
+    """Warn where the model reproduces nearly every given label, because its last layer then hides the wrong ones."""
+    if accuracy < MEMORISED_ACCURACY:
+        return []
+    message = (
+        f"The model reproduces {accuracy:.1%} of the given labels. If it was trained on them it may have memorised the "
+        "wrong ones too, and scores from its last layer then say little. Prefer a checkpoint from earlier in training."
+    )
+    return [Check("memorised", "warning", message, {"accuracy": accuracy})]

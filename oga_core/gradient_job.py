@@ -1,0 +1,236 @@
+"""The worker's part of a run: read data and model, check them, take the gradient pass, leave arrays behind."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from oga_core.checks import Check, check_labels, check_memorised, check_model
+from oga_core.errors import OgaError
+from oga_core.gradients import PassOptions, PassResult, gradient_pass, outputs_pass
+from oga_core.models import load_model, load_weights
+from oga_core.models.card import ModelCard
+from oga_core.models.loaded import LoadedModel
+from oga_core.readers import read_samples
+from oga_core.readers.outputs import OutputsBundle, is_outputs, read_outputs
+from oga_core.runs import write_whole
+from oga_core.samples import SampleSet
+from oga_core.tasks import Task, task_for
+
+Report = Callable[[dict[str, Any]], None]
+_CHECKED_SAMPLES = 16
+_LABEL_CHECKED_SAMPLES = 512
+
+
+@dataclass
+class Stages:
+    """Seconds per stage, and the one way to say what is going on."""
+
+    report: Report
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def __call__(self, name: str) -> Iterator[None]:
+        self.report({"stage": name})
+        start = time.perf_counter()
+        yield
+        self.seconds[name] = round(self.seconds.get(name, 0.0) + time.perf_counter() - start, 3)
+
+
+def run(arguments: dict[str, Any], report: Report) -> dict[str, Any]:
+    """Take the gradient pass over the data and return what belongs in run.json.
+
+    arguments: data, data_options, model (None for a bundle of outputs), model_card, folder, pass_options, force,
+    validation, checkpoints. Arrays go to `folder`/arrays, ids and labels to `folder`/samples.parquet.
+    """
+    stages = Stages(report)
+    folder = Path(arguments["folder"])
+    with stages("read data"):
+        samples = read_samples(Path(arguments["data"]), **arguments["data_options"])
+    model = Path(arguments["model"]) if arguments["model"] else samples.source.path
+    if is_outputs(model):
+        samples, result, summary = _score_outputs(samples, model, arguments, stages)
+    else:
+        samples, result, summary = _score_model(samples, model, arguments, stages)
+    _write_samples(samples.take(result.rows), folder / "samples.parquet")
+    problems = [*samples.problems, *result.problems]
+    return {
+        **summary,
+        "n_samples": len(result.rows),
+        "classes": list(samples.class_names),
+        "modality": samples.modality,
+        "data_fingerprint": samples.fingerprint,
+        "data_format": samples.source.format,
+        "problems": [{"sample_id": p.sample_id, "row": p.row, "reason": p.reason} for p in problems],
+        "notes": [*samples.notes, *summary["notes"], *result.notes],
+        "gradient_coverage": result.sketch.coverage,
+        "gradient_check_error": result.sketch.check_error,
+        "model_accuracy_on_given_labels": _accuracy(result),
+        "seconds": stages.seconds,
+        "peak_rss_mb": _peak_rss_mb(),
+    }
+
+
+def prepare(samples: SampleSet, loaded: LoadedModel) -> tuple[SampleSet, Task]:
+    """Number the labels as the model does and choose the task; raises `OgaError` where data and model do not fit."""
+    card = loaded.card
+    if samples.modality != card.modality:
+        raise OgaError(
+            f"The model card says modality {card.modality!r} but the data reads as {samples.modality!r}. "
+            "Correct the modality in the model card, or choose the columns of the data."
+        )
+    if samples.class_names:
+        card = card if card.classes else replace(card, classes=samples.class_names)
+        samples = samples.with_classes(card.classes)
+    return samples, task_for(card, loaded.tokenizer)
+
+
+def _score_model(
+    samples: SampleSet, path: Path, arguments: dict[str, Any], stages: Stages
+) -> tuple[SampleSet, PassResult, dict[str, Any]]:
+    with stages("load model"):
+        loaded = load_model(path, _card(arguments))
+        samples, task = prepare(samples, loaded)
+    with stages("check model"):
+        checks = _checks(loaded, task, samples, stages.report)
+        _stop_on_failure(checks, force=arguments["force"])
+    options = PassOptions(**arguments["pass_options"])
+    folder = Path(arguments["folder"])
+    with stages("gradients"):
+        result = gradient_pass(
+            task, loaded.module, samples, folder=folder / "arrays", options=options, progress=stages.report
+        )
+    if arguments["validation"]:
+        with stages("gradients of the validation data"):
+            validation, _ = prepare(read_samples(Path(arguments["validation"])), loaded)
+            gradient_pass(
+                task, loaded.module, validation, folder=folder / "validation", options=options, progress=stages.report
+            )
+    readable = samples.take(result.rows)
+    for number, checkpoint in enumerate(arguments["checkpoints"]):
+        with stages("gradients of the checkpoints"):
+            load_weights(loaded.module, Path(checkpoint))
+            target = folder / f"checkpoint_{number:03d}"
+            gradient_pass(task, loaded.module, readable, folder=target, options=options, progress=stages.report)
+    if result.sketch.logits is not None:
+        checks = [*checks, *check_memorised(_accuracy(result) or 0.0)]
+    return samples, result, _summary(loaded.format, checks, loaded.notes)
+
+
+def _score_outputs(
+    samples: SampleSet, path: Path, arguments: dict[str, Any], stages: Stages
+) -> tuple[SampleSet, PassResult, dict[str, Any]]:
+    with stages("read outputs"):
+        bundle = read_outputs(path)
+        card = _card(arguments) or ModelCard.beside(path)
+        samples = samples.with_classes(_classes(bundle, samples, card))
+        logits, features = _aligned(bundle, samples, path)
+    checks = check_labels(logits, samples.given_labels, samples.class_names)
+    _stop_on_failure(checks, force=arguments["force"])
+    with stages("gradients"):
+        options = PassOptions(**arguments["pass_options"])
+        folder = Path(arguments["folder"]) / "arrays"
+        result = outputs_pass(logits, features, samples.given_labels, folder=folder, options=options)
+    checks += check_memorised(_accuracy(result) or 0.0)
+    return samples, result, _summary("outputs", checks, ())
+
+
+def _classes(bundle: OutputsBundle, samples: SampleSet, card: ModelCard | None) -> tuple[str, ...]:
+    n_logits = bundle.logits.shape[1]
+    if card and card.classes:
+        names = card.classes
+    elif all(name.isdecimal() and int(name) < n_logits for name in samples.class_names):
+        names = tuple(map(str, range(n_logits)))
+    else:
+        names = samples.class_names
+    if len(names) != n_logits:
+        raise OgaError(
+            f"The outputs have {n_logits} logits a sample and there are {len(names)} classes. "
+            "List every class in a model card, in the order of the logits."
+        )
+    return names
+
+
+def _aligned(bundle: OutputsBundle, samples: SampleSet, path: Path) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Rows of the bundle in the order of the samples: by id where it has ids, else by row."""
+    if bundle.ids is not None:
+        position = {str(sample_id): i for i, sample_id in enumerate(bundle.ids)}
+        missing = [sample_id for sample_id in samples.ids if sample_id not in position]
+        if missing:
+            raise OgaError(f"{path.name} has no outputs for {len(missing)} sample(s), the first is {missing[0]!r}.")
+        rows = np.array([position[sample_id] for sample_id in samples.ids], dtype=np.int64)
+    else:
+        rows = samples.row_numbers
+        if rows.max() >= len(bundle.logits):
+            raise OgaError(f"{path.name} has {len(bundle.logits)} rows and the data more. Give both the same ids.")
+    return bundle.logits[rows], bundle.features[rows]
+
+
+def _card(arguments: dict[str, Any]) -> ModelCard | None:
+    card = arguments["model_card"]
+    return ModelCard.from_json(card, "given") if card else None
+
+
+def _checks(loaded: LoadedModel, task: Task, samples: SampleSet, report: Report) -> list[Check]:
+    import torch
+
+    checks = check_model(loaded.module, task, samples, _spread(len(samples), _CHECKED_SAMPLES))
+    if not samples.class_names or any(check.level == "failure" for check in checks):
+        return checks
+    rows = _spread(len(samples), _LABEL_CHECKED_SAMPLES)
+    start = time.perf_counter()
+    with torch.no_grad():
+        logits = [
+            task.outputs(loaded.module, task.batch(samples, part)) for part in np.array_split(rows, len(rows) // 64 + 1)
+        ]
+    seconds = (time.perf_counter() - start) / len(rows) * len(samples)
+    report({"stage": "estimate", "seconds_left": round(seconds, 1), "memory_mb": round(_peak_rss_mb())})
+    found = torch.cat(logits).float().numpy()
+    return checks + check_labels(found, samples.given_labels[rows], samples.class_names)
+
+
+def _spread(n_samples: int, count: int) -> NDArray[np.int64]:
+    return np.unique(np.linspace(0, n_samples - 1, min(count, n_samples)).astype(np.int64))
+
+
+def _stop_on_failure(checks: list[Check], *, force: bool) -> None:
+    failures = [check for check in checks if check.level == "failure"]
+    forced = force and all(check.name == "label_order" for check in failures)
+    if failures and not forced:
+        raise OgaError(" ".join(check.message for check in failures), detail={"checks": [c.as_json() for c in checks]})
+
+
+def _summary(model_format: str, checks: list[Check], notes: tuple[str, ...]) -> dict[str, Any]:
+    return {
+        "model_format": model_format,
+        "checks": [check.as_json() for check in checks],
+        "warnings": [check.message for check in checks if check.level == "warning"],
+        "notes": list(notes),
+    }
+
+
+def _accuracy(result: PassResult) -> float | None:
+    if result.sketch.logits is None:
+        return None
+    return round(float((result.sketch.logits.argmax(axis=1) == result.sketch.given_labels).mean()), 6)
+
+
+def _write_samples(samples: SampleSet, path: Path) -> None:
+    names = np.array([*samples.class_names, ""], dtype=object)
+    table = pd.DataFrame({"sample_id": samples.ids, "given_label": names[samples.given_labels]})
+    write_whole(path, lambda temporary: table.to_parquet(temporary, index=False))
+
+
+def _peak_rss_mb() -> float:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (1024 * 1024 if sys.platform == "darwin" else 1024), 1)

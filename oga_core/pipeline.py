@@ -1,0 +1,261 @@
+"""One run from start to end: the gradient pass in a worker, then scores, then the map, written as they come."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from hashlib import blake2b
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from oga_core.errors import OgaError, unknown
+from oga_core.gradient_sketch import GradientSketch
+from oga_core.models.card import ModelCard
+from oga_core.projection import METHODS, pca, project, warm_up
+from oga_core.runs import SCORE_PREFIX, Run
+from oga_core.scores import compute_scores, default_score, require_known
+from oga_core.worker import run_job
+
+Progress = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class ScoreOptions:
+    """What a person can choose about a run; every field has a flag of the same name on the command line.
+
+    parameters: whose gradient is sketched: head, all, last:N, lora or pattern:REGEX; auto takes the head for
+        classifiers and the trainable parameters for language models.
+    """
+
+    labels: str | None = None
+    label_column: str | None = None
+    id_column: str | None = None
+    text_column: str | None = None
+    modality: str | None = None
+    model_card: str | None = None
+    scores: tuple[str, ...] = ()
+    map: str = "umap"
+    validation: str | None = None
+    checkpoints: tuple[str, ...] = ()
+    parameters: str = "auto"
+    seed: int = 0
+    device: str = "auto"
+    precision: str = "float32"
+    batch_size: int | None = None
+    max_samples: int | None = None
+    force: bool = False
+
+
+def score(
+    data: Path,
+    model: Path | None,
+    run_path: Path,
+    options: ScoreOptions,
+    progress: Progress = lambda event: None,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> Run:
+    """Score every sample of `data` with `model` into the run folder; `model` is None for a bundle of outputs.
+
+    A run that was interrupted continues where it stopped when the inputs and options are the same.
+    Raises `OgaError` for anything that the person can correct; run.json then says so too.
+    """
+    _check_options(data, model, options)
+    run = Run.create(run_path)
+    start = time.perf_counter()
+    _begin(run, data, model, options)
+    try:
+        _score(run, data, model, options, progress, cancelled)
+    except BaseException as error:
+        status = "cancelled" if cancelled() or isinstance(error, KeyboardInterrupt) else "failed"
+        message = str(error) if isinstance(error, OgaError) else f"{type(error).__name__}: {error}"
+        run.update(status=status, error=message, **getattr(error, "detail", {}))
+        raise
+    run.update(seconds={**run.info["seconds"], "total": round(time.perf_counter() - start, 3)})
+    return run
+
+
+def _score(
+    run: Run,
+    data: Path,
+    model: Path | None,
+    options: ScoreOptions,
+    progress: Progress,
+    cancelled: Callable[[], bool],
+) -> None:
+    if options.map == "umap":
+        # Compiling UMAP takes longer than fitting it; the worker needs this time for the gradients.
+        threading.Thread(target=warm_up, daemon=True).start()
+    result = _gradients(run, data, model, options, progress, cancelled)
+    run.update(**_run_fields(data, result, options))
+    sketch = run.gradient_sketch()
+    if options.map != "none":
+        progress({"stage": "scores"})
+    scores, seconds = _scores(run, sketch, options, progress)
+    table = _table(run, sketch, scores)
+    np.save(run.path / "sketch.npy", sketch.sketch, allow_pickle=False)
+    seconds = {**result["seconds"], "scores": round(sum(seconds.values()), 3), "each_score": seconds}
+    run.write_table(table.assign(**_columns(pca(sketch.sketch) if options.map != "none" else None)))
+    run.update(status="done", default_score=default_score(list(scores)), seconds=seconds, map="pca")
+    if options.map == "umap":
+        progress({"stage": "map"})
+        start = time.perf_counter()
+        positions = project(sketch.sketch, method="umap", seed=options.seed)
+        run.write_table(table.assign(**_columns(positions)))
+        seconds = {**seconds, "map": round(time.perf_counter() - start, 3)}
+    run.update(map=options.map, seconds=seconds)
+
+
+def _check_options(data: Path, model: Path | None, options: ScoreOptions) -> None:
+    for name, path in (
+        ("data", data),
+        ("model", model),
+        ("labels", options.labels),
+        ("validation", options.validation),
+    ):
+        if path is not None and not Path(path).exists():
+            raise OgaError(f"The {name} {str(path)!r} does not exist. Give a file or folder on this machine.")
+    for checkpoint in options.checkpoints:
+        if not Path(checkpoint).is_file():
+            raise OgaError(f"The checkpoint {checkpoint!r} does not exist. Give files of weights, separated by commas.")
+    if options.map not in METHODS:
+        raise unknown("map", options.map, METHODS)
+    if options.seed < 0:
+        raise OgaError(f"The seed must be 0 or more, got {options.seed}.")
+    for name in ("batch_size", "max_samples"):
+        value = getattr(options, name)
+        if value is not None and value < 1:
+            raise OgaError(f"{name.replace('_', ' ').capitalize()} must be 1 or more, got {value}.")
+    require_known(options.scores)
+
+
+def _begin(run: Run, data: Path, model: Path | None, options: ScoreOptions) -> None:
+    run.update(
+        status="running",
+        error=None,
+        started=datetime.now(UTC).isoformat(timespec="seconds"),
+        process=os.getpid(),
+        versions={name: version(name) for name in ("oga", "torch", "numpy", "scikit-learn", "umap-learn")},
+        python=platform.python_version(),
+        data={"path": str(data.resolve()), "options": _data_options(options)},
+        model={"path": str(model.resolve()) if model else None},
+        options=asdict(options),
+    )
+
+
+def _gradients(
+    run: Run,
+    data: Path,
+    model: Path | None,
+    options: ScoreOptions,
+    progress: Progress,
+    cancelled: Callable[[], bool],
+) -> dict[str, Any]:
+    arguments = {
+        "data": str(data.resolve()),
+        "data_options": _data_options(options),
+        "model": str(model.resolve()) if model else None,
+        "model_card": _read_card(options.model_card),
+        "folder": str(run.path.resolve()),
+        "pass_options": {
+            "parameters": options.parameters,
+            "seed": options.seed,
+            "device": options.device,
+            "precision": options.precision,
+            "batch_size": options.batch_size,
+            "views": _wants_views(options),
+        },
+        "force": options.force,
+        "validation": str(Path(options.validation).resolve()) if options.validation else None,
+        "checkpoints": [str(Path(path).resolve()) for path in options.checkpoints],
+    }
+    inputs = [data, model, options.labels, options.validation, *options.checkpoints]
+    readable = [Path(path).resolve() for path in inputs if path is not None]
+    return run_job(
+        "score",
+        arguments,
+        report=progress,
+        cancelled=cancelled,
+        readable=[*readable, *(path.parent for path in readable[1:2])],
+        writable=[run.path.resolve()],
+    )
+
+
+def _data_options(options: ScoreOptions) -> dict[str, Any]:
+    names = ("label_column", "id_column", "text_column", "modality", "max_samples")
+    return {
+        "labels": str(Path(options.labels).resolve()) if options.labels else None,
+        **{name: getattr(options, name) for name in names},
+    }
+
+
+def _read_card(path: str | None) -> str | None:
+    if path is None:
+        return None
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise OgaError(f"The model card {path!r} cannot be read: {error}.") from None
+    ModelCard.from_json(text, Path(path).name)
+    return text
+
+
+def _wants_views(options: ScoreOptions) -> bool:
+    return not options.scores or any(name in {"oga", "view_margin"} for name in options.scores)
+
+
+def _run_fields(data: Path, result: dict[str, Any], options: ScoreOptions) -> dict[str, Any]:
+    fields = {name: value for name, value in result.items() if name not in ("data_fingerprint", "data_format")}
+    described = {
+        "path": str(data.resolve()),
+        "options": _data_options(options),
+        "fingerprint": result["data_fingerprint"],
+        "format": result["data_format"],
+    }
+    identity = json.dumps([result["data_fingerprint"], asdict(options)], sort_keys=True)
+    return {**fields, "data": described, "fingerprint": blake2b(identity.encode(), digest_size=16).hexdigest()}
+
+
+def _scores(
+    run: Run, sketch: GradientSketch, options: ScoreOptions, progress: Progress
+) -> tuple[dict[str, NDArray[np.floating[Any]]], dict[str, float]]:
+    validation = run.path / "validation"
+    checkpoints = sorted(run.path.glob("checkpoint_*"))
+    return compute_scores(
+        sketch,
+        options.scores or None,
+        seed=options.seed,
+        validation=GradientSketch.load(validation) if options.validation else None,
+        checkpoints=[GradientSketch.load(path) for path in checkpoints[: len(options.checkpoints)]],
+        progress=lambda name: progress({"stage": "scores", "score": name}),
+    )
+
+
+def _table(run: Run, sketch: GradientSketch, scores: dict[str, NDArray[np.floating[Any]]]) -> pd.DataFrame:
+    table = pd.read_parquet(run.path / "samples.parquet")
+    if sketch.logits is not None:
+        classes = np.array(run.info["classes"], dtype=object)
+        table["predicted_label"] = classes[sketch.logits.argmax(axis=1)]
+        table["given_label_probability"] = sketch.probabilities[np.arange(len(sketch)), sketch.given_labels]
+    else:
+        table["predicted_label"] = ""
+        table["given_label_probability"] = np.exp(-sketch.losses)
+    for name, values in scores.items():
+        table[SCORE_PREFIX + name] = values
+    return table
+
+
+def _columns(positions: NDArray[np.float32] | None) -> dict[str, Any]:
+    if positions is None:
+        return {"map_x": np.nan, "map_y": np.nan}
+    return {"map_x": positions[:, 0], "map_y": positions[:, 1]}
