@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from oga_app.progress import ProgressLine
 from oga_core.errors import OgaError
 
 EXIT_OUR_FAULT, EXIT_YOUR_INPUT, EXIT_CANCELLED = 1, 2, 130

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from oga_core.samples import SampleSet
+from oga_core.samples import SampleSet, UnreadableSample
 from oga_core.tasks import Batch, Task
 
 Level = Literal["ok", "warning", "failure"]
@@ -39,13 +39,32 @@ class Check:
 
 def check_model(model: nn.Module, task: Task, samples: SampleSet, rows: NDArray[np.int64]) -> list[Check]:
     """Check shapes, finiteness, independence of rows and repeatability on the samples at `rows` (a few suffice)."""
-    batch = task.batch(samples, rows)
+    batch = readable_batch(task, samples, rows)
+    if batch is None:
+        return [Check("readable", "failure", "None of the samples that were tried can be read. Check the data.")]
     with torch.no_grad():
         outputs = task.outputs(model, batch).float()
         again = task.outputs(model, batch).float()
-        alone = [task.outputs(model, take_row(batch, i)).float() for i in range(min(3, len(rows)))]
+        alone = [task.outputs(model, take_row(batch, i)).float() for i in range(min(3, len(batch["labels"])))]
     checks = [_shape(outputs, samples), _finite(outputs), _repeatable(outputs, again), _independent(outputs, alone)]
     return [*checks, _parameters(model)]
+
+
+def readable_batch(task: Task, samples: SampleSet, rows: NDArray[np.int64]) -> Batch | None:
+    """The batch of those of `rows` that can be decoded, None where none can."""
+    try:
+        return task.batch(samples, rows)
+    except UnreadableSample:
+        readable = [row for row in rows if _is_readable(task, samples, row)]
+        return task.batch(samples, np.array(readable, dtype=np.int64)) if readable else None
+
+
+def _is_readable(task: Task, samples: SampleSet, row: int) -> bool:
+    try:
+        task.batch(samples, np.array([row], dtype=np.int64))
+    except UnreadableSample:
+        return False
+    return True
 
 
 def take_row(batch: Batch, i: int) -> Batch:
@@ -95,7 +114,8 @@ def _repeatable(outputs: Tensor, again: Tensor) -> Check:
     return Check(
         "repeatable",
         "failure",
-        f"Two passes over the same samples differ by {error:.2g}: dropout is active or the model is random. Export it after model.eval().",
+        f"Two passes over the same samples differ by {error:.2g}: dropout is active or the model is random. "
+        "Export it after model.eval().",
         {"error": error},
     )
 
@@ -157,21 +177,18 @@ def check_labels(
     numbers = {"accuracy": accuracy, "best_accuracy": best}
     if best - accuracy >= 0.10 and best >= 1.5 * accuracy:
         message = (
-            f"The model's classes seem to be in another order: {accuracy:.0%} of the given labels are predicted as listed, "
-            f"{best:.0%} with the classes in this order: {', '.join(order)}. Put this order into the model card."
+            f"The model's classes seem to be in another order: {accuracy:.0%} of the given labels are predicted as "
+            f"listed, {best:.0%} with the classes in this order: {', '.join(order)}. Put this order into the model card."
         )
         return [Check("label_order", "failure", message, {**numbers, "classes": order})]
     checks = [Check("label_order", "ok", f"The model predicts {accuracy:.1%} of the given labels.", numbers)]
     swapped = [class_names[c] for c in range(n_classes) if matched[c] != c and confusion[c].sum() > 0]
     if swapped:
-        checks.append(
-            Check(
-                "swapped_classes",
-                "warning",
-                f"These classes are predicted as one another more often than as themselves: {', '.join(swapped)}. Check their order in the model card.",
-                {"classes": swapped},
-            )
+        message = (
+            f"These classes are predicted as one another more often than as themselves: {', '.join(swapped)}. "
+            "Check their order in the model card."
         )
+        checks.append(Check("swapped_classes", "warning", message, {"classes": swapped}))
     return [*checks, *check_memorised(accuracy)]
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from oga_core.checks import Check, check_labels, check_memorised, check_model
+from oga_core.checks import Check, check_labels, check_memorised, check_model, readable_batch
 from oga_core.errors import OgaError
 from oga_core.gradients import PassOptions, PassResult, gradient_pass, outputs_pass
 from oga_core.models import load_model, load_weights
@@ -188,15 +188,16 @@ def _checks(loaded: LoadedModel, task: Task, samples: SampleSet, report: Report)
     if not samples.class_names or any(check.level == "failure" for check in checks):
         return checks
     rows = _spread(len(samples), _LABEL_CHECKED_SAMPLES)
+    logits, labels = [], []
     start = time.perf_counter()
     with torch.no_grad():
-        logits = [
-            task.outputs(loaded.module, task.batch(samples, part)) for part in np.array_split(rows, len(rows) // 64 + 1)
-        ]
+        for part in np.array_split(rows, len(rows) // 64 + 1):
+            if (batch := readable_batch(task, samples, part)) is not None:
+                logits.append(task.outputs(loaded.module, batch).float())
+                labels.append(batch["labels"])
     seconds = (time.perf_counter() - start) / len(rows) * len(samples)
     report({"stage": "estimate", "seconds_left": round(seconds, 1), "memory_mb": round(_peak_rss_mb())})
-    found = torch.cat(logits).float().numpy()
-    return checks + check_labels(found, samples.given_labels[rows], samples.class_names)
+    return checks + check_labels(torch.cat(logits).numpy(), torch.cat(labels).numpy(), samples.class_names)
 
 
 def _spread(n_samples: int, count: int) -> NDArray[np.int64]:

@@ -33,7 +33,8 @@ class TabularTask:
         features = card.input.get("features")
         if not isinstance(features, list) or not features or not all(isinstance(name, str) for name in features):
             raise OgaError(
-                f"'features' in the model card must list the columns in the order of the model's inputs, got {features!r}."
+                "'features' in the model card must list the columns in the order of the model's inputs, "
+                f"got {features!r}."
             )
         categories = card.input.get("categories", {})
         if not isinstance(categories, dict) or not set(categories) <= set(features):
@@ -70,7 +71,8 @@ class TabularTask:
         for name in self.features:
             if name not in columns:
                 raise OgaError(
-                    f"The data has no column {name!r}, which the model card lists in 'features'. It has: {', '.join(columns)}."
+                    f"The data has no column {name!r}, which the model card lists in 'features'. "
+                    f"It has: {', '.join(columns)}."
                 )
             if name in self.categories:
                 encoded += [float(str(columns[name]) == value) for value in self.categories[name]]
