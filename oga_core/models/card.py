@@ -18,11 +18,13 @@ class ModelCard:
 
     `input` for images: image_size [height, width], channels, mean, std (of pixels / 255); for text: max_length;
     for tabular data: features, mean, std, and optionally categories {column: [values]}.
+    `architecture`, for plain weights: {"name": …}, one of `architectures.ARCHITECTURES`; None: found by the shapes.
     """
 
     modality: Modality
     classes: tuple[str, ...]
     input: Mapping[str, Any] = field(default_factory=dict)
+    architecture: Mapping[str, Any] | None = None
 
     @classmethod
     def from_json(cls, text: str | bytes, origin: str) -> ModelCard:
@@ -44,7 +46,14 @@ class ModelCard:
         names = tuple(map(str, classes))
         if len(set(names)) != len(names):
             raise OgaError(f"'classes' in the model card {origin} names a class twice.")
-        return cls(modality, names, inputs)
+        architecture = card.get("architecture", inputs.get("architecture"))
+        if isinstance(architecture, str):
+            architecture = {"name": architecture}
+        if architecture is not None and not isinstance(architecture, dict):
+            raise OgaError(
+                f"'architecture' in the model card {origin} must be an object with a name, got {architecture!r}."
+            )
+        return cls(modality, names, inputs, architecture)
 
     def to_json(self) -> str:
         """Write the card as it is read."""

@@ -1,0 +1,403 @@
+"""Hugging Face folders: config.json, safetensors weights and a tokenizer; no code and no network.
+
+transformers never reads the folder's configuration or weights itself: many keys of a config.json make it load code, other
+files or kernels. The configuration is filtered and the weights are read here, and only then given to it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from torch import nn
+
+from oga_core.errors import OgaError, unknown
+from oga_core.models.card import ModelCard
+from oga_core.models.loaded import LoadedModel
+from oga_core.models.refusals import refusal
+from oga_core.models.weights import Weights, read_safetensors, safetensors_elements
+from oga_core.samples import Modality
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+MODEL_TYPES = frozenset(
+    "albert beit bert bloom camembert convnext convnextv2 deberta deberta-v2 deit dinov2 distilbert electra ernie falcon "
+    "gemma gemma2 gemma3_text gpt2 gpt_bigcode gpt_neo gpt_neox gptj granite llama mistral mobilebert mobilenet_v2 modernbert "
+    "mpnet olmo olmo2 opt phi phi3 qwen2 qwen3 resnet roberta smollm3 squeezebert stablelm starcoder2 swin swinv2 vit "
+    "xlm-roberta".split()
+)
+_HEADS: dict[str, Modality] = {
+    "ForSequenceClassification": "text",
+    "ForCausalLM": "causal_lm",
+    "LMHeadModel": "causal_lm",
+    "ForImageClassification": "image",
+}
+_CODE_KEYS = re.compile(
+    r"auto_map|trust_remote_code|custom_\w+|\w*kernel_config|use_kernels|fusion_config|transformers_weights|extra_files"
+)
+_IMPLEMENTATION_KEYS = re.compile(r"_?(attn|experts)_implementation\w*")
+_BUILT_IN = (None, True, False, "eager", "sdpa", "flash_attention_2")
+_DROPPED_KEYS = re.compile(
+    r"_.*|dtype|torch_dtype|.*implementation.*|.*_plan|distributed_config|adapter.*|gradient_checkpointing"
+)
+_COUNTS = re.compile(r"num_labels|.*layers?|.*depth|.*blocks|.*experts")
+
+_TOKENIZER_FILES = frozenset(
+    "tokenizer.json tokenizer_config.json special_tokens_map.json added_tokens.json vocab.json vocab.txt merges.txt "
+    "spiece.model sentencepiece.bpe.model tokenizer.model chat_template.jinja".split()
+)
+_FILES = _TOKENIZER_FILES | {
+    "config.json",
+    "oga.json",
+    "preprocessor_config.json",
+    "adapter_config.json",
+    "model.safetensors.index.json",
+}
+_MAX_JSON = 16 << 20
+_POSITIONS_AFTER_PADDING = ("camembert", "mpnet", "roberta", "xlm-roberta")
+_MAX_LENGTH: dict[Modality, int] = {"text": 512, "causal_lm": 1024}
+
+
+def is_model_file(name: PurePosixPath) -> bool:
+    """Tell the files of a zipped folder that are of use: the known names and safetensors, at most one folder deep."""
+    return len(name.parts) <= 2 and (name.name in _FILES or name.suffix == ".safetensors")
+
+
+def load_huggingface(folder: Path, card: ModelCard | None = None) -> LoadedModel:
+    """Load a classifier or a language model from a folder.
+
+    Raises `OgaError` for a folder that needs code, for weights with missing or unexpected tensors (a model without its
+    trained head), and for model types outside `MODEL_TYPES`.
+    """
+    if (folder / "adapter_config.json").exists():
+        raise OgaError(
+            f"{folder.name} holds a model and an adapter_config.json. Put the adapter's files into a folder of their own, "
+            "with the base model in its subfolder 'base'."
+        )
+    raw, notes = clean_config(read_json(folder / "config.json"))
+    weights = read_folder_weights(folder)
+    module, modality = build(raw, weights, origin=folder.name)
+    tokenizer = None if modality == "image" else load_tokenizer(folder, raw)
+    card = card or ModelCard.beside(folder) or derived_card(module.config, modality, tokenizer, folder)
+    halves = sorted({str(tensor.dtype).removeprefix("torch.") for tensor in weights.values()} - {"float32", "int64"})
+    if halves:
+        notes.append(f"The weights were stored as {', '.join(halves)} and are used as float32.")
+    return LoadedModel(prepared(module, tokenizer), card, "huggingface", tokenizer, tuple(notes))
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object of moderate size. Raises `OgaError`."""
+    try:
+        if path.stat().st_size > _MAX_JSON:
+            raise OgaError(f"{path.name} is larger than {_MAX_JSON >> 20} MB, so it is no configuration.")
+        content = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise OgaError(f"The model folder has no {path.name}. Save it with model.save_pretrained(folder).") from None
+    except (ValueError, RecursionError) as error:
+        raise OgaError(f"{path.name} is not valid JSON: {error}. Save the model again.") from None
+    if not isinstance(content, dict):
+        raise OgaError(f"{path.name} must be a JSON object. Save the model again.")
+    return content
+
+
+def clean_config(raw: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Refuse what would make transformers run code, drop what it does not need for the arithmetic."""
+    if raw.get("model_type") not in MODEL_TYPES:
+        raise unknown("model_type in config.json:", raw.get("model_type"), sorted(MODEL_TYPES))
+    for key, value in _entries(raw):
+        if _CODE_KEYS.fullmatch(key) and value not in (None, False, {}, []):
+            raise OgaError(
+                f"config.json has the key {key!r}: the model needs code of its own, which is never run. Package it where "
+                "its code is: oga_core.package_model(model, example_batch, 'model.pt2', classes=[…])."
+            )
+        if _IMPLEMENTATION_KEYS.fullmatch(key) and not (isinstance(value, dict) or value in _BUILT_IN):
+            raise OgaError(
+                f"config.json asks for the code {value!r} ({key}), which is never fetched. Remove the key from config.json."
+            )
+        if key == "quantization_config" and value:
+            raise OgaError(
+                "The model is quantised (quantization_config in config.json); gradients need its unquantised weights. "
+                "Save it as float16 or float32: model.dequantize().save_pretrained(folder)."
+            )
+    if raw.get("problem_type") not in (None, "single_label_classification"):
+        raise OgaError(f"config.json says problem_type {raw['problem_type']!r}; OGA needs one class a sample.")
+    dropped = sorted(key for key in raw if key.startswith(("_attn", "attn_impl", "_experts")) and raw[key] is not None)
+    notes = [f"Ignored in config.json: {', '.join(dropped)}."] if dropped else []
+    return _without_dropped(raw), notes
+
+
+def _entries(value: Any, depth: int = 0) -> Iterator[tuple[str, Any]]:
+    """Every key of the configuration and of the ones nested in it."""
+    if depth > 8:
+        raise OgaError("config.json is nested too deeply. Save the model again.")
+    items = (
+        value.items()
+        if isinstance(value, dict)
+        else ((("", item) for item in value) if isinstance(value, list) else ())
+    )
+    for key, item in items:
+        yield key, item
+        yield from _entries(item, depth + 1)
+
+
+def _without_dropped(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    unused = (
+        "quantization_config",
+        "auto_map",
+        "output_attentions",
+        "output_hidden_states",
+        "return_dict",
+        "torchscript",
+    )
+    return {
+        key: _without_dropped(item)
+        for key, item in value.items()
+        if key not in unused and not _DROPPED_KEYS.fullmatch(key) and not _CODE_KEYS.fullmatch(key)
+    }
+
+
+def read_folder_weights(folder: Path) -> Weights:
+    """Read model.safetensors, or the shards of its index, from this folder and no other."""
+    weights: Weights = {}
+    for path in _weight_files(folder):
+        shard = read_safetensors(path)
+        if weights.keys() & shard.keys():
+            raise OgaError(f"{path.name} repeats tensors of another shard. Save the model again.")
+        weights |= shard
+    strange = {name: tensor.dtype for name, tensor in weights.items() if tensor.dtype not in _DTYPES}
+    if strange:
+        name, dtype = next(iter(strange.items()))
+        raise OgaError(
+            f"{folder.name} holds {name!r} as {dtype}: quantised weights have no gradients. Save the model as float16 or float32."
+        )
+    return weights
+
+
+_DTYPES = (
+    torch.float16,
+    torch.bfloat16,
+    torch.float32,
+    torch.float64,
+    torch.int64,
+    torch.int32,
+    torch.bool,
+    torch.uint8,
+)
+
+
+def _weight_files(folder: Path) -> list[Path]:
+    single, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
+    if single.is_file():
+        return [single]
+    if index.is_file():
+        shards = read_json(index).get("weight_map")
+        names = sorted(set(map(str, shards.values()))) if isinstance(shards, dict) else []
+        for name in names:
+            if Path(name).name != name or "\\" in name or not name.endswith(".safetensors"):
+                raise OgaError(f"{index.name} names the shard {name!r}, which is outside the model's folder.")
+            if not (folder / name).is_file():
+                raise OgaError(f"{folder.name} lacks the shard {name!r} that {index.name} names. Copy it there.")
+        if names:
+            return [folder / name for name in names]
+    if list(folder.glob("*.bin")):
+        raise refusal("bin", folder)
+    raise OgaError(f"{folder.name} has no model.safetensors. Save the model with model.save_pretrained(folder).")
+
+
+def build(
+    raw: dict[str, Any], weights: Weights, *, origin: str, head: Modality | None = None, optional: tuple[str, ...] = ()
+) -> tuple[Any, Modality]:
+    """Build the network that a clean configuration describes and put the weights in, as float32.
+
+    head: the kind of head, where config.json's `architectures` does not decide it. optional: first parts of the names of
+    tensors that may be missing, because an adapter brings them.
+    """
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    modality = head or _modality(raw, origin)
+    try:
+        config = _config(raw)
+        network = _network(config, modality)
+        _check_size(network, config, raw, weights, origin)
+        module, info = network.from_pretrained(
+            None,
+            config=config,
+            state_dict=dict(weights),
+            dtype=torch.float32,
+            attn_implementation="eager",
+            output_loading_info=True,
+        )
+    except OgaError:
+        raise
+    except Exception as error:  # a configuration's wrong values surface as any exception of any layer
+        raise OgaError(
+            f"transformers cannot build the model that {origin}/config.json describes: {_first_line(error)}. "
+            "Save the model again with model.save_pretrained(folder)."
+        ) from None
+    _check_loading(info, origin, bool(head), optional)
+    return module, modality
+
+
+def _modality(raw: dict[str, Any], origin: str) -> Modality:
+    names = raw.get("architectures") or []
+    for name in names if isinstance(names, list) else []:
+        for ending, modality in _HEADS.items():
+            if str(name).endswith(ending):
+                return modality
+    raise OgaError(
+        f"{origin}/config.json names the architecture {names!r}, which is neither a classifier nor a language model. "
+        "Save the fine-tuned model with its head: AutoModelForSequenceClassification … model.save_pretrained(folder)."
+    )
+
+
+def _config(raw: dict[str, Any]) -> Any:
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+    config_class = CONFIG_MAPPING[raw["model_type"]]
+    methods = {key for key in raw if callable(getattr(config_class, key, None))}
+    config = config_class.from_dict({key: value for key, value in raw.items() if key not in methods})
+    config._attn_implementation = "eager"
+    config.use_cache = False
+    return config
+
+
+def _network(config: Any, modality: Modality) -> Any:
+    from transformers import AutoModelForCausalLM, AutoModelForImageClassification, AutoModelForSequenceClassification
+
+    auto = {
+        "text": AutoModelForSequenceClassification,
+        "causal_lm": AutoModelForCausalLM,
+        "image": AutoModelForImageClassification,
+    }[modality]
+    networks = auto._model_mapping
+    if type(config) not in networks:
+        raise OgaError(f"A model of type {config.model_type!r} cannot be used for {modality} data.")
+    return networks[type(config)]
+
+
+def _check_size(network: Any, config: Any, raw: dict[str, Any], weights: Weights, origin: str) -> None:
+    """Stop before memory is taken for a network that the weights cannot fill."""
+    for key, value in _entries(raw):
+        if _COUNTS.fullmatch(key) and isinstance(value, int) and value > 16 * len(weights):
+            raise OgaError(
+                f"{origin}/config.json asks for {key} = {value:,}, but there are {len(weights)} tensors of weights."
+            )
+    stored = sum(tensor.numel() for tensor in weights.values())
+    with torch.device("meta"):
+        skeleton = network(config)
+    needed = sum(parameter.numel() for parameter in skeleton.parameters())
+    buffers = sum(buffer.numel() for buffer in skeleton.buffers())
+    if needed > 2 * stored + 1_000_000 or buffers > stored + 100_000_000:
+        raise OgaError(
+            f"{origin}/config.json describes a network of {needed:,} parameters, but the weights hold {stored:,} numbers. "
+            "The configuration belongs to another model: save both again with model.save_pretrained(folder)."
+        )
+
+
+def _check_loading(info: Mapping[str, Any], origin: str, foreign_head: bool, optional: tuple[str, ...]) -> None:
+    missing = sorted(name for name in info["missing_keys"] if not name.startswith(optional or ("\0",)))
+    if missing:
+        raise OgaError(
+            f"{origin} lacks {len(missing)} tensor(s) of the model: {', '.join(missing[:4])}. With random numbers in their "
+            "place every score would be noise. Save the fine-tuned model with its head: model.save_pretrained(folder)."
+        )
+    unexpected = [] if foreign_head else sorted(info["unexpected_keys"])
+    problems = unexpected or sorted(map(str, info["mismatched_keys"])) or list(info["error_msgs"])
+    if problems:
+        raise OgaError(
+            f"{origin} holds tensors that its config.json does not describe: {', '.join(problems[:4])}. "
+            "Save model and configuration together: model.save_pretrained(folder)."
+        )
+
+
+def load_tokenizer(folder: Path, raw: dict[str, Any]) -> Any:
+    """Load the tokenizer from copies of its known files, without the key that names code."""
+    from transformers import AutoTokenizer
+
+    present = [folder / name for name in sorted(_TOKENIZER_FILES) if (folder / name).is_file()]
+    if not present:
+        raise OgaError(
+            f"{folder.name} has no tokenizer. Save it into the same folder: tokenizer.save_pretrained(folder)."
+        )
+    with TemporaryDirectory(prefix="oga-", ignore_cleanup_errors=True) as clean:
+        for path in present:
+            shutil.copyfile(path, Path(clean, path.name))
+        settings = Path(clean, "tokenizer_config.json")
+        if settings.exists():
+            kept = {
+                key: value for key, value in read_json(settings).items() if key not in ("auto_map", "trust_remote_code")
+            }
+            settings.write_text(json.dumps(kept), encoding="utf-8")
+        Path(clean, "config.json").write_text(json.dumps({"model_type": raw["model_type"]}), encoding="utf-8")
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(clean, trust_remote_code=False, local_files_only=True)
+        except Exception as error:  # tokenizer libraries raise anything, down to bare Exception
+            raise OgaError(
+                f"The tokenizer in {folder.name} cannot be loaded: {_first_line(error)}. "
+                "Save it again: tokenizer.save_pretrained(folder)."
+            ) from None
+    if tokenizer.pad_token_id is None and tokenizer.eos_token is not None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def prepared(module: Any, tokenizer: Any) -> nn.Module:
+    """Put the network in eval mode; classifiers that read the last token need to know the padding."""
+    if tokenizer is not None and module.config.pad_token_id is None:
+        module.config.pad_token_id = tokenizer.pad_token_id
+    evaluated: nn.Module = module.eval()
+    return evaluated
+
+
+def derived_card(config: Any, modality: Modality, tokenizer: Any, folder: Path) -> ModelCard:
+    """Derive the card: classes from id2label, the longest input from tokenizer and configuration."""
+    if modality == "causal_lm":
+        return ModelCard(modality, (), {"max_length": max_length(config, tokenizer, modality)})
+    labels = {int(index): str(name) for index, name in config.id2label.items()}
+    classes = tuple(labels.get(index, f"LABEL_{index}") for index in range(config.num_labels))
+    if len(set(classes)) != len(classes) or len(classes) < 2:
+        raise OgaError(f"id2label in config.json must name two or more different classes, got {', '.join(classes)}.")
+    if modality == "text":
+        return ModelCard(modality, classes, {"max_length": max_length(config, tokenizer, modality)})
+    return ModelCard(modality, classes, _image_input(config, folder))
+
+
+def max_length(config: Any, tokenizer: Any, modality: Modality) -> int:
+    """Tokens a text may have: what the tokenizer was set to in training, within what the network has positions for."""
+    positions = getattr(config, "max_position_embeddings", None) or _MAX_LENGTH[modality]
+    if config.model_type in _POSITIONS_AFTER_PADDING:
+        positions -= (config.pad_token_id or 0) + 1
+    limits = [positions, tokenizer.model_max_length, tokenizer.init_kwargs.get("max_length"), _MAX_LENGTH[modality]]
+    return int(min(limit for limit in limits if isinstance(limit, (int, float)) and limit >= 2))
+
+
+def _image_input(config: Any, folder: Path) -> dict[str, Any]:
+    path = folder / "preprocessor_config.json"
+    settings = read_json(path) if path.is_file() else {}
+    size = settings.get("crop_size") or settings.get("size") or getattr(config, "image_size", 224)
+    if isinstance(size, dict):
+        edge = size.get("shortest_edge", getattr(config, "image_size", 224))
+        size = [size.get("height", edge), size.get("width", edge)]
+    card: dict[str, Any] = {
+        "image_size": [size, size] if isinstance(size, int) else list(size),
+        "channels": getattr(config, "num_channels", 3),
+    }
+    if settings.get("do_normalize", bool(settings)):
+        card |= {key: settings[f"image_{key}"] for key in ("mean", "std") if f"image_{key}" in settings}
+    return card
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0][:300] if lines else 'no reason given'}"

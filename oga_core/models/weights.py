@@ -1,0 +1,187 @@
+"""Plain weights: safetensors, or a state dict that torch.save wrote, for a network of the built-in list."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import struct
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from oga_core.errors import OgaError
+from oga_core.models.architectures import build
+from oga_core.models.archive import open_zip
+from oga_core.models.card import ModelCard
+from oga_core.models.loaded import LoadedModel
+from oga_core.models.refusals import refusal
+
+Weights = dict[str, Tensor]
+
+_WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "weights", "ema", "module")
+_PREFIXES = ("module.", "_orig_mod.")  # DataParallel, torch.compile
+_FIRST_SAFE_TORCH = (2, 10)  # CVE-2026-24747: memory corruption in torch.load before it
+_MAX_HEADER = 100 << 20
+_CARD = '{"modality": "image", "classes": ["…", "…"], "input": {"image_size": [32, 32], "channels": 3}}'
+
+
+def load_plain_weights(path: Path, card: ModelCard | None) -> LoadedModel:
+    """Load weights into the network that the card names, or that their shapes tell."""
+    if card is None:
+        raise OgaError(
+            f"{path.name} holds weights only. Write a model card {path.stem}.json beside it, or fill it in on the page: {_CARD}"
+        )
+    weights = read_weights(path)
+    name, module = build({key: tuple(tensor.shape) for key, tensor in weights.items()}, card.architecture)
+    module.load_state_dict(weights, strict=True, assign=True)
+    module.requires_grad_(True)
+    notes = () if card.architecture else (f"The weights fit the built-in architecture {name!r}.",)
+    return LoadedModel(module.eval(), card, "safetensors" if is_safetensors(path) else "state_dict", notes=notes)
+
+
+def assign(module: nn.Module, weights: Weights, origin: str) -> None:
+    """Copy weights into a network of the same names and shapes. Raises `OgaError` naming those that differ."""
+    wanted = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+    given = {name: tuple(tensor.shape) for name, tensor in weights.items()}
+    # Old checkpoints lack batch norm's counter, which no arithmetic in eval mode uses.
+    lacking = {name for name in wanted.keys() - given.keys() if not name.endswith("num_batches_tracked")}
+    different = sorted(
+        lacking | (given.keys() - wanted.keys()) | {name for name in given if wanted.get(name) != given[name]}
+    )
+    if different:
+        raise OgaError(
+            f"The weights in {origin} are of another network: {', '.join(different[:4])} differ in name or shape."
+        )
+    module.load_state_dict(weights, strict=False)
+
+
+def read_weights(path: Path) -> Weights:
+    """Read named tensors from safetensors or a `weights_only` state dict; floating ones become float32.
+
+    Raises `OgaError` for damaged files, and for anything in them that is not a plain tensor.
+    """
+    weights = read_safetensors(path) if is_safetensors(path) else _read_state_dict(path)
+    return {
+        name: tensor.to(torch.float32 if tensor.is_floating_point() else tensor.dtype, copy=True)
+        for name, tensor in weights.items()
+    }
+
+
+def is_safetensors(path: Path) -> bool:
+    """Look at the first bytes: the length of a JSON header, then the header."""
+    with path.open("rb") as file:
+        start = file.read(9)
+    return path.suffix == ".safetensors" or (len(start) == 9 and start[8:] == b"{" and not start.startswith(b"PK"))
+
+
+def read_safetensors(path: Path) -> Weights:
+    """Read a safetensors file as it is. Raises `OgaError` when it is damaged."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError, ValueError, KeyError, RuntimeError, OverflowError) as error:
+        raise OgaError(f"{path.name} is not a readable safetensors file: {error}. Save the weights again.") from None
+
+
+def safetensors_elements(path: Path) -> int:
+    """Return how many numbers a safetensors file holds, from its header."""
+    with path.open("rb") as file:
+        start = file.read(8)
+        length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
+        if not 0 < length <= min(_MAX_HEADER, path.stat().st_size):
+            raise OgaError(f"{path.name} is not a readable safetensors file: its header is damaged. Save it again.")
+        try:
+            header = json.loads(file.read(length))
+            return sum(_elements(entry["shape"]) for name, entry in header.items() if name != "__metadata__")
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            raise OgaError(f"{path.name} is not a readable safetensors file: its header is damaged.") from None
+
+
+def _elements(shape: list[int]) -> int:
+    count = 1
+    for size in shape:
+        count *= int(size)
+    return count
+
+
+def _read_state_dict(path: Path) -> Weights:
+    version = tuple(int(part) for part in torch.__version__.split("+")[0].split(".")[:2])
+    if version < _FIRST_SAFE_TORCH:
+        raise OgaError(
+            f"torch {torch.__version__} cannot read {path.name} safely; 2.10 or newer can. Update torch, or save the weights "
+            "as safetensors: from safetensors.torch import save_file; save_file(model.state_dict(), 'model.safetensors')."
+        )
+    if not zipfile.is_zipfile(path):
+        raise refusal("pickle", path)
+    with open_zip(path, stored_only=True):
+        pass
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        raise _not_weights_only(path) from None
+    except (RuntimeError, ValueError, TypeError, KeyError, EOFError, OSError, AttributeError, IndexError) as error:
+        raise OgaError(f"{path.name} cannot be read: {str(error).splitlines()[0]}. Save the weights again.") from None
+    return _plain(_unwrapped(content, path), path)
+
+
+def _not_weights_only(path: Path) -> OgaError:
+    try:
+        names = torch.serialization.get_unsafe_globals_in_checkpoint(str(path))
+    except Exception:  # whatever a crafted pickle makes of the lister, the answer is the same refusal
+        names = []
+    what = f" ({', '.join(names[:4])})" if names else ""
+    return OgaError(
+        f"{path.name} holds more than weights{what}: Python objects, which are never loaded. Save the weights alone: "
+        "torch.save(model.state_dict(), 'weights.pt'), or better as safetensors: "
+        "from safetensors.torch import save_file; save_file(model.state_dict(), 'model.safetensors')."
+    )
+
+
+def _unwrapped(content: Any, path: Path) -> Mapping[str, Any]:
+    """Find the state dict in a checkpoint."""
+    while isinstance(content, Mapping) and not any(isinstance(value, Tensor) for value in content.values()):
+        inner = next((content[key] for key in _WRAPPERS if isinstance(content.get(key), Mapping)), None)
+        if inner is None:
+            break
+        content = inner
+    if not isinstance(content, Mapping) or not any(isinstance(value, Tensor) for value in content.values()):
+        found = (
+            f"a dict with {', '.join(map(repr, list(content)[:5]))}"
+            if isinstance(content, Mapping)
+            else type(content).__name__
+        )
+        raise OgaError(
+            f"{path.name} holds no state dict but {found}. Save torch.save(model.state_dict(), 'weights.pt')."
+        )
+    return content
+
+
+def _plain(content: Mapping[str, Any], path: Path) -> Weights:
+    """Keep dense tensors that the file really holds; the rest has crashed native code or outgrown memory before."""
+    weights: Weights = {}
+    available = 4 * path.stat().st_size  # tied weights are stored once and appear more than once
+    for name, tensor in content.items():
+        dense = (
+            type(tensor) in (Tensor, nn.Parameter) and tensor.layout == torch.strided and tensor.device.type == "cpu"
+        )
+        if not isinstance(name, str) or not dense or tensor.is_quantized or tensor.is_complex():
+            kind = tensor.layout if isinstance(tensor, Tensor) else type(tensor).__name__
+            raise OgaError(
+                f"{path.name} holds {str(name)!r}, which is not a dense tensor ({kind}). Save model.state_dict() alone."
+            )
+        available -= tensor.numel() * tensor.element_size()
+        if available < 0:
+            raise OgaError(
+                f"{path.name} holds {name!r} of shape {list(tensor.shape)}, which is larger than the file itself."
+            )
+        weights[name] = tensor.detach()
+    for prefix in _PREFIXES:
+        if weights and all(name.startswith(prefix) for name in weights):
+            weights = {name.removeprefix(prefix): tensor for name, tensor in weights.items()}
+    return weights
