@@ -1,0 +1,207 @@
+"""From what a reader found to a checked `SampleSet`: the checks that hold for every format."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oga_core.errors import OgaError, unknown
+from oga_core.readers.archives import Archive
+from oga_core.readers.columns import some
+from oga_core.samples import MODALITIES, Modality, Problem, SampleSet, Source, Subset
+
+MAX_UNREADABLE = 0.05
+_WHOLE_FILE_BYTES = 256_000_000
+_EDGE_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """How a person asked for the data to be read; None means recognise."""
+
+    labels: Path | None = None
+    label_column: str | None = None
+    id_column: str | None = None
+    text_column: str | None = None
+    modality: Modality | None = None
+    max_samples: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.modality is not None and self.modality not in MODALITIES:
+            raise unknown("modality", self.modality, MODALITIES)
+        if self.max_samples is not None and self.max_samples < 1:
+            raise OgaError(f"--max-samples must be 1 or more. Got {self.max_samples} instead.")
+
+    def wants(self, *modalities: Modality) -> bool:
+        """Whether the modality is open or one of these."""
+        return self.modality is None or self.modality in modalities
+
+
+@dataclass
+class Draft:
+    """What a reader found: parallel sequences, one entry per row that could be read, in the data's order.
+
+    labels: names as written, None or "" where missing; None as a whole for data without labels.
+    class_names: the order of the classes, where the data states it.
+    """
+
+    ids: list[str]
+    labels: Sequence[str | None] | None
+    inputs: Sequence[Any]
+    rows: Sequence[Mapping[str, Any]]
+    modality: Modality
+    source: Source
+    row_numbers: NDArray[np.int64] | None = None
+    class_names: Sequence[str] | None = None
+    problems: list[Problem] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def finish(draft: Draft, options: ReadOptions, fingerprint: str) -> SampleSet:
+    """Check a draft and make the `SampleSet`.
+
+    Raises `OgaError` for no samples, repeated ids, or more than 5 % of the rows unreadable or without a label.
+    """
+    name = draft.source.path.name
+    row_numbers = np.arange(len(draft.ids)) if draft.row_numbers is None else draft.row_numbers
+    kept = np.arange(len(draft.ids))
+    if draft.labels is not None:
+        unlabelled = [i for i, label in enumerate(draft.labels) if not label]
+        draft.problems += [Problem(draft.ids[i], int(row_numbers[i]), "it has no label") for i in unlabelled]
+        kept = np.delete(kept, unlabelled)
+    check_share(name, draft.problems, len(kept))
+    if len(kept) == 0:
+        raise OgaError(f"{name} holds no samples. Give a data set with at least one row.")
+    kept = _evenly(kept, options.max_samples, draft.notes)
+    given, class_names = _numbered(draft, kept)
+    samples = SampleSet(
+        ids=np.array(draft.ids, dtype=object),
+        inputs=draft.inputs,
+        given_labels=np.full(len(draft.ids), -1, dtype=np.int64),
+        class_names=class_names,
+        modality=draft.modality,
+        rows=draft.rows,
+        row_numbers=np.asarray(row_numbers, dtype=np.int64),
+        source=draft.source,
+        fingerprint=_with_options(fingerprint, options),
+        problems=tuple(sorted(draft.problems, key=lambda problem: problem.row)),
+        notes=tuple(draft.notes),
+    )
+    _check_unique(name, draft.ids)
+    if len(kept) < len(draft.ids):
+        samples = samples.take(kept)
+    samples.given_labels[:] = given
+    return samples
+
+
+def check_share(name: str, problems: Sequence[Problem], n_readable: int) -> None:
+    """Raise `OgaError` where more than 5 % of the rows cannot be used, naming the first few."""
+    total = len(problems) + n_readable
+    if len(problems) > MAX_UNREADABLE * total:
+        first = "; ".join(f"{problem.sample_id}: {problem.reason}" for problem in problems[:5])
+        raise OgaError(
+            f"{len(problems):,} of {total:,} rows of {name} cannot be used, more than {MAX_UNREADABLE:.0%}. "
+            f"The first: {first}. Correct them, or take them out."
+        )
+
+
+def label_text(value: Any) -> str | None:
+    """Return a label as a class name: as written; None where it is missing; a whole float without its point."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return None
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)
+
+
+def text_fault(text: str) -> str | None:
+    """Return what is wrong with a text that cannot be stored as UTF-8, else None."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return "it holds half of a surrogate pair, which is not valid text"
+    return None
+
+
+def file_fingerprint(*paths: Path | None) -> str:
+    """Hash files by content; above 256 MB by size, time of change, first and last megabyte."""
+    digest = hashlib.blake2b(digest_size=16)
+    for path in filter(None, paths):
+        status = path.stat()
+        with path.open("rb") as file:
+            if status.st_size <= _WHOLE_FILE_BYTES:
+                while block := file.read(_EDGE_BYTES):
+                    digest.update(block)
+            else:
+                digest.update(f"{status.st_size} {status.st_mtime_ns}".encode() + file.read(_EDGE_BYTES))
+                file.seek(-_EDGE_BYTES, 2)
+                digest.update(file.read())
+        digest.update(b"|")
+    return digest.hexdigest()
+
+
+def archive_fingerprint(archive: Archive, labels: Path | None = None) -> str:
+    """Hash a folder by names, sizes and times of change; an archive file as a file."""
+    if archive.path.is_file():
+        return file_fingerprint(archive.path, labels)
+    digest = hashlib.blake2b(digest_size=16)
+    for stamp in archive.stamps():
+        digest.update(repr(stamp).encode())
+    return digest.hexdigest() + (file_fingerprint(labels) if labels else "")
+
+
+def _with_options(fingerprint: str, options: ReadOptions) -> str:
+    choices = {key: value for key, value in vars(options).items() if value is not None and key != "labels"}
+    return hashlib.blake2b((fingerprint + json.dumps(choices, sort_keys=True)).encode(), digest_size=16).hexdigest()
+
+
+def _check_unique(name: str, ids: Sequence[str]) -> None:
+    if len(set(ids)) < len(ids):
+        twice = [sample_id for sample_id, count in Counter(ids).items() if count > 1]
+        raise OgaError(
+            f"{name} uses {len(twice)} id(s) more than once: {some(twice, 5)}. "
+            "Make the ids unique, or choose another column with --id-column."
+        )
+
+
+def _evenly(kept: NDArray[np.int64], max_samples: int | None, notes: list[str]) -> NDArray[np.int64]:
+    if max_samples is None or max_samples >= len(kept):
+        return kept
+    notes.append(f"{max_samples:,} of {len(kept):,} samples are used, evenly spaced (--max-samples).")
+    return kept[np.arange(max_samples) * len(kept) // max_samples]
+
+
+def _numbered(draft: Draft, kept: NDArray[np.int64]) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """Number the labels at `kept`; the classes are those of the whole data, also where a part is taken."""
+    if draft.labels is None:
+        return np.full(len(kept), -1, dtype=np.int64), ()
+    used = {label for label in draft.labels if label}
+    names = list(draft.class_names) if draft.class_names is not None else _sorted(used)
+    if len(used) == 1:
+        draft.notes.append(f"Every sample has the same label, {next(iter(used))!r}: most scores say little then.")
+    index = {name: i for i, name in enumerate(names)}
+    return np.array([index[draft.labels[i] or ""] for i in kept], dtype=np.int64), tuple(names)
+
+
+def _sorted(names: set[str]) -> list[str]:
+    if all(name.isascii() and name.isdecimal() for name in names):
+        return sorted(names, key=lambda name: (int(name), name))
+    return sorted(names)
+
+
+def subset(base: Sequence[Any], indices: Sequence[int] | NDArray[np.int64]) -> Sequence[Any]:
+    """Return the positions `indices` of a lazy sequence; the sequence itself where that is all of them."""
+    if len(indices) == len(base):
+        return base
+    return Subset(base, np.asarray(indices, dtype=np.int64))

@@ -1,0 +1,91 @@
+"""Decode untrusted image bytes, and turn decoded images upright for people."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from oga_core.samples import UnreadableSample
+
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
+MAX_PIXELS = 40_000_000
+MAX_BYTES = 256_000_000
+
+FIRST_FRAME = "animated: the first frame is used"
+ON_WHITE = "transparent: shown on white"
+SIXTEEN_BIT = "16 bits a channel: scaled to 8"
+
+
+def decode_image(data: bytes) -> tuple[Image.Image, tuple[str, ...]]:
+    """Decode to RGB, 8 bits a channel, as stored (EXIF orientation is not applied), with notes on what was changed.
+
+    Raises `UnreadableSample` for anything but a whole JPEG, PNG, WEBP, BMP, GIF or TIFF of at most 40 million pixels.
+    """
+    if not data:
+        raise UnreadableSample("the file is empty")
+    try:
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+        if image.width * image.height > MAX_PIXELS:
+            raise UnreadableSample(f"{image.width} × {image.height} pixels; at most {MAX_PIXELS:,} are read")
+        notes = (FIRST_FRAME,) if image.format != "MPO" and getattr(image, "is_animated", False) else ()
+        image.load()
+        converted, more = _to_rgb(image)
+    except Image.UnidentifiedImageError:
+        raise UnreadableSample(f"not an image in a known format ({', '.join(FORMATS)})") from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise UnreadableSample(f"too many pixels; at most {MAX_PIXELS:,} are read") from None
+    except UnreadableSample:
+        raise
+    except Exception as error:  # decoders raise anything on damaged data: OSError, SyntaxError, struct.error, …
+        raise UnreadableSample(f"damaged image: {error}") from None
+    return converted, notes + more
+
+
+def array_image(pixels: np.ndarray[Any, Any]) -> Image.Image:
+    """Turn `(height, width)` or `(height, width, 1 | 3 | 4)` pixels, uint8 or float in 0 to 1, into an RGB image."""
+    if pixels.dtype != np.uint8:
+        pixels = np.rint(np.clip(pixels.astype(np.float32), 0, 1) * 255).astype(np.uint8)
+    if pixels.ndim == 3 and pixels.shape[2] == 1:
+        pixels = pixels[:, :, 0]
+    return _to_rgb(Image.fromarray(np.ascontiguousarray(pixels)))[0]
+
+
+def preview_image(image: Image.Image) -> Image.Image:
+    """Turn a decoded image upright as its EXIF orientation says, for people; the model gets it as stored."""
+    return ImageOps.exif_transpose(image)
+
+
+def _to_rgb(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
+    if image.mode == "RGB" and "transparency" not in image.info:
+        return image, ()
+    if image.mode.startswith("I"):
+        return _from_16_bit(image), (SIXTEEN_BIT,)
+    if image.mode == "F":
+        raise UnreadableSample("floating-point pixels have no fixed range; save the image with 8 bits a channel")
+    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+        return _on_white(image)
+    return image.convert("RGB"), ()
+
+
+def _from_16_bit(image: Image.Image) -> Image.Image:
+    values = np.asarray(image).astype(np.int64)
+    if values.min() < 0 or values.max() > 65_535:
+        raise UnreadableSample("pixels outside 0 to 65,535; save the image with 8 bits a channel")
+    scaled = Image.fromarray(np.rint(values / 257).astype(np.uint8)).convert("RGB")
+    scaled.info.update(image.info)
+    return scaled
+
+
+def _on_white(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
+    layered = image.convert("RGBA")
+    if layered.getextrema()[3][0] == 255:
+        return layered.convert("RGB"), ()
+    white = Image.new("RGBA", layered.size, "white")
+    result = Image.alpha_composite(white, layered).convert("RGB")
+    result.info.update(image.info)
+    result.info.pop("transparency", None)
+    return result, (ON_WHITE,)
