@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
-from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,9 +11,12 @@ import numpy as np
 import pandas as pd
 
 from oga_core.errors import OgaError
+from oga_core.files import write_whole
 from oga_core.gradient_sketch import GradientSketch
 from oga_core.readers import read_samples
 from oga_core.samples import SampleSet
+
+__all__ = ["SCORE_PREFIX", "Run", "score_names", "write_whole"]
 
 SCORE_PREFIX = "score_"
 
@@ -124,16 +124,3 @@ class Run:
 def score_names(table: pd.DataFrame) -> list[str]:
     """Names of the scores in a run's table, without their prefix."""
     return [column.removeprefix(SCORE_PREFIX) for column in table.columns if column.startswith(SCORE_PREFIX)]
-
-
-def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Write a file whole or not at all: to a temporary file in the same folder, then renamed."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        write(temporary)
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise

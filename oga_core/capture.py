@@ -1,0 +1,141 @@
+"""What a forward pass shows without touching the model: function calls are watched, not modules.
+
+Eager modules, PEFT models and graphs read from `.pt2` call the same functions, so one piece of code serves them all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from oga_core.sketching import Sketcher
+
+MIDDLE_DEPTHS = (0.25, 0.5, 0.75)  # where in the network middle features are taken: shares of its layers
+MIDDLE_SIZE = 512  # numbers of all depths together
+
+aten = torch.ops.aten
+LINEAR = {F.linear, aten.linear.default}
+CONVOLUTIONS = {
+    *(F.conv1d, F.conv2d, F.conv3d),
+    *(aten.conv1d.default, aten.conv1d.padding, aten.conv2d.default, aten.conv2d.padding),
+    *(aten.conv3d.default, aten.conv3d.padding, aten.convolution.default),
+}
+ADDMM = {torch.addmm, Tensor.addmm, aten.addmm.default}  # bias, input, weight (in, out): Conv1D of GPT-2
+_SAME_VALUES = {
+    "float",
+    "to",
+    "contiguous",
+    "clone",
+    "alias",
+    "detach",
+    "_to_copy",
+    "dropout",
+    "squeeze",
+    "view",
+    "reshape",
+    "flatten",
+}
+_SELECTIONS = {"__getitem__", "select"}
+
+
+@dataclass
+class _Product:
+    """A linear layer's output (or a selection of it) and the input rows that it came from."""
+
+    output: Tensor
+    features: Tensor
+
+
+class ForwardCapture(TorchFunctionMode):
+    """Watches one forward pass: the inputs of linear layers, and pooled inputs of the layers at `middle`.
+
+    middle: positions, in the order of the calls, of the layers whose inputs are pooled; their names in the sketch of
+        middle features are these positions. mask: `(batch, time)` of the tokens that count, if the data has one.
+    """
+
+    def __init__(self, middle: Sequence[int] = (), mask: Tensor | None = None):
+        super().__init__()
+        self.middle, self.mask = frozenset(middle), mask
+        self.pooled: list[Tensor] = []
+        self.n_layers = 0
+        self.output_bytes = 0
+        self._products: dict[int, _Product] = {}
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        output = func(*args, **(kwargs or {}))
+        if func in LINEAR or func in ADDMM:
+            self._layer(args[1] if func in ADDMM else args[0], output)
+            self._products[id(output)] = _Product(output, args[1] if func in ADDMM else args[0])
+        elif func in CONVOLUTIONS:
+            self._layer(args[0].transpose(1, -1), output)
+        elif args and id(args[0]) in self._products and isinstance(output, Tensor):
+            self._follow(getattr(func, "__name__", "").partition(".")[0], self._products[id(args[0])], output, args)
+        return output
+
+    def features_of(self, logits: Tensor) -> Tensor | None:
+        """Return the inputs `(batch, n_features)` of the linear layer that made `logits`, None where none did."""
+        product = self._products.get(id(logits))
+        if product is None or product.features.ndim != 2 or len(product.features) != len(logits):
+            return None
+        return product.features
+
+    def _layer(self, inputs: Tensor, output: Tensor) -> None:
+        if self.n_layers in self.middle:
+            self.pooled.append(_pool(inputs, self.mask))
+        self.n_layers += 1
+        self.output_bytes += output.numel() * output.element_size()
+
+    def _follow(self, name: str, product: _Product, output: Tensor, args: Sequence[Any]) -> None:
+        features = product.features
+        if name in _SAME_VALUES and output.shape[-1] == product.output.shape[-1]:
+            features = features.reshape(*output.shape[:-1], features.shape[-1])
+        elif name in _SELECTIONS and output.shape[-1] == product.output.shape[-1]:
+            features = getattr(features, name)(*args[1:])
+        else:
+            return
+        self._products[id(output)] = _Product(output, features)
+
+
+def _pool(inputs: Tensor, mask: Tensor | None) -> Tensor:
+    """Mean over all but the first and the last axis, `(batch, channels)`, over counted tokens where there is a mask."""
+    if inputs.ndim == 2:
+        return inputs.float()
+    if mask is not None and inputs.shape[:2] == mask.shape:
+        weights = mask.to(torch.float32)
+        weights = weights / weights.sum(1, keepdim=True).clamp(min=1)
+        return torch.einsum("bt,bt...c->bc", weights, inputs.float())
+    return inputs.float().flatten(1, -2).mean(1)
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What a first look at a model with a few samples tells: its layers and what one sample takes."""
+
+    n_layers: int
+    bytes_per_sample: int
+    middle: tuple[int, ...]
+
+
+def survey(forward: Callable[[], Tensor], n_samples: int) -> Survey:
+    """Run `forward` once on `n_samples` and count layers and the bytes of their outputs."""
+    with torch.no_grad(), ForwardCapture() as capture:
+        forward()
+    depths = sorted({int(depth * capture.n_layers) for depth in MIDDLE_DEPTHS} - {0})
+    return Survey(capture.n_layers, max(1, capture.output_bytes // n_samples), tuple(depths))
+
+
+def middle_features(pooled: Sequence[Tensor], middle: Sequence[int], sketcher: Sketcher) -> Tensor | None:
+    """Join the pooled inputs of several depths, each randomly projected where it is wide: `(batch, ≤ MIDDLE_SIZE)`."""
+    if not pooled or len(pooled) != len(middle) or any(len(part) != len(pooled[0]) for part in pooled):
+        return None
+    share = MIDDLE_SIZE // len(pooled)
+    return torch.cat(
+        [sketcher.project(f"middle {depth}", "right", part, share) for depth, part in zip(middle, pooled, strict=True)],
+        1,
+    )

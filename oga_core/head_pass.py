@@ -1,0 +1,108 @@
+"""The head's gradient in closed form: one forward pass, no backward pass."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from oga_core.capture import ForwardCapture, Survey, middle_features
+from oga_core.devices import precision_context
+from oga_core.pass_options import PassOptions
+from oga_core.sketching import Sketcher
+from oga_core.tasks.task import Batch, Task
+
+_ROWS_AT_ONCE = 8192
+
+
+class HeadPass:
+    """Losses, logits, features, middle features and a sketch of δ ⊗ h, from one forward pass a batch."""
+
+    coverage, check_error = 1.0, 0.0
+
+    def __init__(self, task: Task, model: nn.Module, options: PassOptions, found: Survey, device: torch.device):
+        self.task, self.model, self.options, self.device = task, model, options, device
+        self.middle = found.middle
+        self.sketcher = Sketcher(options.sketch_dim, options.seed, device)
+        self.notes: list[str] = []
+
+    @torch.no_grad()
+    def __call__(self, batch: Batch) -> dict[str, Tensor]:
+        """Return the arrays of one batch."""
+        with precision_context(self.device, self.options.precision):
+            with ForwardCapture(self.middle, batch.get("attention_mask")) as capture:
+                outputs = self.task.outputs(self.model, batch)
+            losses = self.task.losses(outputs, batch).float()
+            features = capture.features_of(outputs)
+            pooled = middle_features(capture.pooled, self.middle, self.sketcher)
+            arrays = {"losses": losses, **self._view_logits(outputs, batch)}
+        if pooled is not None and len(pooled) == len(outputs):
+            arrays["middle_features"] = pooled
+        return arrays | self.head_arrays(outputs, features, batch["labels"])
+
+    def head_arrays(self, outputs: Tensor, features: Tensor | None, labels: Tensor) -> dict[str, Tensor]:
+        """Logits, features and the sketch of the head's gradient, in float32."""
+        logits = outputs.float()
+        if features is None:
+            self._note_once(
+                "The model has no last linear layer that makes its logits, so there are no features: scores from "
+                "features are left out, and the sketch is of the gradient at the logits."
+            )
+            return {"logits": logits, "sketch": self._sketch(_delta(logits, labels), None)}
+        features = features.float()
+        return {"logits": logits, "features": features, "sketch": self._sketch(_delta(logits, labels), features)}
+
+    def _sketch(self, delta: Tensor, features: Tensor | None) -> Tensor:
+        return head_sketch(self.sketcher, delta, features)
+
+    def _view_logits(self, outputs: Tensor, batch: Batch) -> dict[str, Tensor]:
+        views = self.task.views(batch) if self.options.views else []
+        if not views:
+            return {}
+        total = outputs.float()
+        for view in views:
+            total = total + self.task.outputs(self.model, view).float()
+        return {"view_logits": total / (len(views) + 1)}
+
+    def _note_once(self, note: str) -> None:
+        if note not in self.notes:
+            self.notes.append(note)
+
+
+def head_sketch(sketcher: Sketcher, delta: Tensor, features: Tensor | None) -> Tensor:
+    """Sketch δ ⊗ h, `(batch, min(sketch_dim, n_classes · n_features))`; exact up to signs where it is that small."""
+    if features is None:
+        features = delta.new_ones(len(delta), 1)
+    size = delta.shape[1] * features.shape[1]
+    return sketcher.outer("head", delta, features)[:, :size]
+
+
+def outputs_arrays(
+    logits: NDArray[np.float32],
+    features: NDArray[np.float32] | None,
+    given_labels: NDArray[np.int64],
+    options: PassOptions,
+) -> dict[str, NDArray[np.float32]]:
+    """Losses, logits, features and sketch from a model's outputs."""
+    sketcher = Sketcher(options.sketch_dim, options.seed)
+    losses, sketches = [], []
+    for start in range(0, len(logits), _ROWS_AT_ONCE):
+        part = slice(start, start + _ROWS_AT_ONCE)
+        rows, labels = torch.from_numpy(np.array(logits[part], np.float32)), torch.from_numpy(given_labels[part])
+        losses.append(torch.nn.functional.cross_entropy(rows, labels, reduction="none").numpy())
+        inputs = None if features is None else torch.from_numpy(np.array(features[part], np.float32))
+        sketches.append(head_sketch(sketcher, _delta(rows, labels), inputs).numpy())
+    arrays = {
+        "logits": np.asarray(logits, np.float32),
+        "losses": np.concatenate(losses),
+        "sketch": np.concatenate(sketches),
+    }
+    return arrays if features is None else {**arrays, "features": np.asarray(features, np.float32)}
+
+
+def _delta(logits: Tensor, labels: Tensor) -> Tensor:
+    """Gradient of the cross-entropy at the logits, p - y."""
+    delta = logits.softmax(dim=1)
+    delta[torch.arange(len(delta), device=delta.device), labels] -= 1
+    return delta

@@ -1,0 +1,41 @@
+"""What a gradient pass computes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+
+from oga_core.errors import OgaError
+
+
+@dataclass(frozen=True)
+class PassOptions:
+    """What to compute.
+
+    parameters: `head`, `all`, `last:N` (blocks), `lora` or `pattern:REGEX` (searched in parameter names).
+    sketch_dim: length of the sketch. batch_size: None chooses it from memory. views: average logits over test-time views.
+    exact_l1, exact_l2: exact norms of the gradient of all selected parameters; the head's need no option.
+    precision: `float32` or `bfloat16` (autocast; sums stay in float32).
+    """
+
+    parameters: str = "head"
+    sketch_dim: int = 512
+    seed: int = 0
+    device: str = "auto"
+    batch_size: int | None = None
+    exact_l1: bool = False
+    exact_l2: bool = True
+    views: bool = False
+    precision: str = "float32"
+
+    def __post_init__(self) -> None:
+        if self.sketch_dim < 1:
+            raise OgaError(f"sketch_dim must be 1 or more, got {self.sketch_dim}.")
+        if self.batch_size is not None and self.batch_size < 1:
+            raise OgaError(f"The batch size must be 1 or more, got {self.batch_size}. Leave it out to have it chosen.")
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes with every option that changes the results."""
+        return hashlib.blake2b(json.dumps(asdict(self), sort_keys=True).encode(), digest_size=16).hexdigest()
