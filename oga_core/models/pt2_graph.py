@@ -1,0 +1,608 @@
+"""Compiles the graph of a `.pt2` file into a list of steps, and runs them as an `nn.Module`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from oga_core.errors import OgaError
+from oga_core.models import pt2_ops
+from oga_core.models.pt2_schema import (
+    HALF,
+    MEMORY_FORMATS,
+    STRIDED,
+    Json,
+    broken,
+    dtype,
+    floating,
+    integer,
+    typed,
+    variant,
+)
+from oga_core.models.pt2_schema import field as required
+
+MAX_NODES = 200_000
+MAX_DEPTH = 8
+DEVICE = 0  # the slot that holds the device of the inputs
+
+EVAL_MODE = (
+    "Call model.eval() before torch.export.export and export again, or in one call: "
+    "oga_core.package_model(model, example, 'model.pt2', classes=[…])."
+)
+
+
+class GraphRunError(OgaError, RuntimeError):
+    """A step of an uploaded model failed on these inputs."""
+
+
+@dataclass(frozen=True)
+class Slot:
+    """Stands in an argument list for a value that exists only while the graph runs."""
+
+    index: int
+
+
+@dataclass(frozen=True)
+class Step:
+    """One call: the arguments that are known, and where the others come from.
+
+    fills: (position or keyword, slot); lists: (position or keyword, list with slots in it).
+    outputs: one slot, or a tuple of slots (None where the value is not used).
+    frees: slots that no later step reads.
+    """
+
+    name: str
+    function: Callable[..., Any]
+    args: list[Any]
+    kwargs: dict[str, Any]
+    fills: tuple[tuple[int, int], ...]
+    lists: tuple[tuple[int, list[Any]], ...]
+    kwfills: tuple[tuple[str, int], ...]
+    outputs: int | tuple[int | None, ...]
+    reads: frozenset[int]
+    writes: bool = False
+    frees: tuple[int, ...] = ()
+
+
+@dataclass
+class Program:
+    """Steps in order, how many slots they use, and the slots to give back."""
+
+    steps: list[Step]
+    n_slots: int
+    results: list[int | None]
+    notes: list[str] = field(default_factory=list)
+
+    def run(self, slots: list[Any]) -> list[Any]:
+        """Run all steps on the given slots and return the results."""
+        for step in self.steps:
+            args = step.args.copy()
+            for position, slot in step.fills:
+                args[position] = slots[slot]
+            for position, items in step.lists:
+                args[position] = [slots[item.index] if type(item) is Slot else item for item in items]
+            kwargs = step.kwargs
+            if step.kwfills:
+                kwargs = {**kwargs, **{name: slots[slot] for name, slot in step.kwfills}}
+            try:
+                result = step.function(*args, **kwargs)
+            except (torch.OutOfMemoryError, GraphRunError):
+                raise
+            except (
+                RuntimeError,
+                TypeError,
+                ValueError,
+                IndexError,
+                ArithmeticError,
+                AttributeError,
+                MemoryError,
+            ) as error:
+                raise _run_error(step, args, error) from error
+            if type(step.outputs) is int:
+                slots[step.outputs] = result
+            else:
+                _unpack(step, result, slots)
+            for slot in step.frees:
+                slots[slot] = None
+        return [None if slot is None else slots[slot] for slot in self.results]
+
+
+def _unpack(step: Step, result: Any, slots: list[Any]) -> None:
+    outputs = step.outputs
+    assert isinstance(outputs, tuple)
+    if not outputs:
+        return
+    if not isinstance(result, (list, tuple)) or len(result) != len(outputs):
+        raise GraphRunError(f"The model's step {step.name} gave another number of results than when it was exported.")
+    for slot, value in zip(outputs, result, strict=True):
+        if slot is not None:
+            slots[slot] = value
+
+
+def _run_error(step: Step, args: list[Any], error: Exception) -> GraphRunError:
+    shapes = ", ".join(str(tuple(value.shape)) for value in args if isinstance(value, Tensor))
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
+    return GraphRunError(
+        f"The model's step {step.name} failed on tensors of shape {shapes or 'none'}: {reason}. Check the size of the "
+        "inputs in the model card; if the model was exported without dynamic_shapes, export it again with them."
+    )
+
+
+class Compiler:
+    """Turns the nodes of one graph (and of the graphs inside it) into a `Program`.
+
+    protected: names whose tensors belong to the module or the caller, and may not be written to.
+    half: treat half-precision dtypes as float32, because the weights were converted.
+    """
+
+    def __init__(self, graph: Json, *, half: bool = False, depth: int = 0):
+        if depth > MAX_DEPTH:
+            raise broken("its graphs are nested too deeply")
+        self.graph, self.half, self.depth = typed(graph, dict, "the graph"), half, depth
+        self.slots: dict[str, int] = {}
+        self.roots: dict[str, frozenset[str]] = {}
+        self.protected: set[str] = set()
+        self.notes: list[str] = []
+        self.n_slots = DEVICE + 1
+
+    def input(self, name: str, *, protected: bool) -> int:
+        """Give an input of the graph its slot."""
+        if name in self.slots:
+            raise broken(f"the name {name[:80]!r} is used twice")
+        if protected:
+            self.protected.add(name)
+        self.roots[name] = frozenset({name})
+        return self._new_slot(name)
+
+    def compile(self, results: Sequence[str | None]) -> Program:
+        """Compile all nodes that the named results need."""
+        nodes = required(self.graph, "nodes", list)
+        if len(nodes) > MAX_NODES:
+            raise broken(f"its graph has {len(nodes):,} nodes; at most {MAX_NODES:,} are run")
+        steps = [step for node in nodes if (step := self._node(typed(node, dict, "a node"))) is not None]
+        slots = [None if name is None else self._slot(name).index for name in results]
+        return Program(_with_frees(_needed(steps, slots), slots), self.n_slots, slots, self.notes)
+
+    def _new_slot(self, name: str) -> int:
+        self.slots[name] = self.n_slots
+        self.n_slots += 1
+        return self.n_slots - 1
+
+    def _slot(self, name: Json) -> Slot:
+        index = self.slots.get(typed(name, str, "the name of a value"))
+        if index is None:
+            raise broken(f"the value {name[:80]!r} is used before it is made")
+        return Slot(index)
+
+    def _node(self, node: dict[str, Json]) -> Step | None:
+        target = required(node, "target", str)
+        if target in pt2_ops.SIZE_OPERATORS:
+            return self._size_step(target, node)
+        if target.startswith("torch.ops.higher_order."):
+            return self._nested_step(target, node)
+        name = pt2_ops.short_name(target)
+        if name is None:
+            raise pt2_ops.refused(target)
+        operator = pt2_ops.overload(name)
+        return None if name in pt2_ops.IGNORED else self._operator_step(name, operator, node)
+
+    def _size_step(self, target: str, node: dict[str, Json]) -> Step:
+        args = [self._value(required(item, "arg", dict)) for item in required(node, "inputs", list)]
+        return self._step(target, pt2_ops.SIZE_OPERATORS[target], args, {}, self._outputs(node))
+
+    def _operator_step(self, name: str, operator: torch._ops.OpOverload, node: dict[str, Json]) -> Step:
+        given = {}
+        for item in required(node, "inputs", list):
+            given[required(item, "name", str)] = self._value(required(item, "arg", dict))
+        args: list[Any] = []
+        kwargs: dict[str, Any] = {}
+        schema = operator._schema
+        for argument in schema.arguments:
+            key = argument.name
+            kind = str(argument.type)
+            if key in given:
+                value = given.pop(key)
+            elif argument.has_default_value():
+                value = argument.default_value
+            else:
+                raise broken(f"{name} is called without {key!r}")
+            if kind in ("Device", "Optional[Device]") and (value is not None or _makes_tensor(schema)):
+                value = Slot(DEVICE)
+            elif key in ("pin_memory", "layout"):
+                value = None
+            elif isinstance(value, Slot) and kind in ("List[Tensor]", "List[Optional[Tensor]]"):
+                raise broken(f"{name} is called with one tensor as {key!r}, a list is needed")
+            pt2_ops.check_argument(name, key, value)
+            if not argument.kwarg_only:
+                args.append(value)
+            elif value != argument.default_value or isinstance(value, Slot):
+                kwargs[key] = value
+        if given:
+            raise broken(f"{name} is called with the unknown argument {next(iter(given))[:80]!r}")
+        self._check_mode(name, schema, args, kwargs)
+        outputs = self._outputs(node)
+        mutates = self._track(name, schema, node, outputs)
+        return self._step(name, pt2_ops.function_for(name), args, kwargs, outputs, mutates)
+
+    def _check_mode(self, name: str, schema: torch._C.FunctionSchema, args: list[Any], kwargs: dict[str, Any]) -> None:
+        named = dict(zip((argument.name for argument in schema.arguments), args, strict=False)) | kwargs
+        if not pt2_ops.training_problem(name, named):
+            return
+        base = name.partition(".")[0].rstrip("_")
+        if base in ("dropout", "feature_dropout"):
+            note = "The model was exported in training mode; its dropout is switched off."
+            if note not in self.notes:
+                self.notes.append(note)
+            return
+        raise OgaError(f"The model was exported in training mode: {base} is called with training=True. {EVAL_MODE}")
+
+    def _track(
+        self, name: str, schema: torch._C.FunctionSchema, node: dict[str, Json], outputs: int | tuple[int | None, ...]
+    ) -> bool:
+        """Follow which values may share memory; refuse writes into inputs, buffers and parameters."""
+        tensors = {
+            required(item, "name", str): _tensor_names(required(item, "arg", dict))
+            for item in required(node, "inputs", list)
+        }
+        everything = frozenset().union(*(self.roots.get(n, frozenset()) for names in tensors.values() for n in names))
+        mutates = False
+        for argument in schema.arguments:
+            if argument.alias_info is not None and argument.alias_info.is_write:
+                mutates = True
+                written = frozenset().union(*(self.roots.get(n, frozenset()) for n in tensors.get(argument.name, [])))
+                touched = written & self.protected
+                if touched:
+                    raise OgaError(
+                        f"The model writes into its own input, buffer or parameter ({min(touched)[:80]}) with {name}. "
+                        "Compute a new tensor instead (x = x + 1, not x += 1) and export again."
+                    )
+        shares = any(result.alias_info is not None for result in schema.returns) or name in _MAY_SHARE
+        for output in _output_names(node):
+            self.roots[output] = everything if shares else frozenset({output})
+        return mutates
+
+    def _nested_step(self, target: str, node: dict[str, Json]) -> Step:
+        """Compile the body of `torch.no_grad` or `torch.autocast` blocks; autocast runs in full precision."""
+        arguments = [required(item, "arg", dict) for item in required(node, "inputs", list)]
+        values = [None if "as_graph" in argument else self._value(argument) for argument in arguments]
+        at = next((i for i, argument in enumerate(arguments) if "as_graph" in argument), None)
+        kind = target.rpartition(".")[2]
+        if at is None or kind not in ("wrap_with_set_grad_enabled", "wrap_with_autocast"):
+            raise pt2_ops.refused(target)
+        body = required(required(arguments[at], "as_graph", dict), "graph", dict)
+        operands = values[at + 1 :]
+        inner = Compiler(body, half=self.half, depth=self.depth + 1)
+        inputs = [_tensor_or_size_name(item) for item in required(body, "inputs", list)]
+        if len(inputs) != len(operands):
+            raise broken(f"{kind} gets {len(operands)} values for {len(inputs)} inputs")
+        starts = [inner.input(name, protected=True) for name in inputs]
+        program = inner.compile([_tensor_or_size_name(item) for item in required(body, "outputs", list)])
+        self.notes.extend(note for note in program.notes if note not in self.notes)
+        gradient = bool(values[0]) if kind == "wrap_with_set_grad_enabled" else None
+        if kind == "wrap_with_autocast" and values[2] is True:
+            self.notes.append("Steps that were exported under autocast run in full precision.")
+        outputs = self._outputs(node)
+        every = frozenset().union(
+            *(self.roots.get(n, frozenset()) for a in arguments[at + 1 :] for n in _tensor_names(a))
+        )
+        for output in _output_names(node):
+            self.roots[output] = every | {output}
+        if isinstance(outputs, int):
+            outputs = (outputs,)
+        return self._step(kind, _Nested(program, starts, gradient), [Slot(DEVICE), *operands], {}, outputs)
+
+    def _step(
+        self,
+        name: str,
+        function: Callable[..., Any],
+        args: list[Any],
+        kwargs: dict[str, Any],
+        outputs: int | tuple[int | None, ...],
+        writes: bool = False,
+    ) -> Step:
+        fills = tuple((i, value.index) for i, value in enumerate(args) if isinstance(value, Slot))
+        lists = tuple((i, v) for i, v in enumerate(args) if isinstance(v, list) and any(isinstance(x, Slot) for x in v))
+        kwfills = tuple((key, value.index) for key, value in kwargs.items() if isinstance(value, Slot))
+        if any(isinstance(item, Slot) for value in kwargs.values() if isinstance(value, list) for item in value):
+            raise broken(f"{name} gets a list of values by keyword")
+        reads = {slot for _, slot in fills} | {slot for _, slot in kwfills}
+        reads |= {item.index for _, items in lists for item in items if isinstance(item, Slot)}
+        plain = {key: value for key, value in kwargs.items() if not isinstance(value, Slot)}
+        known = [None if isinstance(value, Slot) else value for value in args]
+        return Step(name, function, known, plain, fills, lists, kwfills, outputs, frozenset(reads), writes)
+
+    def _outputs(self, node: dict[str, Json]) -> int | tuple[int | None, ...]:
+        outputs = required(node, "outputs", list)
+        if len(outputs) == 1 and "as_tensors" not in typed(outputs[0], dict, "an output"):
+            return self._output(outputs[0]) or 0
+        if len(outputs) == 1:
+            return tuple(
+                self._new_output(required(item, "name", str)) for item in required(outputs[0], "as_tensors", list)
+            )
+        return tuple(self._output(output) for output in outputs)
+
+    def _output(self, output: Json) -> int | None:
+        tag, value = variant(output, "an output")
+        if tag == "as_none":
+            return None
+        if tag == "as_tensor":
+            return self._new_output(required(value, "name", str))
+        if tag in ("as_sym_int", "as_sym_float", "as_sym_bool"):
+            return self._new_output(required(value, "as_name", str))
+        raise broken(f"an output is of the kind {tag[:40]}")
+
+    def _new_output(self, name: str) -> int:
+        if name in self.slots:
+            raise broken(f"the name {name[:80]!r} is used twice")
+        return self._new_slot(name)
+
+    def _value(self, argument: Json) -> Any:
+        tag, value = variant(argument, "an argument")
+        reader = _READERS.get(tag)
+        if reader is None:
+            raise OgaError(f"The model's graph has an argument of the kind {tag[:40]!r}, which is not supported.")
+        return reader(self, value)
+
+    def _dtype(self, code: Json) -> torch.dtype:
+        found = dtype(code)
+        return torch.float32 if self.half and found in HALF else found
+
+
+class _Nested:
+    """A graph inside a step, run with gradients switched as the model had them."""
+
+    def __init__(self, program: Program, starts: list[int], gradient: bool | None):
+        self.program, self.starts, self.gradient = program, starts, gradient
+
+    def __call__(self, device: torch.device, *operands: Any) -> list[Any]:
+        slots: list[Any] = [None] * self.program.n_slots
+        slots[DEVICE] = device
+        for slot, value in zip(self.starts, operands, strict=True):
+            slots[slot] = value
+        enabled = torch.is_grad_enabled() if self.gradient is None else self.gradient and torch.is_grad_enabled()
+        with torch.set_grad_enabled(enabled):
+            return self.program.run(slots)
+
+
+def _sym(tag: str, read: Callable[[Json, str], Any]) -> Callable[[Compiler, Json], Any]:
+    def value(compiler: Compiler, item: Json) -> Any:
+        kind, content = variant(item, "a size")
+        if kind == "as_name":
+            return compiler._slot(content)
+        if kind != tag:
+            raise broken(f"a size is of the kind {kind[:40]}")
+        return read(content, "a size")
+
+    return value
+
+
+def _boolean(value: Json, what: str) -> bool:
+    return typed(value, bool, what)
+
+
+def _many(reader: Callable[[Compiler, Json], Any]) -> Callable[[Compiler, Json], Any]:
+    return lambda compiler, values: [reader(compiler, value) for value in typed(values, list, "a list")]
+
+
+def _tensor(compiler: Compiler, value: Json) -> Slot:
+    return compiler._slot(required(value, "name", str))
+
+
+def _optional_tensor(compiler: Compiler, value: Json) -> Slot | None:
+    tag, content = variant(value, "an optional tensor")
+    return None if tag == "as_none" else _tensor(compiler, content)
+
+
+def _memory_format(_: Compiler, value: Json) -> torch.memory_format:
+    found = MEMORY_FORMATS.get(typed(value, int, "a memory format"))
+    if found is None:
+        raise broken(f"the memory format {value}")
+    return found
+
+
+def _layout(_: Compiler, value: Json) -> None:
+    if value != STRIDED:
+        raise OgaError("The model makes sparse tensors, which is not supported.")
+
+
+_READERS: dict[str, Callable[[Compiler, Json], Any]] = {
+    "as_none": lambda _, __: None,
+    "as_tensor": _tensor,
+    "as_tensors": _many(_tensor),
+    "as_optional_tensor": _optional_tensor,
+    "as_optional_tensors": _many(_optional_tensor),
+    "as_int": lambda _, value: integer(value, "an int"),
+    "as_ints": _many(lambda _, value: integer(value, "an int")),
+    "as_float": lambda _, value: floating(value, "a float"),
+    "as_floats": _many(lambda _, value: floating(value, "a float")),
+    "as_bool": lambda _, value: _boolean(value, "a bool"),
+    "as_bools": _many(lambda _, value: _boolean(value, "a bool")),
+    "as_string": lambda _, value: typed(value, str, "a text"),
+    "as_sym_int": _sym("as_int", integer),
+    "as_sym_ints": _many(_sym("as_int", integer)),
+    "as_sym_float": _sym("as_float", floating),
+    "as_sym_floats": _many(_sym("as_float", floating)),
+    "as_sym_bool": _sym("as_bool", _boolean),
+    "as_scalar_type": lambda compiler, value: compiler._dtype(value),
+    "as_memory_format": _memory_format,
+    "as_layout": _layout,
+    "as_device": lambda _, __: Slot(DEVICE),
+}
+
+# Operators that may return their input, or a view of it, although their schema does not say so.
+_SHARING = """
+contiguous.default reshape.default reshape_as.default flatten.using_ints dropout.default feature_dropout.default
+to.dtype to.device to.dtype_layout to.other type_as.default broadcast_tensors.default expand_as.default
+meshgrid.indexing chunk.default split.default split.Tensor tensor_split.sections unbind.int atleast_1d.default
+lift_fresh.default _unsafe_view.default unsafe_chunk.default unsafe_split.Tensor view_as.default
+"""
+_MAY_SHARE = frozenset(_SHARING.split())
+
+
+def _makes_tensor(schema: torch._C.FunctionSchema) -> bool:
+    return not any("Tensor" in str(argument.type) for argument in schema.arguments)
+
+
+def _tensor_names(argument: Json) -> list[str]:
+    """Names of all tensors in one argument."""
+    tag, value = variant(argument, "an argument")
+    if tag == "as_tensor":
+        return [required(value, "name", str)]
+    if tag in ("as_tensors", "as_optional_tensors"):
+        records = (item.get("as_tensor", item) for item in value if isinstance(item, dict))
+        return [
+            record["name"] for record in records if isinstance(record, dict) and isinstance(record.get("name"), str)
+        ]
+    return []
+
+
+def _output_names(node: dict[str, Json]) -> list[str]:
+    return [name for output in required(node, "outputs", list) for name in _tensor_names(output)]
+
+
+def _tensor_or_size_name(argument: Json) -> str:
+    tag, value = variant(argument, "an input")
+    if tag == "as_tensor":
+        return required(value, "name", str)
+    if tag in ("as_sym_int", "as_sym_float", "as_sym_bool"):
+        return required(value, "as_name", str)
+    raise OgaError(f"A graph inside the model takes or gives a value of the kind {tag[:40]!r}, which is not supported.")
+
+
+def _made(step: Step) -> Iterable[int]:
+    return [step.outputs] if isinstance(step.outputs, int) else [slot for slot in step.outputs if slot is not None]
+
+
+def _needed(steps: list[Step], results: Iterable[int | None]) -> list[Step]:
+    """Leave out steps whose outputs nobody reads; what writes in place stays."""
+    wanted, kept = set(results), []
+    for step in reversed(steps):
+        if step.writes or wanted.intersection(_made(step)):
+            wanted |= step.reads
+            kept.append(step)
+    return kept[::-1]
+
+
+def _with_frees(steps: list[Step], results: Iterable[int | None]) -> list[Step]:
+    """Note at each step which slots it is the last to read, so that memory is given back at once."""
+    alive, freed = {DEVICE, *results}, []
+    for step in reversed(steps):
+        unread = {slot for slot in (*step.reads, *_made(step)) if slot not in alive}
+        alive |= step.reads
+        freed.append(replace(step, frees=tuple(sorted(unread))))
+    return freed[::-1]
+
+
+class GraphModule(nn.Module):
+    """An uploaded graph as a module: parameters and buffers under their original names, forward gives the logits.
+
+    Call it with the inputs in order or by name (`input_names`). Always in eval mode: `train()` changes nothing.
+    """
+
+    def __init__(self, tensors: Mapping[str, Tensor], persistent: Mapping[str, bool]):
+        super().__init__()
+        for name, tensor in tensors.items():
+            _register(self, name, tensor, persistent.get(name, True))
+        self.training = False
+
+    def attach(
+        self,
+        program: Program,
+        sources: Sequence[tuple[int, str]],
+        inputs: Mapping[str, tuple[int, torch.dtype, tuple[int | None, ...]]],
+    ) -> None:
+        """Set what runs: the program, the slot of each tensor, and slot, dtype and shape of each input."""
+        owners = []
+        for slot, name in sources:
+            path, _, leaf = name.rpartition(".")
+            module = self.get_submodule(path)
+            owners.append((slot, module._parameters if leaf in module._parameters else module._buffers, leaf))
+        self._run = _Run(program, owners, dict(inputs))
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """Names of the inputs, in order."""
+        return tuple(self._run.inputs)
+
+    @property
+    def input_shapes(self) -> dict[str, tuple[int | None, ...]]:
+        """Shape of each input, None where any size goes."""
+        return {name: shape for name, (_, _, shape) in self._run.inputs.items()}
+
+    def accepts(self, batch: Mapping[str, Any]) -> bool:
+        """Say whether a batch (a mapping from names to tensors) holds every input, in a shape that fits."""
+        return all(
+            name in batch and _fits(tuple(batch[name].shape), shape) for name, shape in self.input_shapes.items()
+        )
+
+    def forward(self, *args: Tensor, **kwargs: Tensor) -> Tensor:
+        """Return the logits. Raises `GraphRunError` when an input is missing or has a shape that does not fit."""
+        run = self._run
+        slots: list[Any] = [None] * run.program.n_slots
+        for slot, owner, name in run.owners:
+            slots[slot] = owner[name]
+        for (slot, kind, shape), value in zip(run.inputs.values(), self._bind(args, kwargs), strict=True):
+            if not _fits(tuple(value.shape), shape):
+                raise self._misfit(args, kwargs)
+            slots[slot] = value if value.dtype == kind else value.to(kind)
+            slots[DEVICE] = value.device
+        result: Tensor = run.program.run(slots)[0]
+        return result
+
+    def train(self, mode: bool = True) -> GraphModule:
+        """Keep eval mode: the graph was exported in it."""
+        return self
+
+    def _bind(self, args: Sequence[Tensor], kwargs: Mapping[str, Tensor]) -> list[Tensor]:
+        names = self.input_names
+        if len(args) + len(kwargs) == len(names):
+            given = dict(zip(names, args, strict=False)) | dict(kwargs)
+            if len(given) == len(names) and all(name in given for name in names):
+                return [given[name] for name in names]
+        raise self._misfit(args, kwargs)
+
+    def _misfit(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> GraphRunError:
+        wanted = ", ".join(f"{name} {_shown(shape)}" for name, shape in self.input_shapes.items())
+        given = [_shown(tuple(value.shape)) for value in args]
+        given += [f"{name} {_shown(tuple(value.shape))}" for name, value in kwargs.items()]
+        return GraphRunError(f"The model takes {wanted or 'no inputs'}; got {', '.join(given) or 'nothing'}.")
+
+
+@dataclass
+class _Run:
+    program: Program
+    owners: list[tuple[int, dict[str, Any], str]]
+    inputs: dict[str, tuple[int, torch.dtype, tuple[int | None, ...]]]
+
+
+def _fits(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
+    """Compare all but the batch dimension, which exports often fix without need."""
+    if len(shape) != len(wanted):
+        return False
+    return all(want is None or size == want for size, want in zip(shape[1:], wanted[1:], strict=True))
+
+
+def _shown(shape: Sequence[int | None]) -> str:
+    return f"({', '.join('any' if size is None else str(size) for size in shape)})"
+
+
+def _register(root: nn.Module, name: str, tensor: Tensor, persistent: bool) -> None:
+    *path, leaf = name.split(".")
+    if not all((*path, leaf)) or len(path) > 64 or len(name) > 1000:
+        raise broken(f"the tensor name {name[:80]!r}")
+    module = root
+    try:
+        for part in path:
+            if part not in module._modules:
+                module.add_module(part, nn.Module())
+            module = module.get_submodule(part)
+        if isinstance(tensor, nn.Parameter):
+            module.register_parameter(leaf, tensor)
+        else:
+            module.register_buffer(leaf, tensor, persistent=persistent)
+    except (KeyError, AttributeError, TypeError):
+        raise OgaError(f"The model names a tensor {name[:80]!r}, which a module cannot have. Rename it.") from None
