@@ -1,0 +1,123 @@
+"""Scores: one function each, named in one dict. Higher is always more suspicious."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oga_core.errors import OgaError, unknown
+from oga_core.gradient_sketch import GradientSketch
+from oga_core.scores import confidence, outlier
+
+Family = Literal["combined", "outlier", "confidence", "influence", "neighbour", "retraining"]
+ScoreArray = NDArray[np.float64]
+
+VALIDATION, CHECKPOINTS = "validation", "checkpoints"
+
+
+@dataclass(frozen=True)
+class Score:
+    """One score and what it needs.
+
+    function: called as `function(sketch, seed=…)`, with `validation=` (a `GradientSketch`) or `checkpoints=` (several
+        of them, in training order) when `needs` names them; returns `(n_samples,)`, higher = more suspicious.
+    needs: arrays of the sketch, "validation", "checkpoints".
+    by_default: False for what costs too much to compute unasked.
+    """
+
+    function: Callable[..., NDArray[np.floating[Any]]]
+    family: Family
+    needs: tuple[str, ...] = ()
+    by_default: bool = True
+
+    @property
+    def description(self) -> str:
+        """The first sentence of the function's docstring: formula and paper."""
+        return (self.function.__doc__ or "").strip().split("\n\n")[0].strip()
+
+
+HEAD = ("logits", "features")
+
+SCORES: dict[str, Score] = {
+    "isolation_forest": Score(outlier.isolation_forest, "outlier", HEAD),
+    "l1_norm": Score(outlier.l1_norm, "outlier", HEAD),
+    "l2_norm": Score(outlier.l2_norm, "outlier", HEAD),
+    "loss": Score(confidence.loss, "confidence"),
+    "margin": Score(confidence.margin, "confidence", ("logits",)),
+    "entropy": Score(confidence.entropy, "confidence", ("logits",)),
+}
+
+PREFERRED = ("oga", "isolation_forest", "loss")
+
+
+def compute_scores(
+    sketch: GradientSketch,
+    names: Iterable[str] | None = None,
+    *,
+    seed: int = 0,
+    validation: GradientSketch | None = None,
+    checkpoints: Sequence[GradientSketch] = (),
+    progress: Callable[[str], object] = lambda name: None,
+) -> tuple[dict[str, ScoreArray], dict[str, float]]:
+    """Compute the named scores, or every score whose needs are met; return them and the seconds that each took.
+
+    progress: called with the name of each score before it is computed. Scores are `(n_samples,)` and finite.
+    Raises `OgaError` for a name that is not known and for a named score whose needs are not met.
+    """
+    names = tuple(names or ())
+    require_known(names)
+    given = {VALIDATION: validation, CHECKPOINTS: checkpoints or None}
+    possible = {name: _missing(score, sketch, given) for name, score in SCORES.items()}
+    for name in names:
+        if possible[name]:
+            raise OgaError(f"The score {name!r} needs {_said(possible[name])}. {_advice(possible[name])}")
+    chosen = names or [name for name, missing in possible.items() if not missing and SCORES[name].by_default]
+    scores, seconds = {}, {}
+    for name in chosen:
+        progress(name)
+        start = time.perf_counter()
+        options = {need: given[need] for need in SCORES[name].needs if need in given}
+        scores[name] = _finite(SCORES[name].function(sketch, seed=seed, **options))
+        seconds[name] = round(time.perf_counter() - start, 3)
+    return scores, seconds
+
+
+def require_known(names: Iterable[str]) -> None:
+    """Raise `OgaError` for the first name that is not a score's."""
+    for name in names:
+        if name not in SCORES:
+            raise unknown("score", name, SCORES)
+
+
+def default_score(names: Sequence[str]) -> str:
+    """The one of `names` that a run is sorted by at first."""
+    return next((name for name in PREFERRED if name in names), names[0])
+
+
+def _missing(score: Score, sketch: GradientSketch, given: dict[str, Any]) -> list[str]:
+    return [need for need in score.needs if (given[need] if need in given else getattr(sketch, need)) is None]
+
+
+def _said(needs: list[str]) -> str:
+    return " and ".join(need.replace("_", " ") for need in needs)
+
+
+def _advice(needs: list[str]) -> str:
+    if VALIDATION in needs:
+        return "Give clean samples with --validation DATA."
+    if CHECKPOINTS in needs:
+        return "Give weights saved during training with --checkpoints FILE,FILE."
+    return "This model and data do not offer them; choose another score."
+
+
+def _finite(values: NDArray[np.floating[Any]]) -> ScoreArray:
+    """Put what overflowed or is undefined at the suspicious end, where a person will look at it."""
+    values = np.asarray(values, dtype=np.float64)
+    finite = values[np.isfinite(values)]
+    highest, lowest = (float(finite.max()), float(finite.min())) if len(finite) else (0.0, 0.0)
+    return np.nan_to_num(values, nan=highest, posinf=highest, neginf=lowest)

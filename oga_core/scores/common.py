@@ -1,0 +1,48 @@
+"""What several scores share: order, small statistics, and work that is done once per sketch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oga_core.gradient_sketch import GradientSketch
+
+Values = NDArray[np.float64]
+Indices = NDArray[np.int64]
+Result = TypeVar("Result")
+
+
+def canonical_order(sketch: GradientSketch) -> Indices:
+    """Positions of the samples in an order that does not depend on the order of the data, `(n_samples,)`.
+
+    Whatever is drawn at random is drawn along it, so that shuffling the data leaves a score as it was.
+    """
+    order: Indices = np.lexsort((sketch.given_labels, sketch.losses))
+    return order
+
+
+def once_per_sketch(function: Callable[..., Result]) -> Callable[..., Result]:
+    """Keep the result of `function(sketch, **options)` for as long as the sketch lives."""
+    kept: WeakKeyDictionary[GradientSketch, dict[tuple[tuple[str, Any], ...], Result]] = WeakKeyDictionary()
+
+    @wraps(function)
+    def remembered(sketch: GradientSketch, **options: Any) -> Result:
+        results, key = kept.setdefault(sketch, {}), tuple(sorted(options.items()))
+        if key not in results:
+            results[key] = function(sketch, **options)
+        return results[key]
+
+    return remembered
+
+
+def ranks(values: NDArray[np.floating[Any]]) -> Values:
+    """Average ranks scaled to the open interval (0, 1), `(n_samples,)`."""
+    from scipy.stats import rankdata
+
+    scaled: Values = (rankdata(values) - 0.5) / len(values)
+    return scaled

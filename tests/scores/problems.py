@@ -1,0 +1,41 @@
+"""Small problems with known wrong labels, as gradient sketches."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from oga_core.gradient_sketch import GradientSketch, softmax
+
+
+def blobs(
+    n_samples: int = 300, n_classes: int = 3, flipped: float = 0.1, seed: int = 0
+) -> tuple[GradientSketch, np.ndarray]:
+    """Separable classes with a share of labels flipped, under a model that sees the true ones; and which are wrong."""
+    rng = np.random.default_rng(seed)
+    centres = 4.0 * np.eye(n_classes, 8)
+    true = rng.integers(n_classes, size=n_samples)
+    features = np.abs(centres[true] + rng.normal(size=(n_samples, 8))).astype(np.float32)
+    given = true.copy()
+    wrong = rng.random(n_samples) < flipped
+    given[wrong] = (true[wrong] + rng.integers(1, n_classes, size=wrong.sum())) % n_classes
+    return sketch_of(features, (features @ centres.T / 4).astype(np.float32), given), wrong
+
+
+def sketch_of(features: np.ndarray, logits: np.ndarray, given: np.ndarray) -> GradientSketch:
+    """A sketch with every array, as a gradient pass over the head would leave it."""
+    rng = np.random.default_rng(0)
+    probabilities = softmax(logits)
+    delta = probabilities - np.eye(logits.shape[1], dtype=np.float32)[given]
+    gradients = (delta[:, :, None] * features[:, None, :]).reshape(len(given), -1)
+    projection = rng.normal(size=(gradients.shape[1], 16)).astype(np.float32) / 4
+    return GradientSketch(
+        given_labels=given.astype(np.int64),
+        losses=-np.log(probabilities[np.arange(len(given)), given]),
+        sketch=gradients @ projection,
+        logits=logits,
+        features=features,
+        l1_norm_all=np.abs(gradients).sum(axis=1),
+        l2_norm_all=np.linalg.norm(gradients, axis=1),
+        middle_features=np.concatenate([features, rng.normal(size=features.shape).astype(np.float32)], axis=1),
+        view_logits=logits + 0.1 * rng.normal(size=logits.shape).astype(np.float32),
+    )

@@ -1,0 +1,101 @@
+"""What every score of the registry must do, found by reflection."""
+
+import numpy as np
+import pytest
+from problems import blobs
+
+from oga_core.errors import OgaError
+from oga_core.scores import CHECKPOINTS, SCORES, VALIDATION, compute_scores, default_score
+
+SMALL = 120
+
+
+def scores_of(sketch, name, seed=0):
+    clean, _ = blobs(60, flipped=0.0, seed=1)
+    score = SCORES[name]
+    options = {
+        "validation": clean if VALIDATION in score.needs else None,
+        "checkpoints": [sketch, sketch] if CHECKPOINTS in score.needs else (),
+    }
+    return compute_scores(sketch, [name], seed=seed, **options)[0][name]
+
+
+@pytest.fixture(scope="module", params=list(SCORES))
+def name(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def problem():
+    return blobs(SMALL)
+
+
+def test_one_finite_value_per_sample(name, problem):
+    values = scores_of(problem[0], name)
+    assert values.shape == (SMALL,)
+    assert values.dtype == np.float64
+    assert np.isfinite(values).all()
+
+
+def test_the_same_seed_gives_the_same_values(name, problem):
+    np.testing.assert_array_equal(scores_of(problem[0], name), scores_of(problem[0].take(np.arange(SMALL)), name))
+
+
+def test_the_order_of_the_samples_does_not_matter(name, problem):
+    order = np.random.default_rng(0).permutation(SMALL)
+    np.testing.assert_allclose(
+        scores_of(problem[0].take(order), name), scores_of(problem[0], name)[order], rtol=1e-4, atol=1e-6
+    )
+
+
+FINDS_OTHER_THINGS = {"entropy"}
+"""These find hard or unusual samples; a wrong label alone need not raise them."""
+
+
+def test_wrong_labels_rank_higher(name, problem):
+    sketch, wrong = problem
+    values = scores_of(sketch, name)
+    auroc = (values[wrong][:, None] > values[~wrong]).mean() + 0.5 * (values[wrong][:, None] == values[~wrong]).mean()
+    assert auroc > 0.8 or name in FINDS_OTHER_THINGS
+
+
+def test_every_score_says_its_formula(name):
+    assert len(SCORES[name].description) > 30
+
+
+def test_all_scores_without_names_are_those_whose_needs_are_met(problem):
+    scores, seconds = compute_scores(problem[0])
+    expected = [n for n, s in SCORES.items() if s.by_default and not {VALIDATION, CHECKPOINTS} & set(s.needs)]
+    assert list(scores) == expected == list(seconds)
+
+
+def test_progress_names_each_score_before_it_is_computed(problem):
+    told = []
+    compute_scores(problem[0], ["loss", "margin"], progress=told.append)
+    assert told == ["loss", "margin"]
+
+
+def test_an_unknown_name_is_refused_with_the_names_there_are(problem):
+    with pytest.raises(OgaError, match=r"Unknown score 'los'\. Choose one of: .*loss"):
+        compute_scores(problem[0], ["los"])
+
+
+def test_a_score_whose_arrays_are_missing_is_refused():
+    sketch, _ = blobs(SMALL)
+    object.__setattr__(sketch, "features", None)
+    with pytest.raises(OgaError, match="'l2_norm' needs features"):
+        compute_scores(sketch, ["l2_norm"])
+    assert "l2_norm" not in compute_scores(sketch)[0]
+
+
+def test_what_overflowed_is_finite_and_most_suspicious():
+    sketch, _ = blobs(SMALL)
+    sketch.losses[3] = np.inf
+    scores = compute_scores(sketch, ["loss"])[0]["loss"]
+    assert scores[3] == scores.max() < np.inf
+
+
+def test_the_default_score_is_the_best_there_is():
+    assert default_score(["loss", "isolation_forest", "oga"]) == "oga"
+    assert default_score(["loss", "isolation_forest"]) == "isolation_forest"
+    assert default_score(["margin"]) == "margin"
