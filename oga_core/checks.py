@@ -178,7 +178,7 @@ def check_labels(
     if best - accuracy >= 0.10 and best >= 1.5 * accuracy:
         message = (
             f"The model's classes seem to be in another order: {accuracy:.0%} of the given labels are predicted as "
-            f"listed, {best:.0%} with the classes in this order: {', '.join(order)}. Put this order into the model card."
+            f"listed, {best:.0%} with the classes in the order: {', '.join(order)}. Put this order into the model card."
         )
         return [Check("label_order", "failure", message, {**numbers, "classes": order})]
     checks = [Check("label_order", "ok", f"The model predicts {accuracy:.1%} of the given labels.", numbers)]

@@ -1,0 +1,58 @@
+"""From scores to what is flagged: the slider only re-reads a sorted array, it never scores again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oga_core.errors import OgaError
+
+
+@dataclass(frozen=True, eq=False)
+class RankedScores:
+    """One score of every sample, `(n_samples,)`, higher = more suspicious, with its order; ties keep the data's order."""
+
+    values: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @cached_property
+    def order(self) -> NDArray[np.int64]:
+        """Positions of the samples from the most to the least suspicious."""
+        return np.argsort(-self.values, kind="stable")
+
+    @cached_property
+    def ranks(self) -> NDArray[np.int64]:
+        """Rank of every sample, 0 for the most suspicious."""
+        ranks = np.empty(len(self), dtype=np.int64)
+        ranks[self.order] = np.arange(len(self))
+        return ranks
+
+    def count(self, trim_fraction: float) -> int:
+        """How many samples `trim_fraction` flags; raises `OgaError` outside 0 to 1."""
+        if not 0 <= trim_fraction <= 1:
+            raise OgaError(f"The trim fraction must be from 0 to 1, got {trim_fraction}.")
+        return round(trim_fraction * len(self))
+
+    def flagged(self, trim_fraction: float) -> NDArray[np.int64]:
+        """Positions of the flagged samples, most suspicious first."""
+        return self.order[: self.count(trim_fraction)]
+
+    def threshold(self, trim_fraction: float) -> float:
+        """The lowest score that is flagged; infinity when nothing is."""
+        count = self.count(trim_fraction)
+        return float(self.values[self.order[count - 1]]) if count else float("inf")
+
+    def at_threshold(self, trim_fraction: float, count: int) -> NDArray[np.int64]:
+        """Positions of the `count` samples nearest to the cut, half of them flagged."""
+        cut = self.count(trim_fraction)
+        start = max(0, min(cut - count // 2, len(self) - count))
+        return self.order[start : start + count]
+
+    def class_counts(self, trim_fraction: float, labels: NDArray[np.int64], n_classes: int) -> NDArray[np.int64]:
+        """How many samples of every given class are flagged, `(n_classes,)`."""
+        return np.bincount(labels[self.flagged(trim_fraction)], minlength=n_classes)
