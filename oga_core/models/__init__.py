@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path, PurePosixPath
-
-from torch import nn
+from typing import TYPE_CHECKING
 
 from oga_core.errors import OgaError
 from oga_core.models.archive import common_root, open_zip, unpacked
 from oga_core.models.card import ModelCard
-from oga_core.models.loaded import LoadedModel
 from oga_core.models.refusals import REFUSALS, refusal
 
-__all__ = ["LoadedModel", "ModelCard", "load_model", "load_weights", "model_format"]
+if TYPE_CHECKING:  # torch takes seconds to import, and naming a format does not need it
+    from torch import nn
+
+    from oga_core.models.loaded import LoadedModel
+
+__all__ = ["ModelCard", "load_model", "load_weights", "model_format"]
 
 _HDF5, _GGUF, _PICKLE = b"\x89HDF\r\n\x1a\n", b"GGUF", b"\x80"
 _COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda", b"ZF")  # joblib
@@ -22,8 +25,8 @@ _COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x78\x01", b"\x78\x5e", b"\x7
 def load_model(path: Path | str, card: ModelCard | None = None, *, base: Path | str | None = None) -> LoadedModel:
     """Load a model by what its file or folder holds, whatever it is called.
 
-    card: what the person says about the model; it wins over a card in or beside the model. base: the folder of the model
-    that a PEFT adapter belongs to. Raises `OgaError` for everything that is not loadable without running its code.
+    card: what the person says about the model; it wins over a card in or beside the model. base: the folder of the
+    model that a PEFT adapter belongs to. Raises `OgaError` for what is not loadable without running its code.
     """
     path = Path(path)
     kind = model_format(path)
@@ -120,6 +123,8 @@ def _load_pt2(path: Path, card: ModelCard | None) -> LoadedModel:
     from oga_core.models.pt2 import read_pt2
 
     module, inside = read_pt2(path)
+    from oga_core.models.loaded import LoadedModel
+
     card = card or inside or ModelCard.beside(path)
     if card is None:
         raise OgaError(

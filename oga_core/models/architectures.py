@@ -88,7 +88,7 @@ class Block(nn.Module):
 
 
 class ResNet(nn.Module):
-    """A narrow residual network for small images: a stem, one block a width, each halving the image. Keys `body.*`, `fc.*`."""
+    """A narrow residual network for small images: a stem, then blocks that halve the image. Keys `body.*`, `fc.*`."""
 
     def __init__(self, widths: Sequence[int], channels: int, n_classes: int):
         super().__init__()
@@ -199,7 +199,8 @@ def build(shapes: Shapes, architecture: Options | None = None) -> tuple[str, nn.
             continue
     raise OgaError(
         f"These weights ({_some(sorted(shapes))}) are not of an architecture that OGA recognises. Name one of "
-        f"{', '.join(ARCHITECTURES)} in the model card ({_EXAMPLE}), or save the model with its architecture: {_PACKAGE}."
+        f"{', '.join(ARCHITECTURES)} in the model card ({_EXAMPLE}), or save the model with its architecture: "
+        f"{_PACKAGE}."
     )
 
 

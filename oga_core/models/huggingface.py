@@ -1,7 +1,7 @@
 """Hugging Face folders: config.json, safetensors weights and a tokenizer; no code and no network.
 
-transformers never reads the folder's configuration or weights itself: many keys of a config.json make it load code, other
-files or kernels. The configuration is filtered and the weights are read here, and only then given to it.
+transformers never reads the folder's configuration or weights itself: many keys of a config.json make it load code,
+other files or kernels. The configuration is filtered and the weights are read here, and only then given to it.
 """
 
 from __future__ import annotations
@@ -22,17 +22,25 @@ from oga_core.errors import OgaError, unknown
 from oga_core.models.card import ModelCard
 from oga_core.models.loaded import LoadedModel
 from oga_core.models.refusals import refusal
-from oga_core.models.weights import Weights, read_safetensors, safetensors_elements
+from oga_core.models.weights import Weights, read_safetensors
 from oga_core.samples import Modality
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 
-MODEL_TYPES = frozenset(
-    "albert beit bert bloom camembert convnext convnextv2 deberta deberta-v2 deit dinov2 distilbert electra ernie falcon "
-    "gemma gemma2 gemma3_text gpt2 gpt_bigcode gpt_neo gpt_neox gptj granite llama mistral mobilebert mobilenet_v2 modernbert "
-    "mpnet olmo olmo2 opt phi phi3 qwen2 qwen3 resnet roberta smollm3 squeezebert stablelm starcoder2 swin swinv2 vit "
-    "xlm-roberta".split()
-)
+# fmt: off
+MODEL_TYPES = frozenset({
+    "albert", "beit", "bert", "bloom", "camembert", "convnext", "convnextv2", "deberta", "deberta-v2", "deit",
+    "dinov2", "distilbert", "electra", "ernie", "falcon", "gemma", "gemma2", "gemma3_text", "gpt2",
+    "gpt_bigcode", "gpt_neo", "gpt_neox", "gptj", "granite", "llama", "mistral", "mobilebert", "mobilenet_v2",
+    "modernbert", "mpnet", "olmo", "olmo2", "opt", "phi", "phi3", "qwen2", "qwen3", "resnet", "roberta",
+    "smollm3", "squeezebert", "stablelm", "starcoder2", "swin", "swinv2", "vit", "xlm-roberta",
+})
+_TOKENIZER_FILES = frozenset({
+    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json",
+    "vocab.txt", "merges.txt", "spiece.model", "sentencepiece.bpe.model", "tokenizer.model",
+    "chat_template.jinja",
+})
+# fmt: on
 _HEADS: dict[str, Modality] = {
     "ForSequenceClassification": "text",
     "ForCausalLM": "causal_lm",
@@ -49,10 +57,6 @@ _DROPPED_KEYS = re.compile(
 )
 _COUNTS = re.compile(r"num_labels|.*layers?|.*depth|.*blocks|.*experts")
 
-_TOKENIZER_FILES = frozenset(
-    "tokenizer.json tokenizer_config.json special_tokens_map.json added_tokens.json vocab.json vocab.txt merges.txt "
-    "spiece.model sentencepiece.bpe.model tokenizer.model chat_template.jinja".split()
-)
 _FILES = _TOKENIZER_FILES | {
     "config.json",
     "oga.json",
@@ -78,8 +82,8 @@ def load_huggingface(folder: Path, card: ModelCard | None = None) -> LoadedModel
     """
     if (folder / "adapter_config.json").exists():
         raise OgaError(
-            f"{folder.name} holds a model and an adapter_config.json. Put the adapter's files into a folder of their own, "
-            "with the base model in its subfolder 'base'."
+            f"{folder.name} holds a model and an adapter_config.json. Put the adapter's files into a folder of their "
+            "own, with the base model in its subfolder 'base'."
         )
     raw, notes = clean_config(read_json(folder / "config.json"))
     weights = read_folder_weights(folder)
@@ -114,12 +118,13 @@ def clean_config(raw: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
     for key, value in _entries(raw):
         if _CODE_KEYS.fullmatch(key) and value not in (None, False, {}, []):
             raise OgaError(
-                f"config.json has the key {key!r}: the model needs code of its own, which is never run. Package it where "
-                "its code is: oga_core.package_model(model, example_batch, 'model.pt2', classes=[…])."
+                f"config.json has the key {key!r}: the model needs code of its own, which is never run. Package it "
+                "where its code is: oga_core.package_model(model, example_batch, 'model.pt2', classes=[…])."
             )
         if _IMPLEMENTATION_KEYS.fullmatch(key) and not (isinstance(value, dict) or value in _BUILT_IN):
             raise OgaError(
-                f"config.json asks for the code {value!r} ({key}), which is never fetched. Remove the key from config.json."
+                f"config.json asks for the code {value!r} ({key}), which is never fetched. Remove the key from "
+                "config.json."
             )
         if key == "quantization_config" and value:
             raise OgaError(
@@ -177,7 +182,8 @@ def read_folder_weights(folder: Path) -> Weights:
     if strange:
         name, dtype = next(iter(strange.items()))
         raise OgaError(
-            f"{folder.name} holds {name!r} as {dtype}: quantised weights have no gradients. Save the model as float16 or float32."
+            f"{folder.name} holds {name!r} as {dtype}: quantised weights have no gradients. "
+            "Save the model as float16 or float32."
         )
     return weights
 
@@ -218,8 +224,8 @@ def build(
 ) -> tuple[Any, Modality]:
     """Build the network that a clean configuration describes and put the weights in, as float32.
 
-    head: the kind of head, where config.json's `architectures` does not decide it. optional: first parts of the names of
-    tensors that may be missing, because an adapter brings them.
+    head: the kind of head, where config.json's `architectures` does not decide it. optional: first parts of the names
+    of tensors that may be missing, because an adapter brings them.
     """
     from transformers.utils import logging
 
@@ -300,8 +306,8 @@ def _check_size(network: Any, config: Any, raw: dict[str, Any], weights: Weights
     buffers = sum(buffer.numel() for buffer in skeleton.buffers())
     if needed > 2 * stored + 1_000_000 or buffers > stored + 100_000_000:
         raise OgaError(
-            f"{origin}/config.json describes a network of {needed:,} parameters, but the weights hold {stored:,} numbers. "
-            "The configuration belongs to another model: save both again with model.save_pretrained(folder)."
+            f"{origin}/config.json describes a network of {needed:,} parameters, but the weights hold {stored:,} "
+            "numbers. The configuration belongs to another model: save both again with model.save_pretrained(folder)."
         )
 
 
@@ -309,8 +315,8 @@ def _check_loading(info: Mapping[str, Any], origin: str, foreign_head: bool, opt
     missing = sorted(name for name in info["missing_keys"] if not name.startswith(optional or ("\0",)))
     if missing:
         raise OgaError(
-            f"{origin} lacks {len(missing)} tensor(s) of the model: {', '.join(missing[:4])}. With random numbers in their "
-            "place every score would be noise. Save the fine-tuned model with its head: model.save_pretrained(folder)."
+            f"{origin} lacks {len(missing)} tensor(s) of the model: {', '.join(missing[:4])}. With random numbers in "
+            "their place every score would be noise. Save the fine-tuned model with its head: model.save_pretrained(folder)."
         )
     unexpected = [] if foreign_head else sorted(info["unexpected_keys"])
     problems = unexpected or sorted(map(str, info["mismatched_keys"])) or list(info["error_msgs"])
@@ -385,7 +391,7 @@ def max_length(config: Any, tokenizer: Any, modality: Modality) -> int:
 def _image_input(config: Any, folder: Path) -> dict[str, Any]:
     path = folder / "preprocessor_config.json"
     settings = read_json(path) if path.is_file() else {}
-    size = settings.get("crop_size") or settings.get("size") or getattr(config, "image_size", 224)
+    size: Any = settings.get("crop_size") or settings.get("size") or getattr(config, "image_size", 224)
     if isinstance(size, dict):
         edge = size.get("shortest_edge", getattr(config, "image_size", 224))
         size = [size.get("height", edge), size.get("width", edge)]

@@ -16,8 +16,8 @@ REFUSALS: dict[str, str] = {
         f"Where the model's Python code is, write: {_PACKAGE}"
     ),
     "pickle": (
-        "is a pickle (a whole pickled model, joblib, or a file of torch before 1.6). Loading a pickle runs whatever code "
-        "is in it, so it is never opened. Where you trust the file, write for a PyTorch model: "
+        "is a pickle (a whole pickled model, joblib, or a file of torch before 1.6). Loading a pickle runs whatever "
+        "code is in it, so it is never opened. Where you trust the file, write for a PyTorch model: "
         f"{_PACKAGE} – for its weights alone: {_STATE_DICT} – for a scikit-learn model: "
         "import skops.io; skops.io.dump(model, 'model.skops')"
     ),
@@ -28,19 +28,19 @@ REFUSALS: dict[str, str] = {
         "AutoTokenizer.from_pretrained(folder).save_pretrained(new_folder)"
     ),
     "onnx": (
-        "is an ONNX model, from which gradients cannot be taken reliably. Package the PyTorch model it was exported from: "
+        "is an ONNX model, from which gradients cannot be taken reliably. Package the PyTorch model it came from: "
         f"{_PACKAGE} – or bring its outputs instead of the model: {_OUTPUTS}"
     ),
     "keras": (
-        "is a Keras or TensorFlow model, which PyTorch cannot run. Bring its outputs instead: the input of the last layer "
-        f"and its logits for every sample: {_OUTPUTS} and give outputs.npz as the data"
+        "is a Keras or TensorFlow model, which PyTorch cannot run. Bring its outputs instead: the input of the last "
+        f"layer and its logits for every sample: {_OUTPUTS} and give outputs.npz as the data"
     ),
     "gguf": (
         "is a GGUF file: quantised weights have no gradients. Give the Hugging Face folder it was made from: "
         "model.save_pretrained(folder); tokenizer.save_pretrained(folder)"
     ),
     "tar": f"is a tar archive. Zip a Hugging Face folder instead, or write: {_PACKAGE}",
-    "npz": "is a NumPy archive, not a model. If it holds features and logits (a bundle of outputs), give it as the data",
+    "npz": "is a NumPy archive, not a model. If it holds features and logits (a bundle of outputs), give it as data",
     "unknown": (
         "is no model file that OGA knows. Accepted: a .pt2 file, a Hugging Face folder or a zip of it, a PEFT adapter "
         "folder, .safetensors or .pt weights of a built-in architecture, .skops, or a bundle of outputs (.npz). "

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import pickle
-import struct
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,7 +23,6 @@ Weights = dict[str, Tensor]
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "weights", "ema", "module")
 _PREFIXES = ("module.", "_orig_mod.")  # DataParallel, torch.compile
 _FIRST_SAFE_TORCH = (2, 10)  # CVE-2026-24747: memory corruption in torch.load before it
-_MAX_HEADER = 100 << 20
 _CARD = '{"modality": "image", "classes": ["…", "…"], "input": {"image_size": [32, 32], "channels": 3}}'
 
 
@@ -33,7 +30,8 @@ def load_plain_weights(path: Path, card: ModelCard | None) -> LoadedModel:
     """Load weights into the network that the card names, or that their shapes tell."""
     if card is None:
         raise OgaError(
-            f"{path.name} holds weights only. Write a model card {path.stem}.json beside it, or fill it in on the page: {_CARD}"
+            f"{path.name} holds weights only. Write a model card {path.stem}.json beside it, or fill it in on the page: "
+            f"{_CARD}"
         )
     weights = read_weights(path)
     name, module = build({key: tuple(tensor.shape) for key, tensor in weights.items()}, card.architecture)
@@ -89,33 +87,13 @@ def read_safetensors(path: Path) -> Weights:
         raise OgaError(f"{path.name} is not a readable safetensors file: {error}. Save the weights again.") from None
 
 
-def safetensors_elements(path: Path) -> int:
-    """Return how many numbers a safetensors file holds, from its header."""
-    with path.open("rb") as file:
-        start = file.read(8)
-        length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
-        if not 0 < length <= min(_MAX_HEADER, path.stat().st_size):
-            raise OgaError(f"{path.name} is not a readable safetensors file: its header is damaged. Save it again.")
-        try:
-            header = json.loads(file.read(length))
-            return sum(_elements(entry["shape"]) for name, entry in header.items() if name != "__metadata__")
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-            raise OgaError(f"{path.name} is not a readable safetensors file: its header is damaged.") from None
-
-
-def _elements(shape: list[int]) -> int:
-    count = 1
-    for size in shape:
-        count *= int(size)
-    return count
-
-
 def _read_state_dict(path: Path) -> Weights:
     version = tuple(int(part) for part in torch.__version__.split("+")[0].split(".")[:2])
     if version < _FIRST_SAFE_TORCH:
         raise OgaError(
-            f"torch {torch.__version__} cannot read {path.name} safely; 2.10 or newer can. Update torch, or save the weights "
-            "as safetensors: from safetensors.torch import save_file; save_file(model.state_dict(), 'model.safetensors')."
+            f"torch {torch.__version__} cannot read {path.name} safely; 2.10 or newer can. Update torch, or save the "
+            "weights as safetensors: from safetensors.torch import save_file; "
+            "save_file(model.state_dict(), 'model.safetensors')."
         )
     if not zipfile.is_zipfile(path):
         raise refusal("pickle", path)
