@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 import struct
@@ -26,6 +27,7 @@ RATIO_FREE_BYTES = 10_000_000
 NESTED_SUFFIXES = frozenset({".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst", ".7z", ".rar"})
 JUNK_NAMES = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
 _BLOCK = 1 << 20
+_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, struct.error, NotImplementedError)
 
 
 class Archive(ABC):
@@ -41,6 +43,18 @@ class Archive(ABC):
     @abstractmethod
     def read(self, name: str, limit: int = MAX_MEMBER_BYTES) -> bytes:
         """Return the whole content of a member; raises `OgaError` above `limit` bytes or when it is damaged."""
+
+    def head(self, name: str, n_bytes: int) -> bytes:
+        """Return at most the first `n_bytes` of a member, without reading the rest."""
+        try:
+            with self._open(name) as member:
+                return member.read(n_bytes)
+        except _DAMAGE as error:
+            raise OgaError(f"{name} in {self.path.name} is damaged: {error}.") from None
+
+    @abstractmethod
+    def _open(self, name: str) -> IO[bytes]:
+        """Open a member for reading from its start."""
 
     @abstractmethod
     def stamps(self) -> Iterable[object]:
@@ -76,9 +90,7 @@ class Folder(Archive):
             if not _is_text(name):
                 raise OgaError(f"The file name {name!a} in {self._root} is not valid text. Rename the file.")
             if entry.is_symlink() and not self._stays_inside(Path(entry.path)):
-                raise OgaError(
-                    f"{name} in {self._root} is a link that leaves the folder. Put the file itself there, or give its own folder."
-                )
+                raise OgaError(f"{name} in {self._root} is a link that leaves the folder. Put the file itself there.")
             if entry.is_dir(follow_symlinks=False):
                 yield from self._walk(Path(entry.path), name + "/")
             elif entry.is_file():
@@ -100,6 +112,9 @@ class Folder(Archive):
         if len(data) > limit:
             raise self._too_large(name, limit)
         return data
+
+    def _open(self, name: str) -> IO[bytes]:
+        return open(self._root / name, "rb")
 
     def stamps(self) -> Iterable[object]:
         return ((name, self.sizes[name], self._modified[name]) for name in self.names)
@@ -136,19 +151,14 @@ class Zip(Archive):
         try:
             with self._zip.open(info) as member:
                 data = member.read(info.file_size + 1)
-        except (
-            zipfile.BadZipFile,
-            zlib.error,
-            EOFError,
-            OSError,
-            ValueError,
-            struct.error,
-            NotImplementedError,
-        ) as error:
+        except _DAMAGE as error:
             raise OgaError(f"{name} in {self.path.name} is damaged: {error}.") from None
         if len(data) != info.file_size:
             raise OgaError(f"{name} in {self.path.name} is damaged: its size is not the one that the archive states.")
         return data
+
+    def _open(self, name: str) -> IO[bytes]:
+        return self._zip.open(self._infos[name])
 
     def stamps(self) -> Iterable[object]:
         return ((name, info.file_size, info.CRC) for name, info in self._infos.items())
@@ -198,6 +208,9 @@ class Tar(Archive):
             raise OgaError(f"{name} in {self.path.name} is cut short: the archive changed while it was in use.")
         return data
 
+    def _open(self, name: str) -> IO[bytes]:
+        return io.BytesIO(self.read(name))
+
     def stamps(self) -> Iterable[object]:
         return ((name, self.sizes[name], self._offsets[name]) for name in self.names)
 
@@ -230,9 +243,7 @@ def _plain_tar(path: Path) -> IO[bytes]:
     for block in _decompressed(path, head):
         allowed -= len(block)
         if allowed < 0:
-            raise OgaError(
-                f"{path.name} grows more than {MAX_RATIO} times when unpacked and is refused. Give the files themselves."
-            )
+            raise OgaError(f"{path.name} grows more than {MAX_RATIO} times when unpacked. Give the files themselves.")
         plain.write(block)
     return plain
 

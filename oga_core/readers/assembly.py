@@ -75,7 +75,7 @@ def finish(draft: Draft, options: ReadOptions, fingerprint: str) -> SampleSet:
     row_numbers = np.arange(len(draft.ids)) if draft.row_numbers is None else draft.row_numbers
     kept = np.arange(len(draft.ids))
     if draft.labels is not None:
-        unlabelled = [i for i, label in enumerate(draft.labels) if not label]
+        unlabelled = [i for i, label in enumerate(draft.labels) if not (label and label.strip())]
         draft.problems += [Problem(draft.ids[i], int(row_numbers[i]), "it has no label") for i in unlabelled]
         kept = np.delete(kept, unlabelled)
     check_share(name, draft.problems, len(kept))

@@ -16,7 +16,7 @@ from oga_core.readers.archives import Archive
 from oga_core.readers.assembly import Draft, ReadOptions, label_text
 from oga_core.readers.columns import choose, missing, recognise, some
 from oga_core.readers.image_data import MAX_BYTES, SUFFIXES, decode_image
-from oga_core.readers.tables import DelimitedTable, JsonLinesTable, Table
+from oga_core.readers.tables import DelimitedTable, JsonArrayTable, JsonLinesTable, Table
 from oga_core.samples import Problem, Source, Subset, UnreadableSample
 
 UNSUPPORTED_SUFFIXES = frozenset(
@@ -93,6 +93,8 @@ def open_text_table(source: Path | bytes, name: str) -> Table:
         return JsonLinesTable(source, name)
     if suffix in (".csv", ".tsv", ".tab", ".txt"):
         return DelimitedTable(source, name)
+    if suffix == ".json":
+        return JsonArrayTable(source, name)
     raise OgaError(f"The table of labels {name} must be a .csv, .tsv or .jsonl file.")
 
 
@@ -124,7 +126,8 @@ def _read_class_folders(archive: Archive) -> Draft:
         )
     if len(set(labels)) == 1:
         notes.append(
-            f"All images lie in one folder, {labels[0]!r}, read as their class. If a CSV holds the labels, give it with --labels."
+            f"All images lie in one folder, {labels[0]!r}, read as their class. "
+            "If a CSV holds the labels, give it with --labels."
         )
     return Draft(
         ids=files,
@@ -140,7 +143,7 @@ def _read_class_folders(archive: Archive) -> Draft:
 
 
 def _class_level(archive: Archive, names: Sequence[str], notes: list[str]) -> tuple[str, set[str]]:
-    """Return the prefix below which the class folders lie, past one root folder and a level of splits, and the folders."""
+    """Return the prefix of the class folders, past one root folder and a level of splits, and the folders."""
     prefix = ""
     first = _first_folders(names, prefix)
     if len(first) == 1 and "" not in first and _has_subfolders(names, f"{next(iter(first))}/"):
@@ -229,7 +232,7 @@ def _id_as_image(archive: Archive, table: Table) -> str:
 
 
 def _finder(archive: Archive, base: PurePosixPath) -> Callable[[str], str | None]:
-    """Return the function from a name in the table to a member: as written, below `base` or the root, else by a unique end."""
+    """Return the function from a name to a member: as written, below `base` or the root, else by its unique end."""
     images = [name for name in archive.names if _suffix(name) in SUFFIXES]
     first = {name.partition("/")[0] for name in images}
     root = next(iter(first)) if len(first) == 1 else ""

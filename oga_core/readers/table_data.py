@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from oga_core.errors import OgaError
 from oga_core.readers import language
+from oga_core.readers.arrow import image_bytes
 from oga_core.readers.assembly import Draft, ReadOptions, label_text
 from oga_core.readers.columns import candidates, choose, missing, recognise, some, text_pair
-from oga_core.readers.images import open_text_table
+from oga_core.readers.images import ImageInputs, open_text_table
 from oga_core.readers.tables import Scan, Table
 from oga_core.samples import Modality, Problem, Source, UnreadableSample
 
@@ -31,12 +33,17 @@ class MappedRows(Sequence[Any]):
 def read_table(table: Table, path: Path, options: ReadOptions) -> Draft:
     """Decide what kind of samples a table holds, by its columns and the options, and read them."""
     separate = open_text_table(options.labels, options.labels.name) if options.labels else None
+    image_column = getattr(table, "image_column", None)
+    if image_column is not None and options.wants("image"):
+        return _read_labelled(table, path, options, (), separate, image_column)
     shape = language.shape_of(table.columns)
     has_label = separate is not None or options.label_column is not None or bool(candidates("label", table.columns))
     _refuse_preferences(table)
-    if options.wants("causal_lm") and not (options.modality is None and _is_classification(shape, has_label, options)):
-        if shape is not None or options.modality == "causal_lm" or _text_column(table, options):
-            return _read_language(table, path, options, shape)
+    is_language = options.modality == "causal_lm" or (
+        options.modality is None and not (has_label and shape in (None, "question_answer"))
+    )
+    if is_language and (shape is not None or options.modality is not None or _text_column(table, options)):
+        return _read_language(table, path, options, shape)
     text_columns = _text_columns(table, options) if options.wants("text") else ()
     if options.modality == "text" and not text_columns:
         raise missing("text", table.columns, table.name)
@@ -45,10 +52,6 @@ def read_table(table: Table, path: Path, options: ReadOptions) -> Draft:
             f"{table.name} is a table. Give the folder or zip of the images as the data, and the table with --labels."
         )
     return _read_labelled(table, path, options, text_columns, separate)
-
-
-def _is_classification(shape: str | None, has_label: bool, options: ReadOptions) -> bool:
-    return has_label and shape in (None, "question_answer")
 
 
 def _text_column(table: Table, options: ReadOptions) -> str | None:
@@ -91,31 +94,39 @@ def _read_language(table: Table, path: Path, options: ReadOptions, shape: str | 
 
 
 def _read_labelled(
-    table: Table, path: Path, options: ReadOptions, text_columns: tuple[str, ...], separate: Table | None
+    table: Table,
+    path: Path,
+    options: ReadOptions,
+    text_columns: tuple[str, ...],
+    separate: Table | None,
+    image_column: str | None = None,
 ) -> Draft:
     id_column = choose("id", table.columns, options.id_column, table.name)
-    own_options = None if separate is not None else options.label_column
-    label_column = (
-        choose("label", table.columns, own_options, table.name)
-        if separate is None
-        else recognise("label", table.columns)
-    )
+    if separate is None:
+        label_column = choose("label", table.columns, options.label_column, table.name)
+    else:
+        label_column = recognise("label", table.columns)
     if label_column is None and separate is None:
-        raise _no_label(table, path)
-    wanted = [column for column in (id_column, label_column) if column]
-    scan = table.scan(list(dict.fromkeys(wanted)))
-    roles = {"label": label_column} if label_column else {}
-    modality: Modality = "text" if text_columns else "tabular"
-    draft = _draft(
-        table, path, modality, scan, id_column, roles | dict(zip(("text", "text_pair"), text_columns, strict=False))
-    )
+        raise _no_label(table)
+    scan = table.scan(list(dict.fromkeys(column for column in (id_column, label_column) if column)))
+    roles = {
+        "label": label_column,
+        "image": image_column,
+        **dict(zip(("text", "text_pair"), text_columns, strict=False)),
+    }
+    modality: Modality = "image" if image_column else "text" if text_columns else "tabular"
+    draft = _draft(table, path, modality, scan, id_column, {role: name for role, name in roles.items() if name})
     if separate is not None:
+        draft.source = replace(draft.source, labels_path=options.labels)
         draft.labels = _separate_labels(separate, options, draft, id_column, table)
     elif label_column is not None:
         _label(draft, table, label_column, scan.values[label_column])
-    draft.inputs = MappedRows(
-        scan.rows, _text_of(text_columns) if text_columns else _features_of(id_column, label_column)
-    )
+    if image_column is not None:
+        draft.inputs = ImageInputs(len(scan.rows), lambda i: image_bytes(scan.rows[i], image_column))
+    elif text_columns:
+        draft.inputs = MappedRows(scan.rows, _text_of(text_columns))
+    else:
+        draft.inputs = MappedRows(scan.rows, _features_of(id_column, label_column))
     return draft
 
 
@@ -125,7 +136,7 @@ def _draft(
     ids = [str(row) for row in scan.row_numbers.tolist()]
     if id_column is not None:
         ids = [
-            str(row) if value is None else str(value) for value, row in zip(scan.values[id_column], ids, strict=True)
+            row if value in (None, "") else str(value) for value, row in zip(scan.values[id_column], ids, strict=True)
         ]
         roles = {"id": id_column, **roles}
     return Draft(
@@ -194,7 +205,7 @@ def value_text(value: Any) -> str:
     return "" if value is None else value if isinstance(value, str) else label_text(value) or ""
 
 
-def _no_label(table: Table, path: Path) -> OgaError:
+def _no_label(table: Table) -> OgaError:
     if recognise("image", table.columns) is not None:
         return OgaError(
             f"{table.name} names images but holds no labels that are recognised; it has {some(table.columns)}. "

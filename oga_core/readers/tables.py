@@ -21,9 +21,11 @@ from oga_core.samples import UnreadableSample
 
 MAX_FIELD_CHARACTERS = 1_000_000
 MAX_LINE_BYTES = 16_000_000
+MAX_ARRAY_BYTES = 512_000_000
 MAX_ROWS = 20_000_000
 MAX_INTEGER_DIGITS = 400
 _PEEKED_ROWS = 200
+_ROW_DECODER = json.JSONDecoder(parse_int=str)
 DELIMITERS = {"csv": ",", "tsv": "\t", "semicolon": ";"}
 
 Row = Mapping[str, Any]
@@ -122,7 +124,7 @@ class DelimitedTable:
         if header is None:
             raise OgaError(f"{name} is empty. Give a file with a header line and at least one row.")
         self.columns = tuple(header[2])
-        _check_header(name, self.columns)
+        check_header(name, self.columns)
 
     def scan(self, wanted: Sequence[str]) -> Scan:
         positions = [(name, self.columns.index(name)) for name in wanted]
@@ -235,6 +237,37 @@ class JsonLinesTable:
                 yield number, (offset, offset + len(line)), line
 
 
+class JsonArrayTable(JsonLinesTable):
+    """One JSON array of objects in UTF-8, as fine-tuning sets often are."""
+
+    format = "json"
+
+    def _lines(self) -> Iterator[tuple[int, tuple[int, int], bytes]]:
+        text = decode(self._content[slice(0, MAX_ARRAY_BYTES + 1)], self.name)
+        if len(text) > MAX_ARRAY_BYTES:
+            raise OgaError(f"{self.name} is larger than {MAX_ARRAY_BYTES:,} bytes. Save it as JSON lines (.jsonl).")
+        skip = json.decoder.WHITESPACE.match
+        at, offset, line = skip(text, text.index("[") + 1).end(), 0, 1
+        done = 0
+        while text[at : at + 1] not in ("]", ""):
+            try:
+                _, end = _ROW_DECODER.raw_decode(text, at)
+            except (ValueError, RecursionError) as error:
+                reason = getattr(error, "msg", "it is nested too deeply")
+                where = line + text.count("\n", done, at)
+                raise OgaError(f"{self.name} is not valid JSON: in the row at line {where}: {reason}.") from None
+            offset += len(text[done:at].encode())
+            line += text.count("\n", done, at)
+            data = text[at:end].encode()
+            yield line, (offset, offset + len(data)), data
+            offset, line, done = offset + len(data), line + text.count("\n", at, end), end
+            at = skip(text, end).end()
+            if text[at : at + 1] == ",":
+                at = skip(text, at + 1).end()
+            elif text[at : at + 1] != "]":
+                raise OgaError(f"{self.name} is not valid JSON: a comma or ] is missing on line {line}.")
+
+
 def parse_json_row(data: bytes) -> dict[str, Any]:
     """Parse one JSON object strictly; raises `ValueError` with what a person can act on."""
     try:
@@ -254,16 +287,17 @@ def parse_json_row(data: bytes) -> dict[str, Any]:
     return row
 
 
-def decode(data: bytes, name: str, line: int) -> str:
-    """Decode one line of UTF-8; raises `OgaError` with the line's number."""
+def decode(data: bytes, name: str, line: int = 1) -> str:
+    """Decode UTF-8 that begins on a line; raises `OgaError` with the number of the line that is at fault."""
     if line == 1 and data.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise OgaError(f"{name} is in UTF-16. Save it as UTF-8 (in Excel: “CSV UTF-8”).")
     try:
         text = data.decode("utf-8-sig" if line == 1 else "utf-8")
     except UnicodeDecodeError as error:
-        byte = data[error.start]
+        byte, line = data[error.start], line + data.count(b"\n", 0, error.start)
         raise OgaError(f"Line {line} of {name} is not UTF-8 (byte 0x{byte:02x}). Save the file as UTF-8.") from None
     if "\0" in text:
+        line += text.count("\n", 0, text.index("\0"))
         raise OgaError(f"Line {line} of {name} holds a NUL character. Save it as plain UTF-8 text.")
     return text
 
@@ -298,7 +332,8 @@ def _separator_by_header(name: str, header: str) -> str:
     return next((other for other, mark in DELIMITERS.items() if mark in header), usual)
 
 
-def _check_header(name: str, columns: Sequence[str]) -> None:
+def check_header(name: str, columns: Sequence[str]) -> None:
+    """Raise `OgaError` where two columns have the same name."""
     twice = sorted({column for column in columns if columns.count(column) > 1})
     if twice:
         raise OgaError(
@@ -313,7 +348,7 @@ def _csv_fault(name: str, line: int, error: str) -> str:
             "Is a quotation mark left open there? Close it, or shorten the field."
         )
     if "unexpected end of data" in error:
-        return f"A quotation mark on line {line} of {name} is never closed. Close it, or double it if it belongs to the text."
+        return f"A quotation mark on line {line} of {name} is never closed. Close it, or double it if it is text."
     if "new-line character" in error:
         return f"Line {line} of {name} ends in a bare carriage return. Save the file with ordinary line ends."
     return f"Line {line} of {name} is not valid CSV: {error}. Double quotation marks that belong to the text."

@@ -1,0 +1,284 @@
+"""Parquet files and Hugging Face `save_to_disk` folders, read in batches; nothing outside the data is opened."""
+
+from __future__ import annotations
+
+import bisect
+import json
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import accumulate
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from oga_core.errors import OgaError
+from oga_core.readers.archives import Archive
+from oga_core.readers.columns import USUAL_NAMES, some
+from oga_core.readers.images import TRAIN
+from oga_core.readers.tables import MAX_ROWS, Row, Scan, check_header
+from oga_core.samples import UnreadableSample
+
+MAX_COLUMN_BYTES = 2 << 30
+MAX_GROUP_BYTES = 2 << 30
+CACHED_BYTES = 1 << 30
+_BATCH_ROWS = 4_096
+_DAMAGE = (pa.ArrowException, OSError, MemoryError, ValueError)
+
+
+class ParquetTable:
+    """A Parquet file; wanted columns are read at once in batches, whole rows by row group when asked for."""
+
+    format = "parquet"
+
+    def __init__(self, path: Path):
+        self.name, self.notes = path.name, list[str]()
+        try:
+            self.file = pq.ParquetFile(path)
+            schema = self.file.schema_arrow
+        except _DAMAGE as error:
+            raise damaged(self.name, error) from None
+        if self.file.metadata.num_rows > MAX_ROWS:
+            raise _too_many_rows(self.name, self.file.metadata.num_rows)
+        self.columns, self.class_names, self.image_column = _describe(schema, self.name)
+        self.schema = schema
+
+    def scan(self, wanted: Sequence[str]) -> Scan:
+        values: dict[str, list[Any]] = {name: [] for name in wanted}
+        for batch in self.batches(wanted) if wanted else ():
+            for name in wanted:
+                values[name] += batch.column(name).to_pylist()
+        rows = _RowGroups(self.file, self.name)
+        if any(len(column) != len(rows) for column in values.values()):
+            raise OgaError(f"{self.name} is damaged: its columns differ in length. Write it again.")
+        return Scan(values, rows, np.arange(len(rows)))
+
+    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """Yield batches of some columns; refuses more bytes than a column of any real table has."""
+        total = 0
+        try:
+            for batch in self.file.iter_batches(batch_size=_BATCH_ROWS, columns=list(columns)):
+                total += batch.nbytes
+                if total > MAX_COLUMN_BYTES:
+                    raise _too_many_bytes(self.name)
+                yield batch
+        except _DAMAGE as error:
+            raise damaged(self.name, error) from None
+
+
+class ArrowTable:
+    """The record batches of a `save_to_disk` folder or of one Arrow file, memory-mapped where they are a file."""
+
+    format = "arrow"
+
+    def __init__(self, sources: Sequence[tuple[str, Any]], name: str):
+        self.name, self.notes = name, list[str]()
+        self._batches: list[pa.RecordBatch] = []
+        schemas = []
+        for file, source in sources:
+            try:
+                schemas.append(self._load(source))
+            except _DAMAGE as error:
+                raise damaged(file, error) from None
+        if not schemas or any(not schema.equals(schemas[0]) for schema in schemas):
+            raise OgaError(f"The Arrow files of {name} do not have the same columns. Save the data set again.")
+        self.schema = schemas[0]
+        self.columns, self.class_names, self.image_column = _describe(self.schema, name)
+
+    def _load(self, source: Any) -> pa.Schema:
+        is_file = source.read(6) == b"ARROW1"
+        source.seek(0)
+        reader = pa.ipc.open_file(source) if is_file else pa.ipc.open_stream(source)
+        batches = (reader.get_batch(i) for i in range(reader.num_record_batches)) if is_file else reader
+        for batch in batches:
+            batch.validate(full=True)
+            self._batches.append(batch)
+            if sum(map(len, self._batches[-1:])) > MAX_ROWS or len(self._batches) > MAX_ROWS:
+                raise _too_many_rows(self.name, len(batch))
+        return reader.schema
+
+    def scan(self, wanted: Sequence[str]) -> Scan:
+        values: dict[str, list[Any]] = {name: [] for name in wanted}
+        for batch in self._batches:
+            for name in wanted:
+                values[name] += batch.column(name).to_pylist()
+        rows = _Batches(self._batches)
+        return Scan(values, rows, np.arange(len(rows)))
+
+
+class _Batches(Sequence[Row]):
+    """Rows of record batches in memory or memory-mapped."""
+
+    def __init__(self, batches: Sequence[pa.RecordBatch]):
+        self._batches = batches
+        self._ends = list(accumulate(map(len, batches)))
+
+    def __len__(self) -> int:
+        return self._ends[-1] if self._ends else 0
+
+    def __getitem__(self, i: Any) -> Row:
+        i = range(len(self))[i]
+        which = bisect.bisect_right(self._ends, i)
+        batch = self._batches[which]
+        return _row(batch, i - (self._ends[which] - len(batch)))
+
+
+class _RowGroups(Sequence[Row]):
+    """Rows of a Parquet file; the row groups last used are kept decoded, up to 1 GiB. Thread-safe."""
+
+    def __init__(self, file: pq.ParquetFile, name: str):
+        self._file, self._name, self._lock = file, name, threading.Lock()
+        metadata = file.metadata
+        self._ends = list(accumulate(metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)))
+        self._cache: OrderedDict[int, pa.RecordBatch] = OrderedDict()
+
+    def __len__(self) -> int:
+        return self._ends[-1] if self._ends else 0
+
+    def __getitem__(self, i: Any) -> Row:
+        i = range(len(self))[i]
+        group = bisect.bisect_right(self._ends, i)
+        start = self._ends[group - 1] if group else 0
+        with self._lock:
+            batch = self._group(group)
+        if i - start >= len(batch):
+            raise UnreadableSample(f"{self._name} is shorter than it states")
+        return _row(batch, i - start)
+
+    def _group(self, group: int) -> pa.RecordBatch:
+        if group not in self._cache:
+            batch = self._decode(group)
+            while self._cache and batch.nbytes + sum(kept.nbytes for kept in self._cache.values()) > CACHED_BYTES:
+                self._cache.popitem(last=False)
+            self._cache[group] = batch
+        self._cache.move_to_end(group)
+        return self._cache[group]
+
+    def _decode(self, group: int) -> pa.RecordBatch:
+        parts, total = [], 0
+        try:
+            for batch in self._file.iter_batches(batch_size=_BATCH_ROWS, row_groups=[group]):
+                parts.append(batch)
+                total += batch.nbytes
+                if total > MAX_GROUP_BYTES:
+                    raise _too_many_bytes(self._name)
+            return pa.Table.from_batches(parts, self._file.schema_arrow).combine_chunks().to_batches()[0]
+        except (*_DAMAGE, IndexError) as error:
+            raise damaged(self._name, error) from None
+
+
+def open_saved_dataset(archive: Archive) -> ArrowTable | None:
+    """Open a folder or zip written by `save_to_disk`, the train part of several; None where it is not one."""
+    states = [name for name in archive.names if PurePosixPath(name).name == "state.json"]
+    if not states or not any(name.endswith(".arrow") for name in archive.names):
+        return None
+    state, left_out = _train_part(archive, states)
+    folder = state.removesuffix("state.json")
+    sources = []
+    for file in _data_files(archive, state):
+        name = folder + file
+        if "/" in file or "\\" in file or not archive.has(name):
+            raise OgaError(
+                f"{state} in {archive.path.name} names the file {file!r}, which is not beside it. Save it again."
+            )
+        is_folder = archive.path.is_dir()
+        sources.append(
+            (name, pa.memory_map(str(archive.path / name)) if is_folder else pa.BufferReader(archive.read(name)))
+        )
+    table = ArrowTable(sources, archive.path.name)
+    if left_out:
+        table.notes.append(f"Read from {folder.rstrip('/')!r}; left out: {some(left_out)}.")
+    return table
+
+
+def open_arrow_file(path: Path) -> ArrowTable:
+    """Open one Arrow file (stream or file layout)."""
+    return ArrowTable([(path.name, pa.memory_map(str(path)))], path.name)
+
+
+def damaged(name: str, error: BaseException) -> OgaError:
+    """Return the error for a file that pyarrow cannot read."""
+    return OgaError(
+        f"{name} cannot be read: {str(error).splitlines()[0] if str(error) else type(error).__name__}. Write it again."
+    )
+
+
+def image_bytes(row: Row, column: str) -> bytes:
+    """Return the bytes of an image in a row; a path or address in their place is never followed."""
+    value = row[column]
+    if isinstance(value, Mapping):
+        data = value.get("bytes")
+        if data is None:
+            raise UnreadableSample(
+                f"it holds only the path {value.get('path')!r}; embed the bytes of the image in the data"
+            )
+        return bytes(data)
+    if not isinstance(value, bytes):
+        raise UnreadableSample("it has no image")
+    return value
+
+
+def _train_part(archive: Archive, states: Sequence[str]) -> tuple[str, list[str]]:
+    if len(states) == 1:
+        return states[0], []
+    parts = {PurePosixPath(state).parent.name: state for state in states}
+    chosen = next((part for part in parts if part.casefold() in TRAIN), None)
+    if chosen is None:
+        raise OgaError(
+            f"{archive.path.name} has the parts {some(sorted(parts))} but no 'train'. Give the folder of one part."
+        )
+    return parts[chosen], sorted(set(parts) - {chosen})
+
+
+def _data_files(archive: Archive, state: str) -> list[str]:
+    try:
+        files = [entry["filename"] for entry in json.loads(archive.read(state, 1 << 20))["_data_files"]]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise OgaError(
+            f"{state} in {archive.path.name} does not list its data files. Save the data set again."
+        ) from None
+    if not files or not all(isinstance(file, str) for file in files):
+        raise OgaError(f"{state} in {archive.path.name} does not list its data files. Save the data set again.")
+    return files
+
+
+def _describe(schema: pa.Schema, name: str) -> tuple[tuple[str, ...], dict[str, tuple[str, ...]], str | None]:
+    """Return the columns, the names of `ClassLabel` columns, and the column of images."""
+    columns = tuple(schema.names)
+    check_header(name, columns)
+    images = [field.name for field in schema if _holds_images(field)]
+    return columns, _class_labels(schema), images[0] if images else None
+
+
+def _holds_images(field: pa.Field) -> bool:
+    if pa.types.is_struct(field.type):
+        return "bytes" in {child.name for child in field.type}
+    is_binary = pa.types.is_binary(field.type) or pa.types.is_large_binary(field.type)
+    return is_binary and field.name.casefold() in (*USUAL_NAMES["image"], "img", "jpg", "png")
+
+
+def _class_labels(schema: pa.Schema) -> dict[str, tuple[str, ...]]:
+    try:
+        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
+        return {
+            name: tuple(map(str, feature["names"]))
+            for name, feature in features.items()
+            if isinstance(feature, dict) and feature.get("_type") == "ClassLabel"
+        }
+    except (KeyError, ValueError, TypeError, AttributeError, RecursionError):
+        return {}
+
+
+def _row(batch: pa.RecordBatch, i: int) -> Row:
+    return {name: batch.column(k)[i].as_py() for k, name in enumerate(batch.schema.names)}
+
+
+def _too_many_rows(name: str, n_rows: int) -> OgaError:
+    return OgaError(f"{name} has {n_rows:,} rows; at most {MAX_ROWS:,} are read. Split it.")
+
+
+def _too_many_bytes(name: str) -> OgaError:
+    return OgaError(f"{name} grows too large when decoded. Write it in row groups of at most 10,000 rows, or split it.")

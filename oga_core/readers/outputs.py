@@ -1,0 +1,190 @@
+"""A bundle of a model's outputs, for people whose model is not PyTorch: features, logits and labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oga_core.errors import OgaError
+from oga_core.readers.archives import is_zip
+from oga_core.readers.arrays import CLASS_NAMES, ID_NAMES, LABEL_NAMES, NpzArrays, label_list
+from oga_core.readers.arrow import ParquetTable
+from oga_core.readers.assembly import Draft, ReadOptions
+from oga_core.readers.columns import missing, some
+from oga_core.samples import Problem, Source, Subset
+
+FEATURES, LOGITS = "features", "logits"
+
+
+@dataclass(frozen=True, eq=False)
+class OutputsBundle:
+    """Outputs of a trained classifier, one row a sample.
+
+    features: `(n_samples, n_features)`, the inputs of the last linear layer; logits: `(n_samples, n_classes)`, before
+    the softmax; labels: class names or indices as text; classes: the names in the order of the logits.
+    """
+
+    ids: NDArray[np.object_] | None
+    features: NDArray[np.floating[Any]]
+    logits: NDArray[np.floating[Any]]
+    labels: NDArray[np.object_] | None
+    classes: tuple[str, ...] | None = None
+
+    def __len__(self) -> int:
+        return len(self.logits)
+
+
+class OutputRows(Sequence[Mapping[str, NDArray[np.float32]]]):
+    """The inputs of samples of modality `outputs`: {"features": (n_features,), "logits": (n_classes,)}."""
+
+    def __init__(self, bundle: OutputsBundle):
+        self._bundle = bundle
+
+    def __len__(self) -> int:
+        return len(self._bundle)
+
+    def __getitem__(self, i: Any) -> Mapping[str, NDArray[np.float32]]:
+        features, logits = self._bundle.features[i], self._bundle.logits[i]
+        return {FEATURES: features.astype(np.float32), LOGITS: logits.astype(np.float32)}
+
+
+def read_outputs(path: Path) -> OutputsBundle:
+    """Read `features`, `logits`, and where they are there `labels`, `ids` and `classes` from an `.npz` or Parquet file."""
+    bundle = _from_npz(NpzArrays(path)) if is_zip(path) else _from_parquet(ParquetTable(path))
+    for what, values in ((FEATURES, bundle.features), (LOGITS, bundle.logits)):
+        if values.ndim != 2 or values.dtype.kind not in "fiu" or 0 in values.shape:
+            raise OgaError(
+                f"'{what}' in {path.name} must be numbers of shape (samples, n). Got {values.dtype} {values.shape}."
+            )
+    for what, column in ((FEATURES, bundle.features), ("labels", bundle.labels), ("ids", bundle.ids)):
+        if column is not None and len(column) != len(bundle):
+            raise OgaError(
+                f"{path.name} has {len(bundle):,} rows of logits but {len(column):,} of {what}. Make them equal."
+            )
+    n_classes = bundle.logits.shape[1]
+    if bundle.classes is not None and len(bundle.classes) != n_classes:
+        raise OgaError(f"{path.name} names {len(bundle.classes)} classes but its logits have {n_classes} columns.")
+    return bundle
+
+
+def read_output_samples(path: Path, options: ReadOptions) -> Draft:
+    """Read a bundle as samples of modality `outputs`; rows with numbers that are not finite are problems."""
+    bundle = read_outputs(path)
+    if bundle.labels is None:
+        raise OgaError(f"{path.name} has no 'labels'. Add the given label of every row.")
+    notes: list[str] = []
+    labels, classes = _class_labels(bundle, path.name, notes)
+    ids = [str(i) for i in range(len(bundle))] if bundle.ids is None else [str(value) for value in bundle.ids]
+    finite = _finite_rows(bundle.features) & _finite_rows(bundle.logits)
+    rows = np.flatnonzero(finite)
+    problems = [Problem(ids[i], int(i), "its features or logits are not finite") for i in np.flatnonzero(~finite)]
+    table = [{"id": sample_id, "label": label} for sample_id, label in zip(ids, labels, strict=True)]
+    return Draft(
+        ids=[ids[i] for i in rows],
+        labels=[labels[i] for i in rows],
+        inputs=Subset(OutputRows(bundle), rows),
+        rows=Subset(table, rows),
+        row_numbers=rows,
+        modality="outputs",
+        source=Source(path, "outputs_npz" if is_zip(path) else "outputs_parquet", columns={"label": "labels"}),
+        class_names=classes,
+        problems=problems,
+        notes=notes,
+    )
+
+
+def is_outputs(names: Sequence[str]) -> bool:
+    """Whether arrays or columns of these names are a bundle of outputs."""
+    return LOGITS in names
+
+
+def _from_npz(arrays: NpzArrays) -> OutputsBundle:
+    for name in (FEATURES, LOGITS):
+        if name not in arrays:
+            raise OgaError(
+                f"{arrays.name} has no array {name!r}; it has {some(sorted(arrays))}. An outputs bundle needs it."
+            )
+    label_key, id_key, class_key = arrays.find(LABEL_NAMES), arrays.find(ID_NAMES), arrays.find(CLASS_NAMES)
+    return OutputsBundle(
+        ids=np.array([str(value) for value in arrays[id_key].tolist()], dtype=object) if id_key else None,
+        features=arrays[FEATURES],
+        logits=arrays[LOGITS],
+        labels=np.array(label_list(arrays[label_key], arrays.name), dtype=object) if label_key else None,
+        classes=tuple(str(name) for name in arrays[class_key].tolist()) if class_key else None,
+    )
+
+
+def _from_parquet(table: ParquetTable) -> OutputsBundle:
+    for name in (FEATURES, LOGITS):
+        if name not in table.columns:
+            raise missing(name, table.columns, table.name, name)
+    label_key = next((name for name in LABEL_NAMES if name in table.columns), None)
+    id_key = next((name for name in ID_NAMES if name in table.columns), None)
+    values = table.scan([name for name in (label_key, id_key) if name]).values
+    labels = np.empty(0) if label_key is None else np.array(values[label_key], dtype=object)
+    return OutputsBundle(
+        ids=None if id_key is None else np.array([str(value) for value in values[id_key]], dtype=object),
+        features=_matrix(table, FEATURES),
+        logits=_matrix(table, LOGITS),
+        labels=None if label_key is None else np.array(label_list(labels, table.name), dtype=object),
+        classes=table.class_names.get(label_key or ""),
+    )
+
+
+def _matrix(table: ParquetTable, name: str) -> NDArray[np.float32]:
+    parts = []
+    for batch in table.batches([name]):
+        column = batch.column(0)
+        try:
+            flat = column.flatten().to_numpy(zero_copy_only=False).astype(np.float32)
+        except (AttributeError, ValueError, TypeError):
+            raise OgaError(f"The column {name!r} of {table.name} must hold lists of numbers.") from None
+        if column.null_count or len(column) == 0 or len(flat) % len(column):
+            raise OgaError(f"The lists in the column {name!r} of {table.name} must all have the same length.")
+        lengths = {len(value) for value in column}
+        if len(lengths) > 1:
+            raise OgaError(f"The lists in the column {name!r} of {table.name} must all have the same length.")
+        parts.append(flat.reshape(len(column), -1))
+    if not parts or len({part.shape[1] for part in parts}) > 1:
+        raise OgaError(f"The lists in the column {name!r} of {table.name} must all have the same length.")
+    return np.concatenate(parts)
+
+
+def _class_labels(bundle: OutputsBundle, name: str, notes: list[str]) -> tuple[list[str | None], tuple[str, ...]]:
+    """Name the labels in the order of the logits; numbers must run from 0."""
+    assert bundle.labels is not None
+    labels: list[str | None] = list(bundle.labels)
+    used = {label for label in labels if label}
+    n_classes = bundle.logits.shape[1]
+    classes = bundle.classes
+    if classes is not None and used <= set(classes):
+        return labels, classes
+    if all(label.isascii() and label.isdecimal() for label in used):
+        largest = max(map(int, used), default=0)
+        if largest >= n_classes:
+            hint = " They seem to start at 1: subtract 1." if largest == n_classes and "0" not in used else ""
+            raise OgaError(
+                f"Labels in {name} must be 0 to {n_classes - 1}, one for each column of its logits. Got {largest}.{hint}"
+            )
+        classes = classes or tuple(map(str, range(n_classes)))
+        return [None if not label else classes[int(label)] for label in labels], classes
+    if classes is None and len(used) == n_classes:
+        notes.append("The columns of the logits are taken to be in the alphabetical order of the labels.")
+        return labels, tuple(sorted(used))
+    raise OgaError(
+        f"{name} does not say which column of the logits is which label. "
+        "Add an array 'classes' with the class names in the order of the logits."
+    )
+
+
+def _finite_rows(values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Whether all numbers of a row are finite, without a copy of the whole array."""
+    result = np.empty(len(values), dtype=bool)
+    for start in range(0, len(values), 8_192):
+        result[start : start + 8_192] = np.isfinite(values[start : start + 8_192]).all(axis=1)
+    return result
