@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from oga_core.errors import OgaError, unknown
 from oga_core.gradient_sketch import GradientSketch
-from oga_core.scores import confidence, outlier
+from oga_core.scores import confidence, dynamics, hessian_free, influence, outlier, valuation
 
 Family = Literal["combined", "outlier", "confidence", "influence", "neighbour", "retraining"]
 ScoreArray = NDArray[np.float64]
 
-VALIDATION, CHECKPOINTS = "validation", "checkpoints"
+VALIDATION, CHECKPOINTS, VALIDATION_CHECKPOINTS = "validation", "checkpoints", "validation_checkpoints"
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,9 @@ class Score:
     """One score and what it needs.
 
     function: called as `function(sketch, seed=…)`, with `validation=` (a `GradientSketch`) or `checkpoints=` (several
-        of them, in training order) when `needs` names them; returns `(n_samples,)`, higher = more suspicious.
-    needs: arrays of the sketch, "validation", "checkpoints".
+        of them, in training order) or `validation_checkpoints=` (the validation samples at the same checkpoints) when
+        `needs` names them; returns `(n_samples,)`, higher = more suspicious.
+    needs: arrays of the sketch, "validation", "checkpoints", "validation_checkpoints".
     by_default: False for what costs too much to compute unasked.
     """
 
@@ -52,6 +53,48 @@ SCORES: dict[str, Score] = {
     "entropy": Score(confidence.entropy, "confidence", ("logits",)),
 }
 
+_WITH_VALIDATION, _WITH_CHECKPOINTS = (VALIDATION,), (CHECKPOINTS,)
+_HEAD_AND_VALIDATION = (*HEAD, VALIDATION)
+
+SCORES |= {
+    "self_hessian": Score(influence.self_hessian, "influence", HEAD),
+    "self_lissa": Score(influence.self_lissa, "influence", HEAD),
+    "self_datainf": Score(influence.self_datainf, "influence"),
+    "self_arnoldi": Score(influence.self_arnoldi, "influence", HEAD),
+    "self_ekfac": Score(influence.self_ekfac, "influence", HEAD),
+    "self_trak": Score(influence.self_trak, "influence"),
+    "self_logra": Score(influence.self_logra, "influence"),
+    "self_generalized": Score(influence.self_generalized, "influence", HEAD),
+    "self_tracin_ensemble": Score(hessian_free.self_tracin_ensemble, "influence", HEAD),
+    "class_mean_cosine": Score(hessian_free.class_mean_cosine, "influence"),
+    "hessian": Score(influence.hessian, "influence", _HEAD_AND_VALIDATION),
+    "lissa": Score(influence.lissa, "influence", _HEAD_AND_VALIDATION),
+    "datainf": Score(influence.datainf, "influence", _WITH_VALIDATION),
+    "arnoldi": Score(influence.arnoldi, "influence", _HEAD_AND_VALIDATION),
+    "ekfac": Score(influence.ekfac, "influence", _HEAD_AND_VALIDATION),
+    "trak": Score(influence.trak, "influence", _WITH_VALIDATION),
+    "logra": Score(influence.logra, "influence", _WITH_VALIDATION),
+    "generalized": Score(influence.generalized, "influence", _HEAD_AND_VALIDATION),
+    "tracin": Score(hessian_free.tracin, "influence", _WITH_VALIDATION),
+    "tracin_sketch": Score(hessian_free.tracin_sketch, "influence", _WITH_VALIDATION),
+    "tracin_ensemble": Score(hessian_free.tracin_ensemble, "influence", _HEAD_AND_VALIDATION),
+    "tracin_fairness": Score(hessian_free.tracin_fairness, "influence", _HEAD_AND_VALIDATION),
+    "tracin_robustness": Score(hessian_free.tracin_robustness, "influence", _HEAD_AND_VALIDATION),
+    "mirrored": Score(hessian_free.mirrored, "influence", _HEAD_AND_VALIDATION),
+    "self_tracin_cp": Score(hessian_free.self_tracin_cp, "influence", _WITH_CHECKPOINTS),
+    "tracin_cp": Score(hessian_free.tracin_cp, "influence", (CHECKPOINTS, VALIDATION_CHECKPOINTS)),
+    "aum": Score(dynamics.aum, "confidence", ("logits", CHECKPOINTS)),
+    "mean_loss": Score(dynamics.mean_loss, "confidence", _WITH_CHECKPOINTS),
+    "mean_error": Score(dynamics.mean_error, "confidence", _WITH_CHECKPOINTS),
+    "variability": Score(dynamics.variability, "confidence", _WITH_CHECKPOINTS),
+    "forgetting": Score(dynamics.forgetting, "confidence", ("logits", CHECKPOINTS)),
+    "leave_one_out": Score(valuation.leave_one_out, "retraining", _HEAD_AND_VALIDATION, by_default=False),
+    "self_leave_one_out": Score(valuation.self_leave_one_out, "retraining", HEAD, by_default=False),
+    "data_shapley": Score(valuation.data_shapley, "retraining", _HEAD_AND_VALIDATION, by_default=False),
+    "knn_shapley": Score(valuation.knn_shapley, "retraining", ("features", VALIDATION)),
+    "self_knn_shapley": Score(valuation.self_knn_shapley, "retraining", ("features",), by_default=False),
+}
+
 PREFERRED = ("oga", "isolation_forest", "loss")
 
 
@@ -62,6 +105,7 @@ def compute_scores(
     seed: int = 0,
     validation: GradientSketch | None = None,
     checkpoints: Sequence[GradientSketch] = (),
+    validation_checkpoints: Sequence[GradientSketch] = (),
     progress: Callable[[str], object] = lambda name: None,
 ) -> tuple[dict[str, ScoreArray], dict[str, float]]:
     """Compute the named scores, or every score whose needs are met; return them and the seconds that each took.
@@ -71,7 +115,11 @@ def compute_scores(
     """
     names = tuple(names or ())
     require_known(names)
-    given = {VALIDATION: validation, CHECKPOINTS: checkpoints or None}
+    given = {
+        VALIDATION: validation,
+        CHECKPOINTS: checkpoints or None,
+        VALIDATION_CHECKPOINTS: validation_checkpoints or None,
+    }
     possible = {name: _missing(score, sketch, given) for name, score in SCORES.items()}
     for name in names:
         if possible[name]:
@@ -82,7 +130,13 @@ def compute_scores(
         progress(name)
         start = time.perf_counter()
         options = {need: given[need] for need in SCORES[name].needs if need in given}
-        scores[name] = _finite(SCORES[name].function(sketch, seed=seed, **options))
+        try:
+            values = SCORES[name].function(sketch, seed=seed, **options)
+        except OgaError:
+            if name in names:
+                raise
+            continue
+        scores[name] = _finite(values)
         seconds[name] = round(time.perf_counter() - start, 3)
     return scores, seconds
 
@@ -108,7 +162,7 @@ def _said(needs: list[str]) -> str:
 
 
 def _advice(needs: list[str]) -> str:
-    if VALIDATION in needs:
+    if VALIDATION in needs or VALIDATION_CHECKPOINTS in needs:
         return "Give clean samples with --validation DATA."
     if CHECKPOINTS in needs:
         return "Give weights saved during training with --checkpoints FILE,FILE."

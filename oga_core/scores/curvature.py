@@ -1,0 +1,239 @@
+"""Per-sample gradients as outer products, and the curvature of the head, never forming samples × parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oga_core.errors import OgaError
+from oga_core.gradient_sketch import GradientSketch
+
+Floats = NDArray[np.floating[Any]]
+
+BLOCK = 2048
+EXACT_PARAMETERS = 2048
+CURVATURE_SAMPLES = 16_384
+ARNOLDI_RANK = 64
+DAMPING = 0.1
+
+
+@dataclass(frozen=True, eq=False)
+class Gradients:
+    """Gradients g_i = left_i ⊗ right_i, `(n_samples, n_left · n_right)`, read in blocks of rows.
+
+    The head's gradient has left = p - y, `(n_samples, n_classes)`, and right = features with a 1 for the bias; a
+    sketch has left = 1 and right = the sketch. A direction in parameter space is a matrix `(n_left, n_right)`.
+    """
+
+    left: Floats
+    right: Floats
+    bias: bool = False
+
+    def __len__(self) -> int:
+        return len(self.right)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Shape of one gradient, `(n_left, n_right)`."""
+        return self.left.shape[1], self.right.shape[1] + self.bias
+
+    def block(self, rows: slice | NDArray[np.int64]) -> tuple[Floats, Floats]:
+        """Return left and right of some rows, the bias column appended."""
+        left, right = np.asarray(self.left[rows]), np.asarray(self.right[rows], dtype=np.float32)
+        return left, np.pad(right, ((0, 0), (0, 1)), constant_values=1) if self.bias else right
+
+    def blocks(self) -> Iterator[tuple[slice, Floats, Floats]]:
+        """Yield slices of rows with their left and right factors."""
+        for start in range(0, len(self), BLOCK):
+            rows = slice(start, start + BLOCK)
+            yield rows, *self.block(rows)
+
+    def dot(self, direction: Floats) -> Floats:
+        """Return ⟨g_i, direction⟩, `(n_samples,)`."""
+        result = np.empty(len(self), dtype=np.float32)
+        for rows, left, right in self.blocks():
+            result[rows] = np.einsum("il,il->i", left, right @ direction.T)
+        return result
+
+    def mean(self, weights: Floats | None = None) -> Floats:
+        """Return Σ_i w_i g_i / n_samples, `(n_left, n_right)`, with w = 1 by default."""
+        total = np.zeros(self.shape, dtype=np.float64)
+        for rows, left, right in self.blocks():
+            total += (left if weights is None else left * weights[rows, None]).T @ right
+        mean: Floats = (total / max(len(self), 1)).astype(np.float32)
+        return mean
+
+    def squared_norms(self) -> Floats:
+        """Return ‖g_i‖², `(n_samples,)`."""
+        result = np.empty(len(self), dtype=np.float32)
+        for rows, left, right in self.blocks():
+            result[rows] = np.einsum("il,il->i", left, left) * np.einsum("ir,ir->i", right, right)
+        return result
+
+    def take(self, rows: NDArray[np.int64]) -> Gradients:
+        """Return the gradients of some samples."""
+        return Gradients(self.left[rows], self.right[rows], self.bias)
+
+
+def has_head(sketch: GradientSketch) -> bool:
+    """Whether the factors of the head's gradient are there."""
+    return sketch.logits is not None and sketch.features is not None
+
+
+def gradients(sketch: GradientSketch) -> Gradients:
+    """The head's gradients where its factors are there, else the sketch of the selected parameters."""
+    return head_gradients(sketch) if has_head(sketch) else sketch_gradients(sketch)
+
+
+def head_gradients(sketch: GradientSketch) -> Gradients:
+    """The gradients of the last linear layer, weight and bias."""
+    assert sketch.features is not None, "this score needs the features and logits of a classifier"
+    return Gradients(sketch.delta, sketch.features, bias=True)
+
+
+def sketch_gradients(sketch: GradientSketch) -> Gradients:
+    """The random sketch of the gradient of all selected parameters."""
+    return Gradients(np.ones((len(sketch), 1), dtype=np.float32), sketch.sketch)
+
+
+def mean_gradient(sketch: GradientSketch, validation: GradientSketch) -> Floats:
+    """Mean gradient of the validation samples, in the form that `gradients(sketch)` has."""
+    form = head_gradients if has_head(sketch) and has_head(validation) else sketch_gradients
+    return checked(gradients(sketch), form(validation)).mean()
+
+
+def checked(training: Gradients, validation: Gradients) -> Gradients:
+    """Return `validation`; raises `OgaError` where it is empty or belongs to another model or sketch."""
+    if not len(validation):
+        raise OgaError("The validation data has no samples. Give at least one per class.")
+    if training.shape != validation.shape:
+        raise OgaError(
+            f"The validation gradients have the shape {validation.shape} and the training gradients {training.shape}. "
+            "Score both with the same model, parameters, sketch size and seed."
+        )
+    return validation
+
+
+def curvature_rows(n_samples: int, seed: int) -> NDArray[np.int64]:
+    """Rows that estimate the mean curvature: all, or a random `CURVATURE_SAMPLES` of them."""
+    if n_samples <= CURVATURE_SAMPLES:
+        return np.arange(n_samples)
+    rows = np.random.default_rng(seed).choice(n_samples, CURVATURE_SAMPLES, replace=False)
+    return np.sort(rows).astype(np.int64)
+
+
+def head_hessian(sketch: GradientSketch, *, seed: int = 0) -> Floats:
+    """Hessian of the mean loss in the head's parameters, `(n_classes · (n_features + 1),) * 2`.
+
+    H = mean_i (diag(p_i) - p_i p_iᵀ) ⊗ h_i h_iᵀ, exact for a linear head, over at most `CURVATURE_SAMPLES` samples.
+    """
+    rows = curvature_rows(len(sketch), seed)
+    _, features = head_gradients(sketch).block(rows)
+    probabilities = sketch.probabilities[rows]
+    n_classes, width = probabilities.shape[1], features.shape[1]
+    hessian = np.empty((n_classes, width, n_classes, width), dtype=np.float32)
+    for a in range(n_classes):
+        weights = -probabilities[:, a, None] * probabilities[:, a:]
+        weights[:, 0] += probabilities[:, a]
+        for b in range(a, n_classes):
+            block = (features * weights[:, b - a, None]).T @ features / len(rows)
+            hessian[a, :, b], hessian[b, :, a] = block, block
+    return hessian.reshape(n_classes * width, n_classes * width)
+
+
+def damped(matrix: Floats, damping: float = DAMPING) -> Floats:
+    """Return matrix + λI with λ = `damping` times its mean eigenvalue, as DataInf's paper chooses it."""
+    result = matrix.copy()
+    result[np.diag_indices(len(matrix))] += damping * _mean_eigenvalue(matrix)
+    return result
+
+
+def _mean_eigenvalue(matrix: Floats) -> float:
+    return max(float(np.trace(matrix, dtype=np.float64)) / len(matrix), 1e-12)
+
+
+def hessian_product(probabilities: Floats, features: Floats, direction: Floats) -> Floats:
+    """H · direction without H, `(n_classes, width)`, averaged over the given samples."""
+    step = features @ direction.T
+    change = probabilities * (step - np.einsum("ic,ic->i", probabilities, step)[:, None])
+    return change.T @ features / len(features)
+
+
+def hessian_columns(sketch: GradientSketch, columns: NDArray[np.int64], rows: NDArray[np.int64]) -> Floats:
+    """Some columns of the head's Hessian over the samples at `rows`, `(n_columns, n_parameters)`."""
+    head = head_gradients(sketch)
+    _, features = head.block(rows)
+    probabilities = sketch.probabilities[rows]
+    classes, positions = np.unravel_index(columns, head.shape)
+    result = np.empty((len(columns), *head.shape), dtype=np.float32)
+    for a in np.unique(classes):
+        chosen = classes == a
+        weights = -probabilities[:, a, None] * probabilities
+        weights[:, a] += probabilities[:, a]
+        own = features[:, positions[chosen]] / len(rows)
+        for b in range(head.shape[0]):
+            result[chosen, b] = (own * weights[:, b, None]).T @ features
+    return result.reshape(len(columns), -1)
+
+
+def mean_curvature(sketch: GradientSketch) -> float:
+    """Mean eigenvalue of the head's Hessian: mean_i (1 - ‖p_i‖²) ‖h_i‖² over the number of parameters."""
+    head = head_gradients(sketch)
+    spread = 1 - np.einsum("ic,ic->i", sketch.probabilities, sketch.probabilities)
+    norms = np.concatenate([np.einsum("ir,ir->i", right, right) for _, _, right in head.blocks()])
+    return max(float(np.mean(spread * norms)) / int(np.prod(head.shape)), 1e-12)
+
+
+@dataclass(frozen=True, eq=False)
+class Spectrum:
+    """Leading eigenpairs of the head's Hessian: values `(rank,)`, vectors `(rank, n_classes, n_features + 1)`."""
+
+    values: Floats
+    vectors: Floats
+
+
+_spectra: WeakKeyDictionary[GradientSketch, dict[int, Spectrum]] = WeakKeyDictionary()
+
+
+def head_spectrum(sketch: GradientSketch, *, seed: int = 0) -> Spectrum:
+    """Leading eigenpairs by Lanczos iteration (Arnoldi's for a symmetric matrix) on Hessian products."""
+    found = _spectra.setdefault(sketch, {})
+    if seed not in found:
+        found[seed] = _lanczos(sketch, seed)
+    return found[seed]
+
+
+def _lanczos(sketch: GradientSketch, seed: int) -> Spectrum:
+    from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
+
+    head, scale = head_gradients(sketch), mean_curvature(sketch)
+    size = int(np.prod(head.shape))
+    rank = min(ARNOLDI_RANK, size)
+    if size <= 4 * ARNOLDI_RANK:
+        values, vectors = np.linalg.eigh(head_hessian(sketch, seed=seed))
+        return _spectrum(values[-rank:], vectors[:, -rank:], head.shape)
+    rows = curvature_rows(len(sketch), seed)
+    _, features = head.block(rows)
+    probabilities = sketch.probabilities[rows]
+
+    def product(vector: Floats) -> Floats:
+        matrix = vector.reshape(head.shape).astype(np.float32)
+        return hessian_product(probabilities, features, matrix).ravel() / np.float32(scale)
+
+    operator = LinearOperator((size, size), matvec=product, dtype=np.float32)
+    start = np.random.default_rng(seed).standard_normal(size).astype(np.float32)
+    try:
+        values, vectors = eigsh(operator, k=rank, v0=start, tol=1e-3, ncv=2 * rank)
+    except ArpackNoConvergence as stopped:
+        values, vectors = stopped.eigenvalues, stopped.eigenvectors
+    return _spectrum(values * scale, vectors, head.shape)
+
+
+def _spectrum(values: Floats, vectors: Floats, shape: tuple[int, int]) -> Spectrum:
+    columns = np.ascontiguousarray(vectors.T, dtype=np.float32)
+    return Spectrum(np.maximum(values, 0).astype(np.float32), columns.reshape(-1, *shape))

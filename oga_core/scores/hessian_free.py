@@ -1,0 +1,235 @@
+"""Influence with the identity in place of the inverse Hessian: inner products of gradients, and one step ahead.
+
+With validation data a score is positive where a training step on the sample raises the mean validation loss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oga_core.errors import OgaError
+from oga_core.gradient_sketch import GradientSketch
+from oga_core.scores.curvature import (
+    BLOCK,
+    Floats,
+    checked,
+    gradients,
+    head_gradients,
+    mean_gradient,
+    sketch_gradients,
+)
+
+DROPOUT_MASKS = 20
+DROPOUT_RATE = 0.2
+ADVERSARIAL_STEP = 1.1
+MIRROR_DECREASE = 0.1
+
+
+def tracin(sketch: GradientSketch, *, validation: GradientSketch, seed: int = 0) -> Floats:
+    """Inner product with the mean validation gradient, on the head: -v̄·g_i, `(n_samples,)`.
+
+    Of one model, the final one: `IP` of Yang et al. 2024, arXiv 2405.17490; Pruthi et al. 2020, arXiv 2002.08484.
+    """
+    return -gradients(sketch).dot(mean_gradient(sketch, validation))
+
+
+def tracin_sketch(sketch: GradientSketch, *, validation: GradientSketch, seed: int = 0) -> Floats:
+    """Inner product with the mean validation gradient, sketched, of all selected parameters: -s̄·s_i, `(n_samples,)`.
+
+    Pruthi et al. 2020, arXiv 2002.08484.
+    """
+    training = sketch_gradients(sketch)
+    return -training.dot(checked(training, sketch_gradients(validation)).mean())
+
+
+def self_tracin_cp(sketch: GradientSketch, *, checkpoints: Sequence[GradientSketch], seed: int = 0) -> Floats:
+    """TracInCP self-influence: mean over the checkpoints of ‖g_i‖² of the head, `(n_samples,)`.
+
+    Equal learning rates. Pruthi et al. 2020, arXiv 2002.08484.
+    """
+    return np.mean([gradients(each).squared_norms() for each in _of_same_length(sketch, checkpoints)], axis=0)
+
+
+def tracin_cp(
+    sketch: GradientSketch,
+    *,
+    checkpoints: Sequence[GradientSketch],
+    validation_checkpoints: Sequence[GradientSketch],
+    seed: int = 0,
+) -> Floats:
+    """TracInCP: mean over the checkpoints of -v̄·g_i on the head, `(n_samples,)`.
+
+    The validation samples pass through the same checkpoints in the same order. Pruthi et al. 2020, arXiv 2002.08484.
+    """
+    if len(checkpoints) != len(validation_checkpoints):
+        raise OgaError(
+            f"There are {len(checkpoints)} checkpoints of the training data and {len(validation_checkpoints)} "
+            "of the validation data. Score both with the same checkpoints."
+        )
+    pairs = zip(_of_same_length(sketch, checkpoints), validation_checkpoints, strict=True)
+    return np.mean([tracin(training, validation=validation) for training, validation in pairs], axis=0)
+
+
+def _of_same_length(sketch: GradientSketch, checkpoints: Sequence[GradientSketch]) -> Sequence[GradientSketch]:
+    if not checkpoints:
+        raise OgaError("There are no checkpoints. Give at least one checkpoint of the same training run.")
+    for number, each in enumerate(checkpoints, start=1):
+        if len(each) != len(sketch):
+            raise OgaError(
+                f"Checkpoint {number} scored {len(each)} samples and the model {len(sketch)}. "
+                "Score the same data with every checkpoint."
+            )
+    return checkpoints
+
+
+def tracin_ensemble(sketch: GradientSketch, *, validation: GradientSketch, seed: int = 0) -> Floats:
+    """Inner product averaged over 20 models with dropout on the head's features: -mean_m v̄⁽ᵐ⁾·g_i⁽ᵐ⁾, `(n_samples,)`.
+
+    Mask m zeroes a fifth of the features and scales the rest, for training and validation samples alike; logits,
+    errors and gradients follow. `IPE` of Yang et al. 2024, arXiv 2405.17490.
+    """
+    return np.mean([tracin(t, validation=v) for t, v in _dropout_pairs(sketch, validation, seed)], axis=0)
+
+
+def self_tracin_ensemble(sketch: GradientSketch, *, seed: int = 0) -> Floats:
+    """Squared gradient norm of the head averaged over 20 models with dropout on its features, `(n_samples,)`.
+
+    The self-influence form of `tracin_ensemble`. Yang et al. 2024, arXiv 2405.17490.
+    """
+    weights = head_weights(sketch)
+    masks = _masks(sketch, seed)
+    return np.mean([gradients(_masked(sketch, weights, mask)).squared_norms() for mask in masks], axis=0)
+
+
+def _dropout_pairs(
+    sketch: GradientSketch, validation: GradientSketch, seed: int
+) -> list[tuple[GradientSketch, GradientSketch]]:
+    checked(head_gradients(sketch), head_gradients(validation))
+    weights = head_weights(sketch)
+    return [(_masked(sketch, weights, mask), _masked(validation, weights, mask)) for mask in _masks(sketch, seed)]
+
+
+def _masks(sketch: GradientSketch, seed: int) -> Floats:
+    assert sketch.features is not None
+    kept = np.random.default_rng(seed).random((DROPOUT_MASKS, sketch.features.shape[1])) >= DROPOUT_RATE
+    return kept.astype(np.float32) / np.float32(1 - DROPOUT_RATE)
+
+
+def _masked(sketch: GradientSketch, weights: Floats, mask: Floats) -> GradientSketch:
+    assert sketch.features is not None
+    features = (np.asarray(sketch.features) * mask).astype(np.float32)
+    return GradientSketch(sketch.given_labels, sketch.losses, sketch.sketch, _logits(features, weights), features)
+
+
+def _logits(features: Floats, weights: Floats) -> NDArray[np.float32]:
+    return np.asarray(features @ weights[:, :-1].T + weights[:, -1], dtype=np.float32)
+
+
+def head_weights(sketch: GradientSketch) -> Floats:
+    """Weights of the head with the bias as last column, `(n_classes, n_features + 1)`, from features and logits.
+
+    The logits are linear in the features, so least squares gives the weights on the span of the features, all that
+    any score of these samples can see. Raises `OgaError` where the logits are not linear in the features.
+    """
+    assert sketch.logits is not None
+    assert sketch.features is not None
+    rows = np.linspace(0, len(sketch) - 1, min(len(sketch), 8 * BLOCK)).astype(np.int64)
+    features = np.pad(np.asarray(sketch.features)[rows], ((0, 0), (0, 1)), constant_values=1).astype(np.float64)
+    logits = np.asarray(sketch.logits)[rows].astype(np.float64)
+    moment = features.T @ features
+    moment[np.diag_indices(len(moment))] += 1e-9 * np.trace(moment) / len(moment)
+    weights = np.linalg.solve(moment, features.T @ logits).T
+    error = np.abs(features @ weights.T - logits).max() / max(np.abs(logits).max(), 1e-12)
+    if error > 1e-2:
+        raise OgaError(
+            "The logits are not a linear function of the features, so the head's weights cannot be found "
+            f"(relative error {error:.2g}). Give features that are the input of the last linear layer."
+        )
+    return weights.astype(np.float32)
+
+
+def tracin_fairness(
+    sketch: GradientSketch, *, validation: GradientSketch, groups: NDArray[np.generic] | None = None, seed: int = 0
+) -> Floats:
+    """Influence on the gap between the worst and the best group: -∇(L_worst - L_best)·g_i on the head, `(n_samples,)`.
+
+    L is the mean validation loss of a group; `groups` `(n_validation,)` names each validation sample's, the given class
+    by default. Positive: a step on the sample widens the gap. Fairness form of Yang et al. 2024, arXiv 2405.17490.
+    """
+    groups = validation.given_labels if groups is None else np.asarray(groups)
+    if len(groups) != len(validation):
+        raise OgaError(f"There are {len(groups)} groups for {len(validation)} validation samples. Give one group each.")
+    members = [np.flatnonzero(groups == name) for name in np.unique(groups)]
+    if len(members) < 2:
+        raise OgaError("Fairness needs at least two groups in the validation data. Choose another group column.")
+    losses = [float(np.mean(validation.losses[rows])) for rows in members]
+    worst, best = (validation.take(members[int(pick(losses))]) for pick in (np.argmax, np.argmin))
+    return -gradients(sketch).dot(mean_gradient(sketch, worst) - mean_gradient(sketch, best))
+
+
+def tracin_robustness(sketch: GradientSketch, *, validation: GradientSketch, seed: int = 0) -> Floats:
+    """Influence on the loss of validation samples moved across the decision boundary: -v̄_adv·g_i, `(n_samples,)`.
+
+    Each validation feature h moves to h - 1.1 · m / ‖w_y - w_k‖² · (w_y - w_k), with m the margin to the strongest
+    other class k, where it is right: the smallest step that fools the linear head. Positive: a step on the sample makes
+    the head easier to fool. Robustness form of Yang et al. 2024, arXiv 2405.17490.
+    """
+    checked(head_gradients(sketch), head_gradients(validation))
+    return tracin(sketch, validation=_attacked(validation, head_weights(sketch)))
+
+
+def _attacked(sketch: GradientSketch, weights: Floats) -> GradientSketch:
+    assert sketch.logits is not None
+    assert sketch.features is not None
+    labels, rows = sketch.given_labels, np.arange(len(sketch))
+    others = np.array(sketch.logits)
+    others[rows, labels] = -np.inf
+    rivals = others.argmax(axis=1)
+    margins = np.maximum(sketch.logits[rows, labels] - others[rows, rivals], 0)
+    normals = (weights[labels] - weights[rivals])[:, :-1]
+    lengths = np.maximum(np.einsum("ir,ir->i", normals, normals), 1e-12)
+    features = sketch.features - (ADVERSARIAL_STEP * margins / lengths)[:, None] * normals
+    return GradientSketch(labels, sketch.losses, sketch.sketch, _logits(features, weights), features)
+
+
+def mirrored(sketch: GradientSketch, *, validation: GradientSketch, seed: int = 0) -> Floats:
+    """Change of each training loss by a step on the validation samples: l_i(θ - ηv̄) - l_i(θ), `(n_samples,)`.
+
+    By forward passes of the head alone, z' = z - η V̄ h; η lowers the validation loss by a tenth at first order.
+    Positive: what helps the validation samples makes this one worse. Ko et al. 2024, arXiv 2402.08922.
+    """
+    head, direction = head_gradients(sketch), mean_gradient(sketch, validation)
+    length = max(float(np.sum(direction.astype(np.float64) ** 2)), 1e-12)
+    step = MIRROR_DECREASE * max(float(np.mean(validation.losses)), 1e-12) / length
+    result = np.empty(len(sketch), dtype=np.float32)
+    assert sketch.logits is not None
+    for rows, _, right in head.blocks():
+        logits, labels = np.asarray(sketch.logits[rows]), sketch.given_labels[rows]
+        moved = logits - np.float32(step) * (right @ direction.T)
+        result[rows] = _losses(moved, labels) - _losses(logits, labels)
+    return result
+
+
+def _losses(logits: Floats, labels: NDArray[np.int64]) -> Floats:
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    return np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(labels)), labels]
+
+
+def class_mean_cosine(sketch: GradientSketch, *, seed: int = 0) -> Floats:
+    """Minus the cosine of a sample's gradient with its given class's mean of gradient directions, `(n_samples,)`.
+
+    -1 to 1, on the head's gradient, or the sketch where there is no head. Directions and not gradients are averaged, so
+    that a few large gradients of wrong labels do not turn the mean.
+    """
+    grads = gradients(sketch)
+    lengths = np.maximum(np.sqrt(grads.squared_norms()), 1e-12)
+    result = np.zeros(len(sketch), dtype=np.float32)
+    for label in np.unique(sketch.given_labels):
+        rows = np.flatnonzero(sketch.given_labels == label)
+        members = grads.take(rows)
+        mean = members.mean(1 / lengths[rows])
+        result[rows] = -members.dot(mean) / lengths[rows] / max(float(np.linalg.norm(mean)), 1e-12)
+    return result
