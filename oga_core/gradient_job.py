@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from oga_core.checks import Check, check_labels, check_memorised, check_model, readable_batch
 from oga_core.errors import OgaError
 from oga_core.gradients import PassOptions, PassResult, gradient_pass, outputs_pass
-from oga_core.models import load_model, load_weights
+from oga_core.models import load_model
 from oga_core.models.card import ModelCard
 from oga_core.models.loaded import LoadedModel
+from oga_core.models.weights import assign, read_weights
 from oga_core.readers import read_samples
 from oga_core.readers.outputs import OutputsBundle, is_outputs, read_outputs
 from oga_core.runs import write_whole
@@ -104,7 +105,7 @@ def _score_model(
     with stages("check model"):
         checks = _checks(loaded, task, samples, stages.report)
         _stop_on_failure(checks, force=arguments["force"])
-    options = PassOptions(**arguments["pass_options"])
+    options = _pass_options(arguments, samples)
     folder = Path(arguments["folder"])
     with stages("gradients"):
         result = gradient_pass(
@@ -119,7 +120,7 @@ def _score_model(
     readable = samples.take(result.rows)
     for number, checkpoint in enumerate(arguments["checkpoints"]):
         with stages("gradients of the checkpoints"):
-            load_weights(loaded.module, Path(checkpoint))
+            assign(loaded.module, read_weights(Path(checkpoint)), Path(checkpoint).name)
             target = folder / f"checkpoint_{number:03d}"
             gradient_pass(task, loaded.module, readable, folder=target, options=options, progress=stages.report)
     if result.sketch.logits is not None:
@@ -138,11 +139,19 @@ def _score_outputs(
     checks = check_labels(logits, samples.given_labels, samples.class_names)
     _stop_on_failure(checks, force=arguments["force"])
     with stages("gradients"):
-        options = PassOptions(**arguments["pass_options"])
+        options = _pass_options(arguments, samples)
         folder = Path(arguments["folder"]) / "arrays"
         result = outputs_pass(logits, features, samples.given_labels, folder=folder, options=options)
     checks += check_memorised(_accuracy(result) or 0.0)
     return samples, result, _summary("outputs", checks, ())
+
+
+def _pass_options(arguments: dict[str, Any], samples: SampleSet) -> PassOptions:
+    """The head's gradient is enough for a classifier; a language model has no head of its own."""
+    chosen = dict(arguments["pass_options"])
+    if chosen["parameters"] == "auto":
+        chosen["parameters"] = "head" if samples.class_names else "all"
+    return PassOptions(**chosen)
 
 
 def _classes(bundle: OutputsBundle, samples: SampleSet, card: ModelCard | None) -> tuple[str, ...]:

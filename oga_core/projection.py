@@ -13,6 +13,7 @@ METHODS = ("umap", "pca", "none")
 COMPONENTS = 50
 FITTED_SAMPLES = 20_000
 _WARM_UP_SAMPLES = 300
+_BLOCK = 4096
 
 
 def project(vectors: NDArray[np.float32], *, method: str = "umap", seed: int = 0) -> NDArray[np.float32]:
@@ -39,10 +40,12 @@ def pca(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def principal_components(vectors: NDArray[np.float32], count: int) -> NDArray[np.float32]:
     """Project on the leading principal components, `(n_samples, min(count, dim))`, signs fixed."""
-    vectors = np.asarray(vectors, dtype=np.float32)
     mean = vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
-    # The second moments need no centred copy of the data, which may be memory-mapped and large.
-    covariance = (vectors.T @ vectors).astype(np.float64) - len(vectors) * np.outer(mean, mean).astype(np.float64)
+    covariance = np.zeros((vectors.shape[1], vectors.shape[1]))
+    # Block by block, because the data may be memory-mapped and larger than memory.
+    for start in range(0, len(vectors), _BLOCK):
+        block = vectors[start : start + _BLOCK] - mean
+        covariance += block.T @ block
     _, directions = np.linalg.eigh(covariance)
     directions = directions[:, ::-1][:, :count]
     directions *= np.sign(directions[np.abs(directions).argmax(axis=0), np.arange(directions.shape[1])])

@@ -13,7 +13,7 @@ from oga_core.errors import OgaError
 
 @dataclass(frozen=True, eq=False)
 class RankedScores:
-    """One score of every sample, `(n_samples,)`, higher = more suspicious, with its order; ties keep the data's order."""
+    """One score of every sample, `(n_samples,)`, higher = more suspicious, with its order; ties by position."""
 
     values: NDArray[np.float64]
 

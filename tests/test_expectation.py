@@ -1,0 +1,103 @@
+import numpy as np
+import pytest
+
+from oga_core.expectation import Expectation
+from oga_core.threshold import RankedScores
+
+N = 4000
+
+
+def simulate(seed: int, rate: float = 0.2, separation: float = 2.0):
+    random = np.random.default_rng(seed)
+    bad = random.random(N) < rate
+    return RankedScores(random.normal(size=N) + separation * bad), bad
+
+
+def review(scores, bad, count, seed=0):
+    rows = np.empty(0, dtype=np.int64)
+    while len(rows) < count:
+        known = Expectation(scores, rows, bad[rows], noise_rate=0.15, seed=seed)
+        rows = np.concatenate([rows, known.to_review(min(50, count - len(rows)))])
+    return rows
+
+
+def test_intervals_cover_the_truth_about_as_often_as_they_say():
+    hits = []
+    for seed in range(12):
+        scores, bad = simulate(seed, rate=0.1 + 0.3 * (seed % 2))
+        rows = review(scores, bad, 100, seed)
+        found = Expectation(scores, rows, bad[rows], noise_rate=0.15, seed=seed)
+        outlook = found.at(0.2)
+        precision = bad[scores.flagged(0.2)].mean()
+        hits += [outlook.bad.low <= bad.sum() <= outlook.bad.high]
+        hits += [outlook.precision.low <= precision <= outlook.precision.high]
+    assert np.mean(hits) >= 0.75  # 90 % expected; three standard errors below it
+
+
+def test_intervals_shrink_with_decisions():
+    scores, bad = simulate(1)
+    before = Expectation(scores, np.empty(0, dtype=np.int64), np.empty(0, dtype=bool)).at(0.2)
+    rows = review(scores, bad, 300)
+    after = Expectation(scores, rows, bad[rows]).at(0.2)
+    assert after.bad.width < before.bad.width / 3
+    assert after.precision.width < before.precision.width / 3
+
+
+def test_estimate_is_near_the_truth_after_300_decisions():
+    scores, bad = simulate(2, rate=0.4)
+    rows = review(scores, bad, 300)
+    estimate = Expectation(scores, rows, bad[rows]).at(0.4).bad.estimate
+    assert estimate == pytest.approx(bad.sum(), rel=0.15)
+
+
+def test_without_decisions_the_noise_rate_is_expected():
+    scores, _ = simulate(3)
+    nothing = np.empty(0, dtype=np.int64)
+    outlook = Expectation(scores, nothing, nothing.astype(bool), noise_rate=0.3).at(0.3)
+    assert outlook.bad.low < 0.3 * N < outlook.bad.high
+    assert outlook.precision.estimate > outlook.missed.estimate / N
+
+
+def test_everything_reviewed_leaves_no_doubt():
+    scores, bad = simulate(4)
+    rows = np.arange(N)
+    outlook = Expectation(scores, rows, bad).at(0.25)
+    assert outlook.bad.low == outlook.bad.high == bad.sum()
+    assert outlook.precision.estimate == pytest.approx(bad[scores.flagged(0.25)].mean())
+    progress = Expectation(scores, rows, bad).progress()
+    assert progress.seen_at_least == 1
+    assert progress.sentence().startswith("You can stop")
+
+
+def test_samples_to_review_are_new_and_lie_where_doubt_is():
+    scores, bad = simulate(5)
+    rows = scores.flagged(0.02)
+    found = Expectation(scores, rows, bad[rows])
+    chosen = found.to_review(200)
+    assert len(set(chosen)) == 200
+    assert not set(chosen) & set(rows)
+    assert np.median(scores.ranks[chosen]) < N / 2
+    assert scores.ranks[chosen].max() > N / 2
+
+
+def test_probability_is_known_where_reviewed_and_falls_with_rank():
+    scores, bad = simulate(6)
+    rows = review(scores, bad, 200)
+    probability = Expectation(scores, rows, bad[rows]).probability()
+    assert (probability[rows] == bad[rows]).all()
+    unseen = np.setdiff1d(scores.order, rows, assume_unique=True)
+    assert probability[unseen[:200]].mean() > probability[unseen[-200:]].mean() + 0.3
+
+
+def test_suggested_fraction_keeps_the_asked_precision():
+    scores, bad = simulate(7, separation=3.0)
+    rows = review(scores, bad, 300)
+    fraction = Expectation(scores, rows, bad[rows]).suggest(0.8)
+    assert bad[scores.flagged(fraction)].mean() > 0.7
+    assert Expectation(scores, rows, bad[rows]).suggest(1.01) == 0.0
+
+
+def test_a_few_samples_are_enough():
+    scores = RankedScores(np.array([3.0, 1.0, 2.0]))
+    outlook = Expectation(scores, np.array([0]), np.array([True])).at(0.34)
+    assert outlook.precision.estimate == 1

@@ -1,0 +1,30 @@
+import numpy as np
+import pytest
+
+from oga_core.errors import OgaError
+from oga_core.threshold import RankedScores
+
+SCORES = RankedScores(np.array([0.1, 0.9, 0.5, 0.9, 0.3]))
+
+
+def test_order_is_most_suspicious_first_and_ties_keep_their_position():
+    assert SCORES.order.tolist() == [1, 3, 2, 4, 0]
+    assert SCORES.ranks.tolist() == [4, 0, 2, 1, 3]
+
+
+def test_flagged_count_threshold_and_classes_agree():
+    assert SCORES.flagged(0.4).tolist() == [1, 3]
+    assert SCORES.threshold(0.6) == 0.5
+    assert SCORES.threshold(0.0) == float("inf")
+    assert SCORES.class_counts(0.6, np.array([0, 1, 1, 0, 0]), 3).tolist() == [1, 2, 0]
+
+
+def test_samples_at_the_threshold_lie_on_both_sides_of_it():
+    assert SCORES.at_threshold(0.4, 2).tolist() == [3, 2]
+    assert len(SCORES.at_threshold(1.0, 3)) == 3
+
+
+@pytest.mark.parametrize("fraction", [-0.1, 1.1])
+def test_trim_fraction_outside_its_range_is_refused(fraction):
+    with pytest.raises(OgaError, match=r"from 0 to 1, got"):
+        SCORES.count(fraction)
