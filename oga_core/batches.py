@@ -82,8 +82,9 @@ def stop_above_share(problems: dict[int, Problem], n_samples: int) -> None:
     """Raise `OgaError` when more than 5 % of the samples could not be read."""
     if len(problems) > LARGEST_UNREADABLE_SHARE * n_samples:
         some = "; ".join(f"{problem.sample_id}: {problem.reason}" for problem in list(problems.values())[:3])
+        share = f"{LARGEST_UNREADABLE_SHARE:.0%}"
         raise OgaError(
-            f"{len(problems)} of {n_samples} samples cannot be read, more than {LARGEST_UNREADABLE_SHARE:.0%} of the data "
+            f"{len(problems)} of {n_samples} samples cannot be read, more than {share} of the data "
             f"({some}). Check the files and the model card's input, then score again."
         )
 

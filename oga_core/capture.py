@@ -70,10 +70,10 @@ class ForwardCapture(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         output = func(*args, **(kwargs or {}))
         if func in LINEAR or func in ADDMM:
-            self._layer(args[1] if func in ADDMM else args[0], output)
+            self._layer(_pool_tokens, args[1] if func in ADDMM else args[0], output)
             self._products[id(output)] = _Product(output, args[1] if func in ADDMM else args[0])
         elif func in CONVOLUTIONS:
-            self._layer(args[0].transpose(1, -1), output)
+            self._layer(_pool_space, args[0], output)
         elif args and id(args[0]) in self._products and isinstance(output, Tensor):
             self._follow(getattr(func, "__name__", "").partition(".")[0], self._products[id(args[0])], output, args)
         return output
@@ -85,9 +85,9 @@ class ForwardCapture(TorchFunctionMode):
             return None
         return product.features
 
-    def _layer(self, inputs: Tensor, output: Tensor) -> None:
+    def _layer(self, pool: Callable[[Tensor, Tensor | None], Tensor], inputs: Tensor, output: Tensor) -> None:
         if self.n_layers in self.middle:
-            self.pooled.append(_pool(inputs, self.mask))
+            self.pooled.append(pool(inputs, self.mask))
         self.n_layers += 1
         self.output_bytes += output.numel() * output.element_size()
 
@@ -102,7 +102,12 @@ class ForwardCapture(TorchFunctionMode):
         self._products[id(output)] = _Product(output, features)
 
 
-def _pool(inputs: Tensor, mask: Tensor | None) -> Tensor:
+def _pool_space(inputs: Tensor, mask: Tensor | None) -> Tensor:
+    """Mean of each channel, `(batch, channels)`."""
+    return inputs.float().flatten(2).mean(2)
+
+
+def _pool_tokens(inputs: Tensor, mask: Tensor | None) -> Tensor:
     """Mean over all but the first and the last axis, `(batch, channels)`, over counted tokens where there is a mask."""
     if inputs.ndim == 2:
         return inputs.float()

@@ -14,7 +14,7 @@ class PassOptions:
     """What to compute.
 
     parameters: `head`, `all`, `last:N` (blocks), `lora` or `pattern:REGEX` (searched in parameter names).
-    sketch_dim: length of the sketch. batch_size: None chooses it from memory. views: average logits over test-time views.
+    sketch_dim: length of the sketch. batch_size: None chooses it from memory. views: also average logits over views.
     exact_l1, exact_l2: exact norms of the gradient of all selected parameters; the head's need no option.
     precision: `float32` or `bfloat16` (autocast; sums stay in float32).
     """
