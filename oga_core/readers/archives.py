@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import posixpath
 import stat
 import struct
 import tarfile
@@ -14,7 +15,7 @@ import zipfile
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import IO
 
 from oga_core.errors import OgaError
@@ -125,6 +126,7 @@ class Zip(Archive):
 
     def __init__(self, path: Path):
         _check_directory_size(path)
+        self._file, self._lock = path.open("rb"), threading.Lock()
         try:
             self._zip = zipfile.ZipFile(path)
         except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError, EOFError) as error:
@@ -148,13 +150,17 @@ class Zip(Archive):
         info = self._infos[name]
         if info.file_size > limit:
             raise self._too_large(name, limit)
+        with self._lock:
+            self._file.seek(info.header_offset)
+            header = self._file.read(30)
+            self._file.seek(int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little"), 1)
+            packed = self._file.read(info.compress_size)
         try:
-            with self._zip.open(info) as member:
-                data = member.read(info.file_size + 1)
-        except _DAMAGE as error:
+            data = packed if info.compress_type == zipfile.ZIP_STORED else _inflated(packed, info.file_size)
+        except zlib.error as error:
             raise OgaError(f"{name} in {self.path.name} is damaged: {error}.") from None
-        if len(data) != info.file_size:
-            raise OgaError(f"{name} in {self.path.name} is damaged: its size is not the one that the archive states.")
+        if not header.startswith(b"PK\x03\x04") or len(data) != info.file_size or zlib.crc32(data) != info.CRC:
+            raise OgaError(f"{name} in {self.path.name} is damaged: its content is not what the archive states.")
         return data
 
     def _open(self, name: str) -> IO[bytes]:
@@ -178,7 +184,7 @@ class Tar(Archive):
         try:
             with tarfile.open(fileobj=self._file, mode="r:") as tar:
                 for count, member in enumerate(tar):
-                    tar.members = []  # tarfile keeps every header otherwise
+                    tar.__dict__["members"] = []  # tarfile keeps every header otherwise
                     if count >= MAX_ENTRIES:
                         raise _too_many(path)
                     name = member.name.removeprefix("./") or "."
@@ -228,6 +234,11 @@ def is_zip(path: Path) -> bool:
         return file.read(4) in (b"PK\x03\x04", b"PK\x05\x06")
 
 
+def suffix_of(name: str) -> str:
+    """Return the lower-case ending of a member's name with its point, empty where it has none."""
+    return posixpath.splitext(name)[1].casefold()
+
+
 def is_junk(part: str) -> bool:
     """Whether a file or folder name is hidden or made by an operating system."""
     return part.startswith(".") or part.casefold() in JUNK_NAMES
@@ -260,6 +271,11 @@ def _decompressed(path: Path, head: bytes) -> Iterator[bytes]:
                 yield block
     except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
         raise OgaError(f"{path.name} is damaged: {error}. Copy or make the archive again.") from None
+
+
+def _inflated(packed: bytes, size: int) -> bytes:
+    """Unpack at most one byte more than `size`, whatever the packed data would grow to."""
+    return zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, size + 1)
 
 
 def _check_directory_size(path: Path) -> None:
@@ -317,9 +333,9 @@ def _check_tar_member(path: Path, member: tarfile.TarInfo, name: str) -> None:
 
 def _check_name(path: Path, name: str) -> None:
     bad = "\0" in name or "\\" in name or name.startswith("/") or name[1:2] == ":" or not _is_text(name)
-    if bad or ".." in PurePosixPath(name).parts or any(part in ("", ".") for part in name.split("/")):
+    if bad or any(part in ("", ".", "..") for part in name.split("/")):
         raise OgaError(f"{path.name} holds a file with an unsafe name: {name!a}. Names must lie inside the archive.")
-    if PurePosixPath(name).suffix.casefold() in NESTED_SUFFIXES:
+    if suffix_of(name) in NESTED_SUFFIXES:
         raise OgaError(f"{path.name} holds another archive, {name}. Give the inner archive itself.")
 
 

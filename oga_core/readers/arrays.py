@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from oga_core.errors import OgaError
 from oga_core.readers.archives import Archive, Zip
@@ -166,7 +165,7 @@ def _draft(
     )
 
 
-class ArrayImages(Sequence[Image.Image]):
+class ArrayImages(Sequence[Any]):
     """Images out of one array `(n, height, width[, 1 | 3 | 4])`."""
 
     def __init__(self, pixels: Array):
@@ -175,11 +174,11 @@ class ArrayImages(Sequence[Image.Image]):
     def __len__(self) -> int:
         return len(self._pixels)
 
-    def __getitem__(self, i: Any) -> Image.Image:
+    def __getitem__(self, i: Any) -> Any:
         return array_image(self._pixels[i])
 
 
-class ArrayRows(Sequence[Mapping[str, str]]):
+class ArrayRows(Sequence[Any]):
     """Rows of a feature matrix as a table's rows: column name to value as text."""
 
     def __init__(self, data: Array, names: Sequence[str] | None):
@@ -190,11 +189,11 @@ class ArrayRows(Sequence[Mapping[str, str]]):
     def __len__(self) -> int:
         return len(self._data)
 
-    def __getitem__(self, i: Any) -> Mapping[str, str]:
+    def __getitem__(self, i: Any) -> Any:
         return dict(zip(self.names, map(str, self._data[i].tolist()), strict=True))
 
 
-class LabelledRows(Sequence[Mapping[str, Any]]):
+class LabelledRows(Sequence[Any]):
     """What a person sees of a row of arrays: its id, its label, and its features where it has any."""
 
     def __init__(self, inputs: Sequence[Any], labels: Sequence[str | None], ids: Sequence[str] | None, is_image: bool):
@@ -203,7 +202,7 @@ class LabelledRows(Sequence[Mapping[str, Any]]):
     def __len__(self) -> int:
         return len(self._labels)
 
-    def __getitem__(self, i: Any) -> Mapping[str, Any]:
+    def __getitem__(self, i: Any) -> Any:
         row = {} if self._ids is None else {"id": self._ids[i]}
         return {**row, **({} if self._is_image else self._inputs[i]), "label": self._labels[i]}
 

@@ -109,7 +109,7 @@ class ArrowTable:
         return Scan(values, rows, np.arange(len(rows)))
 
 
-class _Batches(Sequence[Row]):
+class _Batches(Sequence[Any]):
     """Rows of record batches in memory or memory-mapped."""
 
     def __init__(self, batches: Sequence[pa.RecordBatch]):
@@ -119,14 +119,14 @@ class _Batches(Sequence[Row]):
     def __len__(self) -> int:
         return self._ends[-1] if self._ends else 0
 
-    def __getitem__(self, i: Any) -> Row:
+    def __getitem__(self, i: Any) -> Any:
         i = range(len(self))[i]
         which = bisect.bisect_right(self._ends, i)
         batch = self._batches[which]
         return _row(batch, i - (self._ends[which] - len(batch)))
 
 
-class _RowGroups(Sequence[Row]):
+class _RowGroups(Sequence[Any]):
     """Rows of a Parquet file; the row groups last used are kept decoded, up to 1 GiB. Thread-safe."""
 
     def __init__(self, file: pq.ParquetFile, name: str):
@@ -138,7 +138,7 @@ class _RowGroups(Sequence[Row]):
     def __len__(self) -> int:
         return self._ends[-1] if self._ends else 0
 
-    def __getitem__(self, i: Any) -> Row:
+    def __getitem__(self, i: Any) -> Any:
         i = range(len(self))[i]
         group = bisect.bisect_right(self._ends, i)
         start = self._ends[group - 1] if group else 0
@@ -172,7 +172,7 @@ class _RowGroups(Sequence[Row]):
 
 def open_saved_dataset(archive: Archive) -> ArrowTable | None:
     """Open a folder or zip written by `save_to_disk`, the train part of several; None where it is not one."""
-    states = [name for name in archive.names if PurePosixPath(name).name == "state.json"]
+    states = [name for name in archive.names if name == "state.json" or name.endswith("/state.json")]
     if not states or not any(name.endswith(".arrow") for name in archive.names):
         return None
     state, left_out = _train_part(archive, states)

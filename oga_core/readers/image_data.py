@@ -6,7 +6,7 @@ import io
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from oga_core.samples import UnreadableSample
 
@@ -34,7 +34,7 @@ def decode_image(data: bytes) -> tuple[Image.Image, tuple[str, ...]]:
         notes = (FIRST_FRAME,) if image.format != "MPO" and getattr(image, "is_animated", False) else ()
         image.load()
         converted, more = _to_rgb(image)
-    except Image.UnidentifiedImageError:
+    except UnidentifiedImageError:
         raise UnreadableSample(f"not an image in a known format ({', '.join(FORMATS)})") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise UnreadableSample(f"too many pixels; at most {MAX_PIXELS:,} are read") from None
@@ -82,7 +82,7 @@ def _from_16_bit(image: Image.Image) -> Image.Image:
 
 def _on_white(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
     layered = image.convert("RGBA")
-    if layered.getextrema()[3][0] == 255:
+    if layered.getchannel("A").getextrema()[0] == 255:
         return layered.convert("RGB"), ()
     white = Image.new("RGBA", layered.size, "white")
     result = Image.alpha_composite(white, layered).convert("RGB")

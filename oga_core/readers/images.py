@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import posixpath
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from oga_core.errors import OgaError
-from oga_core.readers.archives import Archive
+from oga_core.readers.archives import Archive, suffix_of
 from oga_core.readers.assembly import Draft, ReadOptions, label_text
 from oga_core.readers.columns import choose, missing, recognise, some
 from oga_core.readers.image_data import MAX_BYTES, SUFFIXES, decode_image
@@ -26,7 +26,7 @@ METADATA_NAMES = ("metadata.csv", "metadata.jsonl", "metadata.tsv")
 TRAIN, OTHER_SPLITS = ("train", "training"), ("val", "valid", "validation", "dev", "test", "testing")
 
 
-class ImageInputs(Sequence[Image.Image]):
+class ImageInputs(Sequence[Any]):
     """Images decoded when asked for; counts what decoding had to change, for the notes of a run. Thread-safe."""
 
     def __init__(self, n_images: int, read: Callable[[int], bytes]):
@@ -36,7 +36,7 @@ class ImageInputs(Sequence[Image.Image]):
     def __len__(self) -> int:
         return self._n_images
 
-    def __getitem__(self, i: Any) -> Image.Image:
+    def __getitem__(self, i: Any) -> Any:
         i = range(self._n_images)[i]
         try:
             data = self._read(i)
@@ -55,7 +55,7 @@ class ImageInputs(Sequence[Image.Image]):
         return tuple(f"{count:,} image(s) {change}." for change, count in sorted(self._changes.items()))
 
 
-class ImageRows(Sequence[Mapping[str, Any]]):
+class ImageRows(Sequence[Any]):
     """The rows of images in class folders."""
 
     def __init__(self, files: Sequence[str], labels: Sequence[str]):
@@ -64,31 +64,31 @@ class ImageRows(Sequence[Mapping[str, Any]]):
     def __len__(self) -> int:
         return len(self._files)
 
-    def __getitem__(self, i: Any) -> Mapping[str, Any]:
+    def __getitem__(self, i: Any) -> Any:
         return {"file": self._files[i], "label": self._labels[i]}
 
 
 def has_images(archive: Archive) -> bool:
     """Whether any member is named as an image that can be read."""
-    return any(_suffix(name) in SUFFIXES for name in archive.names)
+    return any(suffix_of(name) in SUFFIXES for name in archive.names)
 
 
 def read_images(archive: Archive, options: ReadOptions) -> Draft:
     """Read images with a table of labels, given or inside the archive, else by their class folders."""
     if options.labels is not None:
         table = open_text_table(options.labels, options.labels.name)
-        return _read_listed(archive, table, PurePosixPath(), options, options.labels)
+        return _read_listed(archive, table, "", options, options.labels)
     inside = _metadata_inside(archive)
     if inside is not None:
         table = open_text_table(archive.read(inside), inside)
         if options.label_column is not None or recognise("label", table.columns) is not None:
-            return _read_listed(archive, table, PurePosixPath(inside).parent, options, None)
+            return _read_listed(archive, table, posixpath.dirname(inside), options, None)
     return _read_class_folders(archive)
 
 
 def open_text_table(source: Path | bytes, name: str) -> Table:
     """Open a CSV, TSV or JSON-lines table by its name."""
-    suffix = PurePosixPath(name).suffix.casefold()
+    suffix = suffix_of(name)
     if suffix in (".jsonl", ".ndjson"):
         return JsonLinesTable(source, name)
     if suffix in (".csv", ".tsv", ".tab", ".txt"):
@@ -105,16 +105,16 @@ def read_member(archive: Archive, names: Sequence[str]) -> Callable[[int], bytes
 
 def _read_class_folders(archive: Archive) -> Draft:
     notes: list[str] = []
-    names = [name for name in archive.names if _suffix(name) in SUFFIXES | UNSUPPORTED_SUFFIXES]
+    names = [name for name in archive.names if suffix_of(name) in SUFFIXES | UNSUPPORTED_SUFFIXES]
     _note_others(archive, names, notes)
     prefix, parts = _class_level(archive, names, notes)
     files, labels, numbers, problems = [], [], [], []
     for row, name in enumerate(name for name in names if name.startswith(prefix)):
-        folders = PurePosixPath(name.removeprefix(prefix)).parts[:-1]
+        folders = name.removeprefix(prefix).split("/")[:-1]
         if not folders:
             problems.append(Problem(name, row, "it lies outside the class folders"))
-        elif _suffix(name) in UNSUPPORTED_SUFFIXES:
-            problems.append(Problem(name, row, f"{_suffix(name)} files are not read; save it as PNG or JPEG"))
+        elif suffix_of(name) in UNSUPPORTED_SUFFIXES:
+            problems.append(Problem(name, row, f"{suffix_of(name)} files are not read; save it as PNG or JPEG"))
         else:
             files.append(name)
             labels.append(folders[0])
@@ -176,9 +176,7 @@ def _has_subfolders(names: Sequence[str], prefix: str) -> bool:
     return any("/" in name[len(prefix) :] for name in names if name.startswith(prefix))
 
 
-def _read_listed(
-    archive: Archive, table: Table, base: PurePosixPath, options: ReadOptions, labels_path: Path | None
-) -> Draft:
+def _read_listed(archive: Archive, table: Table, base: str, options: ReadOptions, labels_path: Path | None) -> Draft:
     """Read the images that a table names, in the table's order."""
     image_column = recognise("image", table.columns) or _id_as_image(archive, table)
     label_column = choose("label", table.columns, options.label_column, table.name)
@@ -231,30 +229,31 @@ def _id_as_image(archive: Archive, table: Table) -> str:
     return column
 
 
-def _finder(archive: Archive, base: PurePosixPath) -> Callable[[str], str | None]:
+def _finder(archive: Archive, base: str) -> Callable[[str], str | None]:
     """Return the function from a name to a member: as written, below `base` or the root, else by its unique end."""
-    images = [name for name in archive.names if _suffix(name) in SUFFIXES]
+    images = [name for name in archive.names if suffix_of(name) in SUFFIXES]
     first = {name.partition("/")[0] for name in images}
     root = next(iter(first)) if len(first) == 1 else ""
     ends: dict[str, str | None] = {}
     for name in images:
-        for key in {PurePosixPath(name).name, PurePosixPath(name).stem}:
+        file = posixpath.basename(name)
+        for key in {file, posixpath.splitext(file)[0]}:
             ends[key] = None if key in ends else name
 
     def find(file: str) -> str | None:
         file = file.removeprefix("./")
-        for name in (str(base / file), file, f"{root}/{file}"):
+        for name in (posixpath.join(base, file), file, f"{root}/{file}"):
             if archive.has(name):
                 return name
-        return ends.get(PurePosixPath(file).name) if file and ".." not in PurePosixPath(file).parts else None
+        return ends.get(posixpath.basename(file)) if file and ".." not in file.split("/") else None
 
     return find
 
 
 def _metadata_inside(archive: Archive) -> str | None:
-    found = [name for name in archive.names if PurePosixPath(name).name.casefold() in METADATA_NAMES]
+    found = [name for name in archive.names if posixpath.basename(name).casefold() in METADATA_NAMES]
     if len(found) > 1:
-        found = [name for name in found if any(part.casefold() in TRAIN for part in PurePosixPath(name).parts)] or found
+        found = [name for name in found if any(part.casefold() in TRAIN for part in name.split("/"))] or found
     if len(found) > 1:
         raise OgaError(f"{archive.path.name} has several tables of labels: {some(found)}. Choose one with --labels.")
     return found[0] if found else None
@@ -270,10 +269,6 @@ def _note_others(archive: Archive, names: Sequence[str], notes: list[str]) -> No
 
 def _note_unlisted(archive: Archive, members: Sequence[str], table: str, notes: list[str]) -> None:
     listed = set(members)
-    unlisted = [name for name in archive.names if _suffix(name) in SUFFIXES and name not in listed]
+    unlisted = [name for name in archive.names if suffix_of(name) in SUFFIXES and name not in listed]
     if unlisted:
         notes.append(f"{len(unlisted):,} image(s) have no row in {table} and were left out: {some(unlisted, 3)}.")
-
-
-def _suffix(name: str) -> str:
-    return PurePosixPath(name).suffix.casefold()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,7 @@ class OutputsBundle:
         return len(self.logits)
 
 
-class OutputRows(Sequence[Mapping[str, NDArray[np.float32]]]):
+class OutputRows(Sequence[Any]):
     """The inputs of samples of modality `outputs`: {"features": (n_features,), "logits": (n_classes,)}."""
 
     def __init__(self, bundle: OutputsBundle):
@@ -48,13 +48,13 @@ class OutputRows(Sequence[Mapping[str, NDArray[np.float32]]]):
     def __len__(self) -> int:
         return len(self._bundle)
 
-    def __getitem__(self, i: Any) -> Mapping[str, NDArray[np.float32]]:
+    def __getitem__(self, i: Any) -> Any:
         features, logits = self._bundle.features[i], self._bundle.logits[i]
         return {FEATURES: features.astype(np.float32), LOGITS: logits.astype(np.float32)}
 
 
 def read_outputs(path: Path) -> OutputsBundle:
-    """Read `features`, `logits`, and where they are there `labels`, `ids` and `classes` from an `.npz` or Parquet file."""
+    """Read `features` and `logits`, and `labels`, `ids` and `classes` if there, from an `.npz` or Parquet file."""
     bundle = _from_npz(NpzArrays(path)) if is_zip(path) else _from_parquet(ParquetTable(path))
     for what, values in ((FEATURES, bundle.features), (LOGITS, bundle.logits)):
         if values.ndim != 2 or values.dtype.kind not in "fiu" or 0 in values.shape:
@@ -169,7 +169,7 @@ def _class_labels(bundle: OutputsBundle, name: str, notes: list[str]) -> tuple[l
         if largest >= n_classes:
             hint = " They seem to start at 1: subtract 1." if largest == n_classes and "0" not in used else ""
             raise OgaError(
-                f"Labels in {name} must be 0 to {n_classes - 1}, one for each column of its logits. Got {largest}.{hint}"
+                f"Labels in {name} must be 0 to {n_classes - 1}, one a column of the logits. Got {largest}.{hint}"
             )
         classes = classes or tuple(map(str, range(n_classes)))
         return [None if not label else classes[int(label)] for label in labels], classes

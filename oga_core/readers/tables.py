@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ MAX_ARRAY_BYTES = 512_000_000
 MAX_ROWS = 20_000_000
 MAX_INTEGER_DIGITS = 400
 _PEEKED_ROWS = 200
+_SPACE = re.compile(r"[ \t\n\r]*")
 _ROW_DECODER = json.JSONDecoder(parse_int=str)
 DELIMITERS = {"csv": ",", "tsv": "\t", "semicolon": ";"}
 
@@ -87,7 +89,7 @@ class Content:
                 offset += len(line)
 
 
-class LazyRows(Sequence[Row]):
+class LazyRows(Sequence[Any]):
     """Rows parsed from their bytes when asked for; raises `UnreadableSample` where the file has changed since."""
 
     def __init__(self, content: Content, spans: NDArray[np.int64], parse: Any):
@@ -96,13 +98,12 @@ class LazyRows(Sequence[Row]):
     def __len__(self) -> int:
         return len(self._spans)
 
-    def __getitem__(self, i: Any) -> Row:
+    def __getitem__(self, i: Any) -> Any:
         start, stop = self._spans[i].tolist()
         try:
-            row: Row = self._parse(self._content[start:stop])
+            return self._parse(self._content[start:stop])
         except (ValueError, csv.Error, StopIteration, RecursionError):
             raise UnreadableSample("the file has changed since it was opened") from None
-        return row
 
 
 class DelimitedTable:
@@ -246,8 +247,7 @@ class JsonArrayTable(JsonLinesTable):
         text = decode(self._content[slice(0, MAX_ARRAY_BYTES + 1)], self.name)
         if len(text) > MAX_ARRAY_BYTES:
             raise OgaError(f"{self.name} is larger than {MAX_ARRAY_BYTES:,} bytes. Save it as JSON lines (.jsonl).")
-        skip = json.decoder.WHITESPACE.match
-        at, offset, line = skip(text, text.index("[") + 1).end(), 0, 1
+        at, offset, line = _after_space(text, text.index("[") + 1), 0, 1
         done = 0
         while text[at : at + 1] not in ("]", ""):
             try:
@@ -261,11 +261,16 @@ class JsonArrayTable(JsonLinesTable):
             data = text[at:end].encode()
             yield line, (offset, offset + len(data)), data
             offset, line, done = offset + len(data), line + text.count("\n", at, end), end
-            at = skip(text, end).end()
+            at = _after_space(text, end)
             if text[at : at + 1] == ",":
-                at = skip(text, at + 1).end()
+                at = _after_space(text, at + 1)
             elif text[at : at + 1] != "]":
                 raise OgaError(f"{self.name} is not valid JSON: a comma or ] is missing on line {line}.")
+
+
+def _after_space(text: str, at: int) -> int:
+    match = _SPACE.match(text, at)
+    return match.end() if match else at
 
 
 def parse_json_row(data: bytes) -> dict[str, Any]:

@@ -87,28 +87,28 @@ def _draft(
     )
 
 
-class _Texts(Sequence[str]):
+class _Texts(Sequence[Any]):
     def __init__(self, archive: Archive, members: Sequence[str]):
         self._archive, self._members = archive, members
 
     def __len__(self) -> int:
         return len(self._members)
 
-    def __getitem__(self, i: Any) -> str:
+    def __getitem__(self, i: Any) -> Any:
         try:
             return _text(self._archive, self._members[i])
         except (ValueError, OgaError) as error:
             raise UnreadableSample(str(error)) from None
 
 
-class _Rows(Sequence[Mapping[str, Any]]):
+class _Rows(Sequence[Any]):
     def __init__(self, groups: Sequence[Mapping[str, str]], keys: Sequence[str], labels: Sequence[str | None]):
         self._groups, self._keys, self._labels = groups, keys, labels
 
     def __len__(self) -> int:
         return len(self._keys)
 
-    def __getitem__(self, i: Any) -> Mapping[str, Any]:
+    def __getitem__(self, i: Any) -> Any:
         return {"__key__": self._keys[i], **self._groups[i], "label": self._labels[i]}
 
 
