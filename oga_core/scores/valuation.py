@@ -14,7 +14,7 @@ from oga_core.scores.curvature import Floats
 MOST_SAMPLES = 2000
 COMPONENTS = 64
 PENALTY = 0.01
-CHORD_STEPS = 6
+CHORD_STEPS = 30
 PERMUTATIONS = 50
 TRUNCATION = 0.01
 NEIGHBOURS = 10
@@ -147,7 +147,8 @@ def data_shapley(sketch: GradientSketch, *, validation: GradientSketch, seed: in
 
     φ_i is the mean gain of the validation utility when sample i joins those before it in an order; an order is cut
     where the utility stays within 1 % of the full set's. The head is a ridge regression on one-hot labels, so that one
-    sample more is a rank-one update, and the utility is minus its mean squared error. At most 2,000 samples, else `OgaError`.
+    sample more is a rank-one update, and the utility is minus its mean squared error. At most 2,000 samples, else
+    `OgaError`.
     Ghorbani and Zou 2019, arXiv 1904.02868.
     """
     _require_few(sketch, "data_shapley")

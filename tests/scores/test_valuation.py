@@ -1,0 +1,124 @@
+"""Retraining truth against plain retraining, and Shapley values against their definition over all subsets."""
+
+from itertools import combinations
+from math import comb
+
+import numpy as np
+import pytest
+from problems import blobs, sketch_of
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
+
+from oga_core.errors import OgaError
+from oga_core.scores import valuation
+
+
+@pytest.fixture(scope="module")
+def problem():
+    return blobs(40, flipped=0.15)[0], blobs(30, flipped=0.0, seed=1)[0]
+
+
+def retrained(sketch, rows, penalty):
+    """scikit-learn's regression with the same penalty on weights and bias, which takes the bias as a feature."""
+    features = valuation._basis(sketch).of(sketch)[rows]
+    strength = 1 / (penalty * len(sketch))
+    model = LogisticRegression(C=strength, fit_intercept=False, tol=1e-9, max_iter=5000)
+    return model.fit(features, sketch.given_labels[rows])
+
+
+def test_leave_one_out_is_plain_retraining(problem):
+    sketch, validation = problem
+    everything, features = np.arange(40), valuation._basis(sketch).of(validation)
+    heads = [
+        retrained(sketch, rows, valuation.PENALTY * (len(rows) / 40))
+        for rows in [everything, *(np.delete(everything, i) for i in range(40))]
+    ]
+    losses = [log_loss(validation.given_labels, head.predict_proba(features)) for head in heads]
+    scores = valuation.leave_one_out(sketch, validation=validation)
+    np.testing.assert_allclose(scores, losses[0] - np.array(losses[1:]), atol=2e-5)
+    assert np.abs(scores).max() > 1e-3
+
+    own = valuation._basis(sketch).of(sketch)
+    left_out = [-head.predict_log_proba(own[i : i + 1])[0, sketch.given_labels[i]] for i, head in enumerate(heads[1:])]
+    np.testing.assert_allclose(valuation.self_leave_one_out(sketch), left_out, rtol=1e-3)
+
+
+def shapley(n_samples, utility):
+    """Shapley values by their definition: the mean gain over all subsets."""
+    values = np.zeros(n_samples)
+    for i in range(n_samples):
+        others = [j for j in range(n_samples) if j != i]
+        for size in range(n_samples):
+            for subset in combinations(others, size):
+                gain = utility([*subset, i]) - utility(list(subset))
+                values[i] += gain / (n_samples * comb(n_samples - 1, size))
+    return values
+
+
+def tiny():
+    sketch, _ = blobs(7, n_classes=2, flipped=0.3, seed=3)
+    return sketch, blobs(9, n_classes=2, flipped=0.0, seed=4)[0]
+
+
+def test_knn_shapley_is_the_shapley_value(monkeypatch):
+    monkeypatch.setattr(valuation, "NEIGHBOURS", 3)
+    sketch, validation = tiny()
+    distances = ((validation.features[:, None] - sketch.features) ** 2).sum(axis=2)
+    matches = sketch.given_labels == validation.given_labels[:, None]
+
+    def utility(subset):
+        if not subset:
+            return 0.0
+        nearest = np.array(subset)[np.argsort(distances[:, subset], axis=1)[:, :3]]
+        return np.take_along_axis(matches, nearest, axis=1).sum(axis=1).mean() / 3
+
+    np.testing.assert_allclose(valuation.knn_shapley(sketch, validation=validation), -shapley(7, utility), atol=1e-9)
+
+
+def test_self_knn_shapley_leaves_the_reference_out():
+    sketch, _ = tiny()
+    expected = np.zeros(7)
+    for j in range(7):
+        others = np.delete(np.arange(7), j)
+        expected[others] += valuation.knn_shapley(sketch.take(others), validation=sketch.take(np.array([j]))) / 6
+    np.testing.assert_allclose(valuation.self_knn_shapley(sketch), expected, atol=1e-9)
+
+
+def test_data_shapley_approaches_the_shapley_value_of_the_ridge_head(monkeypatch):
+    monkeypatch.setattr(valuation, "TRUNCATION", 0.0)
+    monkeypatch.setattr(valuation, "PERMUTATIONS", 4000)
+    sketch, validation = tiny()
+    basis, targets = valuation._basis(sketch), np.eye(2)[sketch.given_labels]
+    features, inputs = basis.of(sketch), basis.of(validation)
+
+    def utility(subset):
+        x, y = features[subset], targets[subset]
+        weights = np.linalg.solve(x.T @ x + np.eye(x.shape[1]), x.T @ y)
+        return -np.mean((inputs @ weights - np.eye(2)[validation.given_labels]) ** 2)
+
+    exact = -shapley(7, utility)
+    scores = valuation.data_shapley(sketch, validation=validation)
+    np.testing.assert_allclose(scores.sum(), exact.sum(), rtol=1e-6)
+    np.testing.assert_allclose(scores, exact, atol=0.03 * np.abs(exact).max())
+
+
+def test_truncation_only_cuts_what_hardly_counts(problem, monkeypatch):
+    sketch, validation = problem
+    cut = valuation.data_shapley(sketch, validation=validation)
+    monkeypatch.setattr(valuation, "TRUNCATION", 0.0)
+    assert np.corrcoef(cut, valuation.data_shapley(sketch, validation=validation))[0, 1] > 0.98
+
+
+def test_too_many_samples_are_refused():
+    features = np.ones((2001, 2), dtype=np.float32)
+    sketch = sketch_of(features, features, np.zeros(2001, dtype=np.int64))
+    for score in (valuation.leave_one_out, valuation.data_shapley):
+        with pytest.raises(OgaError, match=r"at most 2,000 samples; there are 2,001\. Use --max-samples 2000"):
+            score(sketch, validation=sketch)
+
+
+def test_constant_features_have_finite_scores():
+    features = np.ones((20, 3), dtype=np.float32)
+    sketch = sketch_of(features, np.zeros((20, 2), dtype=np.float32), np.arange(20) % 2)
+    for score in (valuation.leave_one_out, valuation.data_shapley, valuation.knn_shapley):
+        assert np.isfinite(score(sketch, validation=sketch)).all()
