@@ -1,4 +1,4 @@
-// Draws the points with WebGL2: all of them once per view into a density texture, the flagged ones over it per frame.
+// Draws the points with WebGL2: all of them once per view into a texture of sums, the flagged ones into another per frame.
 // Points come most suspicious first, so "flagged" is the first `count` of them and moving the threshold uploads nothing.
 
 const POINT_SHADER = `#version 300 es
@@ -47,14 +47,15 @@ void main() { gl_Position = vec4(corners[gl_VertexID], 0.0, 1.0); }`;
 const DENSITY_SHADER = `#version 300 es
 precision highp float;
 uniform sampler2D density;
-uniform float crowd, faint, strong;
+uniform float crowd, faint, strong, deepen;
+uniform vec3 ink;
 out vec4 color;
 void main() {
   vec4 sum = texelFetch(density, ivec2(gl_FragCoord.xy), 0);
   if (sum.a <= 0.0) { color = vec4(0.0); return; }
   float shade = clamp(log(1.0 + sum.a) / log(1.0 + crowd), 0.0, 1.0);
   float alpha = min(1.0, sum.a) * mix(faint, strong, shade);
-  color = vec4(sum.rgb / sum.a * alpha, alpha);
+  color = vec4(mix(sum.rgb / sum.a, ink, deepen * shade) * alpha, alpha);
 }`;
 
 const MODES = ["flagged", "score", "label", "decision", "finding"];
@@ -73,10 +74,10 @@ export class PointLayer {
     this.floats = Boolean(gl.getExtension("EXT_color_buffer_half_float") || gl.getExtension("EXT_color_buffer_float"));
     this.pointProgram = link(gl, POINT_SHADER, DOT_SHADER);
     this.densityProgram = link(gl, SCREEN_SHADER, DENSITY_SHADER);
-    this.texture = gl.createTexture();
-    this.frame = gl.createFramebuffer();
+    this.sums = [0, 1].map(() => ({ texture: gl.createTexture(), frame: gl.createFramebuffer() }));
     this.blank = gl.createVertexArray();
     this.textureSize = "";
+    this.buffers = this.arrays = null;
     if (this.points) this.setPoints(this.points, this.chosen, this.decisions);
   }
 
@@ -90,6 +91,7 @@ export class PointLayer {
       gl.bufferData(gl.ARRAY_BUFFER, content, gl.STATIC_DRAW);
       return buffer;
     });
+    this.buffers.push(gl.createBuffer());
     this.draftStride = Math.min(16, Math.max(1, Math.ceil(points.n / DRAFT_POINTS)));
     for (const array of this.arrays ?? []) gl.deleteVertexArray(array);
     this.arrays = [this.#describe(1), this.#describe(this.draftStride)];
@@ -112,6 +114,12 @@ export class PointLayer {
     for (let i = 0; i + 1 < (pairs?.length ?? 0); i += 2) bytes[pairs[i]] = pairs[i + 1];
     this.codes = bytes;
     this.#upload(this.buffers[2], bytes);
+    // The decided ones again as a list, to be drawn over the rest.
+    const { gl } = this;
+    this.decided = (pairs?.length ?? 0) >> 1;
+    gl.bindVertexArray(this.arrays[0]);
+    gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, this.buffers[3]);
+    gl.bufferData(gl.ELEMENT_ARRAY_BUFFER, Uint32Array.from({ length: this.decided }, (_, i) => pairs[2 * i]), gl.STATIC_DRAW);
   }
 
   decisionOf(rank) {
@@ -120,55 +128,67 @@ export class PointLayer {
 
   // view: { center, scale } in clip space. `draft` draws a sample of a large map while it is being moved.
   drawDensity(view, look, draft = false) {
-    const { gl } = this;
     const stride = draft ? this.draftStride : 1;
-    this.#fitTexture();
-    gl.bindFramebuffer(gl.FRAMEBUFFER, this.frame);
-    gl.viewport(0, 0, this.canvas.width, this.canvas.height);
-    gl.clearColor(0, 0, 0, 0);
-    gl.clear(gl.COLOR_BUFFER_BIT);
-    const uniform = this.#usePoints(view, look, stride);
-    gl.enable(gl.BLEND);
-    // Sums need a float texture; without one, plain blending shows crowds less finely.
-    if (this.floats) gl.blendFunc(gl.ONE, gl.ONE);
-    else gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
-    gl.uniform1i(uniform("flagged"), 0);
-    gl.uniform1f(uniform("alpha"), this.floats ? stride : 0.5);
-    gl.uniform1f(uniform("size"), look.size);
-    gl.drawArrays(gl.POINTS, 0, Math.floor(this.points.n / stride));
-    gl.bindFramebuffer(gl.FRAMEBUFFER, null);
+    this.#fitTextures();
+    const uniform = this.#sumUp(this.sums[0], view, look, stride);
+    this.gl.uniform1i(uniform("flagged"), 0);
+    this.gl.uniform1f(uniform("size"), look.size);
+    this.gl.drawArrays(this.gl.POINTS, 0, Math.floor(this.points.n / stride));
     const pixel = look.size ** 2 / (this.canvas.width * this.canvas.height * 0.25 * view.scale[0] * view.scale[1]);
     this.crowd = Math.max(1, 0.5 * this.points.crowding * pixel);
   }
 
   drawFrame(view, look, flagged) {
     const { gl } = this;
-    gl.bindFramebuffer(gl.FRAMEBUFFER, null);
-    gl.viewport(0, 0, this.canvas.width, this.canvas.height);
-    gl.clearColor(0, 0, 0, 0);
-    gl.clear(gl.COLOR_BUFFER_BIT);
-    gl.enable(gl.BLEND);
-    gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
-    gl.useProgram(this.densityProgram);
-    gl.bindVertexArray(this.blank);
-    gl.activeTexture(gl.TEXTURE0);
-    gl.bindTexture(gl.TEXTURE_2D, this.texture);
-    const density = (name) => gl.getUniformLocation(this.densityProgram, name);
-    gl.uniform1i(density("density"), 0);
-    gl.uniform1f(density("crowd"), this.crowd);
-    gl.uniform1f(density("faint"), look.faint);
-    gl.uniform1f(density("strong"), look.strong);
-    gl.drawArrays(gl.TRIANGLES, 0, 3);
-    if (!flagged) return;
-    const uniform = this.#usePoints(view, look, 1);
+    const uniform = this.#sumUp(this.sums[1], view, look, 1);
     gl.uniform1i(uniform("flagged"), 1);
-    gl.uniform1f(uniform("alpha"), look.flaggedAlpha);
     gl.uniform1f(uniform("size"), look.size * 1.25 + 1);
     gl.drawArrays(gl.POINTS, 0, flagged);
+    gl.bindFramebuffer(gl.FRAMEBUFFER, null);
+    gl.clear(gl.COLOR_BUFFER_BIT);
+    gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
+    this.#shade(this.sums[0], look, this.crowd, look.faint, look.strong, 0);
+    const crowd = Math.max(2, (4 * this.crowd * flagged) / this.points.n);
+    this.#shade(this.sums[1], look, crowd, look.flaggedAlpha, 1, 0.3);
+    if (look.colorBy !== "decision" || !this.decided) return;
+    this.#usePoints(view, look, 1);
+    gl.uniform1f(uniform("alpha"), 1);
+    gl.uniform1f(uniform("size"), look.size * 1.5 + 2);
+    gl.drawElements(gl.POINTS, this.decided, gl.UNSIGNED_INT, 0);
   }
 
   destroy() {
     this.gl?.getExtension("WEBGL_lose_context")?.loseContext();
+  }
+
+  #sumUp(sum, view, look, stride) {
+    const { gl } = this;
+    gl.bindFramebuffer(gl.FRAMEBUFFER, sum.frame);
+    gl.viewport(0, 0, this.canvas.width, this.canvas.height);
+    gl.clearColor(0, 0, 0, 0);
+    gl.clear(gl.COLOR_BUFFER_BIT);
+    gl.enable(gl.BLEND);
+    // Sums need a float texture; without one, plain blending shows crowds less finely.
+    gl.blendFunc(gl.ONE, this.floats ? gl.ONE : gl.ONE_MINUS_SRC_ALPHA);
+    const uniform = this.#usePoints(view, look, stride);
+    gl.uniform1f(uniform("alpha"), this.floats ? stride : 0.6);
+    return uniform;
+  }
+
+  #shade(sum, look, crowd, faint, strong, deepen) {
+    const { gl, densityProgram } = this;
+    const uniform = (name) => gl.getUniformLocation(densityProgram, name);
+    gl.useProgram(densityProgram);
+    gl.bindVertexArray(this.blank);
+    gl.activeTexture(gl.TEXTURE0);
+    gl.bindTexture(gl.TEXTURE_2D, sum.texture);
+    gl.uniform1i(uniform("density"), 0);
+    gl.uniform1f(uniform("crowd"), crowd);
+    gl.uniform1f(uniform("faint"), faint);
+    gl.uniform1f(uniform("strong"), strong);
+    gl.uniform1f(uniform("deepen"), deepen);
+    gl.uniform3f(uniform("ink"), ...look.ink);
+    gl.drawArrays(gl.TRIANGLES, 0, 3);
   }
 
   #usePoints(view, look, stride) {
@@ -212,18 +232,20 @@ export class PointLayer {
     this.gl.bufferSubData(this.gl.ARRAY_BUFFER, 0, bytes);
   }
 
-  #fitTexture() {
+  #fitTextures() {
     const { gl } = this;
     const { width, height } = this.canvas;
     if (this.textureSize === `${width}x${height}`) return;
     this.textureSize = `${width}x${height}`;
-    gl.bindTexture(gl.TEXTURE_2D, this.texture);
     const [format, type] = this.floats ? [gl.RGBA16F, gl.HALF_FLOAT] : [gl.RGBA8, gl.UNSIGNED_BYTE];
-    gl.texImage2D(gl.TEXTURE_2D, 0, format, width, height, 0, gl.RGBA, type, null);
-    gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MIN_FILTER, gl.NEAREST);
-    gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MAG_FILTER, gl.NEAREST);
-    gl.bindFramebuffer(gl.FRAMEBUFFER, this.frame);
-    gl.framebufferTexture2D(gl.FRAMEBUFFER, gl.COLOR_ATTACHMENT0, gl.TEXTURE_2D, this.texture, 0);
+    for (const { texture, frame } of this.sums) {
+      gl.bindTexture(gl.TEXTURE_2D, texture);
+      gl.texImage2D(gl.TEXTURE_2D, 0, format, width, height, 0, gl.RGBA, type, null);
+      gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MIN_FILTER, gl.NEAREST);
+      gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MAG_FILTER, gl.NEAREST);
+      gl.bindFramebuffer(gl.FRAMEBUFFER, frame);
+      gl.framebufferTexture2D(gl.FRAMEBUFFER, gl.COLOR_ATTACHMENT0, gl.TEXTURE_2D, texture, 0);
+    }
   }
 }
 

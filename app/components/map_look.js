@@ -22,6 +22,7 @@ export function lookOf(theme, colorBy, n, ratio, zoom) {
     colorBy,
     names,
     accent: colorOf(names.accent),
+    ink: theme.text,
     plain: colorOf(names.plain),
     ramp: names.ramp.map(colorOf),
     palette: names.palette.map(colorOf),
@@ -30,7 +31,7 @@ export function lookOf(theme, colorBy, n, ratio, zoom) {
     // Where colour says something else than flagged, the unflagged step back and the flagged stay full.
     faint: colorBy === "flagged" ? 0.3 : 0.22,
     strong: colorBy === "flagged" ? 0.85 : 0.6,
-    flaggedAlpha: n > 2e5 ? 0.7 : 0.9,
+    flaggedAlpha: 0.8,
   };
 }
 

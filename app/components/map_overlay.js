@@ -5,8 +5,9 @@ import { css } from "./common.js";
 export function drawOverlay(map) {
   const { overlay, ratio, view, theme, data } = map;
   const context = overlay.getContext("2d");
+  // Chromium may go on showing the last frame when a canvas is only cleared; a new width always shows.
+  overlay.width = Math.round(view.width * ratio);
   context.setTransform(ratio, 0, 0, ratio, 0, 0);
-  context.clearRect(0, 0, view.width, view.height);
   const path = map.path ?? data.polygon?.map((corner) => view.toScreen(corner));
   if (path?.length > 1) {
     context.beginPath();
