@@ -1,4 +1,4 @@
-"""A jail for the worker, in layers: resource limits everywhere on Unix, landlock (files) and seccomp (system calls) on Linux.
+"""A jail for the worker, in layers: resource limits on Unix; landlock (files) and seccomp (system calls) on Linux.
 
 Pure ctypes. It is entered once, before any library is imported, so that every thread that starts later is inside.
 """
@@ -112,7 +112,7 @@ def die_with_parent(parent: int) -> None:
 
 
 def set_limits(memory: int | None, cpu_seconds: int | None, file_size: int) -> bool:
-    """Set resource limits; memory counts private writable pages, so mapped weights and thread stacks' reserves do not."""
+    """Set resource limits; memory counts private writable pages, so mapped weights and address reserves do not."""
     try:
         import resource
     except ImportError:  # Windows
@@ -151,7 +151,7 @@ def _restrict_files(libc: ctypes.CDLL, readable: Sequence[Path], writable: Seque
     if ruleset < 0:
         return False
     try:
-        for path in [*_SYSTEM_READABLE, *readable]:
+        for path in [*map(Path, _SYSTEM_READABLE), *readable]:
             _allow(libc, ruleset, path, _READ)
         _allow(libc, ruleset, Path(__file__).parent.parent, _READ_DIR)
         _allow(libc, ruleset, "/dev/null", _READ_FILE | _WRITE_FILE)
@@ -160,7 +160,7 @@ def _restrict_files(libc: ctypes.CDLL, readable: Sequence[Path], writable: Seque
         if has_nvidia():
             for device in glob.glob("/dev/nvidia*"):
                 _allow(libc, ruleset, device, rights & ~_MAKE_SPECIAL & ~_EXECUTE)
-            for path in _CUDA_READABLE:
+            for path in map(Path, _CUDA_READABLE):
                 _allow(libc, ruleset, path, _READ)
         return bool(libc.syscall(_RESTRICT_SELF, ruleset, 0) == 0)
     finally:

@@ -1,11 +1,12 @@
 """Jobs in a process of their own: limited, jailed where the system can, and no harm to the dashboard when they crash.
 
-The job goes in as JSON on standard input; progress and the result come back as lines of JSON. Arrays go through files in
-the writable folders. Nothing that a worker sends is ever unpickled.
+The job goes in as JSON on standard input; progress and the result come back as lines of JSON. Arrays go through files
+in the writable folders. Nothing that a worker sends is ever unpickled.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
@@ -82,9 +83,9 @@ def run_job(
 ) -> dict[str, Any]:
     """Run one of `JOBS` in a new process and return its result, with `jail`: which layers of the jail held.
 
-    arguments: JSON. report: called here, in this thread, with every report of the job. readable, writable: what the job may
-    open beside the Python installation. memory_gb: None stands for nine tenths of this machine's. Raises the job's own
-    `OgaError`, `Cancelled`, `WorkerError` for a limit or a crash, and `WorkerFault` for a fault of ours.
+    arguments: JSON. report: called here, in this thread, with every report of the job. readable, writable: what the job
+    may open beside the Python installation. memory_gb: None stands for nine tenths of this machine's. Raises the job's
+    own `OgaError`, `Cancelled`, `WorkerError` for a limit or a crash, and `WorkerFault` for a fault of ours.
     """
     if name not in JOBS:
         raise unknown("job", name, JOBS)
@@ -119,15 +120,13 @@ def run_job(
 
 def _machine_memory() -> int:
     total = psutil.virtual_memory().total
-    try:
+    with contextlib.suppress(OSError, ValueError):  # no cgroup, or "max"
         total = min(total, int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii")))
-    except (OSError, ValueError):  # no cgroup, or "max"
-        pass
     return int(total)
 
 
 def _environment(scratch: str) -> dict[str, str]:
-    """Nothing of the parent's but what numbers and threads depend on; caches and temporary files go to the scratch folder."""
+    """Nothing of the parent's but what numbers and threads depend on; caches and temporary files go to the scratch."""
     environment = {key: os.environ[key] for key in _PASSED_ON if key in os.environ}
     folders = ("HOME", "TMPDIR", "TEMP", "TMP", "TORCHINDUCTOR_CACHE_DIR", "NUMBA_CACHE_DIR", "MPLCONFIGDIR", "HF_HOME")
     environment |= dict.fromkeys(folders, scratch)
@@ -171,32 +170,26 @@ class _Supervisor:
 
     def _send(self, job: dict[str, Any]) -> None:
         assert self.process.stdin is not None
-        try:
+        with contextlib.suppress(OSError):  # a worker that is gone already says how by the end of its messages
             self.process.stdin.write(json.dumps(job).encode() + b"\n")
             self.process.stdin.flush()  # and stays open: its end tells the worker that this process is gone
-        except OSError:
-            pass  # the worker is gone already; how it ended is told by its messages' end
 
     def _read_messages(self) -> None:
         assert self.process.stdout is not None
         total = 0
-        try:
+        with contextlib.suppress(OSError, ValueError):
             while line := self.process.stdout.readline(_MAX_LINE):
                 total += len(line)
                 if not line.endswith(b"\n") or total > _MAX_MESSAGES_BYTES:
                     break
                 self.messages.put(line)
-        except (OSError, ValueError):
-            pass
         self.messages.put(None)
 
     def _read_stderr(self) -> None:
         assert self.process.stderr is not None
-        try:
+        with contextlib.suppress(OSError, ValueError):
             while line := self.process.stderr.readline(4096):
                 self.stderr.append(line.decode(errors="replace").rstrip())
-        except (OSError, ValueError):
-            pass
 
     def _check(self) -> None:
         if self.cancelled():
@@ -208,8 +201,8 @@ class _Supervisor:
             )
         if now - self.heard > self.limits.quiet_seconds:
             raise WorkerError(
-                f"Stopped: no progress for {self.limits.quiet_seconds:.0f} s while {self.stage}. The model may be too large "
-                "for this machine, or a file in it makes a library run forever."
+                f"Stopped: no progress for {self.limits.quiet_seconds:.0f} s while {self.stage}. The model may be too "
+                "large for this machine, or a file in it makes a library run forever."
             )
         if now - self.watched > _WATCH_SECONDS:
             self.watched = now
@@ -275,11 +268,9 @@ class _Supervisor:
 
 
 def _close(stream: IO[bytes] | None) -> None:
-    try:
+    with contextlib.suppress(OSError):  # what was not sent has no reader any more
         if stream is not None:
             stream.close()
-    except OSError:  # what was not sent has no reader any more
-        pass
 
 
 def main() -> None:

@@ -316,7 +316,8 @@ def _check_loading(info: Mapping[str, Any], origin: str, foreign_head: bool, opt
     if missing:
         raise OgaError(
             f"{origin} lacks {len(missing)} tensor(s) of the model: {', '.join(missing[:4])}. With random numbers in "
-            "their place every score would be noise. Save the fine-tuned model with its head: model.save_pretrained(folder)."
+            "their place every score would be noise. Save the fine-tuned model with its head: "
+            "model.save_pretrained(folder)."
         )
     unexpected = [] if foreign_head else sorted(info["unexpected_keys"])
     problems = unexpected or sorted(map(str, info["mismatched_keys"])) or list(info["error_msgs"])

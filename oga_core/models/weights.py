@@ -30,8 +30,8 @@ def load_plain_weights(path: Path, card: ModelCard | None) -> LoadedModel:
     """Load weights into the network that the card names, or that their shapes tell."""
     if card is None:
         raise OgaError(
-            f"{path.name} holds weights only. Write a model card {path.stem}.json beside it, or fill it in on the page: "
-            f"{_CARD}"
+            f"{path.name} holds weights only. Write a model card {path.stem}.json beside it, or fill it in on the "
+            f"page: {_CARD}"
         )
     weights = read_weights(path)
     name, module = build({key: tuple(tensor.shape) for key, tensor in weights.items()}, card.architecture)
