@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from oga_core.errors import OgaError
 from oga_core.models.card import ModelCard
 from oga_core.models.pt2_archive import MAX_JSON_BYTES, RESAVE, Archive
-from oga_core.models.pt2_graph import Compiler, GraphModule
+from oga_core.models.pt2_compiler import Compiler
+from oga_core.models.pt2_module import GraphModule
 from oga_core.models.pt2_schema import HALF, Json, broken, dtype, shape, typed, variant
 from oga_core.models.pt2_schema import field as required
 from oga_core.models.pt2_weights import Weights
@@ -27,7 +28,7 @@ CARD_ENTRY = "extra/oga.json"
 _CONSTANTS = "_constants"
 
 
-def read_pt2(path: Path) -> tuple[nn.Module, ModelCard | None]:
+def read_pt2(path: Path) -> tuple[GraphModule, ModelCard | None]:
     """Return the model in eval mode and the card inside the file, if there is one.
 
     The module is a `GraphModule`; its `notes` say what was changed (half precision read as float32, dropout
@@ -131,14 +132,17 @@ def _module(
     module = GraphModule(tensors, signature.persistent)
 
     compiler = Compiler(graph, half=converted is not None)
-    sources = [(compiler.input(a, protected=True), name) for a, name in (signature.tensors | places).items()]
+    sources = []
+    for argument, name in (signature.tensors | places).items():
+        rank = tensors[name].dim() if isinstance(tensors[name], nn.Parameter) else None
+        sources.append((compiler.input(argument, parameter_rank=rank), name))
     values = required(graph, "tensor_values", dict)
     inputs = {}
     for name in signature.users:
         meta = typed(values.get(name), dict, f"the description of the input {name[:80]!r}")
         kind = dtype(meta.get("dtype"))
         kind = torch.float32 if converted is not None and kind in HALF else kind
-        inputs[name] = (compiler.input(name, protected=True), kind, shape(meta))
+        inputs[name] = (compiler.input(name), kind, shape(meta))
     compiled = compiler.compile([_logits(program, values)])
     if converted is not None:
         kind_name = str(converted).removeprefix("torch.")

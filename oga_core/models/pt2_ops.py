@@ -238,9 +238,9 @@ def _embedding(weight: Any, indices: Any, padding_idx: Any = -1, _: Any = False,
 def _convolution(
     x: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, transposed: Any, extra: Any, groups: Any
 ) -> Tensor:
-    if transposed or x.dim() != weight.dim() or weight.dim() not in (3, 4, 5):
+    plain = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}.get(len(stride))
+    if transposed or plain is None or not len(stride) == len(padding) == len(dilation):
         return torch.convolution(x, weight, bias, stride, padding, dilation, transposed, extra, groups)
-    plain = (F.conv1d, F.conv2d, F.conv3d)[weight.dim() - 3]
     return plain(x, weight, bias, stride, padding, dilation, groups)
 
 

@@ -1,16 +1,17 @@
-"""Compiles the graph of a `.pt2` file into a list of steps, and runs them as an `nn.Module`."""
+"""Compiles the JSON of a graph into a `Program`, refusing whatever is not on the list of operators."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+import torch.nn.functional as F
 
 from oga_core.errors import OgaError
 from oga_core.models import pt2_ops
+from oga_core.models.pt2_program import DEVICE, Program, Slot, Step, needed, with_frees
 from oga_core.models.pt2_schema import (
     HALF,
     MEMORY_FORMATS,
@@ -27,7 +28,6 @@ from oga_core.models.pt2_schema import field as required
 
 MAX_NODES = 200_000
 MAX_DEPTH = 8
-DEVICE = 0  # the slot that holds the device of the inputs
 
 EVAL_MODE = (
     "Call model.eval() before torch.export.export and export again, or in one call: "
@@ -35,107 +35,9 @@ EVAL_MODE = (
 )
 
 
-class GraphRunError(OgaError, RuntimeError):
-    """A step of an uploaded model failed on these inputs."""
-
-
-@dataclass(frozen=True)
-class Slot:
-    """Stands in an argument list for a value that exists only while the graph runs."""
-
-    index: int
-
-
-@dataclass(frozen=True)
-class Step:
-    """One call: the arguments that are known, and where the others come from.
-
-    fills: (position or keyword, slot); lists: (position or keyword, list with slots in it).
-    outputs: one slot, or a tuple of slots (None where the value is not used).
-    frees: slots that no later step reads.
-    """
-
-    name: str
-    function: Callable[..., Any]
-    args: list[Any]
-    kwargs: dict[str, Any]
-    fills: tuple[tuple[int, int], ...]
-    lists: tuple[tuple[int, list[Any]], ...]
-    kwfills: tuple[tuple[str, int], ...]
-    outputs: int | tuple[int | None, ...]
-    reads: frozenset[int]
-    writes: bool = False
-    frees: tuple[int, ...] = ()
-
-
-@dataclass
-class Program:
-    """Steps in order, how many slots they use, and the slots to give back."""
-
-    steps: list[Step]
-    n_slots: int
-    results: list[int | None]
-    notes: list[str] = field(default_factory=list)
-
-    def run(self, slots: list[Any]) -> list[Any]:
-        """Run all steps on the given slots and return the results."""
-        for step in self.steps:
-            args = step.args.copy()
-            for position, slot in step.fills:
-                args[position] = slots[slot]
-            for position, items in step.lists:
-                args[position] = [slots[item.index] if type(item) is Slot else item for item in items]
-            kwargs = step.kwargs
-            if step.kwfills:
-                kwargs = {**kwargs, **{name: slots[slot] for name, slot in step.kwfills}}
-            try:
-                result = step.function(*args, **kwargs)
-            except (torch.OutOfMemoryError, GraphRunError):
-                raise
-            except (
-                RuntimeError,
-                TypeError,
-                ValueError,
-                IndexError,
-                ArithmeticError,
-                AttributeError,
-                MemoryError,
-            ) as error:
-                raise _run_error(step, args, error) from error
-            if type(step.outputs) is int:
-                slots[step.outputs] = result
-            else:
-                _unpack(step, result, slots)
-            for slot in step.frees:
-                slots[slot] = None
-        return [None if slot is None else slots[slot] for slot in self.results]
-
-
-def _unpack(step: Step, result: Any, slots: list[Any]) -> None:
-    outputs = step.outputs
-    assert isinstance(outputs, tuple)
-    if not outputs:
-        return
-    if not isinstance(result, (list, tuple)) or len(result) != len(outputs):
-        raise GraphRunError(f"The model's step {step.name} gave another number of results than when it was exported.")
-    for slot, value in zip(outputs, result, strict=True):
-        if slot is not None:
-            slots[slot] = value
-
-
-def _run_error(step: Step, args: list[Any], error: Exception) -> GraphRunError:
-    shapes = ", ".join(str(tuple(value.shape)) for value in args if isinstance(value, Tensor))
-    reason = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
-    return GraphRunError(
-        f"The model's step {step.name} failed on tensors of shape {shapes or 'none'}: {reason}. Check the size of the "
-        "inputs in the model card; if the model was exported without dynamic_shapes, export it again with them."
-    )
-
-
 class Compiler:
     """Turns the nodes of one graph (and of the graphs inside it) into a `Program`.
 
-    protected: names whose tensors belong to the module or the caller, and may not be written to.
     half: treat half-precision dtypes as float32, because the weights were converted.
     """
 
@@ -146,28 +48,32 @@ class Compiler:
         self.slots: dict[str, int] = {}
         self.roots: dict[str, frozenset[str]] = {}
         self.protected: set[str] = set()
+        self.parameter_ranks: dict[int, int] = {}
         self.notes: list[str] = []
         self.n_slots = DEVICE + 1
 
-    def input(self, name: str, *, protected: bool) -> int:
-        """Give an input of the graph its slot."""
-        if name in self.slots:
-            raise broken(f"the name {name[:80]!r} is used twice")
-        if protected:
-            self.protected.add(name)
+    def input(self, name: str, *, parameter_rank: int | None = None) -> int:
+        """Give an input of the graph its slot; nothing may write into it."""
+        slot = self._new_slot(name)
+        self.protected.add(name)
         self.roots[name] = frozenset({name})
-        return self._new_slot(name)
+        if parameter_rank is not None:
+            self.parameter_ranks[slot] = parameter_rank
+        return slot
 
-    def compile(self, results: Sequence[str | None]) -> Program:
+    def compile(self, results: Sequence[str]) -> Program:
         """Compile all nodes that the named results need."""
         nodes = required(self.graph, "nodes", list)
         if len(nodes) > MAX_NODES:
             raise broken(f"its graph has {len(nodes):,} nodes; at most {MAX_NODES:,} are run")
         steps = [step for node in nodes if (step := self._node(typed(node, dict, "a node"))) is not None]
-        slots = [None if name is None else self._slot(name).index for name in results]
-        return Program(_with_frees(_needed(steps, slots), slots), self.n_slots, slots, self.notes)
+        slots = [self._slot(name).index for name in results]
+        steps = needed(_with_linears(steps, self.parameter_ranks), slots)
+        return Program(with_frees(steps, slots), self.n_slots, slots, self.notes)
 
     def _new_slot(self, name: str) -> int:
+        if name in self.slots:
+            raise broken(f"the name {name[:80]!r} is used twice")
         self.slots[name] = self.n_slots
         self.n_slots += 1
         return self.n_slots - 1
@@ -279,7 +185,7 @@ class Compiler:
         inputs = [_tensor_or_size_name(item) for item in required(body, "inputs", list)]
         if len(inputs) != len(operands):
             raise broken(f"{kind} gets {len(operands)} values for {len(inputs)} inputs")
-        starts = [inner.input(name, protected=True) for name in inputs]
+        starts = [inner.input(name) for name in inputs]
         program = inner.compile([_tensor_or_size_name(item) for item in required(body, "outputs", list)])
         self.notes.extend(note for note in program.notes if note not in self.notes)
         gradient = bool(values[0]) if kind == "wrap_with_set_grad_enabled" else None
@@ -318,10 +224,11 @@ class Compiler:
     def _outputs(self, node: dict[str, Json]) -> int | tuple[int | None, ...]:
         outputs = required(node, "outputs", list)
         if len(outputs) == 1 and "as_tensors" not in typed(outputs[0], dict, "an output"):
-            return self._output(outputs[0]) or 0
+            slot = self._output(outputs[0])
+            return () if slot is None else slot
         if len(outputs) == 1:
             return tuple(
-                self._new_output(required(item, "name", str)) for item in required(outputs[0], "as_tensors", list)
+                self._new_slot(required(item, "name", str)) for item in required(outputs[0], "as_tensors", list)
             )
         return tuple(self._output(output) for output in outputs)
 
@@ -330,15 +237,10 @@ class Compiler:
         if tag == "as_none":
             return None
         if tag == "as_tensor":
-            return self._new_output(required(value, "name", str))
+            return self._new_slot(required(value, "name", str))
         if tag in ("as_sym_int", "as_sym_float", "as_sym_bool"):
-            return self._new_output(required(value, "as_name", str))
+            return self._new_slot(required(value, "as_name", str))
         raise broken(f"an output is of the kind {tag[:40]}")
-
-    def _new_output(self, name: str) -> int:
-        if name in self.slots:
-            raise broken(f"the name {name[:80]!r} is used twice")
-        return self._new_slot(name)
 
     def _value(self, argument: Json) -> Any:
         tag, value = variant(argument, "an argument")
@@ -473,136 +375,29 @@ def _tensor_or_size_name(argument: Json) -> str:
     raise OgaError(f"A graph inside the model takes or gives a value of the kind {tag[:40]!r}, which is not supported.")
 
 
-def _made(step: Step) -> Iterable[int]:
-    return [step.outputs] if isinstance(step.outputs, int) else [slot for slot in step.outputs if slot is not None]
+def _with_linears(steps: list[Step], ranks: dict[int, int]) -> list[Step]:
+    """Call `linear` where a decomposed graph multiplies by a transposed parameter: the same result to the bit."""
+    transposed: dict[int, int] = {}
+    rewritten = []
+    for step in steps:
+        slots = [slot for _, slot in step.fills]
+        if step.name in _TRANSPOSES and isinstance(step.outputs, int) and ranks.get(slots[0]) == 2:
+            if step.args[1:] in _SWAPS:
+                transposed[step.outputs] = slots[0]
+        elif step.name in _PRODUCTS and not step.kwargs and slots[-1] in transposed:
+            bias = slots[:-2]
+            if all(ranks.get(slot) == 1 for slot in bias):
+                step = _linear(step, [slots[-2], transposed[slots[-1]], *bias])
+        rewritten.append(step)
+    return rewritten
 
 
-def _needed(steps: list[Step], results: Iterable[int | None]) -> list[Step]:
-    """Leave out steps whose outputs nobody reads; what writes in place stays."""
-    wanted, kept = set(results), []
-    for step in reversed(steps):
-        if step.writes or wanted.intersection(_made(step)):
-            wanted |= step.reads
-            kept.append(step)
-    return kept[::-1]
+def _linear(step: Step, slots: list[int]) -> Step:
+    empty = [None] * len(slots)
+    fills = tuple(enumerate(slots))
+    return replace(step, name="linear.default", function=F.linear, args=empty, fills=fills, reads=frozenset(slots))
 
 
-def _with_frees(steps: list[Step], results: Iterable[int | None]) -> list[Step]:
-    """Note at each step which slots it is the last to read, so that memory is given back at once."""
-    alive, freed = {DEVICE, *results}, []
-    for step in reversed(steps):
-        unread = {slot for slot in (*step.reads, *_made(step)) if slot not in alive}
-        alive |= step.reads
-        freed.append(replace(step, frees=tuple(sorted(unread))))
-    return freed[::-1]
-
-
-class GraphModule(nn.Module):
-    """An uploaded graph as a module: parameters and buffers under their original names, forward gives the logits.
-
-    Call it with the inputs in order or by name (`input_names`). Always in eval mode: `train()` changes nothing.
-    """
-
-    def __init__(self, tensors: Mapping[str, Tensor], persistent: Mapping[str, bool]):
-        super().__init__()
-        for name, tensor in tensors.items():
-            _register(self, name, tensor, persistent.get(name, True))
-        self.training = False
-
-    def attach(
-        self,
-        program: Program,
-        sources: Sequence[tuple[int, str]],
-        inputs: Mapping[str, tuple[int, torch.dtype, tuple[int | None, ...]]],
-    ) -> None:
-        """Set what runs: the program, the slot of each tensor, and slot, dtype and shape of each input."""
-        owners = []
-        for slot, name in sources:
-            path, _, leaf = name.rpartition(".")
-            module = self.get_submodule(path)
-            owners.append((slot, module._parameters if leaf in module._parameters else module._buffers, leaf))
-        self._run = _Run(program, owners, dict(inputs))
-
-    @property
-    def input_names(self) -> tuple[str, ...]:
-        """Names of the inputs, in order."""
-        return tuple(self._run.inputs)
-
-    @property
-    def input_shapes(self) -> dict[str, tuple[int | None, ...]]:
-        """Shape of each input, None where any size goes."""
-        return {name: shape for name, (_, _, shape) in self._run.inputs.items()}
-
-    def accepts(self, batch: Mapping[str, Any]) -> bool:
-        """Say whether a batch (a mapping from names to tensors) holds every input, in a shape that fits."""
-        return all(
-            name in batch and _fits(tuple(batch[name].shape), shape) for name, shape in self.input_shapes.items()
-        )
-
-    def forward(self, *args: Tensor, **kwargs: Tensor) -> Tensor:
-        """Return the logits. Raises `GraphRunError` when an input is missing or has a shape that does not fit."""
-        run = self._run
-        slots: list[Any] = [None] * run.program.n_slots
-        for slot, owner, name in run.owners:
-            slots[slot] = owner[name]
-        for (slot, kind, shape), value in zip(run.inputs.values(), self._bind(args, kwargs), strict=True):
-            if not _fits(tuple(value.shape), shape):
-                raise self._misfit(args, kwargs)
-            slots[slot] = value if value.dtype == kind else value.to(kind)
-            slots[DEVICE] = value.device
-        result: Tensor = run.program.run(slots)[0]
-        return result
-
-    def train(self, mode: bool = True) -> GraphModule:
-        """Keep eval mode: the graph was exported in it."""
-        return self
-
-    def _bind(self, args: Sequence[Tensor], kwargs: Mapping[str, Tensor]) -> list[Tensor]:
-        names = self.input_names
-        if len(args) + len(kwargs) == len(names):
-            given = dict(zip(names, args, strict=False)) | dict(kwargs)
-            if len(given) == len(names) and all(name in given for name in names):
-                return [given[name] for name in names]
-        raise self._misfit(args, kwargs)
-
-    def _misfit(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> GraphRunError:
-        wanted = ", ".join(f"{name} {_shown(shape)}" for name, shape in self.input_shapes.items())
-        given = [_shown(tuple(value.shape)) for value in args]
-        given += [f"{name} {_shown(tuple(value.shape))}" for name, value in kwargs.items()]
-        return GraphRunError(f"The model takes {wanted or 'no inputs'}; got {', '.join(given) or 'nothing'}.")
-
-
-@dataclass
-class _Run:
-    program: Program
-    owners: list[tuple[int, dict[str, Any], str]]
-    inputs: dict[str, tuple[int, torch.dtype, tuple[int | None, ...]]]
-
-
-def _fits(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
-    """Compare all but the batch dimension, which exports often fix without need."""
-    if len(shape) != len(wanted):
-        return False
-    return all(want is None or size == want for size, want in zip(shape[1:], wanted[1:], strict=True))
-
-
-def _shown(shape: Sequence[int | None]) -> str:
-    return f"({', '.join('any' if size is None else str(size) for size in shape)})"
-
-
-def _register(root: nn.Module, name: str, tensor: Tensor, persistent: bool) -> None:
-    *path, leaf = name.split(".")
-    if not all((*path, leaf)) or len(path) > 64 or len(name) > 1000:
-        raise broken(f"the tensor name {name[:80]!r}")
-    module = root
-    try:
-        for part in path:
-            if part not in module._modules:
-                module.add_module(part, nn.Module())
-            module = module.get_submodule(part)
-        if isinstance(tensor, nn.Parameter):
-            module.register_parameter(leaf, tensor)
-        else:
-            module.register_buffer(leaf, tensor, persistent=persistent)
-    except (KeyError, AttributeError, TypeError):
-        raise OgaError(f"The model names a tensor {name[:80]!r}, which a module cannot have. Rename it.") from None
+_TRANSPOSES = ("t.default", "permute.default", "transpose.int", "numpy_T.default")
+_SWAPS: list[list[Any]] = [[], [[1, 0]], [0, 1], [1, 0], [-1, -2], [-2, -1]]
+_PRODUCTS = ("addmm.default", "mm.default", "matmul.default")

@@ -1,0 +1,316 @@
+"""Writes any `nn.Module` as a self-contained `.pt2` file, with its model card inside."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from oga_core.errors import OgaError
+from oga_core.models.card import ModelCard
+from oga_core.models.pt2 import read_pt2
+from oga_core.samples import Modality
+
+Example = Tensor | Sequence[Tensor] | Mapping[str, Tensor]
+_TOLERANCE = {"rtol": 1e-4, "atol": 1e-5}
+_HALF_TOLERANCE = {"rtol": 5e-2, "atol": 5e-2}
+
+
+def package_model(
+    model: nn.Module,
+    example: Example,
+    path: Path | str,
+    *,
+    classes: Sequence[str],
+    modality: Modality = "image",
+    input: Mapping[str, Any] | None = None,
+) -> Path:
+    """Export a model in eval mode to `path` (a `.pt2` file) and check that it reads back with the same outputs.
+
+    example: one batch of inputs: a tensor, a tuple of tensors in the order of `forward`, or a dict of them by name.
+        Only shapes, dtypes and the range of integers are used, no value is stored. `labels` in a dict is left out.
+    classes: names in the order of the logits; for a causal language model an empty list.
+    input: how inputs are prepared, as in the model card (image_size, channels, mean, std; max_length; features).
+        For images image_size and channels are taken from the example if they are not given.
+    The batch size stays open, and so does the length of tokens. Returns the path. The model keeps its mode and weights.
+    Raises `OgaError` where the model cannot be exported, saying what to change in it.
+    """
+    path = Path(path)
+    if path.suffix != ".pt2":
+        raise OgaError(f"The path must end in .pt2, got {path.name!r}.")
+    if not path.parent.is_dir():
+        raise OgaError(f"There is no folder {path.parent}. Make it first.")
+    model = _unwrapped(model)
+    inputs = _Inputs.of(example, model)
+    card = _card(classes, modality, input or {}, inputs)
+    with _eval_mode(model):
+        program, inputs = _export(model, inputs, tokens=modality in ("text", "causal_lm"))
+        _strip(program)
+        # Beside its place, so that the last step is a rename: the file is there whole or not at all.
+        with TemporaryDirectory(prefix=".oga-", dir=path.parent) as folder:
+            draft = Path(folder) / path.name
+            torch.export.save(program, draft, extra_files={"oga.json": card.to_json()})
+            _verify(model, inputs, draft, card)
+            os.replace(draft, path)
+    return path
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    """Positional and named inputs of one batch; `batch` is its size, `free_length` says whether lengths stay open."""
+
+    args: tuple[Tensor, ...]
+    kwargs: dict[str, Tensor]
+    free_length: bool = True
+
+    @classmethod
+    def of(cls, example: Example, model: nn.Module) -> _Inputs:
+        args: tuple[Any, ...] = ()
+        kwargs: dict[str, Any] = {}
+        if isinstance(example, Mapping):
+            kwargs = {str(name): value for name, value in example.items() if name != "labels" and value is not None}
+        elif isinstance(example, Tensor):
+            args = (example,)
+        else:
+            args = tuple(example)
+        strangers = [value for value in (*args, *kwargs.values()) if not isinstance(value, Tensor)]
+        if strangers or not (args or kwargs):
+            found = type(strangers[0]).__name__ if strangers else "nothing"
+            raise OgaError(f"The example must be a tensor, a tuple of tensors or a dict of tensors, got {found}.")
+        sizes = {value.shape[0] if value.dim() else 0 for value in (*args, *kwargs.values())}
+        if len(sizes) > 1 or 0 in sizes:
+            raise OgaError(
+                f"All tensors of the example must have the batch as their first dimension, got sizes {sorted(sizes)}."
+            )
+        device = next((tensor.device for tensor in model.parameters()), torch.device("cpu"))
+        return cls(
+            tuple(value.detach().to(device) for value in args), {k: v.detach().to(device) for k, v in kwargs.items()}
+        )
+
+    @property
+    def first(self) -> Tensor:
+        return self.args[0] if self.args else next(iter(self.kwargs.values()))
+
+    def random(self, batch: int, length: int | None = None) -> _Inputs:
+        """Return random inputs of the same kind: other batch size, and other length for integer matrices."""
+        return _Inputs(
+            tuple(_random(value, batch, length) for value in self.args),
+            {name: _random(value, batch, length) for name, value in self.kwargs.items()},
+            self.free_length,
+        )
+
+    def shapes(self, model: nn.Module, tokens: bool) -> Any:
+        """Return the dynamic_shapes for torch.export: batch open, and the length of token inputs."""
+        free = torch.export.Dim.DYNAMIC
+
+        def axes(value: Tensor) -> dict[int, Any]:
+            return {0: free, 1: free} if tokens and self.free_length and _is_tokens(value) else {0: free}
+
+        if self.args:
+            return tuple(axes(value) for value in self.args)
+        named = {name: axes(value) for name, value in self.kwargs.items()}
+        # torch wants what goes into **kwargs nested under that name
+        parameters = inspect.signature(model.forward).parameters
+        rest = next((p.name for p in parameters.values() if p.kind is p.VAR_KEYWORD), None)
+        if rest is None or all(name in parameters for name in named):
+            return named
+        nested = {name: value for name, value in named.items() if name not in parameters}
+        return {name: value for name, value in named.items() if name in parameters} | {rest: nested}
+
+
+def _is_tokens(value: Tensor) -> bool:
+    return value.dim() == 2 and not value.is_floating_point()
+
+
+def _random(value: Tensor, batch: int, length: int | None) -> Tensor:
+    shape = [batch, *value.shape[1:]]
+    if length is not None and _is_tokens(value):
+        shape[1] = length
+    if value.is_floating_point() or value.is_complex():
+        return torch.randn(shape, dtype=value.dtype, device=value.device)
+    low, high = (int(value.min()), int(value.max())) if value.numel() else (0, 0)
+    if value.dtype == torch.bool or (low >= 0 and high == 1):
+        return torch.ones(shape, dtype=value.dtype, device=value.device)  # a mask: all tokens count
+    return torch.randint(low, high + 1, shape, dtype=value.dtype, device=value.device)
+
+
+def _unwrapped(model: nn.Module) -> nn.Module:
+    """Take off the wrappers of torch.compile and of data parallelism."""
+    while isinstance(inner := getattr(model, "_orig_mod", None), nn.Module) or (
+        isinstance(model, (nn.DataParallel, nn.parallel.DistributedDataParallel))
+        and (inner := model.module) is not None
+    ):
+        model = inner
+    return model
+
+
+def _card(classes: Sequence[str], modality: Modality, given: Mapping[str, Any], inputs: _Inputs) -> ModelCard:
+    if isinstance(classes, str):
+        raise OgaError(f"'classes' must be a list of names, got the text {classes!r}.")
+    prepared = dict(given)
+    if modality == "image" and inputs.first.dim() == 4:
+        _, channels, height, width = inputs.first.shape
+        prepared = {"image_size": [height, width], "channels": channels} | prepared
+    card = ModelCard(modality, tuple(map(str, classes)), {name: _plain(value) for name, value in prepared.items()})
+    return ModelCard.from_json(card.to_json(), "that was given")
+
+
+def _plain(value: Any) -> Any:
+    """Turn arrays and tuples into lists, which JSON can hold."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+@contextmanager
+def _eval_mode(model: nn.Module) -> Iterator[None]:
+    """Eval mode with the plain path of attention, which has gradients; every module gets its own mode back."""
+    modes = [(module, module.training) for module in model.modules()]
+    fast = torch.backends.mha.get_fastpath_enabled()
+    model.eval()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+        for module, mode in modes:
+            module.training = mode
+
+
+def _export(model: nn.Module, inputs: _Inputs, tokens: bool) -> tuple[torch.export.ExportedProgram, _Inputs]:
+    try:
+        return _exported(model, inputs, tokens), inputs
+    except Exception as error:  # torch.export raises errors of many kinds, all about the model
+        if not tokens:
+            raise _export_error(model, error) from None
+        failure = error
+    fixed = _Inputs(inputs.args, inputs.kwargs, free_length=False)
+    try:
+        program = _exported(model, fixed, tokens)
+    except Exception:
+        raise _export_error(model, failure) from None
+    length = next((value.shape[1] for value in (*inputs.args, *inputs.kwargs.values()) if _is_tokens(value)), None)
+    warnings.warn(
+        f"This model cannot be exported for texts of any length, so it takes exactly {length} tokens: texts must be "
+        "cut and padded to that. Recurrent layers (LSTM, GRU) are the usual reason.",
+        stacklevel=3,
+    )
+    return program, fixed
+
+
+def _exported(model: nn.Module, inputs: _Inputs, tokens: bool) -> torch.export.ExportedProgram:
+    # A batch of 1 would be taken for a constant. Zeros: the file keeps its example.
+    batch = inputs.random(2)
+    args = tuple(_blank(value) for value in batch.args)
+    kwargs = {name: _blank(value) for name, value in batch.kwargs.items()}
+    shapes = inputs.shapes(model, tokens)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return torch.export.export(model, args, kwargs, dynamic_shapes=shapes, strict=False)
+
+
+def _blank(value: Tensor) -> Tensor:
+    return torch.zeros_like(value) if value.is_floating_point() else torch.ones_like(value)
+
+
+def _export_error(model: nn.Module, error: Exception) -> OgaError:
+    text = str(error)
+    known = text.lower()
+    recurrent = sorted({type(module).__name__ for module in model.modules() if isinstance(module, nn.RNNBase)})
+    if "data-dependent" in known or "data dependent" in known:
+        advice = (
+            "Its forward decides in Python by the values of a tensor (an if, a loop, .item(), boolean indexing). Use "
+            "torch.where or torch.masked_fill instead, so that the same steps run for every input."
+        )
+    elif "speciali" in known or "constraint" in known or "constant" in known:
+        advice = (
+            "Its forward works for one batch size only: a fixed number in view or reshape, or a Python loop over the "
+            "batch. Use x.shape[0] or -1 instead of the number, and tensor operations instead of the loop."
+        )
+    elif recurrent:
+        advice = f"{', '.join(recurrent)} cannot be exported with these inputs."
+    else:
+        advice = "Check that model(example) runs; if it does, simplify the step that is named."
+    return OgaError(
+        f"torch.export cannot export this {type(model).__name__}. {advice} Or bring the model's outputs (logits and "
+        f"features) instead of the model. torch says: {_first_lines(text) or type(error).__name__}"
+    )
+
+
+def _first_lines(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return " ".join(lines[:3])[:400]
+
+
+def _strip(program: torch.export.ExportedProgram) -> None:
+    """Remove stack traces, which hold the paths of the user's files."""
+    for module in program.graph_module.modules():
+        if isinstance(module, torch.fx.GraphModule):
+            for node in module.graph.nodes:
+                node.meta.pop("stack_trace", None)
+
+
+def _verify(model: nn.Module, inputs: _Inputs, path: Path, card: ModelCard) -> None:
+    """Read the file back and compare outputs at two batch sizes, and at another length where it is open."""
+    module, _ = read_pt2(path)
+    module.to(inputs.first.device)
+    half = any(tensor.dtype in (torch.float16, torch.bfloat16) for tensor in model.parameters())
+    length = next((v.shape[1] for v in (*inputs.args, *inputs.kwargs.values()) if _is_tokens(v)), None)
+    other = max(length - 1, 2) if length is not None and inputs.free_length else None
+    with torch.no_grad():
+        for batch, size in ((2, None), (3, other)):
+            sample = inputs.random(batch, size)
+            expected = _logits(model(*sample.args, **sample.kwargs))
+            again = _logits(model(*sample.args, **sample.kwargs))
+            found = module(*sample.args, **sample.kwargs)
+            if not torch.allclose(expected, again, **_TOLERANCE, equal_nan=True):
+                raise OgaError(
+                    "The model gives other outputs each time in eval mode. Remove what draws random numbers."
+                )
+            _compare(expected.float(), found, _HALF_TOLERANCE if half else _TOLERANCE)
+    if card.modality != "causal_lm" and found.shape[-1] != len(card.classes):
+        raise OgaError(
+            f"The model gives {found.shape[-1]} logits, but {len(card.classes)} classes are named. "
+            "Give one name for each logit, in their order."
+        )
+
+
+def _compare(expected: Tensor, found: Tensor, tolerance: Mapping[str, float]) -> None:
+    if expected.shape != found.shape:
+        raise OgaError(
+            f"The exported model gives logits of shape {tuple(found.shape)}, the model {tuple(expected.shape)}: its "
+            "forward works for one batch size only. Use x.shape[0] instead of a number."
+        )
+    if not torch.allclose(expected, found, **tolerance, equal_nan=True):
+        gap = (expected - found).abs().max().item()
+        raise OgaError(
+            f"The exported model differs from the model by {gap:.2g}. Its forward depends on something that is not in "
+            "the graph (a counter, a cache, the batch size). Make it depend on its inputs only."
+        )
+
+
+def _logits(output: Any) -> Tensor:
+    """Return the logits of what a model gives, by the rule of `read_pt2`."""
+    if isinstance(output, Tensor):
+        return output
+    named = getattr(output, "logits", None)
+    if named is None and isinstance(output, Mapping):
+        named = output.get("logits")
+    if isinstance(named, Tensor):
+        return named
+    values = list(output.values()) if isinstance(output, Mapping) else list(output)
+    tensors = [value for value in values if isinstance(value, Tensor) and value.is_floating_point()]
+    for rank in (2, 3):
+        for value in tensors:
+            if value.dim() == rank:
+                return value
+    raise OgaError("The model must return logits of shape (batch, classes) or (batch, time, vocabulary).")

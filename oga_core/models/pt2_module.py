@@ -1,0 +1,127 @@
+"""An uploaded graph as an `nn.Module`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from oga_core.errors import OgaError
+from oga_core.models.pt2_program import DEVICE, GraphRunError, Program
+from oga_core.models.pt2_schema import broken
+
+
+class GraphModule(nn.Module):
+    """An uploaded graph as a module: parameters and buffers under their original names, forward gives the logits.
+
+    Call it with the inputs in order or by name (`input_names`). Always in eval mode: `train()` changes nothing.
+    """
+
+    notes: tuple[str, ...] = ()
+
+    def __init__(self, tensors: Mapping[str, Tensor], persistent: Mapping[str, bool]):
+        super().__init__()
+        for name, tensor in tensors.items():
+            _register(self, name, tensor, persistent.get(name, True))
+        self.training = False
+
+    def attach(
+        self,
+        program: Program,
+        sources: Sequence[tuple[int, str]],
+        inputs: Mapping[str, tuple[int, torch.dtype, tuple[int | None, ...]]],
+    ) -> None:
+        """Set what runs: the program, the slot of each tensor, and slot, dtype and shape of each input."""
+        owners = []
+        for slot, name in sources:
+            path, _, leaf = name.rpartition(".")
+            module = self.get_submodule(path)
+            owners.append((slot, module._parameters if leaf in module._parameters else module._buffers, leaf))
+        self._run = _Run(program, owners, dict(inputs))
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """Names of the inputs, in order."""
+        return tuple(self._run.inputs)
+
+    @property
+    def input_shapes(self) -> dict[str, tuple[int | None, ...]]:
+        """Shape of each input, None where any size goes."""
+        return {name: shape for name, (_, _, shape) in self._run.inputs.items()}
+
+    def accepts(self, batch: Mapping[str, Any]) -> bool:
+        """Say whether a batch (a mapping from names to tensors) holds every input, in a shape that fits."""
+        return all(
+            name in batch and _fits(tuple(batch[name].shape), shape) for name, shape in self.input_shapes.items()
+        )
+
+    def forward(self, *args: Tensor, **kwargs: Tensor) -> Tensor:
+        """Return the logits. Raises `GraphRunError` when an input is missing or has a shape that does not fit."""
+        run = self._run
+        slots: list[Any] = [None] * run.program.n_slots
+        for slot, owner, name in run.owners:
+            slots[slot] = owner[name]
+        for (slot, kind, shape), value in zip(run.inputs.values(), self._bind(args, kwargs), strict=True):
+            if not _fits(tuple(value.shape), shape):
+                raise self._misfit(args, kwargs)
+            slots[slot] = value if value.dtype == kind else value.to(kind)
+            slots[DEVICE] = value.device
+        result: Tensor = run.program.run(slots)[0]
+        return result
+
+    def train(self, mode: bool = True) -> GraphModule:
+        """Keep eval mode: the graph was exported in it."""
+        return self
+
+    def _bind(self, args: Sequence[Tensor], kwargs: Mapping[str, Tensor]) -> list[Tensor]:
+        names = self.input_names
+        if len(args) + len(kwargs) == len(names):
+            given = dict(zip(names, args, strict=False)) | dict(kwargs)
+            if len(given) == len(names) and all(name in given for name in names):
+                return [given[name] for name in names]
+        raise self._misfit(args, kwargs)
+
+    def _misfit(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> GraphRunError:
+        wanted = ", ".join(f"{name} {_shown(shape)}" for name, shape in self.input_shapes.items())
+        given = [_shown(tuple(value.shape)) for value in args]
+        given += [f"{name} {_shown(tuple(value.shape))}" for name, value in kwargs.items()]
+        return GraphRunError(f"The model takes {wanted or 'no inputs'}; got {', '.join(given) or 'nothing'}.")
+
+
+@dataclass
+class _Run:
+    program: Program
+    owners: list[tuple[int, dict[str, Any], str]]
+    inputs: dict[str, tuple[int, torch.dtype, tuple[int | None, ...]]]
+
+
+def _fits(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
+    """Compare all but the batch dimension, which exports often fix without need."""
+    if len(shape) != len(wanted):
+        return False
+    return all(want is None or size == want for size, want in zip(shape[1:], wanted[1:], strict=True))
+
+
+def _shown(shape: Sequence[int | None]) -> str:
+    return f"({', '.join('any' if size is None else str(size) for size in shape)})"
+
+
+def _register(root: nn.Module, name: str, tensor: Tensor, persistent: bool) -> None:
+    *path, leaf = name.split(".")
+    if not all((*path, leaf)) or len(path) > 64 or len(name) > 1000:
+        raise broken(f"the tensor name {name[:80]!r}")
+    module = root
+    try:
+        for part in path:
+            if part not in module._modules:
+                module.add_module(part, nn.Module())
+            module = module.get_submodule(part)
+        if isinstance(tensor, nn.Parameter):
+            module.register_parameter(leaf, tensor)
+        else:
+            module.register_buffer(leaf, tensor, persistent=persistent)
+    except (KeyError, AttributeError, TypeError):
+        raise OgaError(f"The model names a tensor {name[:80]!r}, which a module cannot have. Rename it.") from None
