@@ -21,9 +21,9 @@ def evaluate(run: Run, truth_csv: Path, id_column: str | None = None) -> dict[st
 
     Returns `n` samples compared, `missing` true labels whose sample the run has not, `noise_rate`,
     `noise_rate_by_class` of the given labels, and `scores`: for each its `auroc`, `ap` (average precision), precision
-    `p_at_…` and recall `r_at_…` among the most suspicious 5 %, 10 % and noise rate (`p_at_noise`, where both are equal). All in 0 to 1,
-    None where there is no wrong or no right label. The first column is the id unless `id_column` names it.
-    Raises `OgaError` where columns, ids or labels do not fit.
+    `p_at_…` and recall `r_at_…` among the most suspicious 5 %, 10 % and noise rate (`p_at_noise`, where both are
+    equal). All in 0 to 1, None where there is no wrong or no right label. The first column is the id unless
+    `id_column` names it. Raises `OgaError` where columns, ids or labels do not fit.
     """
     table = run.table
     matched, n_missing = _matched(table, read_truth(truth_csv, id_column), truth_csv)
@@ -79,8 +79,8 @@ def _matched(table: pd.DataFrame, truth: pd.Series[str], path: Path) -> tuple[pd
         stranger = truth.index[~truth.index.isin(ids)][0]
         raise OgaError(
             f"{n_missing:,} of the {len(truth):,} ids in {path.name} are not in the run ({len(ids):,} samples), "
-            f"for example {stranger!r}; the run's ids look like {ids.iloc[0]!r}. Give the truth of the data that was scored, "
-            "or choose its id column with --id-column."
+            f"for example {stranger!r}; the run's ids look like {ids.iloc[0]!r}. "
+            "Give the truth of the data that was scored, or choose its id column with --id-column."
         )
     matched = table[known].assign(**{TRUE_LABEL: truth.loc[ids[known]].to_numpy()})
     given = set(matched["given_label"].astype(str))
