@@ -23,12 +23,13 @@ from oga_core.models.card import ModelCard
 from oga_core.models.loaded import LoadedModel
 from oga_core.models.weights import assign, read_weights
 from oga_core.readers import read_samples
-from oga_core.readers.outputs import OutputsBundle, is_outputs, read_outputs
+from oga_core.readers.outputs import OutputsBundle, read_outputs
 from oga_core.runs import write_whole
 from oga_core.samples import SampleSet
 from oga_core.tasks import Task, task_for
 
 Report = Callable[[dict[str, Any]], None]
+_OUTPUTS_SUFFIXES = (".npz", ".parquet")
 _CHECKED_SAMPLES = 16
 _LABEL_CHECKED_SAMPLES = 512
 
@@ -58,8 +59,10 @@ def run(arguments: dict[str, Any], report: Report) -> dict[str, Any]:
     folder = Path(arguments["folder"])
     with stages("read data"):
         samples = read_samples(Path(arguments["data"]), **arguments["data_options"])
-    model = Path(arguments["model"]) if arguments["model"] else samples.source.path
-    if is_outputs(model):
+    if not arguments["model"] and samples.modality != "outputs":
+        raise OgaError("Give the trained model with --model. Only a bundle of outputs is scored without one.")
+    model = Path(arguments["model"] or samples.source.path)
+    if model.suffix.lower() in _OUTPUTS_SUFFIXES:
         samples, result, summary = _score_outputs(samples, model, arguments, stages)
     else:
         samples, result, summary = _score_model(samples, model, arguments, stages)
