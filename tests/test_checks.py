@@ -1,0 +1,92 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from oga_core.checks import check_labels, check_memorised, check_model
+from oga_core.models.card import ModelCard
+from oga_core.samples import SampleSet, Source
+from oga_core.tasks import task_for
+
+NAMES = ("a", "b", "c")
+TASK = task_for(ModelCard("tabular", NAMES, {"features": ["x", "y"]}))
+ROWS = np.arange(6)
+
+
+def samples() -> SampleSet:
+    values = np.random.default_rng(0).normal(size=(6, 2))
+    inputs = [{"x": str(x), "y": str(y)} for x, y in values]
+    ids = np.array([str(i) for i in range(6)], dtype=object)
+    labels = np.arange(6) % 3
+    return SampleSet(ids, inputs, labels, NAMES, "tabular", inputs, ROWS, Source(Path("x.csv"), "csv"), "f")
+
+
+def levels(model: nn.Module) -> dict[str, str]:
+    return {check.name: check.level for check in check_model(model, TASK, samples(), ROWS)}
+
+
+def test_a_sound_model_passes_every_check():
+    assert set(levels(nn.Linear(2, 3)).values()) == {"ok"}
+
+
+class Wrong(nn.Module):
+    def __init__(self, kind: str):
+        super().__init__()
+        self.kind, self.layer, self.norm = kind, nn.Linear(2, 3), nn.BatchNorm1d(2, track_running_stats=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.kind == "independent":
+            return self.layer(self.norm(x)) if len(x) > 1 else self.layer(x)
+        if self.kind == "repeatable":
+            return self.layer(x) + torch.rand(1)
+        if self.kind == "finite":
+            return self.layer(x) / 0.0
+        if self.kind == "shape":
+            return self.layer(x)[:, :, None]
+        return torch.cat([self.layer(x), self.layer(x)], dim=1)
+
+
+@pytest.mark.parametrize("kind", ["independent", "repeatable", "finite", "shape", "classes"])
+def test_each_fault_is_found_by_its_check(kind):
+    torch.manual_seed(0)
+    assert levels(Wrong(kind))[kind] == "failure"
+
+
+def test_a_model_without_trainable_parameters_is_refused():
+    assert levels(nn.Linear(2, 3).requires_grad_(False))["parameters"] == "failure"
+
+
+def confusion(accuracy: float, order: list[int], n: int = 600) -> tuple[np.ndarray, np.ndarray]:
+    """Logits of a model whose logit j stands for class order[j]."""
+    random = np.random.default_rng(0)
+    labels = random.integers(0, 3, n)
+    seen = np.where(random.random(n) < accuracy, labels, random.integers(0, 3, n))
+    return np.eye(3, dtype=np.float32)[np.argsort(order)[seen]], labels
+
+
+def test_another_label_order_is_found_with_its_mapping():
+    (check,) = check_labels(*confusion(0.6, [2, 0, 1]), NAMES)
+    assert check.level == "failure"
+    assert check.detail["classes"] == ["c", "a", "b"]
+
+
+@pytest.mark.parametrize("accuracy", [0.1, 0.4, 0.9])
+def test_the_right_order_passes_at_any_accuracy(accuracy):
+    checks = check_labels(*confusion(accuracy, [0, 1, 2]), NAMES)
+    assert checks[0].level == "ok"
+
+
+def test_two_swapped_classes_of_many_are_a_warning():
+    labels = np.arange(300) % 30
+    seen = labels.copy()
+    seen[labels == 3], seen[labels == 4] = 4, 3
+    checks = check_labels(np.eye(30, dtype=np.float32)[seen], labels, [str(i) for i in range(30)])
+    warning = next(check for check in checks if check.name == "swapped_classes")
+    assert warning.detail["classes"] == ["3", "4"]
+
+
+def test_a_memorised_model_is_a_warning():
+    assert check_memorised(0.999)[0].level == "warning"
+    assert check_memorised(0.9) == []
