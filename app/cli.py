@@ -141,13 +141,13 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 def _demo(options: argparse.Namespace) -> None:
-    from oga_app.demo import prepare_demo
+    from oga_app.demo import improve_maps, prepare_demo
     from oga_app.server import serve
 
     progress = ProgressLine()
     folder = prepare_demo(options.folder, progress)
     progress.close()
-    serve(folder, port=options.port, browser=not options.no_browser)
+    serve(folder, port=options.port, browser=not options.no_browser, meanwhile=lambda: improve_maps(folder))
 
 
 def _app(options: argparse.Namespace) -> None:

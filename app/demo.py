@@ -10,7 +10,7 @@ from typing import Any
 
 import oga_sample_data
 from oga_core.errors import OgaError
-from oga_core.pipeline import ScoreOptions, score
+from oga_core.pipeline import ScoreOptions, draw_map, score
 from oga_core.runs import Run
 
 Progress = Callable[[dict[str, Any]], None]
@@ -19,18 +19,18 @@ SAMPLE_DATA = Path(oga_sample_data.__file__).parent
 
 @dataclass(frozen=True)
 class Sample:
-    """One sample data set: its run's name, the data, the model and the labels, as files of sample_data/."""
+    """One sample data set: its run's name, and the data and the model as files of sample_data/."""
 
     name: str
     data: str
     model: str
-    labels: str | None = None
+    label_column: str | None = None
 
 
 SAMPLES = (
     Sample("digits (images)", "digits.zip", "digits.pt2"),
     Sample("messages (text)", "messages.csv", "messages"),
-    Sample("tumours (tabular)", "tumours.csv", "tumours.pt2"),
+    Sample("tumours (tabular)", "tumours.csv", "tumours.pt2", "diagnosis"),
 )
 
 
@@ -45,9 +45,17 @@ def prepare_demo(folder: Path | None, progress: Progress) -> Path:
         path = folder / sample.name
         if Run(path).info.get("status") == "done":
             continue
-        options = ScoreOptions(labels=str(SAMPLE_DATA / sample.labels) if sample.labels else None, map="pca")
+        options = ScoreOptions(label_column=sample.label_column, map="pca")
         score(SAMPLE_DATA / sample.data, SAMPLE_DATA / sample.model, path, options, _named(sample.name, progress))
     return folder
+
+
+def improve_maps(folder: Path) -> None:
+    """Replace the PCA maps by UMAP, which takes longer to compile than everything else together."""
+    for sample in SAMPLES:
+        run = Run(folder / sample.name)
+        if run.info.get("map") == "pca":
+            draw_map(run, "umap")
 
 
 def default_folder() -> Path:

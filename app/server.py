@@ -6,6 +6,8 @@ import os
 import socket
 import subprocess
 import sys
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import oga_app
@@ -21,8 +23,11 @@ def serve(
     browser: bool,
     data_root: Path | None = None,
     reviewer: str | None = None,
+    meanwhile: Callable[[], object] = lambda: None,
 ) -> None:
     """Run the dashboard until it is stopped; `run` is a run folder or a folder that holds some.
+
+    meanwhile: work that goes on behind the running dashboard.
 
     Raises `OgaError` where the folder does not exist or the port is taken.
     """
@@ -38,6 +43,7 @@ def serve(
     command = [sys.executable, "-m", "streamlit", "run", str(script), *_flags(port, browser), "--", *arguments]
     print(f"The dashboard is at http://{_HOST}:{port} (stop it with Ctrl+C)", file=sys.stderr, flush=True)
     process = subprocess.Popen(command, env={**os.environ, "STREAMLIT_BROWSER_GATHER_USAGE_STATS": "false"})
+    threading.Thread(target=meanwhile, daemon=True).start()
     try:
         status = process.wait()
     except KeyboardInterrupt:

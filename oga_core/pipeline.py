@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from oga_core.errors import OgaError, unknown
 from oga_core.gradient_sketch import GradientSketch
 from oga_core.models.card import ModelCard
-from oga_core.projection import METHODS, pca, project, warm_up
+from oga_core.projection import METHODS, project, warm_up
 from oga_core.runs import SCORE_PREFIX, Run
 from oga_core.scores import compute_scores, default_score, require_known
 from oga_core.worker import run_job
@@ -99,21 +99,27 @@ def _score(
     result = _gradients(run, data, model, options, progress, cancelled)
     run.update(**_run_fields(data, result, options))
     sketch = run.gradient_sketch()
-    if options.map != "none":
-        progress({"stage": "scores"})
+    progress({"stage": "scores"})
     scores, seconds = _scores(run, sketch, options, progress)
     table = _table(run, sketch, scores)
     np.save(run.path / "sketch.npy", sketch.sketch, allow_pickle=False)
     seconds = {**result["seconds"], "scores": round(sum(seconds.values()), 3), "each_score": seconds}
-    run.write_table(table.assign(**_columns(pca(sketch.sketch) if options.map != "none" else None)))
-    run.update(status="done", default_score=default_score(list(scores)), seconds=seconds, map="pca")
-    if options.map == "umap":
+    run.write_table(table.assign(map_x=np.nan, map_y=np.nan))
+    run.update(status="done", default_score=default_score(list(scores)), seconds=seconds, map="none")
+    if options.map != "none":
         progress({"stage": "map"})
-        start = time.perf_counter()
-        positions = project(sketch.sketch, method="umap", seed=options.seed)
-        run.write_table(table.assign(**_columns(positions)))
-        seconds = {**seconds, "map": round(time.perf_counter() - start, 3)}
-    run.update(map=options.map, seconds=seconds)
+        draw_map(run, "pca")
+    if options.map == "umap":
+        draw_map(run, "umap", seed=options.seed)
+
+
+def draw_map(run: Run, method: str, *, seed: int = 0) -> None:
+    """Place the samples of a scored run on a 2-D map and write it into the run's table."""
+    start = time.perf_counter()
+    sketch = np.load(run.path / "sketch.npy", mmap_mode="r", allow_pickle=False)
+    positions = project(sketch, method=method, seed=seed)
+    run.write_table(run.table.assign(map_x=positions[:, 0], map_y=positions[:, 1]))
+    run.update(map=method, seconds={**run.info["seconds"], f"map_{method}": round(time.perf_counter() - start, 3)})
 
 
 def _check_options(data: Path, model: Path | None, options: ScoreOptions) -> None:
@@ -253,9 +259,3 @@ def _table(run: Run, sketch: GradientSketch, scores: dict[str, NDArray[np.floati
     for name, values in scores.items():
         table[SCORE_PREFIX + name] = values
     return table
-
-
-def _columns(positions: NDArray[np.float32] | None) -> dict[str, Any]:
-    if positions is None:
-        return {"map_x": np.nan, "map_y": np.nan}
-    return {"map_x": positions[:, 0], "map_y": positions[:, 1]}
