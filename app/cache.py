@@ -1,0 +1,129 @@
+"""The only file with Streamlit's caches; keys are paths and time stamps of files, never arrays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import streamlit as st
+
+from oga_app.components.map_points import MapPoints
+from oga_app.decision_board import DecisionBoard
+from oga_app.evidence import Evidence
+from oga_app.previews import Preview, preview
+from oga_app.run_data import RunData
+from oga_core.decisions import ACTIONS
+from oga_core.errors import OgaError
+from oga_core.review import ReviewStore
+from oga_core.samples import SampleSet
+
+if TYPE_CHECKING:
+    from oga_core.expectation import Expectation
+
+Stamp = tuple[int, int, int]
+
+
+def stamp(run: Path) -> Stamp:
+    """What changes whenever a run's table or description is written again."""
+    files = [run / "scores.parquet", run / "run.json"]
+    times = [path.stat().st_mtime_ns if path.is_file() else 0 for path in files]
+    return times[0], times[1], files[0].stat().st_size if times[0] else 0
+
+
+def run_data(run: Path) -> RunData:
+    """The run's arrays, read once for each version of its files."""
+    return _run_data(str(run), stamp(run))
+
+
+def board(data: RunData) -> DecisionBoard:
+    """The run's decisions, up to date."""
+    return _board(str(data.path), stamp(data.path), data).refresh()
+
+
+def points(data: RunData, score: str) -> MapPoints | None:
+    """The map packed for the browser, None where the run has no map."""
+    if data.positions is None:
+        return None
+    return _points(str(data.path), stamp(data.path), score, data)
+
+
+def samples(data: RunData) -> SampleSet:
+    """The samples behind the run; raises `OgaError` where their source is gone or has changed."""
+    described = data.info.get("data", {})
+    result = _samples(str(data.path), str(described.get("fingerprint")), data)
+    if isinstance(result, str):
+        raise OgaError(result)
+    return result
+
+
+def thumbnail(data: RunData, row: int, side: int) -> Preview:
+    """What can be seen of one sample, its image at most `side` pixels wide and high."""
+    try:
+        return _thumbnail(str(data.path), stamp(data.path), row, side, samples(data))
+    except OgaError as error:
+        return Preview(unreadable=str(error))
+
+
+def evidence(data: RunData) -> Evidence:
+    """Probabilities and neighbours of the run's samples."""
+    return _evidence(str(data.path), stamp(data.path), data)
+
+
+def expectation(data: RunData, board: DecisionBoard, score: str, every: int = 1) -> Expectation:
+    """What to expect at any threshold, from the verdicts so far; learnt again after `every` more of them."""
+    return _expectation(str(data.path), stamp(data.path), score, board.version // every, data, board)
+
+
+@st.cache_resource(max_entries=6, show_spinner=False)
+def _run_data(run: str, stamp: Stamp) -> RunData:
+    return RunData(Path(run))
+
+
+@st.cache_resource(max_entries=12, show_spinner=False)
+def _store(run: str) -> ReviewStore:
+    return ReviewStore(Path(run) / "review.sqlite")
+
+
+@st.cache_resource(max_entries=6, show_spinner=False)
+def _board(run: str, stamp: Stamp, _data: RunData) -> DecisionBoard:
+    return DecisionBoard(_data, _store(run))
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _points(run: str, stamp: Stamp, score: str, _data: RunData) -> MapPoints:
+    return MapPoints.pack(
+        _data.positions,
+        _data.score(score),
+        labels=_data.given,
+        label_names=_data.classes,
+        findings=_data.finding,
+        finding_names=_data.finding_names,
+    )
+
+
+@st.cache_resource(max_entries=4, ttl=3600, show_spinner=False)
+def _samples(run: str, fingerprint: str, _data: RunData) -> SampleSet | str:
+    try:
+        return _data.run.samples
+    except OgaError as error:
+        return str(error)
+
+
+@st.cache_data(max_entries=4000, show_spinner=False)
+def _thumbnail(run: str, stamp: Stamp, row: int, side: int, _samples: SampleSet) -> Preview:
+    return preview(_samples, row, side)
+
+
+@st.cache_resource(max_entries=6, show_spinner=False)
+def _evidence(run: str, stamp: Stamp, _data: RunData) -> Evidence:
+    return Evidence(_data)
+
+
+@st.cache_resource(max_entries=12, show_spinner=False)
+def _expectation(run: str, stamp: Stamp, score: str, step: int, _data: RunData, _board: DecisionBoard) -> Expectation:
+    from oga_core.expectation import Expectation
+
+    reviewed = np.flatnonzero((_board.codes >= 0) & (_board.codes != ACTIONS.index("unsure")))
+    bad = np.isin(_board.codes[reviewed], [ACTIONS.index("relabel"), ACTIONS.index("remove")])
+    return Expectation(_data.ranked(score), reviewed, bad, noise_rate=_data.noise_rate)

@@ -1,0 +1,161 @@
+"""Plotly figures and coloured tables. Colours are the theme's; text stays plain."""
+
+from __future__ import annotations
+
+import base64
+import html
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import streamlit as st
+from numpy.typing import NDArray
+
+from oga_app import raster
+from oga_app.run_data import RunData, evenly
+from oga_app.theme import ACCENT, DECISION_COLOURS, GREY
+from oga_core.decisions import ACTIONS
+
+_MAX_POINTS = 10_000
+_BINS = 60
+
+
+def quiet(figure: go.Figure, height: int, **layout: Any) -> go.Figure:
+    """Give a figure the dashboard's look."""
+    figure.update_layout(
+        height=height,
+        margin={"l": 8, "r": 8, "t": 24, "b": 8},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        legend={"orientation": "h", "y": 1.08, "x": 0},
+        hoverlabel={"align": "left"},
+        **layout,
+    )
+    figure.update_xaxes(gridcolor="rgba(140,134,124,.22)", zeroline=False, automargin=True)
+    figure.update_yaxes(gridcolor="rgba(140,134,124,.22)", zeroline=False, automargin=True)
+    return figure
+
+
+def raster_map(data: RunData, score: str, flagged: int, selection: NDArray[np.int64] | None) -> go.Figure:
+    """The map where WebGL2 is missing: the crowd as a picture, flagged samples as points on top."""
+    positions = data.positions
+    assert positions is not None
+    edges = raster.bounds(positions)
+    x0, x1, y0, y1 = edges
+    crowd = positions if selection is None else positions[selection]
+    address = "data:image/png;base64," + base64.b64encode(raster.density_png(crowd, edges)).decode()
+    rows = evenly(data.order(score)[:flagged], _MAX_POINTS)
+    figure = go.Figure(
+        go.Scattergl(
+            x=positions[rows, 0],
+            y=positions[rows, 1],
+            mode="markers",
+            marker={"color": ACCENT, "size": 5, "opacity": 0.75},
+            text=[html.escape(str(name)) for name in data.ids[rows]],
+            hovertemplate="%{text}<extra></extra>",
+            name="flagged",
+        )
+    )
+    figure.add_layout_image(
+        source=address, xref="x", yref="y", x=x0, y=y1, sizex=x1 - x0, sizey=y1 - y0, sizing="stretch", layer="below"
+    )
+    figure.update_xaxes(range=[x0, x1], showticklabels=False, showgrid=False)
+    figure.update_yaxes(range=[y0, y1], showticklabels=False, showgrid=False)
+    return quiet(figure, 480, dragmode="lasso", uirevision=data.name)
+
+
+def polygon_of(selection: Any) -> tuple[tuple[float, float], ...] | None:
+    """The corners of a box or lasso that Plotly reported."""
+    for lasso in selection.get("lasso", ()):
+        return tuple(zip(map(float, lasso["x"]), map(float, lasso["y"]), strict=True))[:500]
+    for box in selection.get("box", ()):
+        (x0, x1), (y0, y1) = map(float, box["x"]), map(float, box["y"])
+        return (x0, y0), (x1, y0), (x1, y1), (x0, y1)
+    return None
+
+
+def histogram(data: RunData, score: str, flagged: int, codes: NDArray[np.int8]) -> go.Figure:
+    """How the score is distributed, split by decision, with the threshold."""
+    values = data.score(score)
+    known = np.isfinite(values)
+    low, high = np.quantile(values[known], [0.001, 0.999]) if known.any() else (0.0, 1.0)
+    edges = np.linspace(low, high if high > low else low + 1, _BINS + 1)
+    width = edges[1] - edges[0]
+    figure = go.Figure()
+    for code, name in [(-1, "undecided"), *enumerate(ACTIONS)]:
+        chosen = known & (codes == code)
+        if chosen.any():
+            counts, _ = np.histogram(np.clip(values[chosen], edges[0], edges[-1]), edges)
+            figure.add_bar(
+                x=edges[:-1] + width / 2,
+                y=counts,
+                width=width,
+                name=name,
+                marker_color=GREY if code < 0 else DECISION_COLOURS[name],
+                hovertemplate=f"%{{y:,}} {name}, score about %{{x:.3g}}<extra></extra>",
+            )
+    if flagged:
+        cut = float(values[data.order(score)[flagged - 1]])
+        figure.add_vline(x=min(max(cut, edges[0]), edges[-1]), line={"color": ACCENT, "width": 2})
+    return quiet(figure, 320, barmode="stack", bargap=0.04, xaxis_title=score.replace("_", " "), yaxis_title="samples")
+
+
+def matrix(counts: NDArray[np.int64], classes: Sequence[str], key: str) -> tuple[str, str] | None:
+    """Given by predicted label as a table of counts; returns the cell that was chosen."""
+    frame = pd.DataFrame(counts, index=list(classes), columns=list(classes))
+    picked = st.dataframe(
+        frame.style.apply(_shade, axis=None).format("{:,}"),
+        on_select="rerun",
+        selection_mode="single-cell",
+        key=key,
+        height=min(35 * len(classes) + 38, 720),
+    )
+    for line, column in picked.selection.cells:
+        return classes[int(line)], str(column)
+    return None
+
+
+def confused_pairs(counts: NDArray[np.int64], classes: Sequence[str], key: str) -> tuple[str, str] | None:
+    """The pairs of labels that differ most often, as a table; returns the pair that was chosen."""
+    off = counts.copy()
+    np.fill_diagonal(off, 0)
+    top = np.argsort(-off, axis=None, kind="stable")[:200]
+    top = top[off.ravel()[top] > 0]
+    given, predicted = np.divmod(top, len(classes))
+    table = pd.DataFrame(
+        {
+            "Given label": [classes[code] for code in given],
+            "Predicted label": [classes[code] for code in predicted],
+            "Samples": off.ravel()[top],
+        }
+    )
+    picked = st.dataframe(table, hide_index=True, on_select="rerun", selection_mode="single-row", key=key)
+    for line in picked.selection.rows:
+        return classes[given[line]], classes[predicted[line]]
+    return None
+
+
+def heat(values: NDArray[np.float64], names: Sequence[str]) -> go.Figure:
+    """A square of correlations or shares, -1 to 1, with its numbers."""
+    words = [name.replace("_", " ") for name in names]
+    figure = go.Figure(
+        go.Heatmap(
+            z=values, x=words, y=words, zmin=-1, zmax=1, showscale=False, texttemplate="%{z:.2f}",
+            colorscale=[[0, "#3b6ea8"], [0.5, "#f1ede6"], [1, "#d9692f"]],
+            hovertemplate="%{y} and %{x}: %{z:.3f}<extra></extra>",
+        )
+    )  # fmt: skip
+    figure.update_yaxes(autorange="reversed")
+    return quiet(figure, 90 + 34 * len(names))
+
+
+def _shade(frame: pd.DataFrame) -> pd.DataFrame:
+    counts = frame.to_numpy(dtype=float)
+    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    styles = np.full(counts.shape, "", dtype=object)
+    for line, column in np.argwhere(counts > 0):
+        rgb = "140, 134, 124" if line == column else "217, 83, 30"
+        styles[line, column] = f"background-color: rgba({rgb}, {0.08 + 0.5 * share[line, column]:.2f})"
+    return pd.DataFrame(styles, index=frame.index, columns=frame.columns)

@@ -1,0 +1,140 @@
+"""What the pages show of a sample, and the queue of samples to review."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oga_app import cache
+from oga_app.components.review_queue import ReviewEvent
+from oga_app.components.sample_grid import GridAction
+from oga_app.components.sample_view import SampleView
+from oga_app.decision_board import DecisionBoard
+from oga_app.previews import Preview
+from oga_app.run_data import RunData
+from oga_core.decisions import Decision
+
+LARGE, SMALL, CARD = 640, 160, 200
+_RANDOM_EVERY = 10
+
+
+def sample_view(
+    data: RunData, board: DecisionBoard, row: int, *, score: str, flagged: int, side: int = SMALL, full: bool = True
+) -> SampleView:
+    """One sample for the browser; without `full` only what a tile needs."""
+    shown: Preview = cache.thumbnail(data, row, side)
+    decision = board.decisions.get(str(data.ids[row]))
+    suggestion = data.suggestion(row)
+    return SampleView(
+        str(data.ids[row]),
+        **vars(shown),
+        given=data.class_name(data.given[row]) if data.given[row] >= 0 else None,
+        predicted=data.class_name(suggestion if suggestion >= 0 else data.predicted[row]) if data.classes else None,
+        probabilities=cache.evidence(data).probabilities(row) if full else (),
+        score=finite(data.score(score)[row]),
+        percentile=data.percentile(score, row),
+        flagged=bool(data.rank(score)[row] < flagged),
+        finding=data.text("finding", row) if full else "",
+        why=why(data, row, score) if full else "",
+        decision=decision.action if decision else None,
+        new_label=decision.new_label if decision else None,
+        note=decision.note if decision and full else "",
+    )
+
+
+def why(data: RunData, row: int, score: str) -> str:
+    """One plain sentence: the run's own reason, else what the numbers say."""
+    if reason := data.text("reason", row):
+        return reason
+    given, predicted = int(data.given[row]), int(data.predicted[row])
+    place = f"more suspicious than {data.percentile(score, row):.1f} % of the samples by {score.replace('_', ' ')}"
+    if given < 0 or predicted < 0:
+        return f"Its gradient is {place}."
+    chance = data.given_probability[row]
+    if predicted == given:
+        return f"The model agrees with its label ({chance:.0%}), yet its gradient is unusual: it is {place}."
+    return (
+        f"The model gives its label {data.class_name(given)!r} a probability of {chance:.0%} "
+        f"and predicts {data.class_name(predicted)!r}; it is {place}."
+    )
+
+
+def finite(value: float) -> float | None:
+    """The value, None where it is not a number (JSON has no NaN)."""
+    return float(value) if np.isfinite(value) else None
+
+
+def mixed_queue(data: RunData, score: str, flagged: int, chosen: NDArray[np.bool_], seed: int = 0) -> NDArray[np.int64]:
+    """Rows to review: the flagged by falling score, after every ninth one random unflagged sample.
+
+    The random ones tell how many bad samples the threshold misses. `chosen` `(n_samples,)` restricts both.
+    """
+    order = data.order(score)
+    top = order[:flagged][chosen[order[:flagged]]]
+    rest = np.sort(order[flagged:][chosen[order[flagged:]]])
+    count = min(len(rest), len(top) // (_RANDOM_EVERY - 1))
+    if not count:
+        return top if len(top) else order[chosen[order]]
+    extra = np.random.default_rng(seed).choice(rest, count, replace=False)
+    places = (np.arange(count) + 1) * (_RANDOM_EVERY - 1)
+    return np.insert(top, places, extra)
+
+
+def bulk(board: DecisionBoard, action: GridAction, reviewer: str) -> None:
+    """Write a bulk decision as one step."""
+    decisions = [Decision(name, action.action, action.new_label, reviewer) for name in action.sample_ids]
+    board.store.decide(decisions, client_event_id=action.event_id)
+
+
+class Desk:
+    """The review queue over the store: what comes next, and where decisions go.
+
+    queue: rows in the order of review. Samples that another reviewer holds are left out.
+    """
+
+    def __init__(
+        self,
+        data: RunData,
+        board: DecisionBoard,
+        queue: NDArray[np.int64],
+        *,
+        reviewer: str,
+        score: str,
+        flagged: int,
+        overlap: int = 1,
+    ):
+        self.data, self.board, self.queue = data, board, queue
+        self.reviewer, self.score, self.flagged, self.overlap = reviewer, score, flagged, overlap
+
+    def upcoming(self, count: int) -> Sequence[str]:
+        """Ids of the next samples without a decision, claimed for this reviewer."""
+        open_rows = self.queue if self.overlap > 1 else self.queue[self.board.refresh().codes[self.queue] < 0]
+        ids = (str(self.data.ids[row]) for row in open_rows)
+        return self.board.store.claim(self.reviewer, ids, count, overlap=self.overlap)
+
+    def view(self, sample_id: str) -> SampleView:
+        """What the queue shows of a sample."""
+        row = self.data.row_of[sample_id]
+        return sample_view(self.data, self.board, row, score=self.score, flagged=self.flagged, side=LARGE)
+
+    def apply(self, event: ReviewEvent) -> Sequence[str] | None:
+        """Write one press; it is on disk when this returns."""
+        store = self.board.store
+        if event.action == "undo":
+            return store.undo(self.reviewer, client_event_id=event.event_id)
+        if event.action == "redo":
+            return store.redo(self.reviewer, client_event_id=event.event_id)
+        decision = Decision(event.sample_id, event.action, event.new_label, self.reviewer, note=event.note)
+        store.decide(decision, client_event_id=event.event_id)
+        return None
+
+    def progress(self) -> dict[str, Any]:
+        """How much of the queue is decided, and the pace."""
+        done = int((self.board.refresh().codes[self.queue] >= 0).sum())
+        pace = self.board.store.pace(self.reviewer)
+        left = len(self.queue) - done
+        text = f"{pace:.1f} s each, about {max(1, round(pace * left / 60)):,} min left" if pace and left else ""
+        return {"done": done, "total": len(self.queue), "text": text}

@@ -1,0 +1,166 @@
+"""What the pages of an open run share: the header, the chips of the filter, the saved views."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+import numpy as np
+import streamlit as st
+from numpy.typing import NDArray
+
+from oga_app import cache, messages, state
+from oga_app.decision_board import DecisionBoard
+from oga_app.filters import Filters
+from oga_app.run_data import RunData
+from oga_app.state import Session
+from oga_core.errors import OgaError
+from oga_core.runs import write_whole
+
+MAX_VIEWS = 100
+
+
+@dataclass(frozen=True)
+class Opened:
+    """An open run with all that a page needs: its arrays, decisions, score, number of flagged samples and filter."""
+
+    session: Session
+    data: RunData
+    board: DecisionBoard
+    score: str
+    flagged: int
+
+    @property
+    def mask(self) -> NDArray[np.bool_]:
+        """Which samples pass the filter, `(n_samples,)`."""
+        return self.session.filters.mask(self.data, self.board, self.score, self.flagged)
+
+
+def opened() -> Opened | None:
+    """The open run, or None with a message on the page where there is none that can be shown."""
+    current = state.session()
+    if current.run is None:
+        messages.empty("No run is open.\nChoose one, or score a model and its data, on the Run page.")
+        return None
+    if not (current.run / "scores.parquet").is_file():
+        _unscored(current)
+        return None
+    data = cache.run_data(current.run)
+    board = cache.board(data)
+    return Opened(current, data, board, current.score_of(data), current.flagged_of(data))
+
+
+def header(page: str, view: Opened) -> None:
+    """Title, facts and the choice of the score, which sorts every page."""
+    data = view.data
+    left, right = st.columns([3, 1], vertical_alignment="bottom")
+    with left:
+        classes = f" · {len(data.classes):,} classes" if data.classes else ""
+        share = view.flagged / len(data)
+        messages.title(page, f"{data.name} · {len(data):,} samples{classes} · {view.flagged:,} flagged ({share:.1%})")
+    with right:
+        chosen = st.selectbox(
+            "Sorted by the score",
+            data.scores,
+            index=data.scores.index(view.score),
+            format_func=lambda name: name.replace("_", " "),
+            key=f"score-{data.name}",
+        )
+    if chosen != view.score:
+        view.session.score = chosen
+        st.rerun()
+
+
+def chips(view: Opened) -> None:
+    """The filter as chips that can be removed one by one, and views that are kept by name."""
+    current = view.session
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        for name, words in current.filters.chips():
+            if st.button(messages.plain(words), key=f"chip-{name}", icon=":material/close:", help="Remove this filter"):
+                current.filters = current.filters.without(name)
+                st.rerun()
+        if current.filters:
+            messages.quiet(f"{int(view.mask.sum()):,} of {len(view.data):,} samples")
+        if sum(1 for _ in current.filters.chips()) > 1 and st.button("Clear all", key="chip-all", type="tertiary"):
+            current.filters = Filters()
+            st.rerun()
+        with st.popover("Filter", icon=":material/filter_list:"):
+            _fields(view)
+        with st.popover("Views", icon=":material/bookmark:"):
+            _views(view)
+
+
+def _fields(view: Opened) -> None:
+    from oga_app.filters import SIDES, UNDECIDED
+    from oga_core.decisions import ACTIONS
+
+    current, data = view.session, view.data
+    choices = {
+        "given": ("Given label", data.classes),
+        "predicted": ("Predicted label", data.classes),
+        "finding": ("Finding", data.finding_names),
+        "decision": ("Decision", (UNDECIDED, *ACTIONS)),
+        "side": ("Threshold", SIDES),
+    }
+    changed = {}
+    for name, (label, options) in choices.items():
+        if options:
+            value = getattr(current.filters, name)
+            index = options.index(value) if value in options else None
+            key = f"filter-{name}-{value}"
+            changed[name] = st.selectbox(label, options, index=index, placeholder="any", key=key)
+    text = st.text_input(
+        "Part of the sample's id", current.filters.text or "", key=f"filter-text-{current.filters.text}"
+    )
+    wanted = Filters(**changed, text=text or None, polygon=current.filters.polygon)
+    if wanted != current.filters:
+        current.filters = wanted
+        st.rerun()
+
+
+def _views(view: Opened) -> None:
+    saved = _saved(view.data)
+    for name in sorted(saved):
+        if st.button(messages.plain(name), key=f"view-{name}", width="stretch"):
+            _recall(view, saved[name])
+    with st.form("save-view", border=False):
+        name = st.text_input("Name of this view", max_chars=80)
+        if st.form_submit_button("Save this view") and name.strip():
+            kept = {"filters": view.session.filters.to_json(), "score": view.score, "flagged": view.flagged}
+            content = {**saved, name.strip(): kept}
+            if len(content) > MAX_VIEWS:
+                raise OgaError(f"There are {MAX_VIEWS} saved views. Save this one under a name that exists.")
+            text = json.dumps(content, ensure_ascii=False, indent=1)
+            write_whole(view.data.path / "views.json", lambda path: path.write_text(text, encoding="utf-8"))
+            st.rerun()
+
+
+def _saved(data: RunData) -> dict[str, dict[str, object]]:
+    try:
+        content = json.loads((data.path / "views.json").read_bytes())
+    except FileNotFoundError:
+        return {}
+    except ValueError:
+        raise OgaError(f"{data.path / 'views.json'} is damaged. Remove it to save views again.") from None
+    return content if isinstance(content, dict) else {}
+
+
+def _recall(view: Opened, kept: dict[str, object]) -> None:
+    view.session.filters = Filters.from_json(str(kept.get("filters", "")))
+    view.session.score = str(kept.get("score"))
+    view.session.set_flagged(int(str(kept.get("flagged", view.flagged))))
+    st.rerun()
+
+
+def _unscored(current: Session) -> None:
+    from oga_core.runs import Run
+
+    assert current.run is not None
+    info = Run.open(current.run).info
+    words = {
+        "running": "is still being scored. The Run page shows how far it is.",
+        "failed": f"could not be scored: {info.get('error', 'no reason was recorded')}",
+        "cancelled": "was cancelled. The Run page can continue it.",
+    }
+    reason = words.get(str(info.get("status")), "has no scores yet.")
+    messages.empty(f"The run {current.run.name} {reason}")

@@ -1,0 +1,143 @@
+"""Scoring in a process of its own: it survives a closed browser and gives its memory back when it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from oga_core.errors import OgaError
+from oga_core.files import write_whole
+from oga_core.pipeline import ScoreOptions
+from oga_core.runs import Run
+
+LOG = "score.log"
+
+
+@dataclass(frozen=True)
+class Job:
+    """How far a run is. state: running, done, failed, cancelled, lost (its process is gone), or empty.
+
+    share: 0 to 1, None where unknown. seconds_left: an estimate. stage: what is being done.
+    """
+
+    state: str
+    stage: str = ""
+    share: float | None = None
+    seconds_left: float | None = None
+    memory_mb: float | None = None
+    error: str = ""
+
+
+def start(
+    data: Path, model: Path | None, run: Path, options: ScoreOptions, uploads: dict[str, Any] | None = None
+) -> None:
+    """Begin to score, or continue what was interrupted, and return at once.
+
+    Raises `OgaError` where the folder is no run or is being scored already.
+    """
+    created = Run.create(run)
+    if status(run).state == "running":
+        raise OgaError(f"{run.name} is being scored already. Wait for it, or cancel it first.")
+    created.update(status="running", error=None, process=None, **({"uploads": uploads} if uploads else {}))
+    (run / "progress.json").unlink(missing_ok=True)
+    log = (run / LOG).open("ab")
+    process = subprocess.Popen(
+        command(data, model, run, options), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+    )
+    log.close()
+    created.update(process=process.pid)
+    threading.Thread(target=_reap, args=(process, created), daemon=True).start()
+
+
+def command(data: Path, model: Path | None, run: Path, options: ScoreOptions) -> list[str]:
+    """The `oga score` command that does it."""
+    words = [sys.executable, "-m", "oga_app.cli", "score", str(data), "--run", str(run)]
+    words += ["--model", str(model)] if model else []
+    default = ScoreOptions()
+    for option in fields(ScoreOptions):
+        value = getattr(options, option.name)
+        if value == getattr(default, option.name):
+            continue
+        words.append("--" + option.name.replace("_", "-"))
+        if value is not True:
+            words.append(",".join(value) if isinstance(value, tuple) else str(value))
+    return words
+
+
+def cancel(run: Path) -> None:
+    """Ask the process to stop; what it has computed is kept and the run can be continued."""
+    process = Run.open(run).info.get("process")
+    if isinstance(process, int) and _is_ours(process, run):
+        os.kill(process, signal.SIGTERM)
+
+
+def status(run: Path) -> Job:
+    """How far the run is, from its files."""
+    info = Run(run).info
+    state = str(info.get("status", ""))
+    if state != "running":
+        return Job(state, error=str(info.get("error") or ""))
+    process = info.get("process")
+    if isinstance(process, int) and not _is_ours(process, run):
+        return Job("lost", error="The process that scored this run is gone. Continue it: what was computed is kept.")
+    event = _event(run)
+    done, total = event.get("done"), event.get("total")
+    stage = " · ".join(str(event[name]) for name in ("stage", "score") if event.get(name))
+    share = min(done / total, 1.0) if isinstance(done, int) and isinstance(total, int) and total > 0 else None
+    return Job("running", stage or "starting", share, event.get("seconds_left"), event.get("memory_mb"))
+
+
+def _event(run: Path) -> dict[str, Any]:
+    try:
+        event = json.loads((run / "progress.json").read_bytes())
+    except (FileNotFoundError, ValueError):
+        return {}
+    return event if isinstance(event, dict) else {}
+
+
+def _reap(process: subprocess.Popen[bytes], run: Run) -> None:
+    code = process.wait()
+    if run.info.get("status") == "running":
+        lines = (run.path / LOG).read_text(errors="replace").strip().splitlines()
+        reason = lines[-1].removeprefix("oga: ") if lines else f"The process ended with status {code}."
+        run.update(status="cancelled" if code in (130, -signal.SIGTERM) else "failed", error=reason)
+
+
+def _is_ours(process: int, run: Path) -> bool:
+    """Whether this process number still belongs to the scoring of `run` and not to something else."""
+    import psutil
+
+    try:
+        words = psutil.Process(process).cmdline()
+    except psutil.Error:
+        return False
+    return any(word in (str(run), str(run.resolve())) for word in words)
+
+
+def save_upload(name: str, content: Any, folder: Path) -> Path:
+    """Copy an uploaded file into `folder` under a name of ours; of its own name only the ending is kept, cleaned.
+
+    What the file is, the readers decide from its content.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    endings = re.findall(r"\.[a-z][a-z0-9]{0,11}(?=\.|$)", Path(name).name.lower())
+    ending = "".join(endings[-2:]) if endings[-2:-1] == [".tar"] else "".join(endings[-1:])
+    number = sum(1 for _ in folder.iterdir())
+    path = folder / f"upload_{number}{ending}"
+    write_whole(path, lambda temporary: _copy(content, temporary))
+    return path
+
+
+def _copy(content: Any, path: Path) -> None:
+    content.seek(0)
+    with path.open("wb") as target:
+        shutil.copyfileobj(content, target, 1 << 20)

@@ -1,0 +1,94 @@
+"""Words on the page: titles, figures, empty and failed states. All of it is plain text, never Markdown."""
+
+from __future__ import annotations
+
+import functools
+import html
+import logging
+import re
+from collections.abc import Callable
+from typing import Any
+
+import streamlit as st
+
+from oga_core.errors import OgaError
+
+_log = logging.getLogger(__name__)
+_MARKUP = re.compile(r"([!-/:-@\[-`{-~])")
+
+
+def plain(text: object) -> str:
+    """Escape Markdown, for the labels of widgets that Streamlit would read as Markdown."""
+    return _MARKUP.sub(r"\\\1", str(text))
+
+
+def title(text: str, about: str = "") -> None:
+    """The page's title with one quiet line."""
+    _words("h1", "", text)
+    if about:
+        quiet(about)
+
+
+def section(text: str, about: str = "") -> None:
+    """The title of a part of the page."""
+    _words("h2", "", text)
+    if about:
+        quiet(about)
+
+
+def quiet(text: str) -> None:
+    """A line of secondary text."""
+    _words("p", "oga-quiet", text)
+
+
+def prose(text: str) -> None:
+    """A paragraph that may hold anything, shown as it is."""
+    _words("p", "", text)
+
+
+def figure(label: str, value: str, about: str = "", *, flagged: bool = False) -> None:
+    """A number with its name, in the accent colour where it counts flagged samples."""
+    with st.container(gap=None):
+        quiet(label)
+        _words("p", f"oga-figure{' flagged' if flagged else ''}", value)
+        if about:
+            quiet(about)
+
+
+def problem(text: str) -> None:
+    """Something failed; the text says what, and what to do."""
+    _words("div", "oga-problem", text, 'role="alert"')
+
+
+def note(text: str) -> None:
+    """Something worth knowing."""
+    _words("div", "oga-note", text)
+
+
+def empty(text: str) -> None:
+    """There is nothing to show yet, and how to change that."""
+    _words("div", "oga-empty", text)
+
+
+def guarded(draw: Callable[..., Any]) -> Callable[..., Any]:
+    """Show what a person can fix as a message, and anything else as our fault, without a traceback."""
+
+    @functools.wraps(draw)
+    def shown(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return draw(*args, **kwargs)
+        except OgaError as error:
+            problem(str(error))
+        except Exception as error:
+            _log.exception("a page failed")
+            problem(
+                f"This part of the page failed, which is a fault in oga: {type(error).__name__}. "
+                "Your decisions are safe. The server's log has the details."
+            )
+        return None
+
+    return shown
+
+
+def _words(tag: str, kind: str, text: str, attributes: str = "") -> None:
+    st.html(f'<{tag} class="oga {kind}" dir="auto" {attributes}>{html.escape(text)}</{tag}>')

@@ -1,0 +1,172 @@
+"""A scored run as arrays: what every page reads, made once and never changed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from oga_core.errors import OgaError, unknown
+from oga_core.runs import SCORE_PREFIX, Run, score_names
+from oga_core.threshold import RankedScores
+
+NO_FINDING = "none"
+
+
+class RunData:
+    """Arrays of one run in the data's order, and for every score the samples sorted by it.
+
+    given, predicted: `(n_samples,)` indices into `classes`, -1 where there is none.
+    """
+
+    def __init__(self, path: Path):
+        self.run = Run.open(path)
+        self.path = path
+        self.info: dict[str, Any] = self.run.info
+        self.table: pd.DataFrame = self.run.table
+        if self.table.empty:
+            raise OgaError(f"The run {path} has no samples. Score data with at least one sample.")
+        self.ids: NDArray[np.object_] = self.table["sample_id"].astype(str).to_numpy(dtype=object)
+        self.classes: tuple[str, ...] = tuple(map(str, self.info.get("classes", ())))
+        self.given = self._codes("given_label")
+        self.predicted = self._codes("predicted_label")
+        self._ranked: dict[str, RankedScores] = {}
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def name(self) -> str:
+        """What the person calls the run: its folder's name."""
+        return self.path.name
+
+    @property
+    def modality(self) -> str:
+        """image, text, tabular, causal_lm or outputs."""
+        return str(self.info.get("modality", ""))
+
+    @cached_property
+    def scores(self) -> list[str]:
+        """Names of the scores, the default first."""
+        names = score_names(self.table)
+        default = self.info.get("default_score")
+        return sorted(names, key=lambda name: name != default)
+
+    def score(self, name: str) -> NDArray[np.float64]:
+        """One score, `(n_samples,)`, higher = more suspicious; raises `OgaError` for an unknown name."""
+        if name not in self.scores:
+            raise unknown("score", name, self.scores)
+        return self.table[SCORE_PREFIX + name].to_numpy(dtype=np.float64)
+
+    @property
+    def noise_rate(self) -> float:
+        """The run's estimate of the share of bad samples, before anyone has looked."""
+        for name in ("noise_rate", "suggested_trim_fraction"):
+            value = self.info.get(name)
+            if isinstance(value, dict):
+                value = value.get("estimate")
+            if isinstance(value, (int, float)) and 0 < value < 1:
+                return float(value)
+        return 0.1
+
+    def ranked(self, name: str) -> RankedScores:
+        """One score with its order, sorted once; missing values last."""
+        if name not in self._ranked:
+            self._ranked[name] = RankedScores(np.nan_to_num(self.score(name), nan=-np.inf))
+        return self._ranked[name]
+
+    def order(self, name: str) -> NDArray[np.int64]:
+        """All samples by falling score, ties in the data's order."""
+        return self.ranked(name).order
+
+    def rank(self, name: str) -> NDArray[np.int64]:
+        """The place of every sample in `order`, 0 = most suspicious."""
+        return self.ranked(name).ranks
+
+    def percentile(self, name: str, row: int) -> float:
+        """Share of the samples that are less suspicious, 0 to 100."""
+        return 100.0 * (1 - (int(self.rank(name)[row]) + 1) / len(self))
+
+    @cached_property
+    def positions(self) -> NDArray[np.float32] | None:
+        """The map, `(n_samples, 2)`, None where none was made."""
+        if "map_x" not in self.table or self.table["map_x"].isna().all():
+            return None
+        return self.table[["map_x", "map_y"]].to_numpy(dtype=np.float32)
+
+    @cached_property
+    def given_probability(self) -> NDArray[np.float64]:
+        """The model's probability of the given label, `(n_samples,)`, NaN where it has none."""
+        if "given_label_probability" not in self.table:
+            return np.full(len(self), np.nan)
+        return self.table["given_label_probability"].to_numpy(dtype=np.float64)
+
+    @cached_property
+    def finding_names(self) -> tuple[str, ...]:
+        """Kinds of finding in this run, without "none"."""
+        if "finding" not in self.table:
+            return ()
+        present = self.table["finding"].dropna().astype(str).unique()
+        return tuple(sorted(name for name in present if name and name != NO_FINDING))
+
+    @cached_property
+    def finding(self) -> NDArray[np.int64]:
+        """`(n_samples,)` indices into `finding_names`, -1 where there is none."""
+        if not self.finding_names:
+            return np.full(len(self), -1, dtype=np.int64)
+        return pd.Categorical(self.table["finding"].astype(str), categories=self.finding_names).codes.astype(np.int64)
+
+    @cached_property
+    def row_of(self) -> dict[str, int]:
+        """The row of every sample id."""
+        return {sample_id: row for row, sample_id in enumerate(self.ids)}
+
+    def class_name(self, code: int) -> str:
+        """The name of a class, a dash where there is none."""
+        return self.classes[code] if 0 <= code < len(self.classes) else "–"
+
+    def text(self, column: str, row: int) -> str:
+        """An optional text column of the table, empty where it is missing."""
+        if column not in self.table:
+            return ""
+        value = self.table[column].iat[row]
+        return "" if value is None or value != value else str(value)
+
+    def suggestion(self, row: int) -> int:
+        """The class to relabel to: the run's suggestion, else the prediction, -1 where it equals the given label."""
+        suggested = self.text("suggested_label", row)
+        code = self.classes.index(suggested) if suggested in self.classes else int(self.predicted[row])
+        return -1 if code == self.given[row] else code
+
+    def _codes(self, column: str) -> NDArray[np.int64]:
+        if column not in self.table or not self.classes:
+            return np.full(len(self), -1, dtype=np.int64)
+        return pd.Categorical(self.table[column].astype(str), categories=self.classes).codes.astype(np.int64)
+
+
+def class_shares(codes: NDArray[np.int64], n_classes: int, chosen: NDArray[np.int64]) -> pd.DataFrame:
+    """Per class: number of samples, of chosen ones, and the share chosen in %; the most affected class first."""
+    total = np.bincount(codes[codes >= 0], minlength=n_classes)
+    some = codes[chosen]
+    count = np.bincount(some[some >= 0], minlength=n_classes)
+    share = np.divide(count, total, out=np.zeros(n_classes), where=total > 0)
+    frame = pd.DataFrame({"class": np.arange(n_classes), "samples": total, "flagged": count, "share": 100 * share})
+    return frame.sort_values(["share", "samples"], ascending=False, kind="stable", ignore_index=True)
+
+
+def confusion(given: NDArray[np.int64], predicted: NDArray[np.int64], n_classes: int) -> NDArray[np.int64]:
+    """Counts of samples, `(n_classes, n_classes)`: given label by predicted label."""
+    known = (given >= 0) & (predicted >= 0)
+    flat = np.bincount(given[known] * n_classes + predicted[known], minlength=n_classes * n_classes)
+    return flat.reshape(n_classes, n_classes)
+
+
+def evenly(rows: Sequence[int] | NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """At most `count` of the rows, spread evenly."""
+    array = np.asarray(rows, dtype=np.int64)
+    return array if len(array) <= count else array[np.linspace(0, len(array) - 1, count).astype(np.int64)]

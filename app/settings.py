@@ -1,0 +1,67 @@
+"""What the person who started the dashboard decided: which runs, which folder paths may come from, who reviews."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from oga_core.errors import OgaError
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Flags of `oga app`, after Streamlit's own.
+
+    folder: where runs are found and new ones are written. only: the run that was opened from the command line.
+    data_root: typed paths must lie in it. reviewer: the name written to decisions, None where the page may ask.
+    """
+
+    folder: Path
+    only: Path | None = None
+    data_root: Path | None = None
+    reviewer: str | None = None
+
+    @classmethod
+    def parse(cls, arguments: Sequence[str]) -> Settings:
+        """Read the flags; `--run` is a run folder or a folder of run folders. Other flags are left alone."""
+        parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+        parser.add_argument("--run", type=Path)
+        parser.add_argument("--data-root", type=Path)
+        parser.add_argument("--reviewer")
+        options, _ = parser.parse_known_args(arguments)
+        root = options.data_root.resolve() if options.data_root else None
+        run = options.run.resolve() if options.run else None
+        if run is None:
+            return cls(Path(os.environ.get("OGA_RUNS") or Path.home() / "oga-runs"), None, root, options.reviewer)
+        if (run / "run.json").is_file():
+            return cls(run.parent, run, root, options.reviewer)
+        return cls(run, None, root, options.reviewer)
+
+    def runs(self) -> list[Path]:
+        """Run folders that can be opened, the latest first."""
+        found = {self.only} if self.only else set()
+        if self.folder.is_dir():
+            found |= {path for path in self.folder.iterdir() if (path / "run.json").is_file()}
+        return sorted(found, key=lambda path: (path / "run.json").stat().st_mtime, reverse=True)
+
+    def named(self, name: str) -> Path:
+        """The run of this name; raises `OgaError` where there is none."""
+        for path in self.runs():
+            if path.name == name:
+                return path
+        raise OgaError(f"There is no run {name!r} in {self.folder}. Choose one on the Run page.")
+
+    def confined(self, text: str) -> Path:
+        """A typed path, made absolute; raises `OgaError` where it is missing or outside the data root."""
+        path = Path(text.strip()).expanduser()
+        if self.data_root is not None and not path.is_absolute():
+            path = self.data_root / path
+        path = path.resolve()
+        if self.data_root is not None and not path.is_relative_to(self.data_root):
+            raise OgaError(f"{text!r} is outside the data folder. Give a path inside {self.data_root}.")
+        if not path.exists():
+            raise OgaError(f"{text!r} does not exist. Give a file or folder on this machine.")
+        return path

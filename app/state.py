@@ -1,0 +1,126 @@
+"""What one browser session holds; the only file that touches `st.session_state` for the pages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from oga_app.filters import Filters
+from oga_app.run_data import RunData
+from oga_app.settings import Settings
+from oga_core.errors import OgaError
+
+_KEY = "oga_session"
+_DEFAULT_SHARE = 0.05
+
+
+@dataclass
+class Session:
+    """The open run and how it is looked at. The run, score, threshold and filters are also in the address.
+
+    flagged: how many of the highest scores are flagged; None = the run's suggestion.
+    stale: a callback changed something that other parts of the page show.
+    """
+
+    settings: Settings
+    run: Path | None = None
+    score: str | None = None
+    flagged: int | None = None
+    filters: Filters = field(default_factory=Filters)
+    opened: str | None = None
+    reviewer: str = "me"
+    notice: str = ""
+    stale: bool = False
+
+    def open(self, run: Path) -> None:
+        """Show another run, from its own defaults."""
+        self.run, self.score, self.flagged = run, None, None
+        self.filters, self.opened, self.stale = Filters(), None, True
+
+    def score_of(self, data: RunData) -> str:
+        """The score that ranks the samples: the chosen one, else the run's default."""
+        if not data.scores:
+            raise OgaError(f"The run {data.name} has no scores. Score the data again.")
+        return self.score if self.score in data.scores else data.scores[0]
+
+    def flagged_of(self, data: RunData) -> int:
+        """How many samples are flagged."""
+        if self.flagged is None:
+            share = data.info.get("suggested_trim_fraction")
+            return round(len(data) * float(_DEFAULT_SHARE if share is None else share))
+        return min(max(self.flagged, 0), len(data))
+
+    def set_flagged(self, count: int) -> None:
+        """Move the threshold."""
+        self.flagged, self.stale = int(count), True
+
+    def set_filters(self, filters: Filters) -> None:
+        """Restrict what all views show."""
+        self.filters, self.stale = filters, True
+
+    def open_sample(self, sample_id: str) -> None:
+        """Show one sample in detail."""
+        self.opened, self.stale = sample_id, True
+
+    def take_stale(self) -> bool:
+        """Whether something changed since the page was drawn; asking resets it."""
+        stale, self.stale = self.stale, False
+        return stale
+
+
+def session(settings: Settings | None = None) -> Session:
+    """The session of this browser tab, made from the address on its first run."""
+    if _KEY not in st.session_state:
+        if settings is None:
+            raise RuntimeError("the session begins with the settings")
+        st.session_state[_KEY] = _from_address(settings)
+    current: Session = st.session_state[_KEY]
+    return current
+
+
+def memory(name: str, default: Any) -> Any:
+    """A place of its own for a page that outlives the page being left."""
+    return st.session_state.setdefault(f"oga_{name}", default)
+
+
+def remember(name: str, value: Any) -> None:
+    """Write what `memory` returns."""
+    st.session_state[f"oga_{name}"] = value
+
+
+def write_address(current: Session) -> None:
+    """Put run, score, threshold and filters into the address, so that a reload or a link finds them."""
+    wanted = {
+        "run": current.run.name if current.run else "",
+        "score": current.score or "",
+        "flagged": "" if current.flagged is None else str(current.flagged),
+        "filters": current.filters.to_json(),
+    }
+    for name, value in wanted.items():
+        if value and st.query_params.get(name) != value:
+            st.query_params[name] = value
+        elif not value and name in st.query_params:
+            del st.query_params[name]
+
+
+def _from_address(settings: Settings) -> Session:
+    address = st.query_params
+    current = Session(settings, reviewer=settings.reviewer or _login() or "me")
+    try:
+        current.run = settings.named(address["run"]) if "run" in address else settings.only
+        current.filters = Filters.from_json(address.get("filters", ""))
+    except OgaError as error:
+        current.notice = str(error)
+    current.score = address.get("score")
+    count = address.get("flagged", "")
+    current.flagged = int(count) if count.isdecimal() and len(count) < 12 else None
+    return current
+
+
+def _login() -> str | None:
+    if not getattr(st.user, "is_logged_in", False):
+        return None
+    return str(st.user.get("email") or st.user.get("name") or "") or None

@@ -1,0 +1,68 @@
+"""The dashboard: page set-up, navigation, and the one place that turns errors into messages."""
+
+from __future__ import annotations
+
+import sys
+
+import streamlit as st
+
+from oga_app import messages, state, theme
+from oga_app.settings import Settings
+
+
+def _run() -> None:
+    from oga_app.views import run
+
+    run.show()
+
+
+def _explore() -> None:
+    from oga_app.views import explore
+
+    explore.show()
+
+
+def _review() -> None:
+    from oga_app.views import review
+
+    review.show()
+
+
+def _compare() -> None:
+    from oga_app.views import compare
+
+    compare.show()
+
+
+def _export() -> None:
+    from oga_app.views import export
+
+    export.show()
+
+
+def main() -> None:
+    """Draw the page that the address names."""
+    st.set_page_config("OGA", layout="wide", initial_sidebar_state="collapsed")
+    theme.apply()
+    current = state.session(Settings.parse(sys.argv[1:]))
+    pages = [
+        st.Page(_run, title="Run", url_path="run"),
+        st.Page(_explore, title="Explore", url_path="explore"),
+        st.Page(_review, title="Review", url_path="review"),
+        st.Page(_compare, title="Compare", url_path="compare"),
+        st.Page(_export, title="Export", url_path="export"),
+    ]
+    # The default page has no path of its own, so that the five others can all be linked to.
+    home = st.Page(
+        lambda: st.switch_page(pages[current.run is not None]), title="OGA", default=True, visibility="hidden"
+    )
+    page = st.navigation([home, *pages], position="top")
+    if page is not home:
+        state.write_address(current)
+    if current.notice:
+        messages.note(current.notice)
+        current.notice = ""
+    messages.guarded(page.run)()
+
+
+main()

@@ -1,0 +1,38 @@
+"""Colours and style that Streamlit's theme options do not reach."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+ACCENT = "#c2410c"
+GREY = "#9a958c"
+DECISION_COLOURS = {"keep": "#009e73", "relabel": "#0072b2", "remove": "#b3478f", "unsure": "#e69f00"}
+PALETTE = (
+    "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8c8c2e", "#7f6fc1", "#6b6b6b", "#a65628",
+)  # fmt: skip
+
+_STYLE = """
+<style>
+.stApp, .stApp button, .stApp input { font-variant-numeric: tabular-nums; }
+.stMainBlockContainer { padding: 4.4rem 2rem 4rem; max-width: 1680px; }
+[data-testid="stDecoration"], [data-testid="stStatusWidget"] { display: none; }
+.oga { overflow-wrap: anywhere; white-space: pre-wrap; margin: 0; line-height: 1.45; }
+h1.oga { font-size: 1.5rem; font-weight: 600; letter-spacing: -.012em; padding: 0; line-height: 1.2; }
+h2.oga { font-size: 1.08rem; font-weight: 600; padding: .5rem 0 0; line-height: 1.3; }
+.oga-quiet { opacity: .74; font-size: .92rem; }
+.oga-figure { font-size: 1.75rem; font-weight: 600; letter-spacing: -.015em; line-height: 1.15; }
+.oga-figure.flagged { color: #c2410c; }
+.oga-problem, .oga-note { border-left: 3px solid #9a958c; padding: .7rem 1rem; border-radius: 0 6px 6px 0; }
+.oga-note { background: rgba(154, 149, 140, .13); }
+.oga-problem { border-color: #c2410c; background: rgba(194, 65, 12, .09); }
+.oga-empty { border: 1px dashed rgba(140, 134, 124, .6); border-radius: 8px; padding: 2.4rem 1.4rem; }
+.oga-empty { text-align: center; }
+@media (prefers-color-scheme: dark) { .oga-figure.flagged { color: #ff8a57; } }
+@media (max-width: 640px) { .stMainBlockContainer { padding: 4rem .9rem 3rem; } .oga-figure { font-size: 1.4rem; } }
+</style>
+"""
+
+
+def apply() -> None:
+    """Add our style to the page."""
+    st.html(_STYLE)

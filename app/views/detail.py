@@ -1,0 +1,130 @@
+"""One sample in full, in a dialog: what it is, why it was flagged, what lies near it, and what was decided."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from oga_app import cache, desk, messages
+from oga_app.components.sample_grid import sample_grid
+from oga_app.frame import Opened
+from oga_core.decisions import Decision
+
+_NEAR = 12
+
+
+def detail(view: Opened) -> None:
+    """Open the dialog for the session's opened sample."""
+    row = view.data.row_of.get(view.session.opened or "")
+    view.session.opened = None
+    if row is not None:
+        _dialog(view, row)
+
+
+@st.dialog("Sample", width="large")
+@messages.guarded
+def _dialog(view: Opened, row: int) -> None:
+    messages.section(str(view.data.ids[row]))
+    left, right = st.columns([3, 2])
+    with left:
+        shown = desk.sample_view(view.data, view.board, row, score=view.score, flagged=view.flagged, side=desk.LARGE)
+        sample_grid([shown], key="detail-sample", size=320)
+        messages.prose(shown.why)
+    with right:
+        _facts(view, row)
+        _buttons(view, row)
+    neighbours(view, row, key="detail-near")
+    history(view, row)
+
+
+def _facts(view: Opened, row: int) -> None:
+    data = view.data
+    for label, code in (("Given label", data.given[row]), ("Predicted label", data.predicted[row])):
+        if data.classes:
+            messages.quiet(label)
+            messages.prose(data.class_name(int(code)))
+    probabilities = cache.evidence(data).probabilities(row)
+    if probabilities:
+        table = pd.DataFrame(probabilities, columns=["class", "probability"])
+        st.dataframe(
+            table,
+            hide_index=True,
+            column_config={
+                "class": "Class",
+                "probability": st.column_config.ProgressColumn(
+                    "Probability", format="percent", min_value=0, max_value=1
+                ),
+            },
+        )
+    scores = pd.DataFrame(
+        {
+            "score": [name.replace("_", " ") for name in data.scores],
+            "value": [float(data.score(name)[row]) for name in data.scores],
+            "percentile": [data.percentile(name, row) for name in data.scores],
+        }
+    )
+    st.dataframe(
+        scores,
+        hide_index=True,
+        height=min(35 * len(scores) + 38, 210),
+        column_config={
+            "score": "Score",
+            "value": st.column_config.NumberColumn("Value", format="%.4g"),
+            "percentile": st.column_config.NumberColumn("Percentile", format="%.1f"),
+        },
+    )
+
+
+def _buttons(view: Opened, row: int) -> None:
+    sample_id, data = str(view.data.ids[row]), view.data
+    suggestion = data.suggestion(row)
+    with st.container(horizontal=True):
+        for action in ("keep", "remove", "unsure"):
+            if st.button(action.capitalize(), key=f"detail-{action}"):
+                _decide(view, Decision(sample_id, action, reviewer=view.session.reviewer))
+    if data.classes:
+        default = suggestion if suggestion >= 0 else None
+        label = st.selectbox("New label", data.classes, index=default, placeholder="choose a class", key="detail-label")
+        if st.button("Relabel", type="primary", disabled=label is None, key="detail-relabel"):
+            _decide(view, Decision(sample_id, "relabel", label, view.session.reviewer))
+
+
+def _decide(view: Opened, decision: Decision) -> None:
+    view.board.store.decide(decision)
+    st.rerun()
+
+
+def neighbours(view: Opened, row: int, key: str) -> None:
+    """The samples whose gradients are most alike, in two groups: with the same label and with others."""
+    near = cache.evidence(view.data).neighbours(row, _NEAR)
+    if not near:
+        return
+    data = view.data
+    same = [item for item in near if data.given[item.row] == data.given[row]]
+    messages.section("Nearest in gradient space", f"{len(same)} of {len(near)} have the same given label.")
+    views = [
+        desk.sample_view(data, view.board, item.row, score=view.score, flagged=view.flagged, full=False)
+        for item in near
+    ]
+    sample_grid(views, key=key, size=96)
+
+
+def history(view: Opened, row: int) -> None:
+    """Who decided what on this sample, and when."""
+    steps = view.board.store.history(str(view.data.ids[row]), limit=20)
+    if not steps:
+        return
+    messages.section("History")
+    table = pd.DataFrame(
+        [
+            {
+                "When": step.time[:19].replace("T", " "),
+                "Who": step.reviewer,
+                "What": f"{step.kind}: {step.first.verdict}" if step.first else step.kind,
+                "Note": step.first.note if step.first else "",
+                "Undone": step.undone,
+            }
+            for step in steps
+        ]
+    )
+    st.dataframe(table, hide_index=True)

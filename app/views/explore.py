@@ -1,0 +1,233 @@
+"""Explore: the map of gradients, the threshold, and what lies on either side of it."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+import streamlit as st
+from numpy.typing import NDArray
+
+from oga_app import cache, charts, desk, frame, messages
+from oga_app.components.gradient_map import COLOR_BY, DECISION_CODES, gradient_map
+from oga_app.components.sample_grid import sample_grid
+from oga_app.frame import Opened
+from oga_app.run_data import class_shares, confusion
+from oga_app.views import outlook
+from oga_app.views.detail import detail
+from oga_core.decisions import ACTIONS
+
+PAGE = 60
+MATRIX_CLASSES = 40
+_LISTS = ("Most suspicious", "At the threshold", "Below the threshold", "Random")
+
+
+def show() -> None:
+    """Draw the page."""
+    view = frame.opened()
+    if view is None:
+        return
+    view.session.take_stale()
+    frame.header("Explore", view)
+    frame.chips(view)
+    left, right = st.columns([5, 3], gap="medium")
+    with left:
+        _map()
+    with right:
+        _threshold(view)
+        messages.guarded(outlook.expected)(view)
+        _classes(view)
+    part = st.segmented_control(
+        "Show", ["Samples", "Given and predicted", "Scores"], default="Samples", required=True, key="explore-part",
+        label_visibility="collapsed", persist_state="session",
+    )  # fmt: skip
+    {"Samples": _samples, "Given and predicted": _matrix, "Scores": _distributions}[part](view)
+    if view.session.opened:
+        detail(view)
+
+
+@st.fragment
+@messages.guarded
+def _map() -> None:
+    view = frame.opened()
+    assert view is not None
+    points = cache.points(view.data, view.score)
+    if points is None:
+        messages.empty(
+            "This run has no map: it was scored with --map none.\nThe threshold, tables and samples work without it."
+        )
+        return
+    colours = [name for name in COLOR_BY if name != "finding" or view.data.finding_names]
+    colour = st.segmented_control(
+        "Colour by",
+        colours,
+        default="flagged",
+        required=True,
+        format_func=str.capitalize,
+        key="colour",
+        persist_state="session",
+    )
+    current, selection = view.session, None
+    if current.filters:
+        selection = np.flatnonzero(view.mask)
+    decided = np.flatnonzero(view.board.codes >= 0)
+    codes = np.array([DECISION_CODES[action] for action in ACTIONS])[view.board.codes[decided]]
+    shown = partial(desk.sample_view, view.data, view.board, score=view.score, flagged=view.flagged, side=desk.CARD)
+    drawn = gradient_map(
+        points,
+        key=f"map-{view.data.name}-{view.score}",
+        count=view.flagged,
+        color_by=colour,
+        decisions=(decided, codes),
+        selection=selection,
+        polygon=current.filters.polygon,
+        preview=lambda row: shown(row),
+        on_threshold=current.set_flagged,
+        on_select=lambda corners: _select(view, corners),
+        on_pick=lambda row: current.open_sample(str(view.data.ids[row])),
+        score_name=view.score.replace("_", " "),
+    )
+    if not drawn.supported:
+        _raster(view)
+    if current.take_stale():
+        st.rerun()
+
+
+def _select(view: Opened, corners: NDArray[np.float64] | None) -> None:
+    from dataclasses import replace
+
+    polygon = None if corners is None else tuple((float(x), float(y)) for x, y in corners)
+    view.session.set_filters(replace(view.session.filters, polygon=polygon))
+
+
+def _raster(view: Opened) -> None:
+    picked = st.plotly_chart(
+        charts.raster_map(
+            view.data, view.score, view.flagged, np.flatnonzero(view.mask) if view.session.filters else None
+        ),
+        key=f"raster-{view.data.name}",
+        on_select="rerun",
+        selection_mode=("box", "lasso"),
+        config={"displaylogo": False, "scrollZoom": True},
+    )
+    corners = charts.polygon_of(picked.selection)
+    if corners is not None and corners != view.session.filters.polygon:
+        _select(view, np.array(corners))
+
+
+def _threshold(view: Opened) -> None:
+    data = view.data
+    counts, share = st.columns(2)
+    with counts:
+        messages.figure("Flagged", f"{view.flagged:,}", f"of {len(data):,} samples", flagged=True)
+    with share:
+        values = data.score(view.score)[data.order(view.score)]
+        at = f"from a score of {values[view.flagged - 1]:.4g}" if view.flagged else "nothing is flagged"
+        messages.figure("Share", f"{view.flagged / len(data):.1%}", at)
+    count = st.number_input(
+        "Flag this many, the highest scores first", 0, len(data), view.flagged, key=f"count-{view.flagged}"
+    )
+    if count != view.flagged:
+        view.session.set_flagged(count)
+        st.rerun()
+
+
+def _classes(view: Opened) -> None:
+    data = view.data
+    if not data.classes:
+        return
+    table = class_shares(data.given, len(data.classes), data.order(view.score)[: view.flagged])
+    names = [data.class_name(code) for code in table["class"]]
+    picked = st.dataframe(
+        table.assign(**{"class": names}),
+        hide_index=True,
+        height=min(35 * len(table) + 38, 320),
+        on_select="rerun",
+        selection_mode="single-row",
+        key=f"classes-{data.name}-{view.session.filters.given}",
+        column_config={
+            "class": st.column_config.TextColumn("Given label"),
+            "samples": st.column_config.NumberColumn("Samples", format="localized"),
+            "flagged": st.column_config.NumberColumn("Flagged", format="localized"),
+            "share": st.column_config.ProgressColumn("Share flagged", format="%.1f%%", min_value=0, max_value=100),
+        },
+    )
+    for position in picked.selection.rows:
+        _restrict(view, given=names[position])
+
+
+def _restrict(view: Opened, **changes: str) -> None:
+    from dataclasses import replace
+
+    wanted = replace(view.session.filters, **changes)
+    if wanted != view.session.filters:
+        view.session.set_filters(wanted)
+        st.rerun()
+
+
+@messages.guarded
+def _samples(view: Opened) -> None:
+    which = st.segmented_control(
+        "Order", _LISTS, default="At the threshold", required=True, key="explore-list", persist_state="session"
+    )
+    rows = _listed(view, which)
+    if not len(rows):
+        messages.empty("No sample passes this filter. Remove a chip above to see more.")
+        return
+    pages = -(-len(rows) // PAGE)
+    page = st.pagination(pages, key=f"page-{which}-{pages}") if pages > 1 else 1
+    shown = rows[(page - 1) * PAGE : page * PAGE]
+    current = view.session
+    views = [
+        desk.sample_view(view.data, view.board, int(row), score=view.score, flagged=view.flagged, full=False)
+        for row in shown
+    ]
+    sample_grid(
+        views,
+        key=f"grid-{view.data.name}",
+        classes=view.data.classes,
+        on_bulk=lambda action: desk.bulk(view.board, action, current.reviewer),
+        on_open=current.open_sample,
+    )
+
+
+def _listed(view: Opened, which: str) -> NDArray[np.int64]:
+    order = view.data.order(view.score)
+    chosen = view.mask[order]
+    if which == "At the threshold":
+        middle = int(chosen[: view.flagged].sum())
+        rows = order[chosen]
+        return rows[max(0, middle - PAGE // 2) :][:PAGE]
+    if which == "Below the threshold":
+        return order[view.flagged :][chosen[view.flagged :]]
+    if which == "Random":
+        return np.random.default_rng(0).permutation(order[chosen])
+    return order[chosen]
+
+
+@messages.guarded
+def _matrix(view: Opened) -> None:
+    data = view.data
+    if not len(data.classes) or not (data.predicted >= 0).any():
+        messages.empty("This run has no predicted labels, so there is nothing to compare the given labels with.")
+        return
+    only_flagged = st.toggle("Count only flagged samples", key="matrix-flagged", persist_state="session")
+    rows = np.flatnonzero(data.rank(view.score) < view.flagged) if only_flagged else np.arange(len(data))
+    counts = confusion(data.given[rows], data.predicted[rows], len(data.classes))
+    if len(data.classes) <= MATRIX_CLASSES:
+        messages.quiet("Rows: given label. Columns: predicted label. Choose a cell to see its samples.")
+        cell = charts.matrix(
+            counts, data.classes, key=f"matrix-{data.name}-{only_flagged}-{view.session.filters.given}"
+        )
+    else:
+        messages.quiet(
+            "The pairs of given and predicted label that differ most often. Choose a row to see its samples."
+        )
+        cell = charts.confused_pairs(counts, data.classes, key=f"pairs-{data.name}-{only_flagged}")
+    if cell:
+        _restrict(view, given=cell[0], predicted=cell[1])
+
+
+@messages.guarded
+def _distributions(view: Opened) -> None:
+    st.plotly_chart(charts.histogram(view.data, view.score, view.flagged, view.board.codes), key="histogram")

@@ -1,0 +1,116 @@
+"""Export: the decisions as a table, the fixed data set, and formats of other tools."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import streamlit as st
+
+from oga_app import frame, messages
+from oga_app.frame import Opened
+from oga_core.errors import OgaError
+
+_MAX_DOWNLOAD = 500 << 20
+
+
+def show() -> None:
+    """Draw the page."""
+    view = frame.opened()
+    if view is None:
+        return
+    frame.header("Export", view)
+    _counts(view)
+    left, right = st.columns(2, gap="large")
+    with left:
+        messages.guarded(_export)(view)
+    with right:
+        messages.guarded(_report)(view)
+
+
+def _counts(view: Opened) -> None:
+    counts: dict[str, int] = view.board.store.counts()
+    columns = st.columns(5)
+    for column, (name, count) in zip(columns, counts.items(), strict=False):
+        with column:
+            messages.figure(name.capitalize(), f"{count:,}")
+    with columns[4]:
+        messages.figure("Undecided", f"{len(view.data) - sum(counts.values()):,}")
+    differing = len(view.board.store.disagreements())
+    if differing:
+        messages.note(
+            f"Reviewers disagree on {differing:,} sample(s). Until they are settled the latest verdict counts."
+        )
+
+
+def _export(view: Opened) -> None:
+    from oga_core.exports import EXPORTS, export
+
+    messages.section("Data")
+    name = st.selectbox("Format", list(EXPORTS), format_func=lambda name: name.replace("_", " "), key="export-format")
+    about = (getattr(EXPORTS[name], "description", None) or EXPORTS[name].__doc__ or "").strip().split("\n\n")[0]
+    if about:
+        messages.quiet(" ".join(str(about).split()))
+    safe = st.checkbox("Safe for spreadsheets: put ' before cells that a spreadsheet would run", key="export-safe")
+    typed = st.text_input("Write it to this path on the machine", placeholder="/path/to/out", key="export-path")
+    with st.container(horizontal=True):
+        write = st.button("Write", disabled=not typed.strip(), key="export-write")
+        make = st.button("Prepare a download", type="primary", key="export-make")
+    if write:
+        path = _target(view, typed)
+        messages.note(f"Written to {export(view.data.run, name, path, spreadsheet_safe=safe)}")
+    if make:
+        st.session_state["oga_download"] = (name, view.board.version, _bytes(view, name, safe))
+    ready = st.session_state.get("oga_download")
+    if ready and ready[:2] == (name, view.board.version):
+        filename, content = ready[2]
+        st.download_button(
+            "Download", content, filename, on_click="ignore", icon=":material/download:", key="export-download"
+        )
+        messages.quiet(f"{filename}, {len(content):,} bytes")
+
+
+def _bytes(view: Opened, name: str, safe: bool) -> tuple[str, bytes]:
+    import shutil
+
+    from oga_core.exports import export
+
+    with tempfile.TemporaryDirectory() as folder, st.spinner("Writing"):
+        written = Path(
+            export(view.data.run, name, Path(folder) / f"{_slug(view.data.name)}_{name}", spreadsheet_safe=safe)
+        )
+        if written.is_dir():
+            written = Path(shutil.make_archive(str(written), "zip", written))
+        if written.stat().st_size > _MAX_DOWNLOAD:
+            raise OgaError("This export is larger than 500 MB. Write it to a path on this machine instead.")
+        return written.name, written.read_bytes()
+
+
+def _slug(name: str) -> str:
+    return "".join(letter if letter.isalnum() else "_" for letter in name)[:60]
+
+
+def _target(view: Opened, typed: str) -> Path:
+    path = Path(typed.strip()).expanduser()
+    parent = view.session.settings.confined(str(path.parent))
+    if (parent / path.name).exists():
+        raise OgaError(f"{typed!r} exists already. Give a new name, so that nothing is overwritten.")
+    return parent / path.name
+
+
+def _report(view: Opened) -> None:
+    messages.section("Report", "One HTML file for a colleague: what was scored, how, the decisions, and examples.")
+    try:
+        from oga_core.report import write_report
+    except ImportError:
+        messages.quiet("Reports are not part of this version.")
+        return
+    if st.button("Prepare the report", key="report-make"):
+        with tempfile.TemporaryDirectory() as folder, st.spinner("Writing"):
+            path = Path(folder) / "report.html"
+            write_report(view.data.run, path)
+            st.session_state["oga_report"] = (view.board.version, path.read_bytes())
+    ready = st.session_state.get("oga_report")
+    if ready and ready[0] == view.board.version:
+        name = f"{_slug(view.data.name)}_report.html"
+        st.download_button("Download the report", ready[1], name, "text/html", on_click="ignore", key="report-download")

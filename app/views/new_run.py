@@ -1,0 +1,233 @@
+"""The form of a new run: data, columns, model, model card, options."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from oga_app import jobs, messages
+from oga_app.state import Session
+from oga_core.errors import OgaError
+from oga_core.samples import MODALITIES
+
+_MAX_UPLOAD_MB = 200
+_SHOWN_ROWS = 5
+
+
+def new_run(current: Session) -> None:
+    """Draw the form; starts the scoring and opens the run."""
+    messages.section("Score a data set")
+    data = _file(
+        current, "data", "Data", "File or folder: class folders, images with a table, CSV, JSONL, Parquet, outputs"
+    )
+    options: dict[str, Any] = {}
+    if data is not None:
+        options = _columns(current, data)
+    outputs = st.checkbox(
+        "The data is a bundle of outputs (features, logits, labels), so there is no model", key="no-model"
+    )
+    model = (
+        None
+        if outputs
+        else _file(current, "model", "Model", "A .pt2, Hugging Face folder, adapter, .safetensors, .skops")
+    )
+    with st.expander("Model card", icon=":material/description:"):
+        card = _card()
+    with st.expander("Options", icon=":material/tune:"):
+        options |= _options(current)
+    name = st.text_input("Name of the run", _free_name(current), max_chars=80, key="run-name")
+    ready = data is not None and (model is not None or outputs)
+    if st.button("Start scoring", type="primary", disabled=not ready, key="start-run"):
+        _start(current, name, data, model, card, options)
+    if not ready:
+        messages.quiet("Give the data and the model to start." if not outputs else "Give the data to start.")
+
+
+def _file(current: Session, role: str, label: str, help: str) -> Path | None:
+    messages.quiet(label)
+    typed = st.text_input(
+        f"{label}: path on this machine", placeholder=f"/path/to/{role}", help=help, key=f"path-{role}",
+    )  # fmt: skip
+    uploaded = None
+    with st.expander(f"Or upload (up to {_MAX_UPLOAD_MB} MB)"):
+        uploaded = st.file_uploader(
+            f"Upload the {role}", key=f"upload-{role}", label_visibility="collapsed", max_upload_size=_MAX_UPLOAD_MB
+        )
+    if typed.strip():
+        return _existing(current, typed)
+    return _uploaded(current, uploaded, role)
+
+
+def _existing(current: Session, typed: str) -> Path | None:
+    try:
+        return current.settings.confined(typed)
+    except OgaError as error:
+        messages.problem(str(error))
+        return None
+
+
+def _uploaded(current: Session, uploaded: Any, role: str) -> Path | None:
+    if uploaded is None:
+        return None
+    kept: dict[str, str] = st.session_state.setdefault("oga_uploads", {})
+    if uploaded.file_id not in kept:
+        folder = current.settings.folder / ".uploads" / uploaded.file_id.replace("/", "")
+        kept[uploaded.file_id] = str(jobs.save_upload(uploaded.name, uploaded, folder))
+    return Path(kept[uploaded.file_id])
+
+
+def _columns(current: Session, data: Path) -> dict[str, Any]:
+    options: dict[str, Any] = {}
+    with st.expander("Columns and labels", icon=":material/table_rows:"):
+        labels = st.text_input("Table of labels beside the data (path)", key="labels-path")
+        if labels.strip():
+            options["labels"] = str(current.settings.confined(labels))
+        for name, label in (
+            ("label_column", "Label column"),
+            ("id_column", "Id column"),
+            ("text_column", "Text column"),
+        ):
+            value = st.text_input(label, placeholder="found by its usual names", key=f"column-{name}")
+            if value.strip():
+                options[name] = value.strip()
+        modality = st.selectbox("Modality", MODALITIES, index=None, placeholder="found from the data", key="modality")
+        if modality:
+            options["modality"] = modality
+    if st.button("Look at the data", icon=":material/visibility:", key="look"):
+        st.session_state["oga_looked"] = str(data)
+    if st.session_state.get("oga_looked") == str(data):
+        messages.guarded(_look)(data, options)
+    return options
+
+
+def _look(data: Path, options: dict[str, Any]) -> None:
+    from oga_core.readers import read_samples
+
+    with st.spinner("Reading"):
+        samples = read_samples(data, **options)
+    classes = f", {len(samples.class_names):,} classes" if samples.class_names else ""
+    megabytes = len(samples) * (512 + 2 * len(samples.class_names) + 512) * 4 / 1e6
+    messages.note(
+        f"{len(samples):,} samples of modality {samples.modality}{classes}. "
+        f"The result arrays take about {max(1, megabytes):,.0f} MB of disk."
+    )
+    if samples.problems:
+        messages.note(f"{len(samples.problems):,} row(s) cannot be read; the first: {samples.problems[0].reason}")
+    rows = [dict(samples.rows[i]) for i in range(min(_SHOWN_ROWS, len(samples)))]
+    shown = pd.DataFrame([{name: str(value)[:200] for name, value in row.items()} for row in rows])
+    st.dataframe(shown, hide_index=True)
+
+
+def _card() -> str | None:
+    messages.quiet("Needed only where no card comes with the model, or where it is wrong.")
+    modality = st.selectbox(
+        "Modality of the model", MODALITIES, index=None, placeholder="from the model", key="card-modality"
+    )
+    if modality is None:
+        return None
+    classes = st.text_area("Classes, one a line, in the order of the logits", key="card-classes")
+    inputs: dict[str, Any] = {}
+    if modality == "image":
+        inputs = _image_card()
+    elif modality in ("text", "causal_lm"):
+        inputs = {"max_length": int(st.number_input("Longest text in tokens", 1, 100_000, 128, key="card-length"))}
+    elif modality == "tabular":
+        features = st.text_area("Features, one a line, in the order the model takes them", key="card-features")
+        inputs = {"features": _lines(features)}
+        inputs |= {name: _numbers(name) for name in ("mean", "std")}
+    return json.dumps({"modality": modality, "classes": _lines(classes), "input": inputs})
+
+
+def _image_card() -> dict[str, Any]:
+    height, width, channels = st.columns(3)
+    size = [
+        int(column.number_input(label, 1, 4096, 32, key=f"card-{label}"))
+        for column, label in ((height, "Height"), (width, "Width"))
+    ]
+    count = int(channels.selectbox("Channels", [3, 1], key="card-channels"))
+    inputs = {"image_size": size, "channels": count}
+    for name in ("mean", "std"):
+        values = _numbers(name)
+        if values and len(values) != count:
+            raise OgaError(f"{name} has {len(values)} numbers for {count} channel(s). Give one number a channel.")
+        inputs[name] = values or [0.0 if name == "mean" else 1.0] * count
+    return inputs
+
+
+def _numbers(name: str) -> list[float]:
+    text = st.text_input(f"{name.capitalize()}, separated by commas", key=f"card-{name}")
+    try:
+        return [float(part) for part in re.split(r"[,\s]+", text.strip()) if part]
+    except ValueError:
+        raise OgaError(f"{name} is {text!r}. Give numbers separated by commas, for example 0.49, 0.48, 0.45.") from None
+
+
+def _lines(text: str) -> list[str]:
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def _options(current: Session) -> dict[str, Any]:
+    from oga_core.projection import METHODS
+
+    left, right = st.columns(2)
+    options: dict[str, Any] = {
+        "map": left.selectbox("Map", METHODS, key="option-map"),
+        "seed": int(right.number_input("Seed", 0, 2**31 - 1, 0, key="option-seed")),
+        "device": left.selectbox("Device", ("auto", "cpu", "cuda", "mps"), key="option-device"),
+        "parameters": right.text_input(
+            "Parameters whose gradient is taken",
+            "auto",
+            help="auto, head, all, last:N, lora or pattern:REGEX",
+            key="option-params",
+        ).strip(),
+    }
+    most = left.number_input("At most this many samples", 1, None, None, placeholder="all", key="option-max")
+    batch = right.number_input("Batch size", 1, None, None, placeholder="found from memory", key="option-batch")
+    options |= {"max_samples": most and int(most), "batch_size": batch and int(batch)}
+    validation = st.text_input("Clean validation data (path), for influence scores", key="option-validation")
+    if validation.strip():
+        options["validation"] = str(current.settings.confined(validation))
+    checkpoints = st.text_area(
+        "Checkpoints from earlier in training, oldest first, one path a line", key="option-checkpoints"
+    )
+    options["checkpoints"] = tuple(str(current.settings.confined(line)) for line in _lines(checkpoints))
+    options["force"] = st.checkbox("Score even where the classes seem to be in another order", key="option-force")
+    return options
+
+
+def _start(
+    current: Session, name: str, data: Path | None, model: Path | None, card: str | None, options: dict[str, Any]
+) -> None:
+    from oga_core.models.card import ModelCard
+    from oga_core.pipeline import ScoreOptions
+
+    if not re.fullmatch(r"[\w][\w .()+-]{0,79}", name.strip()):
+        raise OgaError(f"The name {name!r} cannot be a folder. Use letters, digits, spaces and . - _ ( ) +.")
+    run = current.settings.folder / name.strip()
+    if (run / "run.json").exists():
+        raise OgaError(f"There is a run {name!r} already. Choose another name, or open it and continue it.")
+    assert data is not None
+    if card is not None:
+        ModelCard.from_json(card, "of this page")
+        run.parent.mkdir(parents=True, exist_ok=True)
+        cards = current.settings.folder / ".uploads"
+        cards.mkdir(parents=True, exist_ok=True)
+        path = cards / f"{name.strip()}.card.json"
+        path.write_text(card, encoding="utf-8")
+        options = {**options, "model_card": str(path)}
+    jobs.start(data, model, run, ScoreOptions(**options))
+    current.open(run)
+    st.rerun()
+
+
+def _free_name(current: Session) -> str:
+    names = {path.name for path in current.settings.runs()}
+    number = 1
+    while f"run {number}" in names:
+        number += 1
+    return f"run {number}"

@@ -1,0 +1,247 @@
+"""Review: one flagged sample after the other, decided by keyboard or mouse."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+from numpy.typing import NDArray
+
+from oga_app import cache, desk, frame, messages, state
+from oga_app.components.review_queue import review_queue
+from oga_app.components.sample_grid import sample_grid
+from oga_app.frame import Opened
+from oga_app.views import outlook
+from oga_app.views.detail import detail, neighbours
+from oga_core.agreement import cohen_kappa
+from oga_core.decisions import Decision
+
+_GRID = 60
+_BATCH = 40
+_FLAGGED, _TELLING = "Flagged first, with a few random ones", "What tells most about the rest"
+
+
+def show() -> None:
+    """Draw the page."""
+    view = frame.opened()
+    if view is None:
+        return
+    view.session.take_stale()
+    frame.header("Review", view)
+    frame.chips(view)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        mode = st.segmented_control(
+            "How", ["One by one", "Grid by class", "Reviewers", "History"], default="One by one", required=True,
+            key="review-mode", label_visibility="collapsed", persist_state="session",
+        )  # fmt: skip
+        with st.popover(messages.plain(view.session.reviewer), icon=":material/person:"):
+            _settings(view)
+    {"One by one": _queue, "Grid by class": _grid, "Reviewers": _reviewers, "History": _history}[mode]()
+    if view.session.opened:
+        detail(view)
+
+
+def _settings(view: Opened) -> None:
+    current = view.session
+    if current.settings.reviewer:
+        messages.quiet(f"Decisions are written as {current.reviewer}.")
+    else:
+        name = st.text_input("Your name, written to every decision", current.reviewer, max_chars=60, key="reviewer")
+        if name.strip() and name.strip() != current.reviewer:
+            current.reviewer = name.strip()
+            st.rerun()
+    order = st.radio("Order of the queue", (_FLAGGED, _TELLING), key="queue-order", persist_state="session")
+    state.remember("queue", order)
+    twice = st.checkbox("Let me decide on samples that others decided on", key="overlap", persist_state="session")
+    state.remember("overlap", 2 if twice else 1)
+
+
+def _rows(view: Opened) -> NDArray[np.int64]:
+    """The queue's rows; what tells most is chosen anew only after some verdicts, so that the queue does not jump."""
+    if state.memory("queue", _FLAGGED) == _FLAGGED:
+        return desk.mixed_queue(view.data, view.score, view.flagged, view.mask)
+    expectation = cache.expectation(view.data, view.board, view.score, every=_BATCH)
+    name = f"batch-{view.data.name}-{view.score}-{view.board.version // _BATCH}"
+    rows: NDArray[np.int64] = state.memory(name, expectation.to_review(_BATCH))
+    return rows[view.mask[rows]]
+
+
+@st.fragment
+@messages.guarded
+def _queue() -> None:
+    view = frame.opened()
+    assert view is not None
+    rows = _rows(view)
+    if not len(rows):
+        messages.empty("No sample passes this filter, so there is nothing to review. Remove a chip above.")
+        return
+    backend = desk.Desk(
+        view.data,
+        view.board,
+        rows,
+        reviewer=view.session.reviewer,
+        score=view.score,
+        flagged=view.flagged,
+        overlap=state.memory("overlap", 1),
+    )
+    review_queue(backend, key=f"review-{view.data.name}-{view.session.reviewer}", classes=view.data.classes)
+    outlook.progress(view)
+    _evidence(view, backend)
+
+
+def _evidence(view: Opened, backend: desk.Desk) -> None:
+    coming = backend.upcoming(1)
+    if not coming:
+        messages.note(
+            "Everything in this queue is decided. Lower the threshold on the Explore page to see more, or export."
+        )
+        return
+    row = view.data.row_of[coming[0]]
+    with st.expander("Evidence for the sample that is shown", expanded=True):
+        scores, near = st.columns([1, 2], gap="medium")
+        with scores:
+            table = pd.DataFrame(
+                {
+                    "Score": [name.replace("_", " ") for name in view.data.scores],
+                    "Percentile": [view.data.percentile(name, row) for name in view.data.scores],
+                }
+            )
+            st.dataframe(
+                table,
+                hide_index=True,
+                height=min(35 * len(table) + 38, 300),
+                column_config={
+                    "Percentile": st.column_config.ProgressColumn(
+                        "Percentile", format="%.1f", min_value=0, max_value=100
+                    )
+                },
+            )
+        with near:
+            neighbours(view, row, key="review-near")
+
+
+@messages.guarded
+def _grid() -> None:
+    """All flagged samples of one class side by side, to spot the odd one out and decide on many at once."""
+    view = frame.opened()
+    assert view is not None
+    data, chosen = view.data, view.mask
+    order = data.order(view.score)
+    rows = order[: view.flagged][chosen[order[: view.flagged]]]
+    present = [code for code in range(len(data.classes)) if (data.given[rows] == code).any()]
+    if not present:
+        messages.empty("No flagged sample passes this filter.")
+        return
+    counts = {code: int((data.given[rows] == code).sum()) for code in present}
+    code = st.selectbox(
+        "Given label",
+        sorted(present, key=lambda code: -counts[code]),
+        format_func=lambda code: f"{data.class_name(code)} ({counts[code]:,} flagged)",
+        key=f"grid-class-{data.name}",
+    )
+    mine = rows[data.given[rows] == code]
+    pages = -(-len(mine) // _GRID)
+    page = st.pagination(pages, key=f"grid-page-{code}-{pages}") if pages > 1 else 1
+    views = [
+        desk.sample_view(data, view.board, int(row), score=view.score, flagged=view.flagged, full=False)
+        for row in mine[(page - 1) * _GRID : page * _GRID]
+    ]
+    sample_grid(
+        views,
+        key=f"class-grid-{data.name}",
+        classes=data.classes,
+        on_bulk=lambda action: desk.bulk(view.board, action, view.session.reviewer),
+        on_open=view.session.open_sample,
+    )
+
+
+@messages.guarded
+def _reviewers() -> None:
+    view = frame.opened()
+    assert view is not None
+    store = view.board.store
+    people = store.reviewers()
+    if not people:
+        messages.empty("Nobody has decided anything yet.")
+        return
+    first, second, third = st.columns(3)
+    alpha = store.agreement()
+    differing = store.disagreements()
+    with first:
+        messages.figure(
+            "Reviewers", f"{len(people)}", ", ".join(f"{name}: {count:,}" for name, count in people.items())
+        )
+    with second:
+        shown = "–" if alpha is None else f"{alpha:.2f}"
+        messages.figure("Agreement", shown, "Krippendorff's alpha: 1 = always agree, 0 = chance")
+    with third:
+        messages.figure("Open disagreements", f"{len(differing):,}")
+    _kappas(view, list(people))
+    if differing:
+        _settle(view, differing)
+
+
+def _kappas(view: Opened, people: list[str]) -> None:
+    if len(people) < 2:
+        return
+    own = {name: view.board.store.decisions(name) for name in people}
+    table = []
+    for i, first in enumerate(people):
+        for second in people[i + 1 :]:
+            shared = sorted(own[first].keys() & own[second].keys())
+            kappa = cohen_kappa(*([own[name][sample_id].verdict for sample_id in shared] for name in (first, second)))
+            table.append({"First": first, "Second": second, "Shared samples": len(shared), "Cohen's kappa": kappa})
+    st.dataframe(pd.DataFrame(table), hide_index=True)
+
+
+def _settle(view: Opened, differing: dict[str, list[Decision]]) -> None:
+    messages.section(
+        "Settle", "The chosen verdict stands over those of all reviewers; it can be undone like any other."
+    )
+    sample_id = st.selectbox("Sample", list(differing), key="settle-sample")
+    row = view.data.row_of.get(sample_id)
+    if row is None:
+        return
+    shown = desk.sample_view(view.data, view.board, row, score=view.score, flagged=view.flagged, side=desk.LARGE)
+    sample_grid([shown], key="settle-view", size=240)
+    votes = {vote.reviewer: vote for vote in differing[sample_id]}
+    for name, vote in votes.items():
+        if st.button(messages.plain(f"{name}: {vote.verdict}"), key=f"settle-{name}"):
+            settled = Decision(
+                sample_id, vote.action, vote.new_label, view.session.reviewer, note=f"settled as {name} said"
+            )
+            view.board.store.decide(settled, settle=True)
+            st.rerun()
+
+
+@messages.guarded
+def _history() -> None:
+    view = frame.opened()
+    assert view is not None
+    steps = view.board.store.history(limit=500)
+    if not steps:
+        messages.empty("Nothing has been decided yet. The history of every decision will be here.")
+        return
+    current = view.session
+    with st.container(horizontal=True):
+        if st.button("Undo my last step", icon=":material/undo:"):
+            view.board.store.undo(current.reviewer)
+            st.rerun()
+        if st.button("Redo", icon=":material/redo:"):
+            view.board.store.redo(current.reviewer)
+            st.rerun()
+    rows = [
+        {
+            "Step": step.seq,
+            "When": step.time[:19].replace("T", " "),
+            "Who": step.reviewer,
+            "What": step.kind + (f" of step {step.undoes}" if step.undoes else ""),
+            "Verdict": step.first.verdict if step.first else "",
+            "Samples": step.n_samples,
+            "First sample": step.first.sample_id if step.first else "",
+            "Undone": step.undone,
+        }
+        for step in steps
+    ]
+    st.dataframe(pd.DataFrame(rows), hide_index=True)
+    cache.board(view.data)
