@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import inspect
+import io
+import logging
 import os
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -53,6 +55,7 @@ def package_model(
     inputs = _Inputs.of(example, model)
     card = _card(classes, modality, input or {}, inputs)
     with _eval_mode(model):
+        _try(model, inputs)
         program, inputs = _export(model, inputs, tokens=modality in ("text", "causal_lm"))
         _strip(program)
         # Beside its place, so that the last step is a rename: the file is there whole or not at all.
@@ -66,14 +69,19 @@ def package_model(
 
 @dataclass(frozen=True)
 class _Inputs:
-    """Positional and named inputs of one batch; `batch` is its size, `free_length` says whether lengths stay open."""
+    """Positional and named inputs of one batch.
+
+    in_dict: the named ones go into one positional dict. free_length: the length of tokens stays open.
+    """
 
     args: tuple[Tensor, ...]
     kwargs: dict[str, Tensor]
+    in_dict: bool = False
     free_length: bool = True
 
     @classmethod
     def of(cls, example: Example, model: nn.Module) -> _Inputs:
+        """Take the example apart and check it. Raises `OgaError`."""
         args: tuple[Any, ...] = ()
         kwargs: dict[str, Any] = {}
         if isinstance(example, Mapping):
@@ -91,22 +99,36 @@ class _Inputs:
             raise OgaError(
                 f"All tensors of the example must have the batch as their first dimension, got sizes {sorted(sizes)}."
             )
+        parameters = inspect.signature(model.forward).parameters
+        open_ended = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+        in_dict = not open_ended and not kwargs.keys() <= parameters.keys()
         device = next((tensor.device for tensor in model.parameters()), torch.device("cpu"))
-        return cls(
-            tuple(value.detach().to(device) for value in args), {k: v.detach().to(device) for k, v in kwargs.items()}
-        )
+        here = {name: value.detach().to(device) for name, value in kwargs.items()}
+        return cls(tuple(value.detach().to(device) for value in args), here, in_dict)
 
     @property
-    def first(self) -> Tensor:
-        return self.args[0] if self.args else next(iter(self.kwargs.values()))
+    def tensors(self) -> tuple[Tensor, ...]:
+        """All inputs, positional first."""
+        return (*self.args, *self.kwargs.values())
+
+    @property
+    def length(self) -> int | None:
+        """Number of tokens of the example, None where there are none."""
+        return next((value.shape[1] for value in self.tensors if _is_tokens(value)), None)
+
+    @property
+    def call(self) -> tuple[tuple[Any, ...], dict[str, Tensor]]:
+        """Positional and named arguments for `forward`."""
+        return ((dict(self.kwargs),), {}) if self.in_dict else (self.args, self.kwargs)
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> _Inputs:
+        """Return the inputs with every tensor changed."""
+        kwargs = {name: change(value) for name, value in self.kwargs.items()}
+        return replace(self, args=tuple(change(value) for value in self.args), kwargs=kwargs)
 
     def random(self, batch: int, length: int | None = None) -> _Inputs:
         """Return random inputs of the same kind: other batch size, and other length for integer matrices."""
-        return _Inputs(
-            tuple(_random(value, batch, length) for value in self.args),
-            {name: _random(value, batch, length) for name, value in self.kwargs.items()},
-            self.free_length,
-        )
+        return self.map(lambda value: _random(value, batch, length))
 
     def shapes(self, model: nn.Module, tokens: bool) -> Any:
         """Return the dynamic_shapes for torch.export: batch open, and the length of token inputs."""
@@ -118,6 +140,8 @@ class _Inputs:
         if self.args:
             return tuple(axes(value) for value in self.args)
         named = {name: axes(value) for name, value in self.kwargs.items()}
+        if self.in_dict:
+            return (named,)
         # torch wants what goes into **kwargs nested under that name
         parameters = inspect.signature(model.forward).parameters
         rest = next((p.name for p in parameters.values() if p.kind is p.VAR_KEYWORD), None)
@@ -157,8 +181,8 @@ def _card(classes: Sequence[str], modality: Modality, given: Mapping[str, Any], 
     if isinstance(classes, str):
         raise OgaError(f"'classes' must be a list of names, got the text {classes!r}.")
     prepared = dict(given)
-    if modality == "image" and inputs.first.dim() == 4:
-        _, channels, height, width = inputs.first.shape
+    if modality == "image" and inputs.tensors[0].dim() == 4:
+        _, channels, height, width = inputs.tensors[0].shape
         prepared = {"image_size": [height, width], "channels": channels} | prepared
     card = ModelCard(modality, tuple(map(str, classes)), {name: _plain(value) for name, value in prepared.items()})
     return ModelCard.from_json(card.to_json(), "that was given")
@@ -173,49 +197,84 @@ def _plain(value: Any) -> Any:
 
 @contextmanager
 def _eval_mode(model: nn.Module) -> Iterator[None]:
-    """Eval mode with the plain path of attention, which has gradients; every module gets its own mode back."""
+    """Eval mode, nothing compiled, attention by its plain path (which has gradients); afterwards all is as before."""
     modes = [(module, module.training) for module in model.modules()]
+    buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
     fast = torch.backends.mha.get_fastpath_enabled()
     model.eval()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
-        yield
+        with torch.compiler.set_stance("force_eager"):
+            yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
         for module, mode in modes:
             module.training = mode
+        for buffer, kept in buffers:
+            buffer.copy_(kept)
+
+
+def _try(model: nn.Module, inputs: _Inputs) -> None:
+    """Run the model on random inputs, as many as in the example, then other batch sizes."""
+    given = inputs.tensors[0].shape[0]
+    for batch in (given, 2, 3):
+        args, kwargs = inputs.random(batch).call
+        try:
+            with torch.no_grad():
+                logits = _logits(model(*args, **kwargs))
+        except OgaError:
+            raise
+        except Exception as error:  # whatever the user's own code raises
+            reason = _first_lines(str(error)) or type(error).__name__
+            if batch == given:
+                raise OgaError(f"The model does not run on inputs like the example: {reason}") from error
+            raise OgaError(
+                f"The model runs on a batch of {given} but not on {batch}: {reason} Use x.shape[0] or -1 instead of a "
+                "fixed batch size in view and reshape."
+            ) from error
+        if logits.shape[0] != batch:
+            raise OgaError(f"The model gives {logits.shape[0]} rows of logits for {batch} samples, not one each.")
 
 
 def _export(model: nn.Module, inputs: _Inputs, tokens: bool) -> tuple[torch.export.ExportedProgram, _Inputs]:
     try:
         return _exported(model, inputs, tokens), inputs
     except Exception as error:  # torch.export raises errors of many kinds, all about the model
-        if not tokens:
-            raise _export_error(model, error) from None
+        if not tokens or inputs.length is None:
+            raise _export_error(model, error) from error
         failure = error
-    fixed = _Inputs(inputs.args, inputs.kwargs, free_length=False)
+    fixed = replace(inputs, free_length=False)
     try:
         program = _exported(model, fixed, tokens)
     except Exception:
-        raise _export_error(model, failure) from None
-    length = next((value.shape[1] for value in (*inputs.args, *inputs.kwargs.values()) if _is_tokens(value)), None)
+        raise _export_error(model, failure) from failure
     warnings.warn(
-        f"This model cannot be exported for texts of any length, so it takes exactly {length} tokens: texts must be "
-        "cut and padded to that. Recurrent layers (LSTM, GRU) are the usual reason.",
+        f"This model cannot be exported for texts of any length, so it takes exactly {inputs.length} tokens: texts "
+        "must be cut and padded to that. Recurrent layers (LSTM, GRU) are the usual reason.",
         stacklevel=3,
     )
     return program, fixed
 
 
 def _exported(model: nn.Module, inputs: _Inputs, tokens: bool) -> torch.export.ExportedProgram:
-    # A batch of 1 would be taken for a constant. Zeros: the file keeps its example.
-    batch = inputs.random(2)
-    args = tuple(_blank(value) for value in batch.args)
-    kwargs = {name: _blank(value) for name, value in batch.kwargs.items()}
-    shapes = inputs.shapes(model, tokens)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return torch.export.export(model, args, kwargs, dynamic_shapes=shapes, strict=False)
+    # A batch of 1 would be taken for a constant. Blank values, because the file keeps its example.
+    args, kwargs = inputs.random(2).map(_blank).call
+    with _quiet():
+        return torch.export.export(model, args, kwargs, dynamic_shapes=inputs.shapes(model, tokens), strict=False)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep torch from printing graphs and tracebacks; its error comes back as one message."""
+    logger = logging.getLogger("torch")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 def _blank(value: Tensor) -> Tensor:
@@ -262,21 +321,17 @@ def _strip(program: torch.export.ExportedProgram) -> None:
 def _verify(model: nn.Module, inputs: _Inputs, path: Path, card: ModelCard) -> None:
     """Read the file back and compare outputs at two batch sizes, and at another length where it is open."""
     module, _ = read_pt2(path)
-    module.to(inputs.first.device)
+    module.to(inputs.tensors[0].device)
     half = any(tensor.dtype in (torch.float16, torch.bfloat16) for tensor in model.parameters())
-    length = next((v.shape[1] for v in (*inputs.args, *inputs.kwargs.values()) if _is_tokens(v)), None)
-    other = max(length - 1, 2) if length is not None and inputs.free_length else None
+    other = max(inputs.length - 1, 2) if inputs.length is not None and inputs.free_length else None
     with torch.no_grad():
-        for batch, size in ((2, None), (3, other)):
-            sample = inputs.random(batch, size)
-            expected = _logits(model(*sample.args, **sample.kwargs))
-            again = _logits(model(*sample.args, **sample.kwargs))
-            found = module(*sample.args, **sample.kwargs)
+        for batch, length in ((2, None), (3, other)):
+            args, kwargs = inputs.random(batch, length).call
+            expected, again = _logits(model(*args, **kwargs)), _logits(model(*args, **kwargs))
             if not torch.allclose(expected, again, **_TOLERANCE, equal_nan=True):
-                raise OgaError(
-                    "The model gives other outputs each time in eval mode. Remove what draws random numbers."
-                )
-            _compare(expected.float(), found, _HALF_TOLERANCE if half else _TOLERANCE)
+                raise OgaError("The model gives other outputs each time, even in eval mode. Take out what is random.")
+            found = module(*args, **kwargs)
+            _compare(expected.to(found.dtype), found, _HALF_TOLERANCE if half else _TOLERANCE)
     if card.modality != "causal_lm" and found.shape[-1] != len(card.classes):
         raise OgaError(
             f"The model gives {found.shape[-1]} logits, but {len(card.classes)} classes are named. "

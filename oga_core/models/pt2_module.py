@@ -54,11 +54,10 @@ class GraphModule(nn.Module):
 
     def accepts(self, batch: Mapping[str, Any]) -> bool:
         """Say whether a batch (a mapping from names to tensors) holds every input, in a shape that fits."""
-        return all(
-            name in batch and _fits(tuple(batch[name].shape), shape) for name, shape in self.input_shapes.items()
-        )
+        found = self._by_name(batch)
+        return all(name in found and _fits(tuple(found[name].shape), want) for name, want in self.input_shapes.items())
 
-    def forward(self, *args: Tensor, **kwargs: Tensor) -> Tensor:
+    def forward(self, *args: Any, **kwargs: Tensor) -> Tensor:
         """Return the logits. Raises `GraphRunError` when an input is missing or has a shape that does not fit."""
         run = self._run
         slots: list[Any] = [None] * run.program.n_slots
@@ -76,13 +75,24 @@ class GraphModule(nn.Module):
         """Keep eval mode: the graph was exported in it."""
         return self
 
-    def _bind(self, args: Sequence[Tensor], kwargs: Mapping[str, Tensor]) -> list[Tensor]:
+    def _bind(self, args: Sequence[Any], kwargs: Mapping[str, Tensor]) -> list[Tensor]:
         names = self.input_names
-        if len(args) + len(kwargs) == len(names):
-            given = dict(zip(names, args, strict=False)) | dict(kwargs)
-            if len(given) == len(names) and all(name in given for name in names):
-                return [given[name] for name in names]
+        if len(args) == 1 and isinstance(args[0], Mapping):
+            return self._bind((), {**args[0], **kwargs})
+        given = dict(zip(names, args, strict=False)) | self._by_name(kwargs)
+        if len(given) == len(names) == len(args) + len(kwargs):
+            return [given[name] for name in names]
         raise self._misfit(args, kwargs)
+
+    def _by_name(self, batch: Mapping[str, Any]) -> dict[str, Any]:
+        """Match keys to input names; an input inside a dict argument is named after both (`batch_pixels`)."""
+        names = self.input_names
+        found = {name: batch[name] for name in names if name in batch}
+        for key in batch.keys() - found.keys():
+            inner = [name for name in names if name.endswith(f"_{key}") and name not in found]
+            if len(inner) == 1:
+                found[inner[0]] = batch[key]
+        return found
 
     def _misfit(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> GraphRunError:
         wanted = ", ".join(f"{name} {_shown(shape)}" for name, shape in self.input_shapes.items())

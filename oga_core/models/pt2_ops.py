@@ -76,8 +76,8 @@ triu.default trunc.default type_as.default unbind.int unflatten.int unsafe_chunk
 _unsafe_view.default unsqueeze.default upsample_bicubic2d.vec upsample_bilinear2d.default upsample_bilinear2d.vec
 upsample_linear1d.vec upsample_nearest1d.vec upsample_nearest2d.default upsample_nearest2d.vec var.correction
 var.default var.dim var_mean.correction vdot.default view.default view_as.default view_as_complex.default
-view_as_real.default where.default where.Scalar where.ScalarOther where.ScalarSelf where.self xlogy.Tensor
-__xor__.Scalar __xor__.Tensor zeros.default zeros_like.default
+view_as_real.default _weight_norm.default where.default where.Scalar where.ScalarOther where.ScalarSelf where.self
+xlogy.Tensor __xor__.Scalar __xor__.Tensor zeros.default zeros_like.default
 """
 ALLOWED = frozenset(_NAMES.split())
 
@@ -140,7 +140,7 @@ def refused(target: str) -> OgaError:
         "native_dropout",
         "alpha_dropout",
     ):
-        advice = "It draws random numbers. Call model.eval() before torch.export.export."
+        advice = "It draws random numbers. Call model.eval() before torch.export.export, or take that step out."
     elif base in ("copy_", "index_put_", "scatter_", "set_", "copy"):
         advice = "It writes into a tensor. Return new tensors instead of changing inputs or buffers, then export again."
     elif base.startswith(("_scaled_dot_product", "_flash", "_efficient")):
