@@ -114,21 +114,37 @@ def _score_model(
         result = gradient_pass(
             task, loaded.module, samples, folder=folder / "arrays", options=options, progress=stages.report
         )
-    if arguments["validation"]:
-        with stages("gradients of the validation data"):
-            validation, _ = prepare(read_samples(Path(arguments["validation"])), loaded)
-            gradient_pass(
-                task, loaded.module, validation, folder=folder / "validation", options=options, progress=stages.report
-            )
-    readable = samples.take(result.rows)
-    for number, checkpoint in enumerate(arguments["checkpoints"]):
-        with stages("gradients of the checkpoints"):
-            assign(loaded.module, read_weights(Path(checkpoint)), Path(checkpoint).name)
-            target = folder / f"checkpoint_{number:03d}"
-            gradient_pass(task, loaded.module, readable, folder=target, options=options, progress=stages.report)
+    _further_passes(loaded, task, samples.take(result.rows), arguments, options, stages)
     if result.sketch.logits is not None:
         checks = [*checks, *check_memorised(_accuracy(result) or 0.0)]
     return samples, result, _summary(loaded.format, checks, loaded.notes)
+
+
+def _further_passes(
+    loaded: LoadedModel,
+    task: Task,
+    samples: SampleSet,
+    arguments: dict[str, Any],
+    options: PassOptions,
+    stages: Stages,
+) -> None:
+    """The same pass over the validation data, and over both with the weights of every checkpoint."""
+    folder = Path(arguments["folder"])
+
+    def take(subject: SampleSet, name: str) -> None:
+        gradient_pass(task, loaded.module, subject, folder=folder / name, options=options, progress=stages.report)
+
+    validation = None
+    if arguments["validation"]:
+        with stages("gradients of the validation data"):
+            validation, _ = prepare(read_samples(Path(arguments["validation"])), loaded)
+            take(validation, "validation")
+    for number, checkpoint in enumerate(arguments["checkpoints"]):
+        with stages("gradients of the checkpoints"):
+            assign(loaded.module, read_weights(Path(checkpoint)), Path(checkpoint).name)
+            take(samples, f"checkpoint_{number:03d}")
+            if validation is not None:
+                take(validation, f"validation_checkpoint_{number:03d}")
 
 
 def _score_outputs(

@@ -235,14 +235,17 @@ def _run_fields(data: Path, result: dict[str, Any], options: ScoreOptions) -> di
 def _scores(
     run: Run, sketch: GradientSketch, options: ScoreOptions, progress: Progress
 ) -> tuple[dict[str, NDArray[np.floating[Any]]], dict[str, float]]:
-    validation = run.path / "validation"
-    checkpoints = sorted(run.path.glob("checkpoint_*"))
+    def checkpoints(name: str) -> list[GradientSketch]:
+        folders = sorted(run.path.glob(f"{name}_[0-9]*"))
+        return [GradientSketch.load(folder) for folder in folders[: len(options.checkpoints)]]
+
     return compute_scores(
         sketch,
         options.scores or None,
         seed=options.seed,
-        validation=GradientSketch.load(validation) if options.validation else None,
-        checkpoints=[GradientSketch.load(path) for path in checkpoints[: len(options.checkpoints)]],
+        validation=GradientSketch.load(run.path / "validation") if options.validation else None,
+        checkpoints=checkpoints("checkpoint"),
+        validation_checkpoints=checkpoints("validation_checkpoint") if options.validation else (),
         progress=lambda name: progress({"stage": "scores", "score": name}),
     )
 

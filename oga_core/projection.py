@@ -33,11 +33,6 @@ def project(vectors: NDArray[np.float32], *, method: str = "umap", seed: int = 0
     return positions if len(fitted) == len(reduced) else _place(reduced, fitted, positions)
 
 
-def pca(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The first two principal components, `(n_samples, 2)`."""
-    return project(vectors, method="pca")
-
-
 def principal_components(vectors: NDArray[np.float32], count: int) -> NDArray[np.float32]:
     """Project on the leading principal components, `(n_samples, min(count, dim))`, signs fixed."""
     mean = vectors.mean(axis=0, dtype=np.float64).astype(np.float32)

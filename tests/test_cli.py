@@ -1,0 +1,91 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import oga_sample_data
+from oga_app.cli import _parser, main
+from oga_app.progress import describe, duration
+
+SAMPLE_DATA = Path(oga_sample_data.__file__).parent
+ROOT = Path(__file__).parent.parent
+
+
+def oga(*words: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "oga_app.cli", *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("cli") / "run"
+    done = oga(
+        "score", SAMPLE_DATA / "tumours.csv", "--model", SAMPLE_DATA / "tumours.pt2", "--label-column", "diagnosis",
+        "--run", folder, "--map", "none", "--scores", "loss,margin", "--json",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout)
+    assert summary["n_samples"] == 569
+    assert "gradients" in done.stderr
+    return folder
+
+
+def test_evaluate_prints_the_detection_metrics(run):
+    done = oga("evaluate", run, "--truth", SAMPLE_DATA / "tumours_truth.csv", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["scores"]["loss"]["ap"] > 0.8
+
+
+def test_export_writes_our_table(run, tmp_path):
+    done = oga("export", run, "--format", "csv", "--out", tmp_path / "table.csv")
+    assert done.returncode == 0, done.stderr
+    header = (tmp_path / "table.csv").read_text().splitlines()[0].split(",")
+    assert {"is_label_issue", "label_score", "given_label", "predicted_label", "action"} <= set(header)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["score", "nowhere.csv", "--run", "r"], "'nowhere.csv' does not exist"),
+        (["score", SAMPLE_DATA / "tumours.csv", "--run", "{tmp}/r"], "no column 'label'"),
+        (["export", "nowhere", "--format", "csv", "--out", "x"], "is not a run folder"),
+        (["evaluate", "nowhere", "--truth", "x"], "is not a run folder"),
+        (["verify", "nowhere"], "is not a run folder"),
+        (["app", "nowhere"], "does not exist"),
+        (["score"], "required: DATA"),
+        (["dance"], "invalid choice: 'dance'"),
+        ([], "required: COMMAND"),
+    ],
+)
+def test_wrong_input_is_one_message_and_exit_status_2(words, message, tmp_path):
+    done = oga(*[str(word).format(tmp=tmp_path) for word in words])
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_errors_are_json_for_machines(capsys):
+    assert main(["evaluate", "nowhere", "--truth", "x", "--json"]) == 2
+    assert "is not a run folder" in json.loads(capsys.readouterr().out)["error"]
+
+
+def test_every_option_is_in_the_readme():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    commands = next(action for action in _parser()._actions if action.choices)
+    options = {
+        option
+        for command in commands.choices.values()
+        for action in command._actions
+        for option in action.option_strings
+        if option.startswith("--") and option not in ("--help", "--json")
+    }
+    missing = sorted(option for option in options if f"`{option}" not in readme)
+    assert not missing
+
+
+def test_progress_reads_like_a_sentence():
+    event = {"stage": "gradients", "done": 1200, "total": 5000, "seconds_left": 200}
+    assert describe(event) == "gradients · 1,200 of 5,000 · about 3 min left"
+    assert [duration(seconds) for seconds in (0.2, 80, 5000, 8000)] == ["1 s", "80 s", "83 min", "2 h 13 min"]
