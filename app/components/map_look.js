@@ -3,14 +3,14 @@
 import { colorOf } from "./common.js";
 
 const LIGHT = {
-  accent: "#d9481c", plain: "#7d8590", ramp: ["#c3cad3", "#e2a24a", "#b8320c"],
+  accent: "#c2410c", plain: "#7d8590", ramp: ["#c3cad3", "#e2a24a", "#b8320c"],
   palette: ["#0072b2", "#44aa99", "#cc79a7", "#999933", "#332288", "#88ccee", "#117733", "#882255", "#ddaa33", "#666666"],
-  verdicts: ["#7d8590", "#0072b2", "#009e73", "#a03a83", "#c79a00"],
+  verdicts: ["#7d8590", "#009e73", "#0072b2", "#b3478f", "#d08e00"],
 };
 const DARK = {
   accent: "#ff6b3d", plain: "#9aa4b2", ramp: ["#4a5361", "#c07f2c", "#ff7043"],
   palette: ["#4aa3df", "#5cc9b4", "#e39ac4", "#c2c25a", "#8f86e8", "#a5dcf5", "#4fb872", "#d0709c", "#f0c864", "#b0b0b0"],
-  verdicts: ["#9aa4b2", "#4aa3df", "#33c79a", "#d67bbf", "#f0c864"],
+  verdicts: ["#9aa4b2", "#33c79a", "#4aa3df", "#d67bbf", "#f0c864"],
 };
 
 export const DECISIONS = ["", "keep", "relabel", "remove", "unsure"];

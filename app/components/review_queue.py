@@ -16,7 +16,7 @@ returns the ids that were undone or redone, so that an undone sample is shown ag
 message is shown and the sample stays.
 
 The rule the protocol keeps: a sample's decision is on disk before the next sample shows. Every press becomes an event with
-an id of its own (client id and number) and a sample, is sent at once with all that are not acknowledged yet, and is sent
+an id of its own and a sample, is sent at once with all that are not acknowledged yet, and is sent
 again until it is, also after the server was killed and after a reload of the page. Keys: k keep, Enter or s take the
 suggestion, 1 … 9 a class, / search a class, r or Delete remove, u unsure, ← and → look back and forth, z or Ctrl+Z undo,
 Shift+Z redo, n note, o overlay, ? help.
@@ -38,6 +38,7 @@ ReviewAction = Literal["keep", "relabel", "remove", "unsure", "undo", "redo"]
 ACTIONS: tuple[ReviewAction, ...] = ("keep", "relabel", "remove", "unsure", "undo", "redo")
 MAX_EVENTS = 2000
 MAX_NOTE = 4000
+MAX_ID = 80
 
 _mount = assets.register("review_queue")
 
@@ -78,31 +79,29 @@ def review_queue(
     height: int = 640,
 ) -> None:
     """Show the queue; see the module for the protocol. Must be called inside a fragment to be fast."""
-    memory: dict[str, Any] = st.session_state.setdefault(f"{key}:memory", {"acked": {}, "errors": {}, "again": []})
+    memory: dict[str, Any] = st.session_state.setdefault(f"{key}:memory", {"done": {}, "last": [], "again": []})
+
+    def sent() -> dict[str, Any]:
+        value = (st.session_state.get(key) or {}).get("events")
+        return value if isinstance(value, dict) else {}
 
     def received() -> None:
-        sent = (st.session_state.get(key) or {}).get("events")
-        if isinstance(sent, dict):
-            _receive(backend, sent, memory, classes)
+        _receive(backend, sent().get("events"), memory, classes)
 
-    sent = (st.session_state.get(key) or {}).get("events")
-    sent = sent if isinstance(sent, dict) else {}
-    order = list(backend.upcoming(ahead))
-    again = [sample_id for sample_id in memory["again"] if sample_id in order]
-    order = again + [sample_id for sample_id in order if sample_id not in again]
-    known = set(map(str, sent.get("have", ())))
-    wanted = [sample_id for sample_id in order if sample_id not in known]
-    names, url = tuple(map(str, classes)), None
+    again = memory["again"][:ahead]
+    order = again + [sample_id for sample_id in backend.upcoming(ahead) if sample_id not in again]
+    known = set(map(str, sent().get("have") or ()))
+    names, url = list(map(str, classes)), None
     if names:
         url = assets.media_url(assets.json_bytes(names), "application/json", f"{key}-classes")
     _mount(
         key=key,
         data={
             "module": assets.module_url("review_queue"),
-            "acked": memory["acked"],
-            "errors": memory["errors"],
+            "acked": memory["last"],
+            "errors": {event_id: error for event_id in memory["last"] if (error := memory["done"].get(event_id))},
             "order": order,
-            "samples": [backend.view(sample_id).data() for sample_id in wanted],
+            "samples": [backend.view(sample_id).data() for sample_id in order if sample_id not in known],
             "progress": backend.progress(),
             "classes": url,
             "height": int(height),
@@ -112,28 +111,30 @@ def review_queue(
     )
 
 
-def _receive(backend: ReviewBackend, sent: dict[str, Any], memory: dict[str, Any], classes: Sequence[str]) -> None:
-    """Apply what is new in a message, in order, and remember what to acknowledge."""
-    client, events = str(sent.get("client", ""))[:64], sent.get("events")
-    if not client or not isinstance(events, list):
-        return
-    last = memory["acked"].get(client, 0)
-    errors: dict[str, str] = {}
-    for raw in events[:MAX_EVENTS]:
-        number = raw.get("number") if isinstance(raw, dict) else None
-        if not isinstance(number, int) or number <= last:
+def _receive(backend: ReviewBackend, events: Any, memory: dict[str, Any], classes: Sequence[str]) -> None:
+    """Apply what is new in a message, in order; remember what to acknowledge, and each event's error or None."""
+    done: dict[str, str | None] = memory["done"]
+    memory["last"] = []
+    for raw in events[:MAX_EVENTS] if isinstance(events, list) else ():
+        if not isinstance(raw, dict) or not isinstance(raw.get("id"), str) or len(raw["id"]) > MAX_ID:
             continue
-        try:
-            touched = backend.apply(_event(raw, f"{client}:{number}", classes))
-            memory["again"] = list(touched or ()) if raw["action"] in ("undo", "redo") else []
-        except OgaError as error:
-            errors[str(number)] = str(error)
-        last = number
-        memory["acked"] = {client: last}
-    memory["errors"] = errors
+        if raw["id"] not in done:
+            try:
+                event = _event(raw, classes)
+                touched = list(backend.apply(event) or ())
+                settled = {event.sample_id, *touched}
+                memory["again"] = (
+                    touched if event.action == "undo" else [i for i in memory["again"] if i not in settled]
+                )
+                done[raw["id"]] = None
+            except OgaError as error:
+                done[raw["id"]] = str(error)
+        memory["last"].append(raw["id"])
+    for event_id in list(done)[:-MAX_EVENTS]:
+        del done[event_id]
 
 
-def _event(raw: dict[str, Any], event_id: str, classes: Sequence[str]) -> ReviewEvent:
+def _event(raw: dict[str, Any], classes: Sequence[str]) -> ReviewEvent:
     action, label = raw.get("action"), raw.get("label")
     if action not in ACTIONS:
         raise OgaError(f"The review sent the unknown action {action!r}. Reload the page.")
@@ -141,4 +142,4 @@ def _event(raw: dict[str, Any], event_id: str, classes: Sequence[str]) -> Review
         raise OgaError(f"The review sent the class {label!r}, which the run does not have. Choose one of its classes.")
     sample_id = "" if action in ("undo", "redo") else str(raw.get("sample", ""))
     note = str(raw.get("note") or "")[:MAX_NOTE]
-    return ReviewEvent(event_id, action, sample_id, label if action == "relabel" else None, note)
+    return ReviewEvent(raw["id"], action, sample_id, label if action == "relabel" else None, note)
