@@ -1,0 +1,69 @@
+"""Every attack on the model loaders: no payload runs, the error can be read, and this process lives on."""
+
+from __future__ import annotations
+
+import pickle
+import re
+from pathlib import Path
+from typing import Any
+
+import attacks
+import pytest
+import torch
+
+from oga_core import worker
+from oga_core.worker import WorkerError, run_job
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Outcome and marker of every attack, all opened by one worker with TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD set."""
+    root = tmp_path_factory.mktemp("attacks")
+    markers = {name: root / f"{name}.marker" for name in attacks.ATTACKS}
+    paths = {name: str(attacks.build(name, root / name, marker)) for name, marker in markers.items()}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(worker.JOBS, "attacks", "attack_job:load_all")
+        patch.syspath_prepend(str(HERE))
+        outcomes = run_job("attacks", {"paths": paths}, jail=False, seconds=300, memory_gb=6)
+    return outcomes, markers
+
+
+@pytest.mark.parametrize("name", attacks.ATTACKS)
+def test_attack_is_refused_in_words(name: str, opened: Any) -> None:
+    outcomes, markers = opened
+    outcome, refused = outcomes[name], attacks.ATTACKS[name].refused
+    assert not markers[name].exists(), "the payload ran"
+    assert outcome["error"] == ("OgaError" if refused else None), outcome["message"]
+    if refused:
+        assert re.search(refused, outcome["message"]), outcome["message"]
+        assert "Traceback" not in outcome["message"]
+        assert len(outcome["message"]) < 1500
+    assert outcome["seconds"] < 20
+    assert outcome["rss_mb"] < 1500
+
+
+def test_no_torch_environment_variable_reaches_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")
+    assert "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD" not in worker._environment("/scratch")
+
+
+def test_the_payloads_are_live(tmp_path: Path) -> None:
+    """What the loaders refuse would have run in the loaders that they avoid."""
+    marker = tmp_path / "marker"
+    path = attacks.build("torch_zip_pickle", tmp_path / "zip", marker)
+    torch.load(path, weights_only=False)
+    assert marker.exists()
+    marker.unlink()
+    path = attacks.build("torch_raw_pickle", tmp_path / "raw", marker)
+    pickle.loads(path.read_bytes())  # noqa: S301
+    assert marker.exists()
+
+
+def test_endless_chat_template_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = attacks.build("hf_chat_template_loop", tmp_path / "model", tmp_path / "marker")
+    monkeypatch.setitem(worker.JOBS, "template", "attack_job:apply_chat_template")
+    monkeypatch.syspath_prepend(str(HERE))
+    with pytest.raises(WorkerError, match="no progress for 10 s while reading conversations"):
+        run_job("template", {"path": str(path)}, readable=[path, HERE], quiet_seconds=10)
