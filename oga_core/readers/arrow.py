@@ -25,7 +25,8 @@ from oga_core.samples import UnreadableSample
 MAX_COLUMN_BYTES = 2 << 30
 MAX_GROUP_BYTES = 2 << 30
 CACHED_BYTES = 1 << 30
-_BATCH_ROWS = 4_096
+_BATCH_ROWS = 1_024  # few, so that one batch of a bomb stays small
+_IMAGE_BATCH_ROWS = 64
 _DAMAGE = (pa.ArrowException, OSError, MemoryError, ValueError)
 
 
@@ -50,8 +51,8 @@ class ParquetTable:
         values: dict[str, list[Any]] = {name: [] for name in wanted}
         for batch in self.batches(wanted) if wanted else ():
             for name in wanted:
-                values[name] += batch.column(name).to_pylist()
-        rows = _RowGroups(self.file, self.name)
+                values[name] += _values(batch.column(name))
+        rows = _RowGroups(self.file, self.name, _IMAGE_BATCH_ROWS if self.image_column else _BATCH_ROWS)
         if any(len(column) != len(rows) for column in values.values()):
             raise OgaError(f"{self.name} is damaged: its columns differ in length. Write it again.")
         return Scan(values, rows, np.arange(len(rows)))
@@ -104,7 +105,7 @@ class ArrowTable:
         values: dict[str, list[Any]] = {name: [] for name in wanted}
         for batch in self._batches:
             for name in wanted:
-                values[name] += batch.column(name).to_pylist()
+                values[name] += _values(batch.column(name))
         rows = _Batches(self._batches)
         return Scan(values, rows, np.arange(len(rows)))
 
@@ -129,8 +130,9 @@ class _Batches(Sequence[Any]):
 class _RowGroups(Sequence[Any]):
     """Rows of a Parquet file; the row groups last used are kept decoded, up to 1 GiB. Thread-safe."""
 
-    def __init__(self, file: pq.ParquetFile, name: str):
+    def __init__(self, file: pq.ParquetFile, name: str, batch_rows: int):
         self._file, self._name, self._lock = file, name, threading.Lock()
+        self._batch_rows = batch_rows
         metadata = file.metadata
         self._ends = list(accumulate(metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)))
         self._cache: OrderedDict[int, pa.RecordBatch] = OrderedDict()
@@ -160,7 +162,7 @@ class _RowGroups(Sequence[Any]):
     def _decode(self, group: int) -> pa.RecordBatch:
         parts, total = [], 0
         try:
-            for batch in self._file.iter_batches(batch_size=_BATCH_ROWS, row_groups=[group]):
+            for batch in self._file.iter_batches(batch_size=self._batch_rows, row_groups=[group]):
                 parts.append(batch)
                 total += batch.nbytes
                 if total > MAX_GROUP_BYTES:
@@ -270,6 +272,16 @@ def _class_labels(schema: pa.Schema) -> dict[str, tuple[str, ...]]:
         }
     except (KeyError, ValueError, TypeError, AttributeError, RecursionError):
         return {}
+
+
+def _values(column: pa.Array) -> list[Any]:
+    """Turn a column into Python values; equal ones of a batch are one object, however large."""
+    if not pa.types.is_dictionary(column.type):
+        if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+            return column.to_pylist()
+        column = column.dictionary_encode()
+    words = column.dictionary.to_pylist()
+    return [None if index is None else words[index] for index in column.indices.to_pylist()]
 
 
 def _row(batch: pa.RecordBatch, i: int) -> Row:

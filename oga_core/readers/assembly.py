@@ -20,6 +20,7 @@ from oga_core.readers.columns import some
 from oga_core.samples import MODALITIES, Modality, Problem, SampleSet, Source, Subset
 
 MAX_UNREADABLE = 0.05
+MAX_LABEL_CHARACTERS = 1_000
 _WHOLE_FILE_BYTES = 256_000_000
 _EDGE_BYTES = 1 << 20
 
@@ -188,6 +189,12 @@ def _numbered(draft: Draft, kept: NDArray[np.int64]) -> tuple[NDArray[np.int64],
         return np.full(len(kept), -1, dtype=np.int64), ()
     used = {label for label in draft.labels if label}
     names = list(draft.class_names) if draft.class_names is not None else _sorted(used)
+    longest = max(used, key=len, default="")
+    if len(longest) > MAX_LABEL_CHARACTERS:
+        raise OgaError(
+            f"A label of {draft.source.path.name} has {len(longest):,} characters: {longest[:40]!r}… "
+            "Choose the column that holds the class with --label-column."
+        )
     if len(used) == 1:
         draft.notes.append(f"Every sample has the same label, {next(iter(used))!r}: most scores say little then.")
     index = {name: i for i, name in enumerate(names)}

@@ -13,7 +13,7 @@ from oga_core.readers.arrow import image_bytes
 from oga_core.readers.assembly import Draft, ReadOptions, label_text
 from oga_core.readers.columns import candidates, choose, missing, recognise, some, text_pair
 from oga_core.readers.images import ImageInputs, open_text_table
-from oga_core.readers.tables import Scan, Table
+from oga_core.readers.tables import DELIMITERS, Scan, Table
 from oga_core.samples import Modality, Problem, Source, UnreadableSample
 
 
@@ -39,10 +39,7 @@ def read_table(table: Table, path: Path, options: ReadOptions) -> Draft:
     shape = language.shape_of(table.columns)
     has_label = separate is not None or options.label_column is not None or bool(candidates("label", table.columns))
     _refuse_preferences(table)
-    is_language = options.modality == "causal_lm" or (
-        options.modality is None and not (has_label and shape in (None, "question_answer"))
-    )
-    if is_language and (shape is not None or options.modality is not None or _text_column(table, options)):
+    if _is_language(table, options, shape, has_label):
         return _read_language(table, path, options, shape)
     text_columns = _text_columns(table, options) if options.wants("text") else ()
     if options.modality == "text" and not text_columns:
@@ -52,6 +49,19 @@ def read_table(table: Table, path: Path, options: ReadOptions) -> Draft:
             f"{table.name} is a table. Give the folder or zip of the images as the data, and the table with --labels."
         )
     return _read_labelled(table, path, options, text_columns, separate)
+
+
+def _is_language(table: Table, options: ReadOptions, shape: str | None, has_label: bool) -> bool:
+    """Whether the rows are for a language model: asked for, of a known shape, or texts without labels."""
+    if options.modality is not None:
+        return options.modality == "causal_lm"
+    if has_label and shape in (None, "question_answer"):
+        return False
+    if shape is not None:
+        return True
+    column = _text_column(table, options)
+    others = set(table.columns) - {column, choose("id", table.columns, options.id_column, table.name)}
+    return column is not None and (not others or table.format not in DELIMITERS)
 
 
 def _text_column(table: Table, options: ReadOptions) -> str | None:
@@ -89,6 +99,8 @@ def _read_language(table: Table, path: Path, options: ReadOptions, shape: str | 
     scan = table.scan([id_column] if id_column else [])
     kind = shape
     draft = _draft(table, path, "causal_lm", scan, id_column, {"text": text_column} if text_column else {})
+    if kind == "text" and options.modality is None:
+        draft.notes.append(f"{table.name} has no column of labels; its texts are read for a language model.")
     draft.inputs = MappedRows(scan.rows, lambda row: language.normalise(row, kind, text_column))
     return draft
 

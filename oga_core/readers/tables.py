@@ -83,7 +83,7 @@ class Content:
             while line := file.readline(MAX_LINE_BYTES + 1):
                 if len(line) > MAX_LINE_BYTES:
                     raise OgaError(
-                        f"{name} has a line of more than {MAX_LINE_BYTES:,} bytes. Is it really a text file?"
+                        f"{name} has a line of more than {MAX_LINE_BYTES:,} bytes. Check that it has one row a line."
                     )
                 yield offset, line
                 offset += len(line)

@@ -231,7 +231,9 @@ def _chats(tmp: Path) -> Case:
 
 def _npz_images(tmp: Path) -> Case:
     pixels = np.stack([np.asarray(picture(i)) for i in range(N_SAMPLES)])
-    np.savez_compressed(tmp / "set.npz", X=pixels, y=np.arange(N_SAMPLES) % 3, classes=np.array(CLASSES), ids=np.array(IDS))
+    np.savez_compressed(
+        tmp / "set.npz", X=pixels, y=np.arange(N_SAMPLES) % 3, classes=np.array(CLASSES), ids=np.array(IDS)
+    )
     return Case(tmp / "set.npz", IDS, "image", "npz")
 
 
@@ -244,7 +246,9 @@ def _npy_features(tmp: Path) -> Case:
 def _outputs_npz(tmp: Path) -> Case:
     random = np.random.default_rng(0)
     features, logits = random.normal(size=(N_SAMPLES, 5)).astype(np.float16), random.normal(size=(N_SAMPLES, 3))
-    np.savez(tmp / "out.npz", features=features, logits=logits, labels=np.arange(N_SAMPLES) % 3, classes=np.array(CLASSES))
+    np.savez(
+        tmp / "out.npz", features=features, logits=logits, labels=np.arange(N_SAMPLES) % 3, classes=np.array(CLASSES)
+    )
     return Case(tmp / "out.npz", ROW_IDS, "outputs", "outputs_npz")
 
 
