@@ -102,6 +102,11 @@ def histogram(data: RunData, score: str, flagged: int, codes: NDArray[np.int8]) 
     return quiet(figure, 320, barmode="stack", bargap=0.04, xaxis_title=score.replace("_", " "), yaxis_title="samples")
 
 
+def percent(label: str, unit: str = "%.1f%%", colour: str = "gray") -> Any:
+    """A table column of bars from 0 to 100; the accent colour stays for what counts flagged samples."""
+    return st.column_config.ProgressColumn(label, format=unit, min_value=0, max_value=100, color=colour)
+
+
 def matrix(counts: NDArray[np.int64], classes: Sequence[str], key: str) -> tuple[str, str] | None:
     """Given by predicted label as a table of counts; returns the cell that was chosen."""
     frame = pd.DataFrame(counts, index=list(classes), columns=list(classes))
@@ -137,16 +142,24 @@ def confused_pairs(counts: NDArray[np.int64], classes: Sequence[str], key: str) 
     return None
 
 
-def heat(values: NDArray[np.float64], names: Sequence[str]) -> go.Figure:
-    """A square of correlations or shares, -1 to 1, with its numbers."""
+def heat(values: NDArray[np.float64], names: Sequence[str], lowest: float) -> go.Figure:
+    """A square of correlations (`lowest` -1) or shares (`lowest` 0), at most 1, with its numbers."""
     words = [name.replace("_", " ") for name in names]
     figure = go.Figure(
         go.Heatmap(
-            z=values, x=words, y=words, zmin=-1, zmax=1, showscale=False, texttemplate="%{z:.2f}",
-            colorscale=[[0, "#3b6ea8"], [0.5, "#f1ede6"], [1, "#d9692f"]],
+            z=values,
+            x=words,
+            y=words,
+            zmin=lowest,
+            zmax=1,
+            showscale=False,
+            texttemplate="%{z:.2f}",
+            colorscale=[[0, "#b9701f"], [0.5, "#ece8e1"], [1, "#2f6f9f"]]
+            if lowest < 0
+            else [[0, "#ece8e1"], [1, "#2f6f9f"]],
             hovertemplate="%{y} and %{x}: %{z:.3f}<extra></extra>",
         )
-    )  # fmt: skip
+    )
     figure.update_yaxes(autorange="reversed")
     return quiet(figure, 90 + 34 * len(names))
 

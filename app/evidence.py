@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from oga_app.run_data import RunData
 from oga_core.gradient_sketch import GradientSketch, softmax
 
-_EXACT = 100_000
+_WHOLE = 100_000
 _DIM = 64
+_PER_NEIGHBOUR = 16
 
 
 @dataclass(frozen=True)
@@ -57,15 +58,19 @@ class Evidence:
         directions = self._directions
         if directions is None:
             return []
-        candidates = self._candidates(row)
-        similarity = (
-            directions[candidates] @ directions[row] if candidates is not None else directions @ directions[row]
-        )
-        rows = candidates if candidates is not None else np.arange(len(directions))
-        similarity = np.where(rows == row, -np.inf, similarity)
-        nearest = np.argpartition(-similarity, min(count, len(rows) - 1))[:count]
-        nearest = nearest[np.argsort(-similarity[nearest], kind="stable")]
-        return [Neighbour(int(rows[i]), float(similarity[i])) for i in nearest if np.isfinite(similarity[i])]
+        rows = self._candidates(row)
+        similarity = directions @ directions[row] if rows is None else directions[rows] @ directions[row]
+        some = min(_PER_NEIGHBOUR * count, len(similarity) - 1)
+        best = np.argpartition(-similarity, some)[: some + 1]
+        return self._exact(row, best if rows is None else rows[best])[:count]
+
+    def _exact(self, row: int, rows: NDArray[np.int64]) -> list[Neighbour]:
+        assert self.sketch is not None
+        near, own = np.asarray(self.sketch.sketch[rows]), np.asarray(self.sketch.sketch[row])
+        lengths = np.linalg.norm(near, axis=1) * np.linalg.norm(own)
+        similarity = near @ own / np.maximum(lengths, 1e-12)
+        order = np.argsort(-similarity, kind="stable")
+        return [Neighbour(int(rows[i]), float(similarity[i])) for i in order if rows[i] != row]
 
     @cached_property
     def _directions(self) -> NDArray[np.float32] | None:
@@ -82,7 +87,7 @@ class Evidence:
 
     def _candidates(self, row: int) -> NDArray[np.int64] | None:
         positions = self._data.positions
-        if len(self._data) <= _EXACT or positions is None:
+        if len(self._data) <= _WHOLE or positions is None:
             return None
         distance = np.square(positions - positions[row]).sum(axis=1)
         return np.argpartition(distance, 20_000)[:20_000]

@@ -92,7 +92,7 @@ class Filters:
         try:
             content = json.loads(text) if text else {}
             return cls(**{name: _checked(name, content[name]) for name in content})
-        except (ValueError, TypeError, KeyError, RecursionError):
+        except (ValueError, TypeError, LookupError, RecursionError):
             raise OgaError("The filter in the address cannot be read. Open the run again without it.") from None
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import streamlit as st
@@ -18,6 +20,7 @@ from oga_core.errors import OgaError
 from oga_core.runs import write_whole
 
 MAX_VIEWS = 100
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -71,10 +74,11 @@ def header(page: str, view: Opened) -> None:
         st.rerun()
 
 
-def chips(view: Opened) -> None:
-    """The filter as chips that can be removed one by one, and views that are kept by name."""
+def chips(view: Opened, before: Callable[[], T] = lambda: None) -> T:
+    """The filter as chips that can be removed one by one, and views kept by name; `before` stands first in the row."""
     current = view.session
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        result = before()
         for name, words in current.filters.chips():
             if st.button(messages.plain(words), key=f"chip-{name}", icon=":material/close:", help="Remove this filter"):
                 current.filters = current.filters.without(name)
@@ -88,6 +92,7 @@ def chips(view: Opened) -> None:
             _fields(view)
         with st.popover("Views", icon=":material/bookmark:"):
             _views(view)
+    return result
 
 
 def _fields(view: Opened) -> None:

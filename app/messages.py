@@ -24,16 +24,12 @@ def plain(text: object) -> str:
 
 def title(text: str, about: str = "") -> None:
     """The page's title with one quiet line."""
-    _words("h1", "", text)
-    if about:
-        quiet(about)
+    st.html(_block("h1", "", text) + (_block("p", "oga-quiet", about) if about else ""))
 
 
 def section(text: str, about: str = "") -> None:
     """The title of a part of the page."""
-    _words("h2", "", text)
-    if about:
-        quiet(about)
+    st.html(_block("h2", "", text) + (_block("p", "oga-quiet", about) if about else ""))
 
 
 def quiet(text: str) -> None:
@@ -48,11 +44,8 @@ def prose(text: str) -> None:
 
 def figure(label: str, value: str, about: str = "", *, flagged: bool = False) -> None:
     """A number with its name, in the accent colour where it counts flagged samples."""
-    with st.container(gap=None):
-        quiet(label)
-        _words("p", f"oga-figure{' flagged' if flagged else ''}", value)
-        if about:
-            quiet(about)
+    number = _block("p", f"oga-figure{' flagged' if flagged else ''}", value)
+    st.html(_block("p", "oga-quiet", label) + number + (_block("p", "oga-quiet", about) if about else ""))
 
 
 def problem(text: str) -> None:
@@ -91,4 +84,8 @@ def guarded(draw: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _words(tag: str, kind: str, text: str, attributes: str = "") -> None:
-    st.html(f'<{tag} class="oga {kind}" dir="auto" {attributes}>{html.escape(text)}</{tag}>')
+    st.html(_block(tag, kind, text, attributes))
+
+
+def _block(tag: str, kind: str, text: str, attributes: str = "") -> str:
+    return f'<{tag} class="oga {kind}" dir="auto" {attributes}>{html.escape(text)}</{tag}>'

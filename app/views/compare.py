@@ -47,14 +47,10 @@ def _scores(view: Opened) -> None:
         hide_index=True,
         column_config={
             "score": "Score",
-            "precision": st.column_config.ProgressColumn(
-                "Precision on verdicts", format="percent", min_value=0, max_value=1
-            ),
+            "precision": charts.percent("Precision on verdicts"),
             "verdicts": st.column_config.NumberColumn("Verdicts among flagged"),
             "found": st.column_config.NumberColumn("Bad ones found"),
-            "overlap": st.column_config.ProgressColumn(
-                "Overlap with the chosen", format="percent", min_value=0, max_value=1
-            ),
+            "overlap": charts.percent("Overlap with the chosen"),
             "seconds": st.column_config.NumberColumn("Seconds", format="%.3g"),
         },
     )
@@ -72,12 +68,12 @@ def _scores(view: Opened) -> None:
     left, right = st.columns(2, gap="large")
     with left:
         messages.section("Rank correlation", "Spearman, over all samples.")
-        st.plotly_chart(charts.heat(rank_correlation(data, names), names), key="correlation")
+        st.plotly_chart(charts.heat(rank_correlation(data, names), names, -1), key="correlation")
     with right:
         messages.section(
             "Overlap at the threshold", f"Share of the {view.flagged:,} flagged samples that two scores have in common."
         )
-        st.plotly_chart(charts.heat(overlaps(data, names, view.flagged), names), key="overlap-chart")
+        st.plotly_chart(charts.heat(overlaps(data, names, view.flagged), names, 0), key="overlap-chart")
 
 
 @messages.guarded
@@ -128,10 +124,10 @@ def method_table(data: RunData, codes: NDArray[np.int8], chosen: str, flagged: i
         lines.append(
             {
                 "score": name,
-                "precision": found / verdicts if verdicts else None,
+                "precision": 100 * found / verdicts if verdicts else None,
                 "verdicts": verdicts,
                 "found": found,
-                "overlap": both / flagged if flagged else None,
+                "overlap": 100 * both / flagged if flagged else None,
                 "seconds": seconds.get(name),
             }
         )

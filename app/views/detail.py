@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from oga_app import cache, desk, messages
+from oga_app import cache, charts, desk, messages
 from oga_app.components.sample_grid import sample_grid
 from oga_app.frame import Opened
 from oga_core.decisions import Decision
@@ -45,15 +45,13 @@ def _facts(view: Opened, row: int) -> None:
             messages.prose(data.class_name(int(code)))
     probabilities = cache.evidence(data).probabilities(row)
     if probabilities:
-        table = pd.DataFrame(probabilities, columns=["class", "probability"])
+        table = pd.DataFrame([(name, 100 * chance) for name, chance in probabilities], columns=["class", "probability"])
         st.dataframe(
             table,
             hide_index=True,
             column_config={
                 "class": "Class",
-                "probability": st.column_config.ProgressColumn(
-                    "Probability", format="percent", min_value=0, max_value=1
-                ),
+                "probability": charts.percent("Probability"),
             },
         )
     scores = pd.DataFrame(

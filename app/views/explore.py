@@ -149,7 +149,7 @@ def _classes(view: Opened) -> None:
             "class": st.column_config.TextColumn("Given label"),
             "samples": st.column_config.NumberColumn("Samples", format="localized"),
             "flagged": st.column_config.NumberColumn("Flagged", format="localized"),
-            "share": st.column_config.ProgressColumn("Share flagged", format="%.1f%%", min_value=0, max_value=100),
+            "share": charts.percent("Share flagged", colour="primary"),
         },
     )
     for position in picked.selection.rows:

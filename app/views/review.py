@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 from numpy.typing import NDArray
 
-from oga_app import cache, desk, frame, messages, state
+from oga_app import cache, charts, desk, frame, messages, state
 from oga_app.components.review_queue import review_queue
 from oga_app.components.sample_grid import sample_grid
 from oga_app.frame import Opened
@@ -28,17 +28,25 @@ def show() -> None:
         return
     view.session.take_stale()
     frame.header("Review", view)
-    frame.chips(view)
-    with st.container(horizontal=True, vertical_alignment="center"):
-        mode = st.segmented_control(
-            "How", ["One by one", "Grid by class", "Reviewers", "History"], default="One by one", required=True,
-            key="review-mode", label_visibility="collapsed", persist_state="session",
-        )  # fmt: skip
-        with st.popover(messages.plain(view.session.reviewer), icon=":material/person:"):
-            _settings(view)
+    mode = frame.chips(view, lambda: _mode(view))
     {"One by one": _queue, "Grid by class": _grid, "Reviewers": _reviewers, "History": _history}[mode]()
     if view.session.opened:
         detail(view)
+
+
+def _mode(view: Opened) -> str:
+    mode: str = st.segmented_control(
+        "How",
+        ["One by one", "Grid by class", "Reviewers", "History"],
+        default="One by one",
+        required=True,
+        key="review-mode",
+        label_visibility="collapsed",
+        persist_state="session",
+    )
+    with st.popover(messages.plain(view.session.reviewer), icon=":material/person:"):
+        _settings(view)
+    return mode
 
 
 def _settings(view: Opened) -> None:
@@ -110,11 +118,7 @@ def _evidence(view: Opened, backend: desk.Desk) -> None:
                 table,
                 hide_index=True,
                 height=min(35 * len(table) + 38, 300),
-                column_config={
-                    "Percentile": st.column_config.ProgressColumn(
-                        "Percentile", format="%.1f", min_value=0, max_value=100
-                    )
-                },
+                column_config={"Percentile": charts.percent("Percentile", "%.1f")},
             )
         with near:
             neighbours(view, row, key="review-near")

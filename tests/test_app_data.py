@@ -1,0 +1,286 @@
+"""What the pages compute from a run, without Streamlit."""
+
+import json
+
+import numpy as np
+import pytest
+from app_runs import ODD_CLASSES, image_run, table_run, text_run
+
+from oga_app import desk, jobs, messages, raster
+from oga_app.decision_board import DecisionBoard
+from oga_app.evidence import Evidence
+from oga_app.filters import Filters
+from oga_app.previews import as_fields, conversation, cut, preview
+from oga_app.run_data import RunData, class_shares, confusion, evenly
+from oga_app.settings import Settings
+from oga_app.views import compare
+from oga_core.errors import OgaError
+from oga_core.pipeline import ScoreOptions
+from oga_core.review import Decision, ReviewStore
+from oga_core.runs import Run
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return image_run(tmp_path_factory.mktemp("images"))
+
+
+@pytest.fixture
+def data(run):
+    return RunData(run.path)
+
+
+@pytest.fixture
+def board(data, tmp_path):
+    store = ReviewStore(tmp_path / "review.sqlite")
+    yield DecisionBoard(data, store)
+    store.close()
+
+
+def test_order_rank_and_percentile_agree(data):
+    order, rank, score = data.order("loss"), data.rank("loss"), data.score("loss")
+    assert (np.diff(score[order]) <= 0).all()
+    assert (rank[order] == np.arange(len(data))).all()
+    assert data.percentile("loss", int(order[0])) == pytest.approx(100 * (1 - 1 / len(data)))
+    assert data.percentile("loss", int(order[-1])) == 0.0
+    with pytest.raises(OgaError, match="Unknown score 'magic'"):
+        data.score("magic")
+
+
+def test_the_default_score_comes_first(data):
+    assert data.scores == ["loss", "l2_norm"]
+
+
+def test_labels_are_codes_of_the_classes(data, run):
+    names = np.array(data.classes, dtype=object)
+    assert (names[data.given] == run.table["given_label"]).all()
+    assert (names[data.predicted] == run.table["predicted_label"]).all()
+
+
+def test_the_suggestion_is_never_the_given_label(data):
+    for row in range(len(data)):
+        suggestion = data.suggestion(row)
+        assert suggestion == (-1 if data.predicted[row] == data.given[row] else data.predicted[row])
+
+
+def test_class_shares_and_confusion():
+    given, predicted = np.array([0, 0, 1, 1, 1, -1]), np.array([0, 1, 1, 1, 0, 0])
+    table = class_shares(given, 3, np.array([1, 4]))
+    assert table["class"].tolist() == [0, 1, 2]
+    assert table["flagged"].tolist() == [1, 1, 0]
+    assert table["share"].tolist() == pytest.approx([50, 100 / 3, 0])
+    assert confusion(given, predicted, 3).tolist() == [[1, 1, 0], [1, 2, 0], [0, 0, 0]]
+
+
+def test_evenly_keeps_both_ends():
+    assert evenly(np.arange(100), 3).tolist() == [0, 49, 99]
+    assert evenly([4, 5], 3).tolist() == [4, 5]
+
+
+def test_filters_restrict_and_survive_the_address(data, board):
+    name = data.classes[2]
+    board.store.decide(Decision(str(data.ids[0]), "remove"))
+    board.refresh()
+    polygon = ((-1e6, -1e6), (1e6, -1e6), (1e6, 1e6), (-1e6, 1e6))
+    for filters, expected in (
+        (Filters(given=name), data.given == 2),
+        (Filters(predicted=name, given=name), (data.given == 2) & (data.predicted == 2)),
+        (Filters(decision="remove"), np.arange(len(data)) == 0),
+        (Filters(decision="undecided"), np.arange(len(data)) != 0),
+        (Filters(side="flagged"), data.rank("loss") < 12),
+        (Filters(text=str(data.ids[5])[-8:].upper()), np.arange(len(data)) == 5),
+        (Filters(polygon=polygon), np.ones(len(data), dtype=bool)),
+        (Filters(given="no such class"), np.zeros(len(data), dtype=bool)),
+    ):
+        again = Filters.from_json(filters.to_json())
+        assert again == filters
+        assert (again.mask(data, board, "loss", 12) == expected).all()
+        assert len(list(filters.chips())) == filters.to_json().count('":')
+    assert Filters().to_json() == ""
+    assert not Filters()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "[1]",
+        '{"side": "up"}',
+        '{"polygon": [[0, 0], [1, 1]]}',
+        '{"polygon": [[0, 0], [1, 1], [NaN, 1]]}',
+        '{"x": "y"}',
+        "3",
+    ],
+)
+def test_a_damaged_address_is_refused(text):
+    with pytest.raises(OgaError, match="filter in the address cannot be read"):
+        Filters.from_json(text)
+
+
+def test_the_board_follows_decisions_and_undo(data, board):
+    names = [str(name) for name in data.ids[:3]]
+    board.store.decide([Decision(name, "remove") for name in names])
+    board.store.decide(Decision(names[0], "keep"))
+    assert board.refresh().codes[:4].tolist() == [0, 2, 2, -1]
+    board.store.undo("me")
+    board.store.undo("me")
+    assert (board.refresh().codes == -1).all()
+    assert board.decisions == {}
+
+
+def test_the_queue_mixes_in_random_unflagged_samples(data):
+    everything = np.ones(len(data), dtype=bool)
+    queue = desk.mixed_queue(data, "loss", 45, everything)
+    flagged = queue[data.rank("loss")[queue] < 45]
+    assert (flagged == data.order("loss")[:45]).all()
+    assert len(queue) - len(flagged) == 5
+    assert len(set(queue.tolist())) == len(queue)
+    assert data.rank("loss")[queue[9]] >= 45
+    assert (desk.mixed_queue(data, "loss", 45, everything) == queue).all()
+    assert (desk.mixed_queue(data, "loss", 0, everything) == data.order("loss")).all()
+
+
+def test_the_desk_shows_decides_and_undoes(data, board):
+    queue = data.order("loss")[:5]
+    backend = desk.Desk(data, board, queue, reviewer="ann", score="loss", flagged=5)
+    first, second = backend.upcoming(2)
+    assert [data.row_of[first], data.row_of[second]] == queue[:2].tolist()
+    event = desk.ReviewEvent("tab:1", "relabel", first, data.classes[0], "note")
+    backend.apply(event)
+    backend.apply(event)
+    assert board.store.decision(first).note == "note"
+    assert backend.upcoming(1) == [second]
+    assert backend.progress()["done"] == 1
+    assert backend.apply(desk.ReviewEvent("tab:2", "undo")) == [first]
+    assert backend.upcoming(1) == [first]
+    other = desk.Desk(data, board, queue, reviewer="bob", score="loss", flagged=5)
+    assert first not in other.upcoming(5)
+
+
+def test_nearest_neighbours_are_the_nearest(data):
+    sketch = Evidence(data).sketch.sketch
+    row = 7
+    directions = sketch / np.maximum(np.linalg.norm(sketch, axis=1, keepdims=True), 1e-12)
+    exact = np.argsort(-(directions @ directions[row]))
+    near = Evidence(data).neighbours(row, 5)
+    assert row not in [item.row for item in near]
+    assert {item.row for item in near} == set(exact[exact != row][:5].tolist())
+    assert [item.similarity for item in near] == sorted((item.similarity for item in near), reverse=True)
+
+
+def test_probabilities_hold_the_given_label(data):
+    for row in range(0, len(data), 17):
+        shown = dict(Evidence(data).probabilities(row, top=1))
+        assert data.class_name(data.given[row]) in shown
+        assert max(shown, key=shown.get) == data.class_name(data.predicted[row])
+
+
+def test_previews_of_every_modality(data, tmp_path):
+    image = preview(data.run.samples, 0, 160)
+    assert image.image.startswith("data:image/png;base64,")
+    assert image.pixelated
+    text = preview(text_run(tmp_path).samples, 3, 160)
+    assert text.text == "![x](http://evil.example/x.png) **bold** <script>alert(1)</script>"
+    row = preview(table_run(tmp_path).samples, 1, 160)
+    assert ("weight", "0.016666666666666666") in row.fields
+    assert conversation({"prompt": "a", "completion": "b"}, None) == (("prompt", "a"), ("completion", "b"))
+    chat = {"messages": [{"role": "user", "content": "hi"}]}
+    assert conversation(chat, None) == (("user", "hi"),)
+    assert as_fields({"a": "x" * 400})[0][1].endswith("…")
+    assert cut("abc", 2) == "a…"
+
+
+def test_class_names_in_any_script_survive(tmp_path):
+    odd = RunData(image_run(tmp_path, "odd", ODD_CLASSES).path)
+    assert set(odd.classes) == set(ODD_CLASSES)
+    assert (odd.given >= 0).all()
+
+
+def test_markdown_of_labels_is_escaped():
+    assert messages.plain("![a](b) **x**") == r"\!\[a\]\(b\) \*\*x\*\*"
+    assert messages.plain("猫 قطة") == "猫 قطة"
+
+
+def test_compare_on_known_ranks(data):
+    assert compare.rank_correlation(data, ["loss", "loss"]).tolist() == pytest.approx(np.ones((2, 2)))
+    assert compare.overlaps(data, ["loss", "l2_norm"], 12)[0, 0] == 1.0
+    codes = np.full(len(data), -1, dtype=np.int8)
+    codes[data.order("loss")[:4]] = [2, 1, 0, 3]  # remove, relabel, keep, unsure
+    table = compare.method_table(data, codes, "loss", 12).set_index("score")
+    assert table.loc["loss", "precision"] == pytest.approx(200 / 3)
+    assert table.loc["loss", "verdicts"] == 3
+
+
+def test_the_raster_does_not_grow_with_the_samples():
+    positions = np.random.default_rng(0).normal(size=(200_000, 2)).astype(np.float32)
+    positions[0] = np.nan
+    edges = raster.bounds(positions)
+    small, large = raster.density_png(positions[:20_000], edges), raster.density_png(positions, edges)
+    assert large.startswith(b"\x89PNG")
+    assert len(large) < 3 * len(small) < 2_000_000
+
+
+def test_settings_find_runs_and_confine_paths(run, tmp_path):
+    folder = run.path.parent
+    settings = Settings.parse(["--run", str(folder), "--data-root", str(tmp_path), "--something", "else"])
+    assert settings.named("digits") == run.path
+    assert Settings.parse(["--run", str(run.path)]).only == run.path
+    with pytest.raises(OgaError, match=r"There is no run '\.\./digits'"):
+        settings.named("../digits")
+    (tmp_path / "inside.csv").touch()
+    assert settings.confined("inside.csv") == (tmp_path / "inside.csv").resolve()
+    for outside in ("/etc/passwd", "../x", str(folder)):
+        with pytest.raises(OgaError, match="outside the data folder"):
+            settings.confined(outside)
+    (tmp_path / "link").symlink_to("/etc")
+    with pytest.raises(OgaError, match="outside the data folder"):
+        settings.confined("link/passwd")
+    with pytest.raises(OgaError, match="does not exist"):
+        settings.confined("missing.csv")
+
+
+def test_uploads_never_name_a_path(tmp_path):
+    import io
+
+    saved = jobs.save_upload("../../etc/evil name.tar.gz", io.BytesIO(b"x"), tmp_path / "up")
+    assert saved == tmp_path / "up" / "upload_0.tar.gz"
+    assert jobs.save_upload("a.p\u0000t", io.BytesIO(b"y"), tmp_path / "up").name == "upload_1"
+    assert jobs.save_upload("model.v1.pt2", io.BytesIO(b"z"), tmp_path / "up").name == "upload_2.pt2"
+
+
+def test_the_command_holds_every_chosen_option(tmp_path):
+    options = ScoreOptions(labels="l.csv", scores=("loss", "margin"), map="pca", force=True, max_samples=5)
+    words = jobs.command(tmp_path / "d", tmp_path / "m", tmp_path / "r", options)
+    from oga_app.cli import _parser
+
+    parsed = _parser().parse_args(words[words.index("score") :])
+    assert (parsed.labels, parsed.scores, parsed.map, parsed.force) == ("l.csv", ("loss", "margin"), "pca", True)
+    assert (parsed.max_samples, parsed.device) == (5, "auto")
+
+
+def test_a_run_whose_process_is_gone_is_lost(tmp_path):
+    created = Run.create(tmp_path / "r")
+    created.update(status="running", process=2**22 - 1)
+    assert jobs.status(created.path).state == "lost"
+    created.update(process=None)
+    (created.path / "progress.json").write_text(
+        json.dumps({"stage": "gradients", "done": 5, "total": 10, "seconds_left": 3})
+    )
+    job = jobs.status(created.path)
+    assert (job.state, job.share, job.stage, job.seconds_left) == ("running", 0.5, "gradients", 3)
+
+
+def test_scoring_reports_what_is_wrong(tmp_path):
+    import time
+
+    (tmp_path / "data.csv").write_text("id,text\n1,a\n")
+    (tmp_path / "model.pt2").write_bytes(b"nothing")
+    jobs.start(tmp_path / "data.csv", tmp_path / "model.pt2", tmp_path / "run", ScoreOptions(map="none"))
+    with pytest.raises(OgaError, match="is being scored already"):
+        jobs.start(tmp_path / "data.csv", tmp_path / "model.pt2", tmp_path / "run", ScoreOptions())
+    deadline = time.monotonic() + 60
+    while jobs.status(tmp_path / "run").state == "running" and time.monotonic() < deadline:
+        time.sleep(0.2)
+    job = jobs.status(tmp_path / "run")
+    assert job.state == "failed"
+    assert job.error
