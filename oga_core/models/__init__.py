@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from oga_core.errors import OgaError
 from oga_core.models.archive import common_root, open_zip, unpacked
 from oga_core.models.card import ModelCard
+from oga_core.models.folders import files_of, is_model_file
 from oga_core.models.refusals import REFUSALS, refusal
 
 if TYPE_CHECKING:  # torch takes seconds to import, and naming a format does not need it
@@ -16,7 +17,7 @@ if TYPE_CHECKING:  # torch takes seconds to import, and naming a format does not
 
     from oga_core.models.loaded import LoadedModel
 
-__all__ = ["ModelCard", "load_model", "load_weights", "model_format"]
+__all__ = ["ModelCard", "files_of", "load_model", "load_weights", "model_format"]
 
 _HDF5, _GGUF, _PICKLE = b"\x89HDF\r\n\x1a\n", b"GGUF", b"\x80"
 _COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda", b"ZF")  # joblib
@@ -135,7 +136,7 @@ def _load_pt2(path: Path, card: ModelCard | None) -> LoadedModel:
 
 
 def _load_folder(path: Path, kind: str, card: ModelCard | None, base: Path | None) -> LoadedModel:
-    from oga_core.models.huggingface import is_model_file, load_huggingface
+    from oga_core.models.huggingface import load_huggingface
 
     if path.is_file():
         card = card or ModelCard.beside(path)

@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -20,8 +20,8 @@ from torch import nn
 
 from oga_core.errors import OgaError, unknown
 from oga_core.models.card import ModelCard
+from oga_core.models.folders import TOKENIZER_FILES, read_json, weight_files
 from oga_core.models.loaded import LoadedModel
-from oga_core.models.refusals import refusal
 from oga_core.models.weights import Weights, read_safetensors
 from oga_core.samples import Modality
 
@@ -34,11 +34,6 @@ MODEL_TYPES = frozenset({
     "gpt_bigcode", "gpt_neo", "gpt_neox", "gptj", "granite", "llama", "mistral", "mobilebert", "mobilenet_v2",
     "modernbert", "mpnet", "olmo", "olmo2", "opt", "phi", "phi3", "qwen2", "qwen3", "resnet", "roberta",
     "smollm3", "squeezebert", "stablelm", "starcoder2", "swin", "swinv2", "vit", "xlm-roberta",
-})
-_TOKENIZER_FILES = frozenset({
-    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json",
-    "vocab.txt", "merges.txt", "spiece.model", "sentencepiece.bpe.model", "tokenizer.model",
-    "chat_template.jinja",
 })
 # fmt: on
 _HEADS: dict[str, Modality] = {
@@ -57,21 +52,8 @@ _DROPPED_KEYS = re.compile(
 )
 _COUNTS = re.compile(r"num_labels|.*layers?|.*depth|.*blocks|.*experts")
 
-_FILES = _TOKENIZER_FILES | {
-    "config.json",
-    "oga.json",
-    "preprocessor_config.json",
-    "adapter_config.json",
-    "model.safetensors.index.json",
-}
-_MAX_JSON = 16 << 20
 _POSITIONS_AFTER_PADDING = ("camembert", "mpnet", "roberta", "xlm-roberta")
 _MAX_LENGTH: dict[Modality, int] = {"text": 512, "causal_lm": 1024}
-
-
-def is_model_file(name: PurePosixPath) -> bool:
-    """Tell the files of a zipped folder that are of use: the known names and safetensors, at most one folder deep."""
-    return len(name.parts) <= 2 and (name.name in _FILES or name.suffix == ".safetensors")
 
 
 def load_huggingface(folder: Path, card: ModelCard | None = None) -> LoadedModel:
@@ -94,21 +76,6 @@ def load_huggingface(folder: Path, card: ModelCard | None = None) -> LoadedModel
     if halves:
         notes.append(f"The weights were stored as {', '.join(halves)} and are used as float32.")
     return LoadedModel(prepared(module, tokenizer), card, "huggingface", tokenizer, tuple(notes))
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object of moderate size. Raises `OgaError`."""
-    try:
-        if path.stat().st_size > _MAX_JSON:
-            raise OgaError(f"{path.name} is larger than {_MAX_JSON >> 20} MB, so it is no configuration.")
-        content = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise OgaError(f"The model folder has no {path.name}. Save it with model.save_pretrained(folder).") from None
-    except (ValueError, RecursionError) as error:
-        raise OgaError(f"{path.name} is not valid JSON: {error}. Save the model again.") from None
-    if not isinstance(content, dict):
-        raise OgaError(f"{path.name} must be a JSON object. Save the model again.")
-    return content
 
 
 def clean_config(raw: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
@@ -173,7 +140,7 @@ def _without_dropped(value: Any) -> Any:
 def read_folder_weights(folder: Path) -> Weights:
     """Read model.safetensors, or the shards of its index, from this folder and no other."""
     weights: Weights = {}
-    for path in _weight_files(folder):
+    for path in weight_files(folder):
         shard = read_safetensors(path)
         if weights.keys() & shard.keys():
             raise OgaError(f"{path.name} repeats tensors of another shard. Save the model again.")
@@ -198,25 +165,6 @@ _DTYPES = (
     torch.bool,
     torch.uint8,
 )
-
-
-def _weight_files(folder: Path) -> list[Path]:
-    single, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
-    if single.is_file():
-        return [single]
-    if index.is_file():
-        shards = read_json(index).get("weight_map")
-        names = sorted(set(map(str, shards.values()))) if isinstance(shards, dict) else []
-        for name in names:
-            if Path(name).name != name or "\\" in name or not name.endswith(".safetensors"):
-                raise OgaError(f"{index.name} names the shard {name!r}, which is outside the model's folder.")
-            if not (folder / name).is_file():
-                raise OgaError(f"{folder.name} lacks the shard {name!r} that {index.name} names. Copy it there.")
-        if names:
-            return [folder / name for name in names]
-    if list(folder.glob("*.bin")):
-        raise refusal("bin", folder)
-    raise OgaError(f"{folder.name} has no model.safetensors. Save the model with model.save_pretrained(folder).")
 
 
 def build(
@@ -332,7 +280,7 @@ def load_tokenizer(folder: Path, raw: dict[str, Any]) -> Any:
     """Load the tokenizer from copies of its known files, without the key that names code."""
     from transformers import AutoTokenizer
 
-    present = [folder / name for name in sorted(_TOKENIZER_FILES) if (folder / name).is_file()]
+    present = [folder / name for name in sorted(TOKENIZER_FILES) if (folder / name).is_file()]
     if not present:
         raise OgaError(
             f"{folder.name} has no tokenizer. Save it into the same folder: tokenizer.save_pretrained(folder)."

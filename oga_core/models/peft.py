@@ -8,6 +8,7 @@ from typing import Any
 
 from oga_core.errors import OgaError, unknown
 from oga_core.models.card import ModelCard
+from oga_core.models.folders import find_base, read_json
 from oga_core.models.huggingface import (
     build,
     clean_config,
@@ -15,7 +16,6 @@ from oga_core.models.huggingface import (
     load_tokenizer,
     prepared,
     read_folder_weights,
-    read_json,
 )
 from oga_core.models.loaded import LoadedModel
 from oga_core.models.refusals import refusal
@@ -45,7 +45,7 @@ def load_peft(folder: Path, card: ModelCard | None = None, base: Path | None = N
     weights = _adapter_weights(folder)
     config = _lora_config(raw, weights)
     modality = _TASKS[raw["task_type"]]
-    base = base or _find_base(folder, raw)
+    base = base or find_base(folder, raw)
     base_raw, notes = clean_config(read_json(base / "config.json"))
     trained_heads = tuple(f"{name}." for name in config.modules_to_save or () if name in _HEAD_NAMES)
     if modality == "text":
@@ -153,19 +153,6 @@ def _check_rank(settings: dict[str, Any], weights: Weights) -> None:
             f"adapter_config.json says rank {max(ranks)}, but the adapter's tensors have rank "
             f"{', '.join(map(str, sorted(found))) or 'none'}. Save the adapter: peft_model.save_pretrained(folder)."
         )
-
-
-def _find_base(folder: Path, raw: dict[str, Any]) -> Path:
-    """Look inside and beside the adapter; the path that an uploaded file names is never followed."""
-    named = Path(str(raw.get("base_model_name_or_path") or "").replace("\\", "/")).name
-    candidates = [folder / "base", *([folder / named, folder.parent / named] if named not in ("", "..") else [])]
-    for candidate in candidates:
-        if candidate != folder and (candidate / "config.json").is_file():
-            return candidate
-    raise OgaError(
-        f"The base model of the adapter {folder.name} ({named or 'not named'}) is not there. Save it into the "
-        f"adapter's subfolder 'base': base_model.save_pretrained('{folder.name}/base'), with its tokenizer."
-    )
 
 
 def _set_classes(base_raw: dict[str, Any], weights: Weights, card: ModelCard | None) -> None:

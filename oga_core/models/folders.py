@@ -1,0 +1,94 @@
+"""What belongs to a model folder in the Hugging Face and PEFT formats; plain files, no library."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from oga_core.errors import OgaError
+from oga_core.models.refusals import refusal
+
+# fmt: off
+TOKENIZER_FILES = frozenset({
+    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json",
+    "vocab.txt", "merges.txt", "spiece.model", "sentencepiece.bpe.model", "tokenizer.model",
+    "chat_template.jinja",
+})
+# fmt: on
+_FILES = TOKENIZER_FILES | {
+    "config.json",
+    "oga.json",
+    "preprocessor_config.json",
+    "adapter_config.json",
+    "model.safetensors.index.json",
+}
+_MAX_JSON = 16 << 20
+
+
+def is_model_file(name: PurePosixPath) -> bool:
+    """Tell the files of a zipped folder that are of use: the known names and safetensors, at most one folder deep."""
+    return len(name.parts) <= 2 and (name.name in _FILES or name.suffix == ".safetensors")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object of moderate size. Raises `OgaError`."""
+    try:
+        if path.stat().st_size > _MAX_JSON:
+            raise OgaError(f"{path.name} is larger than {_MAX_JSON >> 20} MB, so it is no configuration.")
+        content = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise OgaError(f"The model folder has no {path.name}. Save it with model.save_pretrained(folder).") from None
+    except (ValueError, RecursionError) as error:
+        raise OgaError(f"{path.name} is not valid JSON: {error}. Save the model again.") from None
+    if not isinstance(content, dict):
+        raise OgaError(f"{path.name} must be a JSON object. Save the model again.")
+    return content
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """Return the safetensors files of a folder: the one, or the shards that its index names. Raises `OgaError`."""
+    single, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
+    if single.is_file():
+        return [single]
+    if index.is_file():
+        shards = read_json(index).get("weight_map")
+        names = sorted(set(map(str, shards.values()))) if isinstance(shards, dict) else []
+        for name in names:
+            if Path(name).name != name or "\\" in name or not name.endswith(".safetensors"):
+                raise OgaError(f"{index.name} names the shard {name!r}, which is outside the model's folder.")
+            if not (folder / name).is_file():
+                raise OgaError(f"{folder.name} lacks the shard {name!r} that {index.name} names. Copy it there.")
+        if names:
+            return [folder / name for name in names]
+    if list(folder.glob("*.bin")):
+        raise refusal("bin", folder)
+    raise OgaError(f"{folder.name} has no model.safetensors. Save the model with model.save_pretrained(folder).")
+
+
+def find_base(folder: Path, adapter: dict[str, Any]) -> Path:
+    """Return the base model's folder, inside or beside the adapter; a path that an uploaded file names is not followed.
+
+    adapter: the content of adapter_config.json. Raises `OgaError` when the base is in neither place.
+    """
+    named = Path(str(adapter.get("base_model_name_or_path") or "").replace("\\", "/")).name
+    candidates = [folder / "base", *([folder / named, folder.parent / named] if named not in ("", "..") else [])]
+    for candidate in candidates:
+        if candidate != folder and (candidate / "config.json").is_file():
+            return candidate
+    raise OgaError(
+        f"The base model of the adapter {folder.name} ({named or 'not named'}) is not there. Save it into the "
+        f"adapter's subfolder 'base': base_model.save_pretrained('{folder.name}/base'), with its tokenizer."
+    )
+
+
+def files_of(path: Path) -> list[Path]:
+    """Return what loading this model opens: itself, a card beside it, an adapter's base, the hub cache's blobs."""
+    files = [path, path.with_suffix(".json")]
+    if (path / "adapter_config.json").is_file():
+        with contextlib.suppress(OgaError):  # said again, and to the person, when the model is loaded
+            files += files_of(find_base(path, read_json(path / "adapter_config.json")))
+    if path.parent.name == "snapshots":
+        files.append(path.parent.parent / "blobs")
+    return files

@@ -1,0 +1,165 @@
+"""Jobs in the worker: results, errors, limits, crashes; this process survives all of them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from oga_core import worker
+from oga_core.errors import OgaError
+from oga_core.worker import Cancelled, WorkerError, WorkerFault, run_job
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(autouse=True)
+def _jobs(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = (
+        "echo refuse fault forever talk_forever crash read_null leave fill_memory fill_memory_with_torch say_garbage"
+    )
+    for name in names.split():
+        monkeypatch.setitem(worker.JOBS, name, f"worker_jobs:{name}")
+
+
+def run(name: str, arguments: dict[str, Any] | None = None, **options: Any) -> dict[str, Any]:
+    return run_job(name, arguments or {}, readable=[HERE], **options)
+
+
+def test_result_and_reports_come_back() -> None:
+    reports: list[dict[str, Any]] = []
+    result = run("echo", {"numbers": [1, 2.5], "text": "é"}, report=reports.append)
+    assert result["arguments"] == {"numbers": [1, 2.5], "text": "é"}
+    assert reports == [{"stage": "echoing", "done": 1, "total": 2}]
+
+
+def test_secrets_of_the_environment_stay_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("API_TOKEN", "secret")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    environment = run("echo")["environment"]
+    assert "API_TOKEN" not in environment
+    assert "OMP_NUM_THREADS" in environment
+
+
+def test_unknown_job_is_refused() -> None:
+    with pytest.raises(OgaError, match=r"Unknown job 'os:system'\. Choose one of: score"):
+        run_job("os:system", {})
+
+
+def test_error_of_the_person_comes_back_with_its_detail() -> None:
+    with pytest.raises(OgaError, match=r"^The data has no column 'label'\.$") as caught:
+        run("refuse")
+    assert caught.value.detail == {"columns": ["text"]}
+    assert not isinstance(caught.value, WorkerError)
+
+
+def test_fault_of_ours_comes_back_with_its_traceback() -> None:
+    with pytest.raises(WorkerFault, match=r"(?s)failed while dividing.*worker_jobs\.py.*ZeroDivisionError"):
+        run("fault", {"zero": 0})
+
+
+def test_exit_without_result_shows_last_words() -> None:
+    with pytest.raises(WorkerFault, match=r"(?s)exit status 3.*last words"):
+        run("leave")
+
+
+@pytest.mark.parametrize("name", ["SIGSEGV", "SIGFPE", "SIGABRT", "SIGBUS"])
+def test_crash_is_named(name: str) -> None:
+    with pytest.raises(WorkerError, match=rf"crashed \({name}\) while crashing.*dashboard is not affected"):
+        run("crash", {"signal": name})
+
+
+def test_real_segmentation_fault_is_named() -> None:
+    with pytest.raises(WorkerError, match=r"crashed \(SIGSEGV\) while reading memory"):
+        run("read_null")
+
+
+def test_kill_by_the_system_is_named() -> None:
+    with pytest.raises(WorkerError, match="killed the worker while crashing, most likely because memory ran out"):
+        run("crash", {"signal": "SIGKILL"})
+
+
+def test_memory_limit_holds() -> None:
+    with pytest.raises(WorkerError, match=r"Out of memory while filling memory: the limit is 0\.5 GB"):
+        run("fill_memory", {"bytes": 1 << 30}, memory_gb=0.5)
+
+
+def test_memory_limit_holds_for_torch() -> None:
+    with pytest.raises(WorkerError, match=r"Out of memory while filling memory: the limit is 1\.0 GB"):
+        run("fill_memory_with_torch", {"bytes": 4 << 30}, memory_gb=1)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a process without limits of its own")
+def test_memory_is_watched_from_outside_too() -> None:
+    with pytest.raises(WorkerError, match=r"Out of memory while filling memory: the limit is 0\.2 GB"):
+        run_job("fill_memory", {"bytes": 8 << 30}, memory_gb=0.2, jail=False)
+
+
+def test_time_limit_holds(tmp_path: Path) -> None:
+    with pytest.raises(WorkerError, match="Stopped after 1 s while looping"):
+        run("forever", {"folder": str(tmp_path)}, writable=[tmp_path], seconds=1)
+
+
+def test_silence_is_limited(tmp_path: Path) -> None:
+    with pytest.raises(WorkerError, match="no progress for 1 s while looping"):
+        run("forever", {"folder": str(tmp_path)}, writable=[tmp_path], quiet_seconds=1)
+
+
+def test_reports_are_not_silence() -> None:
+    with pytest.raises(WorkerError, match="Stopped after 2 s while talking"):
+        run("talk_forever", seconds=2, quiet_seconds=1)
+
+
+def test_cancel_ends_the_worker_and_keeps_its_files(tmp_path: Path) -> None:
+    part = tmp_path / "part"
+    before = set(psutil.Process().children())
+    with pytest.raises(Cancelled, match="What was finished is kept"):
+        run("forever", {"folder": str(tmp_path)}, writable=[tmp_path], cancelled=part.exists)
+    assert part.read_text() == "done"
+    assert set(psutil.Process().children()) == before
+
+
+def test_garbage_from_a_captured_worker_is_an_error() -> None:
+    with pytest.raises(WorkerError, match="answered with something unreadable"):
+        run("say_garbage")
+
+
+def test_worker_dies_with_its_parent(tmp_path: Path) -> None:
+    script = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "from oga_core import worker\n"
+        "worker.JOBS['forever'] = 'worker_jobs:forever'\n"
+        "worker.run_job('forever', {'folder': sys.argv[2]}, readable=[sys.argv[1]], writable=[sys.argv[2]])\n"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", script, str(HERE), str(tmp_path)])
+    try:
+        _wait(lambda: (tmp_path / "part").exists())
+        (child,) = psutil.Process(parent.pid).children()
+    finally:
+        parent.kill()
+        parent.wait()
+    _wait(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
+
+
+def test_no_scratch_folder_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    run("echo")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_importing_the_worker_imports_no_heavy_library() -> None:
+    code = "import sys, oga_core.worker; print(sorted({'torch', 'numpy', 'pandas'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def _wait(condition: Any, seconds: float = 30) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
