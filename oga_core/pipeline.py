@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from oga_core.errors import OgaError, unknown
 from oga_core.gradient_sketch import GradientSketch
+from oga_core.models import files_of
 from oga_core.models.card import ModelCard
 from oga_core.projection import METHODS, project, warm_up
 from oga_core.runs import SCORE_PREFIX, Run
@@ -192,7 +193,7 @@ def _gradients(
         arguments,
         report=progress,
         cancelled=cancelled,
-        readable=[*readable, *(path.parent for path in readable[1:2])],
+        readable=[*readable, *(files_of(model.resolve()) if model else [])],
         writable=[run.path.resolve()],
     )
 
