@@ -13,6 +13,7 @@ from oga_app.decision_board import DecisionBoard
 from oga_app.evidence import Evidence
 from oga_app.previews import Preview, preview
 from oga_app.run_data import RunData
+from oga_app.verifying import Verification
 from oga_core.decisions import ACTIONS
 from oga_core.errors import OgaError
 from oga_core.review import ReviewStore
@@ -73,6 +74,12 @@ def evidence(data: RunData) -> Evidence:
 def expectation(data: RunData, board: DecisionBoard, score: str, every: int = 1) -> Expectation:
     """What to expect at any threshold, from the verdicts so far; learnt again after `every` more of them."""
     return _expectation(str(data.path), stamp(data.path), score, board.version // every, data, board)
+
+
+@st.cache_resource(show_spinner=False)
+def verifications() -> dict[str, Verification]:
+    """The comparisons that were started since the server was, by run."""
+    return {}
 
 
 @st.cache_resource(max_entries=6, show_spinner=False)

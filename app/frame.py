@@ -129,8 +129,8 @@ def _views(view: Opened) -> None:
         if st.button(messages.plain(name), key=f"view-{name}", width="stretch"):
             _recall(view, saved[name])
     with st.form("save-view", border=False):
-        name = st.text_input("Name of this view", max_chars=80)
-        if st.form_submit_button("Save this view") and name.strip():
+        name = st.text_input("Name of this view", max_chars=80, key="view-name")
+        if st.form_submit_button("Save this view", key="save-view") and name.strip():
             kept = {"filters": view.session.filters.to_json(), "score": view.score, "flagged": view.flagged}
             content = {**saved, name.strip(): kept}
             if len(content) > MAX_VIEWS:

@@ -103,11 +103,8 @@ def _disagreement(view: Opened) -> None:
 
 @messages.guarded
 def _retrain(view: Opened) -> None:
-    try:
-        from oga_app.views import retrain
-    except ImportError:
-        messages.empty("Retraining is not part of this version.")
-        return
+    from oga_app.views import retrain
+
     retrain.show(view)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from oga_app import cache, charts, desk, messages
+from oga_app import cache, charts, desk, messages, state
 from oga_app.components.sample_grid import sample_grid
 from oga_app.frame import Opened
 from oga_core.decisions import Decision
@@ -16,12 +16,17 @@ _NEAR = 12
 def detail(view: Opened) -> None:
     """Open the dialog for the session's opened sample."""
     row = view.data.row_of.get(view.session.opened or "")
-    view.session.opened = None
-    if row is not None:
+    if row is None:
+        _close()
+    else:
         _dialog(view, row)
 
 
-@st.dialog("Sample", width="large")
+def _close() -> None:
+    state.session().opened = None
+
+
+@st.dialog("Sample", width="large", on_dismiss=_close)
 @messages.guarded
 def _dialog(view: Opened, row: int) -> None:
     messages.section(str(view.data.ids[row]))
@@ -89,6 +94,7 @@ def _buttons(view: Opened, row: int) -> None:
 
 def _decide(view: Opened, decision: Decision) -> None:
     view.board.store.decide(decision)
+    _close()
     st.rerun()
 
 

@@ -228,10 +228,10 @@ def _history() -> None:
         return
     current = view.session
     with st.container(horizontal=True):
-        if st.button("Undo my last step", icon=":material/undo:"):
+        if st.button("Undo my last step", icon=":material/undo:", key="history-undo"):
             view.board.store.undo(current.reviewer)
             st.rerun()
-        if st.button("Redo", icon=":material/redo:"):
+        if st.button("Redo", icon=":material/redo:", key="history-redo"):
             view.board.store.redo(current.reviewer)
             st.rerun()
     rows = [

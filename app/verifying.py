@@ -1,0 +1,64 @@
+"""Retrain-and-compare in the background: the training itself runs in a worker process, a thread here waits for it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from oga_core.errors import OgaError
+from oga_core.runs import Run
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class Verification:
+    """One comparison that is being computed; `error` is a sentence once it has failed."""
+
+    run: Path
+    event: dict[str, Any] = field(default_factory=dict)
+    error: str = ""
+    cancelled: threading.Event = field(default_factory=threading.Event)
+    thread: threading.Thread | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether it is still being computed."""
+        return self.thread is not None and self.thread.is_alive()
+
+
+def start(run: Path, **options: Any) -> Verification:
+    """Begin to retrain and compare with the options of `oga_core.retrain.verify`, and return at once."""
+    job = Verification(run)
+    job.thread = threading.Thread(target=_work, args=(job, options), daemon=True)
+    job.thread.start()
+    return job
+
+
+def result(run: Path) -> dict[str, Any] | None:
+    """What the last comparison of this run found, None where there was none."""
+    try:
+        content = json.loads((run / "verify.json").read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        raise OgaError(f"{run / 'verify.json'} is damaged. Retrain and compare again.") from None
+    return content if isinstance(content, dict) else None
+
+
+def _work(job: Verification, options: dict[str, Any]) -> None:
+    from oga_core.retrain import verify
+
+    try:
+        verify(Run.open(job.run), progress=job.event.update, cancelled=job.cancelled.is_set, **options)
+    except OgaError as error:
+        job.error = str(error)
+    except Exception as error:
+        _log.exception("retraining failed")
+        job.error = (
+            f"Retraining failed, which is a fault in oga: {type(error).__name__}. The server's log has the details."
+        )

@@ -1,0 +1,133 @@
+"""Retrain and compare: does trimming, relabelling or carrying out the decisions help, more than chance would?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+import streamlit as st
+
+from oga_app import cache, charts, messages, verifying
+from oga_app.frame import Opened
+from oga_app.progress import duration
+from oga_app.theme import ACCENT, GREY
+
+
+def show(view: Opened) -> None:
+    """The options, the progress and what the last comparison found."""
+    messages.section(
+        "Retrain and compare",
+        "Trains again with nothing changed, without the flagged samples, without as many random ones, with suggested "
+        "labels, and with your decisions carried out; each is judged on data that is never cleaned.",
+    )
+    job = cache.verifications().get(str(view.data.path))
+    if job is not None and job.running:
+        _watch(str(view.data.path))
+    else:
+        if job is not None and job.error:
+            messages.problem(job.error)
+        _form(view)
+    found = verifying.result(view.data.path)
+    if found is None:
+        messages.empty("This run has not been retrained yet.")
+    else:
+        _found(found)
+
+
+def _form(view: Opened) -> None:
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        depth = st.selectbox(
+            "Train",
+            ("head", "all"),
+            format_func={"head": "the last layer", "all": "the whole network"}.get,
+            key="depth",
+        )
+        seeds = st.number_input("Trainings of each", 1, 20, 3, key="seeds")
+        validation = st.text_input(
+            "Clean validation data (path)", placeholder="else a held-out fifth", key="verify-validation"
+        )
+        go_on = st.button("Retrain and compare", type="primary", key="verify")
+    if not view.flagged:
+        messages.quiet("Nothing is flagged, so there is nothing to trim. Move the threshold on the Explore page.")
+    if go_on and view.flagged:
+        path = view.session.settings.confined(validation) if validation.strip() else None
+        cache.verifications()[str(view.data.path)] = verifying.start(
+            view.data.path,
+            trim_fraction=view.flagged / len(view.data),
+            score=view.score,
+            validation=path,
+            seeds=int(seeds),
+            depth=depth,
+        )
+        st.rerun()
+
+
+@st.fragment(run_every=1.0)
+@messages.guarded
+def _watch(path: str) -> None:
+    job = cache.verifications().get(path)
+    if job is None or not job.running:
+        st.rerun()
+    done, total = job.event.get("done"), job.event.get("total")
+    left = job.event.get("seconds_left")
+    words = str(job.event.get("stage", "starting")).capitalize()
+    words += f" · about {duration(left)} left" if left is not None else ""
+    st.progress(min(done / total, 1.0) if done and total else 0.0, text=messages.plain(words))
+    if st.button("Cancel", key="cancel-verify"):
+        job.cancelled.set()
+
+
+def _found(found: dict[str, Any]) -> None:
+    messages.section("What it found")
+    messages.prose(str(found.get("verdict", "")))
+    for warning in found.get("warnings", ()):
+        messages.note(str(warning))
+    arms: dict[str, dict[str, Any]] = found.get("arms", {})
+    st.plotly_chart(_gains(arms), key="gains")
+    table = pd.DataFrame(
+        [
+            {
+                "Training data": name.replace("_", " "),
+                "Samples": arm["n_train"],
+                "Labels changed": arm["n_relabelled"],
+                "Accuracy": arm["accuracy"]["mean"],
+                "Balanced accuracy": arm["balanced_accuracy"]["mean"],
+                "Gain": arm["gain"]["mean"],
+                "Result": arm["gain"]["says"],
+            }
+            for name, arm in arms.items()
+        ]
+    )
+    numbers = {name: st.column_config.NumberColumn(format="%.3f") for name in ("Accuracy", "Balanced accuracy")}
+    st.dataframe(
+        table, hide_index=True, column_config={**numbers, "Gain": st.column_config.NumberColumn(format="%+.3f")}
+    )
+    messages.quiet(
+        f"By {str(found.get('score', '')).replace('_', ' ')}, {found.get('n_flagged', 0):,} flagged, "
+        f"{found.get('seeds')} trainings each, {duration(float(found.get('seconds', 0)))}, "
+        f"finished {found.get('finished', '')}."
+    )
+
+
+def _gains(arms: dict[str, dict[str, Any]]) -> go.Figure:
+    shown = {name: arm["gain"] for name, arm in arms.items() if arm["gain"]["says"] != "the comparison"}
+    names = [name.replace("_", " ") for name in shown]
+    means = [gain["mean"] for gain in shown.values()]
+    figure = go.Figure(
+        go.Scatter(
+            x=means,
+            y=names,
+            mode="markers",
+            marker={"size": 11, "color": [ACCENT if gain["says"] == "better" else GREY for gain in shown.values()]},
+            error_x={
+                "array": [gain["interval_90"][1] - gain["mean"] for gain in shown.values()],
+                "arrayminus": [gain["mean"] - gain["interval_90"][0] for gain in shown.values()],
+                "color": GREY,
+            },
+            hovertemplate="%{y}: %{x:+.3f}<extra></extra>",
+        )
+    )
+    figure.add_vline(x=0, line={"color": GREY, "dash": "dot"})
+    figure.update_yaxes(autorange="reversed")
+    return charts.quiet(figure, 120 + 44 * len(names), xaxis_title="gain in accuracy, with 90 % interval")

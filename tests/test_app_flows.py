@@ -1,0 +1,233 @@
+"""The pages through Streamlit's AppTest: what a person does and what then is on the page and on disk."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from app_runs import ODD_CLASSES, image_run, table_run, text_run
+from streamlit.testing.v1 import AppTest
+from streamlit.util import calc_hash
+
+import oga_app
+from oga_core.review import Decision, ReviewStore
+from oga_core.runs import Run
+
+SCRIPT = Path(oga_app.__file__).with_name("streamlit_app.py")
+PAGES = ("run", "explore", "review", "compare", "export")
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("OGA_RUNS", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def digits(folder):
+    return image_run(folder)
+
+
+@pytest.fixture
+def visit(folder, monkeypatch):
+    def open_page(page: str, *flags: str, **address: str) -> AppTest:
+        monkeypatch.setattr(sys, "argv", ["streamlit_app.py", *flags])
+        test = AppTest.from_file(str(SCRIPT), default_timeout=60)
+        for name, value in address.items():
+            test.query_params[name] = value
+        test._page_hash = calc_hash(page)
+        return test.run()
+
+    return open_page
+
+
+def words(test: AppTest) -> str:
+    return "\n".join(block.proto.body for block in test.get("html") if "<style>" not in block.proto.body)
+
+
+def problems(test: AppTest) -> list[str]:
+    return [line for line in words(test).splitlines() if "oga-problem" in line]
+
+
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("make", [image_run, text_run, table_run])
+def test_every_page_draws_every_kind_of_run(folder, visit, make, page):
+    run = make(folder)
+    test = visit(page, run=run.path.name)
+    assert not test.exception
+    assert problems(test) == []
+    assert run.path.name in words(test)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_odd_class_names_break_nothing(folder, visit, page):
+    image_run(folder, "odd", ODD_CLASSES)
+    test = visit(page, run="odd")
+    assert not test.exception
+    assert problems(test) == []
+
+
+@pytest.mark.parametrize("page", PAGES[1:])
+def test_pages_without_a_run_say_where_to_go(visit, page):
+    test = visit(page)
+    assert "No run is open" in words(test)
+    assert problems(test) == []
+
+
+def test_runs_are_listed_and_opened(visit, digits):
+    test = visit("run")
+    assert "digits" in words(test)
+    test.button(key="open-digits").click().run()
+    assert test.query_params["run"] == "digits"
+    assert "Accuracy on given labels" in words(test)
+
+
+def test_the_threshold_is_in_the_address_and_moves_everything(visit, digits):
+    test = visit("explore", run="digits")
+    assert "12 flagged (10.0%)" in words(test)
+    test.number_input[0].set_value(30).run()
+    assert "30 flagged (25.0%)" in words(test)
+    assert test.query_params["flagged"] == "30"
+    again = visit("review", run="digits", flagged="30")
+    assert "30 flagged (25.0%)" in words(again)
+
+
+def test_another_score_sorts_every_page(visit, digits):
+    test = visit("explore", run="digits")
+    test.selectbox(key="score-digits").set_value("l2_norm").run()
+    assert test.query_params["score"] == "l2_norm"
+    assert visit("review", run="digits", score="l2_norm").selectbox(key="score-digits").value == "l2_norm"
+
+
+def test_filters_become_chips_that_can_be_removed(visit, digits):
+    test = visit("explore", run="digits")
+    test.selectbox(key="filter-given-None").set_value("3").run()
+    test.selectbox(key="filter-decision-None").set_value("undecided").run()
+    labels = [button.label for button in test.button if button.key and button.key.startswith("chip-")]
+    assert labels == [r"given\: 3", r"decision\: undecided", "Clear all"]
+    count = int((Run.open(digits.path).table["given_label"] == "3").sum())
+    assert f"{count} of 120 samples" in words(test)
+    test.button(key="chip-given").click().run()
+    assert json.loads(test.query_params["filters"]) == {"decision": "undecided"}
+    test.button(key="chip-decision").click().run()
+    assert "filters" not in test.query_params
+
+
+def test_views_are_kept_by_name(visit, digits):
+    test = visit("explore", run="digits", filters='{"given":"2"}', flagged="7")
+    test.text_input(key="view-name").set_value("my *view*")
+    test.button(key="save-view").click().run()
+    assert json.loads((digits.path / "views.json").read_text())["my *view*"]["flagged"] == 7
+    fresh = visit("explore", run="digits")
+    fresh.button(key="view-my *view*").click().run()
+    assert fresh.query_params["filters"] == '{"given":"2"}'
+    assert "7 flagged" in words(fresh)
+
+
+def test_a_damaged_address_opens_without_it(visit, digits):
+    test = visit("explore", run="digits", filters="{", flagged="many", score="magic")
+    assert "filter in the address cannot be read" in words(test)
+    assert "12 flagged" in words(test)
+    assert "There is no run" in words(visit("explore", run="../../etc"))
+
+
+def test_a_sample_is_decided_in_its_dialog_and_undone(visit, digits):
+    test = visit("explore", run="digits")
+    name = str(Run.open(digits.path).table["sample_id"][5])
+    test.session_state["oga_session"].opened = name
+    test.run()
+    assert name in words(test)
+    test.button(key="detail-remove").click().run()
+    store = ReviewStore(digits.review)
+    assert store.decision(name).action == "remove"
+    history = visit("review", run="digits")
+    history.segmented_control(key="review-mode").set_value("History").run()
+    history.button(key="history-undo").click().run()
+    assert store.decision(name) is None
+    history.button(key="history-redo").click().run()
+    assert store.decision(name).action == "remove"
+    store.close()
+
+
+def test_a_label_is_changed_in_the_dialog(visit, digits):
+    test = visit("explore", run="digits")
+    name = str(Run.open(digits.path).table["sample_id"][5])
+    test.session_state["oga_session"].opened = name
+    test.run()
+    test.selectbox(key="detail-label").set_value("4").run()
+    test.button(key="detail-relabel").click().run()
+    store = ReviewStore(digits.review)
+    assert store.decision(name).new_label == "4"
+    store.close()
+
+
+def test_reviewers_disagree_and_settle(visit, digits):
+    name = str(Run.open(digits.path).table["sample_id"][0])
+    store = ReviewStore(digits.review)
+    store.decide(Decision(name, "keep", reviewer="ann"))
+    store.decide(Decision(name, "remove", reviewer="bob"))
+    test = visit("review", "--reviewer", "chief", run="digits")
+    test.segmented_control(key="review-mode").set_value("Reviewers").run()
+    assert "ann: 1, bob: 1" in words(test)
+    test.button(key="settle-ann").click().run()
+    assert store.disagreements() == {}
+    decision = store.decision(name)
+    assert (decision.action, decision.reviewer) == ("keep", "chief")
+    store.close()
+
+
+def test_compare_shows_precision_on_the_verdicts(visit, digits):
+    table = Run.open(digits.path).table
+    top = table["sample_id"][np.argsort(-table["score_loss"].to_numpy())[:4]]
+    store = ReviewStore(digits.review)
+    store.decide([Decision(str(name), "remove") for name in top[:3]])
+    store.decide(Decision(str(top.iloc[3]), "keep"))
+    store.close()
+    shown = visit("compare", run="digits").dataframe[0].value
+    assert shown.set_index("score").loc["loss", "precision"] == pytest.approx(75.0)
+
+
+def test_unfinished_runs_say_what_happened(folder, visit):
+    failed = Run.create(folder / "failed")
+    failed.update(status="failed", error="The model card names no class. Add 'classes'.")
+    assert "could not be scored: The model card names no class" in words(visit("explore", run="failed"))
+    assert "Scoring failed. The model card names no class" in words(visit("run", run="failed"))
+    Run.create(folder / "gone").update(status="running", process=2**22 - 1)
+    assert "The process that scored this run is gone" in words(visit("run", run="gone"))
+    damaged = folder / "damaged"
+    damaged.mkdir()
+    (damaged / "run.json").write_text("{")
+    assert "run.json is damaged" in words(visit("run"))
+    assert "is damaged" in words(visit("explore", run="damaged"))
+
+
+def test_missing_data_leaves_the_rest_working(visit, digits):
+    (digits.path.parent / "digits.zip").unlink()
+    test = visit("explore", run="digits")
+    assert problems(test) == []
+    assert "12 flagged" in words(test)
+
+
+def test_a_run_without_a_map(visit, digits):
+    table = Run.open(digits.path).table.drop(columns=["map_x", "map_y"])
+    digits.write_table(table)
+    test = visit("explore", run="digits")
+    assert "This run has no map" in words(test)
+    assert problems(test) == []
+
+
+def test_a_wrong_path_is_named_on_the_page(visit):
+    test = visit("run")
+    test.text_input(key="path-data").set_value("/no/such/file.csv").run()
+    assert "does not exist" in words(test)
+    assert test.button(key="start-run").disabled
+
+
+def test_data_is_looked_at_before_it_is_scored(visit, digits):
+    test = visit("run")
+    test.text_input(key="path-data").set_value(str(digits.path.parent / "digits.zip")).run()
+    test.button(key="look").click().run()
+    assert "120 samples of modality image, 5 classes" in words(test)
