@@ -30,7 +30,7 @@ from oga_core.errors import OgaError, unknown
 
 Report = Callable[[dict[str, Any]], None]
 
-JOBS = {"score": "oga_core.gradient_job:run"}
+JOBS = {"score": "oga_core.gradient_job:run", "verify": "oga_core.retraining_job:run"}
 
 _POLL_SECONDS = 0.1
 _WATCH_SECONDS = 0.5

@@ -1,0 +1,83 @@
+"""The training sets that a retraining compares: nothing changed, trimmed, trimmed at random, relabelled."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+NOTHING_CHANGED = "nothing_changed"
+TRIMMED = "trimmed"
+RANDOM_TRIM = "random_trim"
+RELABELLED = "relabelled_to_prediction"
+DECIDED = "decided"
+
+
+@dataclass(frozen=True, eq=False)
+class Arm:
+    """One training set: positions among the run's samples, and the label that each is trained on."""
+
+    name: str
+    rows: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    n_relabelled: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the machine flagged and the person decided, as positions among the run's samples; JSON both ways.
+
+    predicted: class index that each flagged sample would be relabelled to. removed, relabelled: by decision.
+    """
+
+    flagged: Sequence[int]
+    predicted: Sequence[int]
+    removed: Sequence[int]
+    relabelled: Mapping[str, int]
+
+    @property
+    def has_decisions(self) -> bool:
+        """Whether the person's decisions change anything."""
+        return bool(self.removed or self.relabelled)
+
+    def arms(self, training: NDArray[np.int64], labels: NDArray[np.int64], seed: int) -> list[Arm]:
+        """Return every arm over the training part `training`; `labels` `(n_samples,)` are the given ones.
+
+        Samples outside the training part are never trained on, and their labels never change.
+        """
+        flagged = np.intersect1d(np.array(self.flagged, dtype=np.int64), training)
+        at_random = np.random.default_rng([seed, 1]).choice(training, len(flagged), replace=False)
+        corrected = labels.copy()
+        corrected[np.array(self.flagged, dtype=np.int64)] = np.array(self.predicted, dtype=np.int64)
+        arms = [
+            _arm(NOTHING_CHANGED, training, labels, labels),
+            _arm(TRIMMED, np.setdiff1d(training, flagged), labels, labels),
+            _arm(RANDOM_TRIM, np.setdiff1d(training, at_random), labels, labels),
+            _arm(RELABELLED, training, corrected, labels),
+        ]
+        if self.has_decisions:
+            decided = labels.copy()
+            decided[[int(row) for row in self.relabelled]] = list(self.relabelled.values())
+            kept = np.setdiff1d(training, np.array(self.removed, dtype=np.int64))
+            arms.append(_arm(DECIDED, kept, decided, labels))
+        return arms
+
+
+def _arm(name: str, rows: NDArray[np.int64], labels: NDArray[np.int64], given: NDArray[np.int64]) -> Arm:
+    return Arm(name, rows, labels[rows], int((labels[rows] != given[rows]).sum()))
+
+
+def stratified_split(labels: NDArray[np.int64], share: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return rows of a training part and of a held-out `share` of each class, both sorted.
+
+    Every class keeps at least one sample to train on.
+    """
+    rng = np.random.default_rng([seed, 0])
+    held_out: list[NDArray[np.int64]] = []
+    for label in np.unique(labels):
+        members = rng.permutation(np.flatnonzero(labels == label))
+        held_out.append(members[: min(round(share * len(members)), len(members) - 1)])
+    rows = np.sort(np.concatenate(held_out)).astype(np.int64)
+    return np.setdiff1d(np.arange(len(labels)), rows), rows

@@ -1,0 +1,120 @@
+"""What the trials of a retraining say: gains with their intervals, in numbers and in plain sentences."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oga_core.arms import DECIDED, NOTHING_CHANGED, RANDOM_TRIM, RELABELLED, TRIMMED
+
+MEMORISED = 0.95
+_NORMAL_90 = 1.645
+
+
+def compare(trials: list[dict[str, Any]], *, split: bool) -> dict[str, dict[str, Any]]:
+    """Summarise the trials of each arm, with the gain in accuracy over the unchanged one and its 90 % interval.
+
+    The interval joins the spread between seeds and the chance in which samples are judged. split: whether every seed
+    judges on samples of its own, so that more seeds also mean more samples.
+    """
+    arms: dict[str, list[dict[str, Any]]] = {}
+    for trial in trials:
+        arms.setdefault(trial["arm"], []).append(trial)
+    unchanged = np.array([trial["accuracy"] for trial in arms[NOTHING_CHANGED]])
+    summary = {}
+    for name, members in arms.items():
+        values = {key: np.array([m[key] for m in members]) for key in ("accuracy", "balanced_accuracy", "loss")}
+        gain = values["accuracy"] - unchanged
+        half = _half_width(gain, members, split)
+        summary[name] = {
+            "n_train": round(float(np.mean([m["n_train"] for m in members]))),
+            "n_relabelled": round(float(np.mean([m["n_relabelled"] for m in members]))),
+            **{key: {"mean": float(v.mean()), "std": _std(v), "values": v.tolist()} for key, v in values.items()},
+            "gain": {
+                "mean": float(gain.mean()),
+                "interval_90": [float(gain.mean() - half), float(gain.mean() + half)],
+                "says": _says(float(gain.mean()), half) if name != NOTHING_CHANGED else "the comparison",
+            },
+        }
+    return summary
+
+
+def _std(values: NDArray[np.float64]) -> float:
+    return float(values.std(ddof=1)) if len(values) > 1 else 0.0
+
+
+def _half_width(gain: NDArray[np.float64], members: list[dict[str, Any]], split: bool) -> float:
+    from scipy.stats import t
+
+    between = t.ppf(0.95, len(gain) - 1) * _std(gain) / np.sqrt(len(gain)) if len(gain) > 1 else 0.0
+    discordant = np.mean([m["only_this_right"] + m["only_unchanged_right"] for m in members])
+    judged = members[0]["n_judged"] * (len(members) if split else 1)
+    within = _NORMAL_90 * np.sqrt(discordant / members[0]["n_judged"] / judged)
+    return float(max(between, within) if split else np.hypot(between, within))
+
+
+def _says(gain: float, half: float) -> str:
+    if abs(gain) <= half or gain == 0:
+        return "no clear difference"
+    return "better" if gain > 0 else "worse"
+
+
+_DONE = {
+    TRIMMED: "Trimming the {n_flagged:,} most suspicious samples ({trim_fraction:.1%} by {score!r})",
+    RANDOM_TRIM: "Trimming as many at random",
+    RELABELLED: "Relabelling the flagged samples to the suggested labels",
+    DECIDED: "Carrying out the {n_decisions:,} decisions",
+}
+
+
+def verdict(summary: dict[str, Any]) -> str:
+    """Say in plain sentences what each arm gained and whether that is more than chance."""
+    arms, judged = summary["arms"], summary["judged_on"]
+    where = "validation samples" if judged["kind"] == "validation" else "held-out samples"
+    base = arms[NOTHING_CHANGED]["accuracy"]["mean"]
+    sentences = [
+        f"Trained on the data as it is, accuracy on {judged['n']:,} {where} is {base:.3f} (mean of {summary['seeds']})."
+    ]
+    for name, text in _DONE.items():
+        if name in arms:
+            gain = arms[name]["gain"]
+            low, high = gain["interval_90"]
+            sentences.append(
+                f"{text.format(**summary)}: {gain['mean']:+.3f} (90 % interval {low:+.3f} to {high:+.3f}), "
+                f"{gain['says']}."
+            )
+    lead = arms[TRIMMED]["gain"]["mean"] - arms[RANDOM_TRIM]["gain"]["mean"]
+    if arms[TRIMMED]["gain"]["says"] != "better" and lead > 0:
+        sentences.append(f"Against a random trim of the same size, the flagged trim is {lead:+.3f}.")
+    return " ".join(sentences)
+
+
+def warnings(summary: dict[str, Any], accuracy_on_given: float) -> list[str]:
+    """Say what could mislead in this comparison; `accuracy_on_given` is the scored model's, 0 to 1."""
+    found = []
+    if summary["judged_on"]["kind"] == "held_out":
+        found.append(
+            "Judged on held-out samples with the labels they were given: some are wrong, so accuracies read too low, "
+            "and where labels are wrong in a systematic way a real gain can look like a loss. Give clean samples with "
+            "--validation for a firm answer."
+        )
+        if summary["depth"] == "head" and accuracy_on_given > MEMORISED:
+            found.append(
+                "The model has memorised its labels, the held-out ones included, so its features favour the labels as "
+                "they are. Give --validation, or use --depth all."
+            )
+    if summary.get("start") == "the scored model's weights":
+        found.append(
+            "Training went on from the scored model, which has already learned from the wrong labels: gains read "
+            "too low."
+        )
+    if summary["arms"][RELABELLED]["gain"]["says"] == "better":
+        found.append(
+            "Relabelling to the model's own suggestion can help training even where it makes labels wrong. Look at the "
+            "samples before you export new labels."
+        )
+    if summary["seeds"] < 3:
+        found.append(f"{summary['seeds']} seed(s) say little about chance; use at least 3.")
+    return found

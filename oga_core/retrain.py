@@ -1,0 +1,183 @@
+"""Retrain without the flagged samples, or with corrected labels, and compare: does it help?"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from oga_core.arms import Plan
+from oga_core.comparison import compare, verdict, warnings
+from oga_core.errors import OgaError, unknown
+from oga_core.retraining_job import HELD_OUT_SHARE
+from oga_core.review import ReviewStore
+from oga_core.runs import SCORE_PREFIX, Run, score_names, write_whole
+from oga_core.threshold import RankedScores
+from oga_core.worker import run_job
+
+DEPTHS = ("head", "all")
+DEFAULT_TRIM_FRACTION = 0.1
+LARGEST_TRIM_FRACTION = 0.9
+FEWEST_SAMPLES = 20
+
+
+def verify(
+    run: Run,
+    *,
+    trim_fraction: float | None = None,
+    score: str | None = None,
+    decisions: bool = True,
+    validation: Path | str | None = None,
+    seeds: int = 3,
+    depth: str = "head",
+    device: str = "auto",
+    epochs: int | None = None,
+    progress: Callable[[dict[str, Any]], None] = lambda event: None,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> dict[str, Any]:
+    """Train again without the flagged samples and with changed labels, judge each training, and say what it gained.
+
+    Arms: nothing changed; the flagged `trim_fraction` (the run's suggestion, else 0.1) by `score` (the run's default)
+    trimmed; as many trimmed at random; the flagged relabelled to the suggestion or prediction; the person's decisions
+    carried out. Judged on `validation`, or on a held-out fifth of the data that is never cleaned, drawn anew for each
+    of `seeds` trainings. depth: `head` trains a softmax regression on the run's frozen features, `all` the whole
+    network. Returns what is also written to `verify.json` in the run folder. Raises `OgaError` for what cannot be
+    compared.
+    """
+    start = time.perf_counter()
+    table, info = run.table, run.info
+    score = score or info["default_score"]
+    fraction = _trim_fraction(trim_fraction, info)
+    _check(run, table, score, depth, seeds, epochs, validation)
+    plan, labels = _plan(run, table, score, fraction, decisions)
+    arguments = {
+        "run": str(run.path.resolve()),
+        "plan": asdict(plan),
+        "labels": labels.tolist(),
+        "n_classes": len(info["classes"]),
+        "depth": depth,
+        "seeds": seeds,
+        "validation": None if validation is None else str(Path(validation).resolve()),
+        "device": device,
+        "epochs": epochs,
+    }
+    result = run_job(
+        "verify",
+        arguments,
+        report=progress,
+        cancelled=cancelled,
+        readable=_readable(run, validation),
+        writable=[run.path.resolve()],
+    )
+    summary = {
+        "score": score,
+        "trim_fraction": fraction,
+        "n_flagged": len(plan.flagged),
+        "n_decisions": len(plan.removed) + len(plan.relabelled),
+        "depth": depth,
+        "seeds": seeds,
+        **{name: value for name, value in result.items() if name not in ("trials", "jail")},
+        "judged_on": _judged_on(result["trials"], validation),
+        "arms": compare(result["trials"], split=validation is None),
+    }
+    summary["verdict"] = verdict(summary)
+    summary["warnings"] = warnings(summary, info.get("model_accuracy_on_given_labels") or 0.0)
+    summary["trials"] = result["trials"]
+    summary["seconds"] = round(time.perf_counter() - start, 2)
+    summary["finished"] = datetime.now(UTC).isoformat(timespec="seconds")
+    text = json.dumps(summary, indent=1, ensure_ascii=False)
+    write_whole(run.path / "verify.json", lambda path: path.write_text(text, encoding="utf-8"))
+    return summary
+
+
+def _trim_fraction(given: float | None, info: dict[str, Any]) -> float:
+    fraction = given if given is not None else info.get("suggested_trim_fraction") or DEFAULT_TRIM_FRACTION
+    if not 0 < fraction <= LARGEST_TRIM_FRACTION:
+        raise OgaError(f"The trim fraction must be above 0 and at most {LARGEST_TRIM_FRACTION}, got {fraction}.")
+    return float(fraction)
+
+
+def _check(
+    run: Run,
+    table: pd.DataFrame,
+    score: str,
+    depth: str,
+    seeds: int,
+    epochs: int | None,
+    validation: Path | str | None,
+) -> None:
+    info = run.info
+    if score not in score_names(table):
+        raise unknown("score of this run:", score, score_names(table))
+    if depth not in DEPTHS:
+        raise unknown("depth", depth, DEPTHS)
+    for name, value in (("seeds", seeds), ("epochs", epochs)):
+        if value is not None and value < 1:
+            raise OgaError(f"The number of {name} must be 1 or more, got {value}.")
+    if not info["classes"]:
+        raise OgaError("This run's data has no class labels, so trainings cannot be compared by their accuracy.")
+    if len(table) < FEWEST_SAMPLES:
+        raise OgaError(f"The run has {len(table)} samples; a comparison needs at least {FEWEST_SAMPLES}.")
+    if validation is not None and not Path(validation).exists():
+        raise OgaError(f"The validation data {str(validation)!r} does not exist. Give a file or folder.")
+    model = info["model"]["path"]
+    if depth == "all" and (model is None or info["model_format"] == "outputs"):
+        raise OgaError(
+            "This run was made from a model's outputs, so there is no network to train. Use --depth head, or retrain "
+            "yourself on the exported data set."
+        )
+    needs_model = depth == "all" or (validation is not None and info["modality"] != "outputs")
+    if needs_model and not Path(model).exists():
+        raise OgaError(f"The model {model} is not there any more. Put it back, or score the data again.")
+
+
+def _plan(
+    run: Run, table: pd.DataFrame, score: str, fraction: float, decisions: bool
+) -> tuple[Plan, NDArray[np.int64]]:
+    """What is flagged and decided, as positions, and the given labels as class indices."""
+    index = {name: i for i, name in enumerate(run.info["classes"])}
+    labels = np.array([index[name] for name in table["given_label"]], dtype=np.int64)
+    flagged = RankedScores(table[SCORE_PREFIX + score].to_numpy(float)).flagged(fraction)
+    suggestion = "suggested_label" if "suggested_label" in table.columns else "predicted_label"
+    proposed = [
+        index.get(name, int(labels[row])) for row, name in zip(flagged, table[suggestion].iloc[flagged], strict=True)
+    ]
+    removed, relabelled = _decided(run, table, index) if decisions and run.review.is_file() else ([], {})
+    return Plan([int(row) for row in flagged], proposed, removed, relabelled), labels
+
+
+def _decided(run: Run, table: pd.DataFrame, index: dict[str, int]) -> tuple[list[int], dict[str, int]]:
+    position = {sample_id: row for row, sample_id in enumerate(table["sample_id"])}
+    removed, relabelled = [], {}
+    for sample_id, decision in ReviewStore(run.review).decisions().items():
+        row = position.get(sample_id)
+        if row is None:
+            continue
+        if decision.action == "remove":
+            removed.append(row)
+        elif decision.action == "relabel" and decision.new_label in index:
+            relabelled[str(row)] = index[decision.new_label]
+    return removed, relabelled
+
+
+def _readable(run: Run, validation: Path | str | None) -> list[Path]:
+    info = run.info
+    data, model = Path(info["data"]["path"]), info["model"]["path"]
+    paths = [data, info["data"]["options"].get("labels"), info["options"].get("model_card"), validation]
+    paths += [model, Path(model).parent] if model else []
+    return [Path(path).resolve() for path in paths if path is not None]
+
+
+def _judged_on(trials: list[dict[str, Any]], validation: Path | str | None) -> dict[str, Any]:
+    count = trials[0]["n_judged"]
+    if validation is not None:
+        return {"kind": "validation", "path": str(validation), "n": count}
+    return {"kind": "held_out", "share": HELD_OUT_SHARE, "n": count}

@@ -1,0 +1,209 @@
+"""The worker's part of a verification: train every arm with every seed and judge each on data that is never cleaned."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from oga_core.arms import NOTHING_CHANGED, Arm, Plan, stratified_split
+from oga_core.devices import choose_device
+from oga_core.errors import OgaError
+from oga_core.gradient_sketch import softmax
+from oga_core.gradients import PassOptions, gradient_pass
+from oga_core.models import load_model
+from oga_core.models.card import ModelCard
+from oga_core.readers import read_samples
+from oga_core.runs import Run
+from oga_core.samples import SampleSet
+from oga_core.tasks import Task, task_for
+from oga_core.training import (
+    CachedInputs,
+    Recipe,
+    choose_penalty,
+    fit_head,
+    head_logits,
+    labelled,
+    network_logits,
+    recipe_for,
+    train_network,
+)
+
+Report = Callable[[dict[str, Any]], None]
+Judge = Callable[[Arm, int], "tuple[NDArray[np.float32], NDArray[np.int64]]"]
+HELD_OUT_SHARE = 0.2
+DRAWN_SHARE = 0.9
+INNER_SHARE = 0.2
+
+
+def run(arguments: dict[str, Any], report: Report) -> dict[str, Any]:
+    """Return, for every seed and arm, accuracy, loss and paired comparison with the unchanged arm.
+
+    arguments: run, plan (fields of `Plan`), labels (given, class indices), n_classes, depth, seeds, validation (path or
+    None), device, epochs (None for the recipe's).
+    """
+    labels = np.array(arguments["labels"], dtype=np.int64)
+    experiment = _Experiment(arguments, labels, report)
+    trainer = experiment.heads if arguments["depth"] == "head" else experiment.networks
+    with trainer() as (judge, details):
+        trials = [trial for seed in range(arguments["seeds"]) for trial in experiment.trials(judge, seed)]
+    return {"trials": trials, **details}
+
+
+class _Experiment:
+    """One verification: splits, arms and the reading of data and model."""
+
+    def __init__(self, arguments: dict[str, Any], labels: NDArray[np.int64], report: Report):
+        self.arguments, self.labels, self.report = arguments, labels, report
+        self.run = Run.open(Path(arguments["run"]))
+        self.plan = Plan(**arguments["plan"])
+        self.n_classes = int(arguments["n_classes"])
+        self.done, self.total, self.start = 0, 1, time.perf_counter()
+
+    def split(self, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Rows to train on, and held-out rows to judge on (none with validation data, where a draw stands in)."""
+        if self.arguments["validation"] is None:
+            return stratified_split(self.labels, HELD_OUT_SHARE, seed)
+        share = 1 - DRAWN_SHARE if self.arguments["depth"] == "head" else 0.0
+        return stratified_split(self.labels, share, seed)[0], np.empty(0, dtype=np.int64)
+
+    def arms(self, seed: int) -> list[Arm]:
+        """The arms of one seed."""
+        return self.plan.arms(self.split(seed)[0], self.labels, seed)
+
+    def trials(self, judge: Judge, seed: int) -> Iterator[dict[str, Any]]:
+        """Train and judge every arm of one seed."""
+        unchanged: NDArray[np.bool_] | None = None
+        for arm in self.arms(seed):
+            if len(np.unique(arm.labels)) < 2:
+                raise OgaError(
+                    f"The training set {arm.name!r} has samples of only one class left. Choose a smaller trim fraction."
+                )
+            logits, truth = judge(arm, seed)
+            right = logits.argmax(axis=1) == truth
+            unchanged = right if arm.name == NOTHING_CHANGED else unchanged
+            assert unchanged is not None
+            chances = softmax(logits)[np.arange(len(truth)), truth]
+            yield {
+                "arm": arm.name,
+                "seed": seed,
+                "n_train": len(arm.rows),
+                "n_relabelled": arm.n_relabelled,
+                "n_judged": len(truth),
+                "accuracy": float(right.mean()),
+                "balanced_accuracy": float(np.mean([right[truth == c].mean() for c in np.unique(truth)])),
+                "loss": float(-np.log(np.maximum(chances, 1e-12)).mean()),
+                "only_this_right": int((right & ~unchanged).sum()),
+                "only_unchanged_right": int((unchanged & ~right).sum()),
+            }
+
+    @contextmanager
+    def heads(self) -> Iterator[tuple[Judge, dict[str, Any]]]:
+        """Heads on the run's frozen features."""
+        sketch = self.run.gradient_sketch()
+        if sketch.features is None:
+            raise OgaError(
+                "This run has no features, so a head cannot be trained on them: the model has no last linear layer. "
+                "Train the whole model again with --depth all."
+            )
+        raw = np.array(sketch.features, dtype=np.float32)
+        mean, spread = raw.mean(axis=0), np.maximum(raw.std(axis=0), 1e-6)
+        features = torch.from_numpy((raw - mean) / spread)
+        validation, truth = self._validation_features()
+        outside = None if validation is None else torch.from_numpy((validation - mean) / spread)
+        self._expect(self.arguments["seeds"] * len(self.arms(0)))
+        training = self.split(0)[0]
+        inner = stratified_split(self.labels[training], INNER_SHARE, 0)[1]
+        targets = torch.from_numpy(self.labels[training])
+        penalty = choose_penalty(features[torch.from_numpy(training)], targets, self.n_classes, inner)
+
+        def judge(arm: Arm, seed: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+            rows = torch.from_numpy(arm.rows)
+            head = fit_head(features[rows], torch.from_numpy(arm.labels), self.n_classes, penalty)
+            self._advance(1)
+            if outside is not None and truth is not None:
+                return head_logits(outside, head).numpy(), truth
+            held_out = self.split(seed)[1]
+            return head_logits(features[torch.from_numpy(held_out)], head).numpy(), self.labels[held_out]
+
+        yield judge, {"start": "frozen features", "penalty": penalty}
+
+    def _validation_features(self) -> tuple[NDArray[np.float32] | None, NDArray[np.int64] | None]:
+        """Features and labels of the validation data, by one pass of the model."""
+        if self.arguments["validation"] is None:
+            return None, None
+        self.report({"stage": "features of the validation data"})
+        samples = self._validation()
+        if samples.modality == "outputs":
+            return np.stack([samples.inputs[i]["features"] for i in range(len(samples))]), samples.given_labels
+        model, task, _ = self._model()
+        options = PassOptions(parameters="head", device=self.arguments["device"])
+        with TemporaryDirectory(dir=self.run.path, prefix=".verify-") as folder:
+            result = gradient_pass(task, model, samples, folder=Path(folder), options=options, progress=self.report)
+            assert result.sketch.features is not None
+            return np.array(result.sketch.features), samples.given_labels[result.rows]
+
+    def _validation(self) -> SampleSet:
+        samples = read_samples(Path(self.arguments["validation"]))
+        if samples.modality != self.run.info["modality"]:
+            raise OgaError(
+                f"The validation data reads as {samples.modality!r} and the run as {self.run.info['modality']!r}. "
+                "Give validation data of the same kind and with the same columns."
+            )
+        if not samples.class_names:
+            raise OgaError("The validation data has no labels. Give labelled samples.")
+        return samples.with_classes(self.run.info["classes"])
+
+    def _model(self) -> tuple[torch.nn.Module, Task, ModelCard]:
+        info = self.run.info
+        given = info["options"].get("model_card")
+        card = ModelCard.from_json(Path(given).read_bytes(), Path(given).name) if given else None
+        loaded = load_model(Path(info["model"]["path"]), card)
+        card = loaded.card if loaded.card.classes else replace(loaded.card, classes=tuple(info["classes"]))
+        return loaded.module, task_for(card, loaded.tokenizer), card
+
+    @contextmanager
+    def networks(self) -> Iterator[tuple[Judge, dict[str, Any]]]:
+        """The whole network, from random weights where its kind allows."""
+        device = choose_device(self.arguments["device"])
+        model, task, card = self._model()
+        samples = self.run.samples
+        samples = replace(samples, inputs=CachedInputs(samples.inputs))
+        validation = self._validation() if self.arguments["validation"] is not None else None
+        recipe = recipe_for(card.modality, len(samples))
+        recipe = replace(recipe, epochs=self.arguments["epochs"] or recipe.epochs)
+        per_seed = sum(len(arm.rows) for arm in self.arms(0))
+        self._expect(self.arguments["seeds"] * per_seed * recipe.epochs)
+
+        def judge(arm: Arm, seed: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+            network = copy.deepcopy(model).to(device)
+            training = labelled(samples, arm.rows, arm.labels)
+            train_network(network, task, training, recipe, seed=seed, device=device, progress=self._advance)
+            judged = validation if validation is not None else samples.take(self.split(seed)[1])
+            logits, rows = network_logits(network, task, judged, device=device)
+            return logits, judged.given_labels[rows]
+
+        yield judge, _described(recipe)
+
+    def _expect(self, total: int) -> None:
+        self.total, self.start = total, time.perf_counter()
+
+    def _advance(self, steps: int) -> None:
+        self.done += steps
+        left = (time.perf_counter() - self.start) / self.done * max(self.total - self.done, 0)
+        done = min(self.done, self.total)
+        self.report({"stage": "retraining", "done": done, "total": self.total, "seconds_left": round(left, 1)})
+
+
+def _described(recipe: Recipe) -> dict[str, Any]:
+    start = "random weights" if recipe.reinitialise else "the scored model's weights"
+    return {"start": start, "epochs": recipe.epochs, "learning_rate": recipe.learning_rate}
