@@ -57,9 +57,10 @@ class ModelCard:
 
     def to_json(self) -> str:
         """Write the card as it is read."""
-        return json.dumps(
-            {"modality": self.modality, "classes": list(self.classes), "input": dict(self.input)}, indent=1
-        )
+        card: dict[str, Any] = {"modality": self.modality, "classes": list(self.classes), "input": dict(self.input)}
+        if self.architecture is not None:
+            card["architecture"] = dict(self.architecture)
+        return json.dumps(card, indent=1)
 
     @classmethod
     def beside(cls, model: Path) -> ModelCard | None:

@@ -56,9 +56,9 @@ def load_peft(folder: Path, card: ModelCard | None = None, base: Path | None = N
     tokenizer = load_tokenizer(folder if has_own else base, base_raw)
     card = card or ModelCard.beside(folder) or derived_card(module.config, modality, tokenizer, folder)
     prepared(module, tokenizer)
-    named = str(raw.get("base_model_name_or_path") or "").rstrip("/")
-    if named and Path(named).name not in (base.name, "base") and base.name != "base":
-        notes.append(f"The adapter was trained on {Path(named).name!r}; the base model used is {base.name!r}.")
+    named = Path(str(raw.get("base_model_name_or_path") or base.name)).name
+    if named != base.name and base.parent != folder:
+        notes.append(f"The adapter was trained on {named!r}; the base model used is {base.name!r}.")
     return LoadedModel(adapted.eval(), card, "peft", tokenizer, tuple(notes))
 
 

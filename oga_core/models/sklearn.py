@@ -160,7 +160,7 @@ def _tensor(values: NDArray[Any]) -> Tensor:
 
 
 def _card(model: Any, classifier: Any, path: Path) -> ModelCard:
-    names = getattr(model, "feature_names_in_", None)
+    names = getattr(model, "feature_names_in_", getattr(classifier, "feature_names_in_", None))
     if names is None:
         raise OgaError(
             f"{path.name} was fitted without column names, so OGA cannot tell which columns it takes. Fit it on a "

@@ -652,9 +652,14 @@ def build(name: str, folder: Path, marker: Path) -> Path:
     """Build one attack in a fresh folder, with a model card beside it where the format needs one."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what is deprecated today is what old files hold
-        path = ATTACKS[name].build(folder, marker)
+    path = build_quietly(lambda: ATTACKS[name].build(folder, marker))
     if path.is_file() and path.suffix != ".skops":
         path.with_suffix(".json").write_text(json.dumps(CARD))
     return path
+
+
+def build_quietly(builder: Callable[[], Path]) -> Path:
+    """Build without warnings: what is deprecated today is what old files hold."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return builder()
