@@ -53,6 +53,7 @@ export function actionButtons(act) {
   return {
     decide: [one("k", "Keep", "keep"), one("s", "Take suggestion", "suggestion"), one("r", "Remove", "remove"), one("u", "Unsure", "unsure")],
     other: [one("z", "Undo", "undo"), one("Z", "Redo", "redo"), one("n", "Note", "note"), one("/", "Search class", "search"), one("?", "Keys", "help")],
+    overlay: one("o", "Saliency", "overlay"),
   };
 }
 

@@ -25,6 +25,8 @@ class ReviewQueue {
     this.history = [];
     this.waiting = [];
     this.notes = new Map();
+    // A saliency map colours the judgement: it shows when it is asked for.
+    this.withOverlay = false;
     this.sheet = new KeySheet();
     this.search = new ClassSearch();
     this.progress = el("div", { class: "progress" });
@@ -36,9 +38,10 @@ class ReviewQueue {
       on: { input: () => this.notes.set(this.shown, this.note.value), keydown: (event) => this.#noteKey(event) } });
     this.state = el("p", { class: "state", role: "status" });
     this.live = el("div", { class: "hidden", "aria-live": "polite" });
-    const { decide, other } = actionButtons((name) => { this.#command({ name }); this.#refocus(name); });
+    const { decide, other, overlay } = actionButtons((name) => { this.#command({ name }); this.#refocus(name); });
     this.panel = el("div", { class: "panel" }, this.labels, this.classList, el("div", { class: "actions decide" }, decide),
-      this.note, el("div", { class: "actions" }, other), this.state);
+      this.note, el("div", { class: "actions" }, other, overlay), this.state);
+    this.overlay = overlay;
     this.root = el("section", { class: "review", tabindex: "0", "aria-label": "Review. Press question mark for the keys." },
       el("div", { class: "top" }, this.progress, this.position), el("div", { class: "body" }, this.stage, this.panel),
       this.live, this.sheet.root, this.search.root);
@@ -144,7 +147,7 @@ class ReviewQueue {
       case "help": return this.sheet.open();
       case "search": return this.#openSearch();
       case "note": return this.#openNote();
-      case "overlay": this.hideOverlay = !this.hideOverlay; this.drawn = null; return this.#draw();
+      case "overlay": this.withOverlay = !this.withOverlay; this.drawn = null; return this.#draw();
       case "back": return this.#look(1);
       case "forth": return this.#look(-1);
       case "class": {
@@ -251,8 +254,10 @@ class ReviewQueue {
       this.stage.replaceChildren(el("p", { class: "empty" }, id === undefined ? "Everything in this queue is decided." : "Loading …"));
       return;
     }
-    this.stage.replaceChildren(...samplePreview(this.hideOverlay ? { ...sample, overlay: null } : sample));
+    this.stage.replaceChildren(...samplePreview(this.withOverlay ? sample : { ...sample, overlay: null }));
     this.stage.scrollTop = 0;
+    this.overlay.hidden = !sample.overlay;
+    this.overlay.setAttribute("aria-pressed", String(this.withOverlay));
     this.labels.replaceChildren(...labelsOf(sample));
     this.classList.replaceChildren(...classButtons(sample, this.classes, (label) => {
       this.#enqueue({ action: "relabel", label });
