@@ -1,0 +1,78 @@
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from oga_core.decisions import Decision
+from oga_core.errors import OgaError
+from oga_core.report import write_report
+from oga_core.review import ReviewStore
+from oga_core.runs import Run, read_samples
+
+HOSTILE = "<script>alert(1)</script> ![x](https://example.org/track.png)"
+
+
+@pytest.fixture
+def run(tmp_path) -> Run:
+    data = tmp_path / "data.csv"
+    texts = [HOSTILE, "نص عربي", "一段中文", *(f"text {i}" for i in range(37))]
+    labels = ["a", "<b>"] * 20
+    pd.DataFrame({"id": range(40), "text": texts, "label": labels}).to_csv(data, index=False)
+    samples = read_samples(data)
+    run = Run.create(tmp_path / "run")
+    run.update(
+        status="done",
+        data={"path": str(data), "options": {}, "fingerprint": samples.fingerprint},
+        model={"path": str(data)},
+        modality="text",
+        classes=list(samples.class_names),
+        default_score="loss",
+        options={"seed": 0},
+        warnings=["<i>careful</i>"],
+    )
+    random = np.random.default_rng(0)
+    table = pd.DataFrame(
+        {
+            "sample_id": samples.ids,
+            "given_label": labels,
+            "predicted_label": labels[::-1],
+            "score_loss": np.arange(40.0)[::-1],
+            "map_x": random.normal(size=40),
+            "map_y": random.normal(size=40),
+        }
+    )
+    run.write_table(table)
+    return run
+
+
+def test_the_report_holds_decisions_estimates_and_examples(run, tmp_path):
+    store = ReviewStore(run.review)
+    store.decide(Decision("0", "relabel", "<b>", reviewer="Ada"))
+    store.decide(Decision("1", "keep", reviewer="Ada"))
+    page = write_report(run, tmp_path / "report.html", trim_fraction=0.25).read_text(encoding="utf-8")
+    assert "<dd>25.0% (10 samples)</dd>" in page
+    assert "2 of 40" in page
+    assert "Ada (2)" in page
+    assert re.search(r"Precision above the threshold</dt><dd>\d+% \(\d+% to \d+%\)", page)
+    assert "relabel to &lt;b&gt;" in page
+    assert "نص عربي" in page
+    assert "一段中文" in page
+    assert page.count("<figure>") == 24
+
+
+def test_nothing_of_the_data_becomes_code_or_is_fetched(run, tmp_path):
+    page = write_report(run, tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "<script" not in page
+    assert "<b>&lt;b&gt;</b>" in page
+    assert "<i>" not in page
+    assert 'src="http' not in page
+    assert "default-src 'none'" in page
+
+
+def test_a_run_without_scores_has_no_report(tmp_path):
+    run = Run.create(tmp_path / "run")
+    run.update(status="running", default_score="loss")
+    with pytest.raises(OgaError, match="has no scores yet"):
+        write_report(run, tmp_path / "report.html")
+    assert not (tmp_path / "report.html").exists()
