@@ -1,0 +1,120 @@
+"""How often the 90 % intervals of `oga_core.expectation` cover the truth, as JSON.
+
+Simulated scores of many shapes, and the shared photographs with real label noise, reviewed in four ways:
+as the dashboard proposes, at random, half from the top of the list, and from the top only.
+
+    python tests/benchmarks/expectation.py [--repeats 200] [--simulated-only]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from oga_core.expectation import Expectation
+from oga_core.pipeline import ScoreOptions, score
+from oga_core.threshold import RankedScores
+
+SHARED = Path(os.environ.get("OGA_SHARED_DATA", Path(__file__).parents[2] / "../shared/data"))
+POLICIES = ("proposed", "random", "half from the top", "top")
+
+
+def simulated(random: np.random.Generator) -> tuple[RankedScores, np.ndarray]:
+    """Scores of good and bad samples: shifted, skewed, with outliers among the good, or with bad ones nobody sees."""
+    n, rate = int(random.choice([1000, 5000, 12000])), random.choice([0.03, 0.09, 0.2, 0.4])
+    distance, shape = random.choice([1.0, 1.8, 3.0]), random.integers(4)
+    bad = random.random(n) < rate
+    scores = random.normal(size=n)
+    if shape == 0:
+        scores += distance * bad
+    elif shape == 1:
+        scores += np.where(bad, random.gamma(2, distance / 2, size=n), 0)
+    elif shape == 2:
+        outlier = ~bad & (random.random(n) < 0.02)
+        scores = np.where(bad, random.normal(distance, 0.4, size=n), scores + (distance + 1) * outlier)
+    else:
+        scores += np.where(bad & (random.random(n) < 0.8), distance + 1, 0)
+    return RankedScores(scores), bad
+
+
+def review(
+    scores: RankedScores, bad: np.ndarray, count: int, policy: str, rate: float, random: np.random.Generator
+) -> np.ndarray:
+    """Positions of the samples that a simulated person looks at."""
+    if policy == "top":
+        return scores.order[:count]
+    if policy == "random":
+        return random.choice(len(scores), count, replace=False)
+    if policy == "half from the top":
+        return np.unique(np.r_[scores.order[: count // 2], random.choice(len(scores), count // 2, replace=False)])
+    rows = np.empty(0, dtype=np.int64)
+    while len(rows) < count:
+        found = Expectation(scores, rows, bad[rows], noise_rate=rate, seed=int(random.integers(1 << 30)))
+        rows = np.r_[rows, found.to_review(min(50, count - len(rows)))]
+    return rows
+
+
+def measure(draw, repeats: int, count: int, policy: str) -> dict[str, float]:
+    """Coverage of the four intervals and the error of the estimated number of bad samples."""
+    names = ("precision", "missed", "bad", "seen")
+    hits, errors, widths = dict.fromkeys(names, 0), [], []
+    for repeat in range(repeats):
+        random = np.random.default_rng(repeat)
+        scores, bad = draw(random)
+        rate = float(np.clip(bad.mean() * np.exp(0.4 * random.normal()), 0.01, 0.6))
+        rows = review(scores, bad, count, policy, rate, random)
+        found = Expectation(scores, rows, bad[rows], noise_rate=rate, seed=repeat)
+        outlook, flagged = found.at(rate), bad[scores.flagged(rate)]
+        truth = (flagged.mean(), bad.sum() - flagged.sum(), bad.sum(), bad[rows].sum() / bad.sum())
+        intervals = (outlook.precision, outlook.missed, outlook.bad, found.progress().seen)
+        for name, value, interval in zip(names, truth, intervals, strict=True):
+            hits[name] += interval.low - 1e-9 <= value <= interval.high + 1e-9
+        errors.append(abs(outlook.bad.estimate - bad.sum()) / bad.sum())
+        widths.append(outlook.bad.width / bad.sum())
+    return {
+        **{f"coverage_{name}": round(hit / repeats, 3) for name, hit in hits.items()},
+        "error_of_bad_median": round(float(np.median(errors)), 3),
+        "error_of_bad_above_15_percent": round(float(np.mean(np.array(errors) > 0.15)), 3),
+        "width_of_bad_median": round(float(np.median(widths)), 3),
+    }
+
+
+def photographs(labels: str, name: str):
+    """A function that draws the same real scores each time; the reviews differ."""
+    folder = SHARED / "cifar10n"
+    options = ScoreOptions(labels=str(folder / f"labels_{labels}.csv"), scores=(name,), map="none")
+    with tempfile.TemporaryDirectory() as scratch:
+        run = score(folder / "images.zip", folder / f"model_{labels}.pt2", Path(scratch) / "run", options)
+        table = run.table.merge(pd.read_csv(folder / "truth.csv"), left_on="sample_id", right_on="file_name")
+    bad = (table["given_label"] != table["true_label"]).to_numpy()
+    scores = RankedScores(table[f"score_{name}"].to_numpy(dtype=np.float64))
+    return lambda random: (scores, bad)
+
+
+def main() -> None:
+    """Print the figures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeats", type=int, default=200)
+    parser.add_argument("--simulated-only", action="store_true")
+    parser.add_argument("--score", default="margin")
+    options = parser.parse_args()
+    sources = {"simulated": simulated}
+    if not options.simulated_only and (SHARED / "cifar10n").is_dir():
+        sources |= {f"photographs {labels}": photographs(labels, options.score) for labels in ("worse", "aggre")}
+    result = {
+        f"{source}, {count} decisions, {policy}": measure(draw, options.repeats, count, policy)
+        for source, draw in sources.items()
+        for count in (50, 300)
+        for policy in POLICIES
+    }
+    print(json.dumps(result, indent=1))
+
+
+if __name__ == "__main__":
+    main()
