@@ -30,13 +30,17 @@ from oga_core.errors import OgaError, unknown
 
 Report = Callable[[dict[str, Any]], None]
 
-JOBS = {"score": "oga_core.gradient_job:run", "verify": "oga_core.retraining_job:run"}
+JOBS = {
+    "score": "oga_core.gradient_job:run",
+    "saliency": "oga_core.saliency_job:run",
+    "verify": "oga_core.retraining_job:run",
+}
 
 _POLL_SECONDS = 0.1
 _WATCH_SECONDS = 0.5
 _QUIET_SECONDS = 1800.0
 _MAX_LINE = 64 << 20
-_MAX_MESSAGES_BYTES = 1 << 30
+_MAX_MESSAGES_BYTES = 256 << 20
 _MAX_TEXT = 20_000
 _STDERR_LINES = 40
 _FILE_SIZE = 64 << 30
@@ -131,7 +135,7 @@ def _environment(scratch: str) -> dict[str, str]:
     folders = ("HOME", "TMPDIR", "TEMP", "TMP", "TORCHINDUCTOR_CACHE_DIR", "NUMBA_CACHE_DIR", "MPLCONFIGDIR", "HF_HOME")
     environment |= dict.fromkeys(folders, scratch)
     environment |= {"USER": "oga", "HF_HUB_OFFLINE": "1", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUTF8": "1"}
-    environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
+    environment["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, sys.path))
     return environment
 
 
@@ -140,7 +144,7 @@ class _Supervisor:
 
     def __init__(self, process: subprocess.Popen[bytes], limits: Limits, report: Report, cancelled: Callable[[], bool]):
         self.process, self.limits, self.report, self.cancelled = process, limits, report, cancelled
-        self.messages: queue.Queue[bytes | None] = queue.Queue(maxsize=1000)
+        self.messages: queue.Queue[bytes | None] = queue.Queue()
         self.stderr: deque[str] = deque(maxlen=_STDERR_LINES)
         self.stage = "starting"
         self.jail: dict[str, bool] = {}
@@ -160,9 +164,8 @@ class _Supervisor:
             except queue.Empty:
                 continue
             if line is None:
-                self.process.wait()
                 reader.join(timeout=2)
-                raise self._crash()
+                raise self._end()
             self.heard = time.monotonic()
             result = self._handle(line)
             if result is not None:
@@ -243,10 +246,13 @@ class _Supervisor:
             "Use a smaller batch size, fewer samples, or a machine with more memory."
         )
 
-    def _crash(self) -> Exception:
-        """Say how the worker ended, if it ended without a result."""
-        code = self.process.returncode
-        if code is not None and code < 0:
+    def _end(self) -> Exception:
+        """Say how the worker ended without a result."""
+        try:
+            code = self.process.wait(timeout=2)
+        except subprocess.TimeoutExpired:
+            return WorkerError(f"The worker stopped answering while {self.stage}, so it was ended.")
+        if code < 0:
             name = signal.Signals(-code).name if -code in signal.valid_signals() else f"signal {-code}"
             if name == "SIGXCPU":
                 return WorkerError(f"Stopped: the processor time ran out while {self.stage}. Allow more time.")
@@ -277,6 +283,7 @@ def main() -> None:
     """Be the worker: read the job, enter the jail, import the job's function, run it, answer."""
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print is not an answer
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is the parent's to handle
     job = json.loads(sys.stdin.buffer.readline())
     jails.die_with_parent(job["parent"])
 

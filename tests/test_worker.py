@@ -10,6 +10,7 @@ from typing import Any
 
 import psutil
 import pytest
+import worker_jobs
 
 from oga_core import worker
 from oga_core.errors import OgaError
@@ -20,11 +21,9 @@ HERE = Path(__file__).parent
 
 @pytest.fixture(autouse=True)
 def _jobs(monkeypatch: pytest.MonkeyPatch) -> None:
-    names = (
-        "echo refuse fault forever talk_forever crash read_null leave fill_memory fill_memory_with_torch say_garbage"
-    )
-    for name in names.split():
-        monkeypatch.setitem(worker.JOBS, name, f"worker_jobs:{name}")
+    for name, function in vars(worker_jobs).items():
+        if callable(function) and function.__module__ == "worker_jobs":
+            monkeypatch.setitem(worker.JOBS, name, f"worker_jobs:{name}")
 
 
 def run(name: str, arguments: dict[str, Any] | None = None, **options: Any) -> dict[str, Any]:
@@ -127,6 +126,18 @@ def test_cancel_ends_the_worker_and_keeps_its_files(tmp_path: Path) -> None:
 def test_garbage_from_a_captured_worker_is_an_error() -> None:
     with pytest.raises(WorkerError, match="answered with something unreadable"):
         run("say_garbage")
+
+
+def test_worker_that_closes_its_answers_is_ended() -> None:
+    with pytest.raises(WorkerError, match="stopped answering while closing everything"):
+        run("fall_silent")
+
+
+def test_a_message_has_a_largest_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "_MAX_LINE", 1000)
+    run("say_too_much", {"bytes": 800})
+    with pytest.raises((WorkerError, WorkerFault), match="while starting"):
+        run("say_too_much", {"bytes": 2_000_000})
 
 
 def test_worker_dies_with_its_parent(tmp_path: Path) -> None:

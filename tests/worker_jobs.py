@@ -87,6 +87,18 @@ def say_garbage(arguments: dict[str, Any], report: Report) -> dict[str, Any]:
     return {}
 
 
+def fall_silent(arguments: dict[str, Any], report: Report) -> dict[str, Any]:
+    report({"stage": "closing everything"})
+    os.closerange(0, 100)
+    time.sleep(60)
+    return {}
+
+
+def say_too_much(arguments: dict[str, Any], report: Report) -> dict[str, Any]:
+    report({"stage": "talking", "text": "x" * arguments["bytes"]})
+    return {}
+
+
 def attempts(arguments: dict[str, Any], report: Report) -> dict[str, str]:
     """Try every way out and say how each ended."""
     outside, inside, parent = arguments["outside"], arguments["inside"], arguments["parent"]
