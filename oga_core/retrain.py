@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -157,7 +158,9 @@ def _plan(
 def _decided(run: Run, table: pd.DataFrame, index: dict[str, int]) -> tuple[list[int], dict[str, int]]:
     position = {sample_id: row for row, sample_id in enumerate(table["sample_id"])}
     removed, relabelled = [], {}
-    for sample_id, decision in ReviewStore(run.review).decisions().items():
+    with closing(ReviewStore(run.review)) as store:
+        decisions = store.decisions()
+    for sample_id, decision in decisions.items():
         row = position.get(sample_id)
         if row is None:
             continue

@@ -1,0 +1,328 @@
+"""Retraining end to end on a small table with known wrong labels, and each part against its definition."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from engine_helpers import ArrayTask, random_samples
+from PIL import Image
+from scipy.optimize import minimize
+from torch import nn
+
+import oga_core
+from oga_core import retrain, retraining_job
+from oga_core.arms import DECIDED, NOTHING_CHANGED, RANDOM_TRIM, RELABELLED, TRIMMED, Plan, stratified_split
+from oga_core.comparison import compare, verdict, warnings
+from oga_core.decisions import Decision
+from oga_core.errors import OgaError
+from oga_core.pipeline import ScoreOptions, score
+from oga_core.retrain import verify
+from oga_core.review import ReviewStore
+from oga_core.runs import Run
+from oga_core.training import CachedInputs, Recipe, fit_head, head_logits, labelled, reinitialise, train_network
+
+CLASSES = ("cat", "dog", "eel")
+N = 240
+WIDTH = 8
+
+
+def table(n, flipped, seed):
+    """Overlapping Gaussian classes; a share of the labels of every class but the last moved on to the next."""
+    rng = np.random.default_rng(seed)
+    true = np.arange(n) % 3
+    values = np.random.default_rng(7).normal(size=(3, WIDTH))[true] * 1.2 + rng.normal(size=(n, WIDTH))
+    given = np.where((rng.random(n) < flipped) & (true < 2), true + 1, true)
+    frame = pd.DataFrame(values, columns=[f"x{i}" for i in range(WIDTH)])
+    return frame.assign(id=[f"row-{i}" for i in range(n)], label=np.array(CLASSES)[given]), true, given
+
+
+@pytest.fixture(scope="module")
+def scored(tmp_path_factory):
+    """A scored run of 240 rows with a third of two classes mislabelled, and clean validation rows."""
+    folder = tmp_path_factory.mktemp("retrain")
+    frame, true, given = table(N, 0.4, seed=0)
+    frame.to_csv(folder / "train.csv", index=False)
+    table(600, 0.0, seed=1)[0].to_csv(folder / "clean.csv", index=False)
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(WIDTH, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Linear(16, 3))
+    x = torch.tensor(frame.filter(like="x").to_numpy(), dtype=torch.float32)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
+    for _ in range(60):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(model(x), torch.tensor(given)).backward()
+        optimizer.step()
+    card = {"features": [f"x{i}" for i in range(WIDTH)]}
+    oga_core.package_model(
+        model.eval(), x[:2], folder / "model.pt2", classes=list(CLASSES), modality="tabular", input=card
+    )
+    options = ScoreOptions(scores=("loss", "margin"), map="none", label_column="label", id_column="id")
+    run = score(folder / "train.csv", folder / "model.pt2", folder / "run", options)
+    run.write_table(run.table.assign(score_truth=(true != given).astype(float)))
+    return run, folder / "clean.csv"
+
+
+def carried_out(run, **changes):
+    """The worker's part, run here."""
+    labels = np.array([CLASSES.index(name) for name in run.table["given_label"]])
+    flagged = np.flatnonzero(run.table["score_truth"])
+    plan = {"flagged": flagged.tolist(), "predicted": (labels[flagged] - 1).tolist(), "removed": [], "relabelled": {}}
+    arguments = {
+        "run": str(run.path),
+        "plan": plan,
+        "labels": labels.tolist(),
+        "n_classes": 3,
+        "depth": "head",
+        "seeds": 2,
+        "validation": None,
+        "device": "cpu",
+        "epochs": None,
+    }
+    return retraining_job.run({**arguments, **changes}, lambda event: None)
+
+
+def test_trimming_wrong_labels_is_found_to_help(scored):
+    run, clean = scored
+    decided = [Decision("row-0", "relabel", "dog"), Decision("row-4", "remove"), Decision("row-5", "keep")]
+    store = ReviewStore(run.review)
+    store.decide(decided)
+    store.close()
+    told = []
+    result = verify(run, trim_fraction=0.27, score="truth", validation=clean, progress=told.append)
+    assert list(result["arms"]) == [NOTHING_CHANGED, TRIMMED, RANDOM_TRIM, RELABELLED, DECIDED]
+    assert result["arms"][TRIMMED]["gain"]["says"] == "better"
+    assert result["arms"][TRIMMED]["gain"]["mean"] > 0.03
+    assert result["arms"][RANDOM_TRIM]["gain"]["says"] != "better"
+    assert result["n_decisions"] == 2
+    assert result["judged_on"] == {"kind": "validation", "path": str(clean), "n": 600}
+    assert "Trimming the 65 most suspicious samples (27.0% by 'truth')" in result["verdict"]
+    assert json.loads((run.path / "verify.json").read_text()) == result
+    assert not list(run.path.glob(".verify-*"))
+    assert told[-1]["stage"] == "retraining"
+    assert told[-1]["done"] == told[-1]["total"] == 15
+
+
+def test_decisions_can_be_left_out(scored):
+    run = scored[0]
+    assert retrain._plan(run, run.table, "loss", 0.1, decisions=True)[0].has_decisions
+    assert not retrain._plan(run, run.table, "loss", 0.1, decisions=False)[0].has_decisions
+
+
+def test_held_out_samples_are_judged_as_given(scored):
+    trials = carried_out(scored[0])["trials"]
+    assert {trial["n_judged"] for trial in trials} == {49}
+    assert {trial["n_train"] for trial in trials if trial["arm"] == NOTHING_CHANGED} == {191}
+    trimmed = [trial for trial in trials if trial["arm"] == TRIMMED]
+    assert trimmed[0]["n_train"] < 191
+    assert [t["n_train"] for t in trials if t["arm"] == RANDOM_TRIM] == [t["n_train"] for t in trimmed]
+
+
+def test_whole_networks_are_trained_from_random_weights(scored):
+    run, clean = scored
+    result = carried_out(run, depth="all", seeds=1, validation=str(clean), epochs=30)
+    assert result["start"] == "random weights"
+    accuracy = {trial["arm"]: trial["accuracy"] for trial in result["trials"]}
+    assert accuracy[NOTHING_CHANGED] > 0.5
+    assert accuracy[TRIMMED] > accuracy[NOTHING_CHANGED]
+    assert result["trials"] == carried_out(run, depth="all", seeds=1, validation=str(clean), epochs=30)["trials"]
+
+
+def test_a_class_that_vanishes_is_refused(scored):
+    labels = np.array([CLASSES.index(name) for name in scored[0].table["given_label"]])
+    rows = np.flatnonzero(labels != 0)
+    plan = {"flagged": rows.tolist(), "predicted": [0] * len(rows), "removed": [], "relabelled": {}}
+    with pytest.raises(OgaError, match=r"'trimmed' has samples of only one class left"):
+        carried_out(scored[0], plan=plan)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"trim_fraction": 0.0}, "above 0 and at most 0.9, got 0.0"),
+        ({"score": "los"}, "Unknown score of this run: 'los'. Choose one of: loss, margin, truth"),
+        ({"depth": "half"}, "Unknown depth 'half'. Choose one of: head, all"),
+        ({"seeds": 0}, "seeds must be 1 or more, got 0"),
+        ({"validation": "nowhere.csv"}, "'nowhere.csv' does not exist"),
+    ],
+)
+def test_what_cannot_be_compared_is_named(scored, options, message):
+    with pytest.raises(OgaError, match=message.replace(".", r"\.")):
+        verify(scored[0], **options)
+
+
+def copied(scored, tmp_path, **changes):
+    run = Run.create(tmp_path / "copy")
+    run.update(**{**scored[0].info, **changes})
+    run.write_table(scored[0].table)
+    return run
+
+
+def test_runs_without_labels_or_network_are_refused(scored, tmp_path):
+    with pytest.raises(OgaError, match="no class labels"):
+        verify(copied(scored, tmp_path, classes=[]))
+    with pytest.raises(OgaError, match=r"made from a model's outputs.*--depth head"):
+        verify(copied(scored, tmp_path, model={"path": None}), depth="all")
+    with pytest.raises(OgaError, match="is not there any more"):
+        verify(copied(scored, tmp_path, model={"path": "/gone.pt2"}), depth="all")
+
+
+def test_arms_change_only_the_training_part():
+    labels, training = np.arange(12) % 3, np.arange(9)
+    plan = Plan(flagged=[1, 4, 10], predicted=[0, 0, 0], removed=[2, 11], relabelled={"3": 1, "9": 1})
+    arms = {arm.name: arm for arm in plan.arms(training, labels, seed=0)}
+    assert arms[NOTHING_CHANGED].rows.tolist() == list(range(9))
+    assert arms[TRIMMED].rows.tolist() == [0, 2, 3, 5, 6, 7, 8]
+    assert len(arms[RANDOM_TRIM].rows) == 7
+    assert arms[RELABELLED].labels.tolist() == [0, 0, 2, 0, 0, 2, 0, 1, 2]
+    assert arms[RELABELLED].n_relabelled == 2
+    assert arms[DECIDED].rows.tolist() == [0, 1, 3, 4, 5, 6, 7, 8]
+    assert arms[DECIDED].labels.tolist() == [0, 1, 1, 1, 2, 0, 1, 2]
+    assert DECIDED not in {arm.name for arm in Plan([1], [0], [], {}).arms(training, labels, seed=0)}
+    other = plan.arms(training, labels, seed=1)[2].rows.tolist()
+    assert other != arms[RANDOM_TRIM].rows.tolist()
+
+
+def test_the_split_keeps_class_shares_and_a_sample_of_each_class():
+    labels = np.array([0] * 50 + [1] * 30 + [2])
+    training, held_out = stratified_split(labels, 0.2, seed=3)
+    assert np.bincount(labels[held_out], minlength=3).tolist() == [10, 6, 0]
+    assert sorted([*training, *held_out]) == list(range(81))
+
+
+def test_the_head_is_the_minimum_of_the_penalised_loss():
+    rng = np.random.default_rng(0)
+    features, labels = rng.normal(size=(60, 4)), rng.integers(3, size=60)
+
+    def objective(flat):
+        weights = flat.reshape(3, 5)
+        logits = features @ weights[:, :-1].T + weights[:, -1]
+        loss = np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(60), labels]
+        return loss.mean() + 0.05 * np.sum(weights[:, :-1] ** 2)
+
+    best = minimize(objective, np.zeros(15))
+    head = fit_head(torch.tensor(features), torch.tensor(labels), 3, penalty=0.1)
+    assert objective(head.numpy().ravel()) <= best.fun + 1e-6
+    logits = head_logits(torch.tensor(features), head).numpy()
+    np.testing.assert_allclose(logits, features @ head.numpy()[:, :-1].T + head.numpy()[:, -1], rtol=1e-6)
+
+
+class Exported(nn.Module):
+    """Batch norm as an export in eval mode has it: running statistics, whatever the mode."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.norm, self.head = nn.Linear(6, 16), nn.BatchNorm1d(16), nn.Linear(16, 3)
+
+    def forward(self, x):
+        norm = self.norm
+        x = nn.functional.batch_norm(
+            self.first(x), norm.running_mean, norm.running_var, norm.weight, norm.bias, False, 0.1, 1e-5
+        )
+        return self.head(torch.relu(x))
+
+
+def test_exported_graphs_train_with_batch_statistics():
+    samples, task, model = random_samples(200, 6), ArrayTask(), Exported()
+    samples.inputs[...] = 50 + 10 * samples.inputs
+    samples = labelled(samples, np.arange(200), (samples.inputs[:, 0] > 50).astype(int))
+    recipe = Recipe(epochs=20, learning_rate=1e-2, batch_size=32, reinitialise=True)
+    train_network(model, task, samples, recipe, seed=0, device=torch.device("cpu"))
+    assert model.norm.running_var.mean() > 100
+    predicted = model(torch.tensor(np.array(samples.inputs))).argmax(dim=1).numpy()
+    assert (predicted == samples.given_labels).mean() > 0.95
+
+
+def test_reinitialising_forgets_and_keeps_the_scale():
+    model = nn.Sequential(nn.Linear(100, 200), nn.BatchNorm1d(200), nn.ReLU(), nn.Linear(200, 5))
+    for tensor in model.state_dict().values():
+        tensor.fill_(3)
+    torch.manual_seed(0)
+    reinitialise(model)
+    outputs = model.eval()(torch.randn(500, 100))
+    assert 0.3 < outputs.std() < 4
+    assert model[1].running_var.eq(1).all()
+    assert model[1].weight.eq(1).all()
+    assert model[0].bias.eq(0).all()
+
+
+def test_decoded_inputs_are_kept_while_there_is_room(monkeypatch):
+    monkeypatch.setattr("oga_core.training._CACHED_BYTES", 8 * 8 * 3 + 1)
+    reads = []
+
+    class Inputs(list):
+        def __getitem__(self, i):
+            reads.append(i)
+            return Image.new("RGB", (8, 8))
+
+    cached = CachedInputs(Inputs([0, 1]))
+    for i in (0, 1, 0, 1):
+        cached[i]
+    assert reads == [0, 1, 1]
+
+
+def trial(arm, seed, accuracy, wins, losses):
+    numbers = {"accuracy": accuracy, "balanced_accuracy": accuracy, "loss": 1.0, "n_train": 10, "n_relabelled": 0}
+    return {
+        "arm": arm,
+        "seed": seed,
+        "n_judged": 1000,
+        "only_this_right": wins,
+        "only_unchanged_right": losses,
+        **numbers,
+    }
+
+
+def trials(gains, wins=50, losses=40):
+    base = [trial(NOTHING_CHANGED, seed, 0.7, 0, 0) for seed in range(len(gains))]
+    return base + [trial(TRIMMED, seed, 0.7 + gain, wins, losses) for seed, gain in enumerate(gains)]
+
+
+def test_a_gain_counts_only_beyond_chance():
+    def says(*arguments, split=False):
+        return compare(trials(*arguments), split=split)[TRIMMED]["gain"]["says"]
+
+    assert says([0.03, 0.031, 0.029]) == "better"
+    assert says([-0.03, -0.031, -0.029]) == "worse"
+    assert says([0.03, -0.01, 0.05]) == "no clear difference"
+    assert says([0.01, 0.01, 0.01], 130, 120) == "no clear difference"
+    assert says([0.01, 0.01, 0.01], 11, 1) == "better"
+    assert says([0.0, 0.0, 0.0], 0, 0) == "no clear difference"
+
+
+def test_intervals_cover_no_difference_nine_times_in_ten():
+    rng, covered = np.random.default_rng(0), []
+    for _ in range(300):
+        members = []
+        wins, losses = rng.binomial(1000, 0.05), rng.binomial(1000, 0.05)
+        for seed in range(3):
+            members.append(trial(NOTHING_CHANGED, seed, 0.7, 0, 0))
+            members.append(trial(TRIMMED, seed, 0.7 + (wins - losses) / 1000, wins, losses))
+        low, high = compare(members, split=False)[TRIMMED]["gain"]["interval_90"]
+        covered.append(low <= 0 <= high)
+    assert 0.85 <= np.mean(covered) <= 0.97
+
+
+def test_the_verdict_does_not_overclaim():
+    members = trials([0.001, 0.002, 0.003]) + [trial(RANDOM_TRIM, s, 0.68, 30, 50) for s in range(3)]
+    members += [trial(RELABELLED, s, 0.76, 90, 30) for s in range(3)]
+    summary = {
+        "arms": compare(members, split=True),
+        "judged_on": {"kind": "held_out", "share": 0.2, "n": 1000},
+        "seeds": 3,
+        "n_flagged": 100,
+        "trim_fraction": 0.1,
+        "score": "oga",
+        "n_decisions": 0,
+        "depth": "head",
+    }
+    text = verdict(summary)
+    assert "by 'oga'): +0.002" in text
+    assert "no clear difference. Trimming as many at random: -0.020" in text
+    assert "Against a random trim of the same size, the flagged trim is +0.022." in text
+    said = " ".join(warnings(summary, accuracy_on_given=0.99))
+    assert "some are wrong" in said
+    assert "memorised" in said
+    assert "Look at the samples" in said
+    summary["judged_on"]["kind"] = "validation"
+    assert "memorised" not in " ".join(warnings(summary, accuracy_on_given=0.99))
