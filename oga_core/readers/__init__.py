@@ -3,7 +3,8 @@
 Values of `SampleSet.source.format`, and the roles in `source.columns` that an export can rely on:
 - csv, tsv, semicolon, jsonl, json, parquet: one file of rows (id, label, text, text_pair, where there are any).
 - arrow: a `save_to_disk` folder or zip, or one Arrow file (the same roles).
-- image_folder: a folder, zip or tar with class folders (image: "file", label: "label" of the made-up rows).
+- image_folder: a folder, zip or tar with class folders (image: "file", label: "label" of the made-up rows; folder:
+  what lies before the class folders in every name).
 - images_with_table: a folder, zip or tar of images and a table that names them (id, image, label, and table, its
   name); the table is `source.labels_path`, or where that is None the member `columns["table"]`.
 - npz, npy: arrays (data, label, id: names of arrays); labels from `source.labels_path` where there is one.

@@ -174,26 +174,35 @@ class _RowGroups(Sequence[Any]):
 
 def open_saved_dataset(archive: Archive) -> ArrowTable | None:
     """Open a folder or zip written by `save_to_disk`, the train part of several; None where it is not one."""
+    found = saved_files(archive)
+    if found is None:
+        return None
+    state, files, left_out = found
+    is_folder = archive.path.is_dir()
+    sources = [
+        (name, pa.memory_map(str(archive.path / name)) if is_folder else pa.BufferReader(archive.read(name)))
+        for name in files
+    ]
+    table = ArrowTable(sources, archive.path.name)
+    if left_out:
+        table.notes.append(f"Read from {state.removesuffix('/state.json')!r}; left out: {some(left_out)}.")
+    return table
+
+
+def saved_files(archive: Archive) -> tuple[str, list[str], list[str]] | None:
+    """Return the state file and the Arrow files, in order, of the part that is read, and the parts left out."""
     states = [name for name in archive.names if name == "state.json" or name.endswith("/state.json")]
     if not states or not any(name.endswith(".arrow") for name in archive.names):
         return None
     state, left_out = _train_part(archive, states)
     folder = state.removesuffix("state.json")
-    sources = []
-    for file in _data_files(archive, state):
-        name = folder + file
-        if "/" in file or "\\" in file or not archive.has(name):
+    files = _data_files(archive, state)
+    for file in files:
+        if "/" in file or "\\" in file or not archive.has(folder + file):
             raise OgaError(
                 f"{state} in {archive.path.name} names the file {file!r}, which is not beside it. Save it again."
             )
-        is_folder = archive.path.is_dir()
-        sources.append(
-            (name, pa.memory_map(str(archive.path / name)) if is_folder else pa.BufferReader(archive.read(name)))
-        )
-    table = ArrowTable(sources, archive.path.name)
-    if left_out:
-        table.notes.append(f"Read from {folder.rstrip('/')!r}; left out: {some(left_out)}.")
-    return table
+    return state, [folder + file for file in files], left_out
 
 
 def open_arrow_file(path: Path) -> ArrowTable:
@@ -252,7 +261,7 @@ def _describe(schema: pa.Schema, name: str) -> tuple[tuple[str, ...], dict[str, 
     columns = tuple(schema.names)
     check_header(name, columns)
     images = [field.name for field in schema if _holds_images(field)]
-    return columns, _class_labels(schema), images[0] if images else None
+    return columns, class_labels(schema), images[0] if images else None
 
 
 def _holds_images(field: pa.Field) -> bool:
@@ -262,7 +271,8 @@ def _holds_images(field: pa.Field) -> bool:
     return is_binary and field.name.casefold() in (*USUAL_NAMES["image"], "img", "jpg", "png")
 
 
-def _class_labels(schema: pa.Schema) -> dict[str, tuple[str, ...]]:
+def class_labels(schema: pa.Schema) -> dict[str, tuple[str, ...]]:
+    """Return the names of the classes of every `ClassLabel` column, from Hugging Face's metadata."""
     try:
         features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
         return {

@@ -27,10 +27,13 @@ TRAIN, OTHER_SPLITS = ("train", "training"), ("val", "valid", "validation", "dev
 
 
 class ImageInputs(Sequence[Any]):
-    """Images decoded when asked for; counts what decoding had to change, for the notes of a run. Thread-safe."""
+    """Images decoded when asked for; counts what decoding had to change, for the notes of a run. Thread-safe.
 
-    def __init__(self, n_images: int, read: Callable[[int], bytes]):
-        self._n_images, self._read = n_images, read
+    names: of the members that hold them, None where they are not in an archive.
+    """
+
+    def __init__(self, n_images: int, read: Callable[[int], bytes], names: Sequence[str] | None = None):
+        self._n_images, self.names, self._read = n_images, names, read
         self._lock, self._changes, self._seen = threading.Lock(), Counter[str](), set[int]()
 
     def __len__(self) -> int:
@@ -38,16 +41,19 @@ class ImageInputs(Sequence[Any]):
 
     def __getitem__(self, i: Any) -> Any:
         i = range(self._n_images)[i]
-        try:
-            data = self._read(i)
-        except OgaError as error:
-            raise UnreadableSample(str(error)) from None
-        image, changes = decode_image(data)
+        image, changes = decode_image(self.encoded(i))
         if changes and i not in self._seen:
             with self._lock:
                 self._seen.add(i)
                 self._changes.update(changes)
         return image
+
+    def encoded(self, i: int) -> bytes:
+        """Return the bytes of an image's file as they are."""
+        try:
+            return self._read(i)
+        except OgaError as error:
+            raise UnreadableSample(str(error)) from None
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -83,6 +89,10 @@ def read_images(archive: Archive, options: ReadOptions) -> Draft:
         table = open_text_table(archive.read(inside), inside)
         if options.label_column is not None or recognise("label", table.columns) is not None:
             return _read_listed(archive, table, posixpath.dirname(inside), options, None)
+    if options.label_column is not None or options.id_column is not None:
+        raise OgaError(
+            f"{archive.path.name} has no table of labels to choose a column of. Give the table with --labels."
+        )
     return _read_class_folders(archive)
 
 
@@ -98,9 +108,9 @@ def open_text_table(source: Path | bytes, name: str) -> Table:
     raise OgaError(f"The table of labels {name} must be a .csv, .tsv or .jsonl file.")
 
 
-def read_member(archive: Archive, names: Sequence[str]) -> Callable[[int], bytes]:
-    """Return the function that reads the image at a position."""
-    return lambda i: archive.read(names[i], MAX_BYTES)
+def member_images(archive: Archive, names: Sequence[str]) -> ImageInputs:
+    """Return the members of these names as images."""
+    return ImageInputs(len(names), lambda i: archive.read(names[i], MAX_BYTES), names)
 
 
 def _read_class_folders(archive: Archive) -> Draft:
@@ -132,11 +142,11 @@ def _read_class_folders(archive: Archive) -> Draft:
     return Draft(
         ids=files,
         labels=labels,
-        inputs=ImageInputs(len(files), read_member(archive, files)),
+        inputs=member_images(archive, files),
         rows=ImageRows(files, labels),
         row_numbers=np.array(numbers, dtype=np.int64),
         modality="image",
-        source=Source(archive.path, "image_folder", columns={"image": "file", "label": "label"}),
+        source=Source(archive.path, "image_folder", columns={"image": "file", "label": "label", "folder": prefix}),
         problems=problems,
         notes=notes,
     )
@@ -206,7 +216,7 @@ def _read_listed(archive: Archive, table: Table, base: str, options: ReadOptions
     return Draft(
         ids=ids,
         labels=labels,
-        inputs=ImageInputs(len(members), read_member(archive, members)),
+        inputs=member_images(archive, members),
         rows=Subset(scan.rows, where),
         row_numbers=scan.row_numbers[where],
         modality="image",

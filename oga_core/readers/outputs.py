@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ class OutputsBundle:
 
     features: `(n_samples, n_features)`, the inputs of the last linear layer; logits: `(n_samples, n_classes)`, before
     the softmax; labels: class names or indices as text; classes: the names in the order of the logits.
+    columns: the arrays or columns that play the roles label and id.
     """
 
     ids: NDArray[np.object_] | None
@@ -34,6 +35,7 @@ class OutputsBundle:
     logits: NDArray[np.floating[Any]]
     labels: NDArray[np.object_] | None
     classes: tuple[str, ...] | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.logits)
@@ -91,7 +93,7 @@ def read_output_samples(path: Path, options: ReadOptions) -> Draft:
         rows=Subset(table, rows),
         row_numbers=rows,
         modality="outputs",
-        source=Source(path, "outputs_npz" if is_zip(path) else "outputs_parquet", columns={"label": "labels"}),
+        source=Source(path, "outputs_npz" if is_zip(path) else "outputs_parquet", columns=bundle.columns),
         class_names=classes,
         problems=problems,
         notes=notes,
@@ -116,6 +118,7 @@ def _from_npz(arrays: NpzArrays) -> OutputsBundle:
         logits=arrays[LOGITS],
         labels=np.array(label_list(arrays[label_key], arrays.name), dtype=object) if label_key else None,
         classes=tuple(str(name) for name in arrays[class_key].tolist()) if class_key else None,
+        columns=_roles(label_key, id_key),
     )
 
 
@@ -133,7 +136,12 @@ def _from_parquet(table: ParquetTable) -> OutputsBundle:
         logits=_matrix(table, LOGITS),
         labels=None if label_key is None else np.array(label_list(labels, table.name), dtype=object),
         classes=table.class_names.get(label_key or ""),
+        columns=_roles(label_key, id_key),
     )
+
+
+def _roles(label_key: str | None, id_key: str | None) -> dict[str, str]:
+    return {role: name for role, name in (("label", label_key), ("id", id_key)) if name}
 
 
 def _matrix(table: ParquetTable, name: str) -> NDArray[np.float32]:

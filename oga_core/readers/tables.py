@@ -112,9 +112,9 @@ class DelimitedTable:
     def __init__(self, source: Path | bytes, name: str):
         self.name, self.notes = name, list[str]()
         self.class_names: dict[str, tuple[str, ...]] = {}
-        self._content = Content(source)
+        self.content = Content(source)
         self.quoting: Any = csv.QUOTE_MINIMAL
-        first = next((line for _, line in self._content.lines(name) if line.strip()), b"")
+        first = next((line for _, line in self.content.lines(name) if line.strip()), b"")
         self.format = _separator_by_header(name, decode(first, name, 1))
         if self.format != _extension_format(name):
             self.notes.append(f"{name} is separated by {_SEPARATOR_NAMES[self.format]}, as its first line shows.")
@@ -147,7 +147,7 @@ class DelimitedTable:
             numbers.append(row)
         where = np.array(spans, dtype=np.int64).reshape(-1, 2)
         return Scan(
-            values, LazyRows(self._content, where, self._parse), np.array(numbers, dtype=np.int64), faults, where
+            values, LazyRows(self.content, where, self._parse), np.array(numbers, dtype=np.int64), faults, where
         )
 
     def _parse(self, data: bytes) -> Row:
@@ -160,7 +160,7 @@ class DelimitedTable:
 
     def _records(self) -> Iterator[tuple[int, tuple[int, int], list[str]]]:
         """Yield (line number, byte span, fields) of every record that is not blank."""
-        lines = _Lines(self._content.lines(self.name), self.name)
+        lines = _Lines(self.content.lines(self.name), self.name)
         reader = self._reader(lines)
         while True:
             start, line = lines.end, lines.number + 1
@@ -175,7 +175,7 @@ class DelimitedTable:
 
     def _quotes_are_plain(self) -> bool:
         """Whether only reading quotation marks as ordinary characters gives every row as many fields as the header."""
-        if not any(b'"' in line for _, line in self._content.lines(self.name)):
+        if not any(b'"' in line for _, line in self.content.lines(self.name)):
             return False
         try:
             counts = {len(fields) for _, _, fields in self._records()}
@@ -183,7 +183,7 @@ class DelimitedTable:
             counts = set()
         if len(counts) == 1:
             return False
-        plain = {line.count(b"\t") for _, line in self._content.lines(self.name) if line.strip()}
+        plain = {line.count(b"\t") for _, line in self.content.lines(self.name) if line.strip()}
         return len(plain) == 1
 
 
@@ -195,7 +195,7 @@ class JsonLinesTable:
     def __init__(self, source: Path | bytes, name: str):
         self.name, self.notes = name, list[str]()
         self.class_names: dict[str, tuple[str, ...]] = {}
-        self._content = Content(source)
+        self.content = Content(source)
         columns: dict[str, None] = {}
         fault = ""
         for seen, (line, _, data) in enumerate(self._lines()):
@@ -229,11 +229,11 @@ class JsonLinesTable:
             spans.append(span)
             numbers.append(row)
         where = np.array(spans, dtype=np.int64).reshape(-1, 2)
-        rows = LazyRows(self._content, where, parse_json_row)
+        rows = LazyRows(self.content, where, parse_json_row)
         return Scan(values, rows, np.array(numbers, dtype=np.int64), faults, where)
 
     def _lines(self) -> Iterator[tuple[int, tuple[int, int], bytes]]:
-        for number, (offset, line) in enumerate(self._content.lines(self.name), start=1):
+        for number, (offset, line) in enumerate(self.content.lines(self.name), start=1):
             if line.strip():
                 yield number, (offset, offset + len(line)), line
 
@@ -244,7 +244,7 @@ class JsonArrayTable(JsonLinesTable):
     format = "json"
 
     def _lines(self) -> Iterator[tuple[int, tuple[int, int], bytes]]:
-        text = decode(self._content[slice(0, MAX_ARRAY_BYTES + 1)], self.name)
+        text = decode(self.content[slice(0, MAX_ARRAY_BYTES + 1)], self.name)
         if len(text) > MAX_ARRAY_BYTES:
             raise OgaError(f"{self.name} is larger than {MAX_ARRAY_BYTES:,} bytes. Save it as JSON lines (.jsonl).")
         at, offset, line = _after_space(text, text.index("[") + 1), 0, 1

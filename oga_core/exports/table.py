@@ -1,0 +1,132 @@
+"""Our table: every original column, then what the machine scored and the person decided, one row a sample."""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import decimal
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from oga_core.exports.decided import ACTION_NAMES, Decided, original_row
+
+OUR_COLUMNS = (
+    "sample_id",
+    "is_label_issue",
+    "label_score",
+    "given_label",
+    "predicted_label",
+    "action",
+    "corrected_label",
+    "oga_score",
+    "oga_method",
+    "oga_rank",
+    "oga_reason",
+    "reviewer",
+    "reviewed_at",
+)
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+def write_csv(decided: Decided, path: Path, spreadsheet_safe: bool) -> None:
+    """Write the table as CSV; `spreadsheet_safe` puts ' before texts that a spreadsheet would run."""
+    columns = _columns(decided)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow([_cell(name, spreadsheet_safe) for name in columns])
+        for row in table_rows(decided):
+            writer.writerow([_cell(row.get(name), spreadsheet_safe) for name in columns])
+
+
+def write_jsonl(decided: Decided, path: Path, spreadsheet_safe: bool) -> None:
+    """Write the table as JSON lines, values of the original columns in their own types."""
+    with path.open("w", encoding="utf-8") as file:
+        for row in table_rows(decided):
+            file.write(json.dumps(row, ensure_ascii=False, default=str) + "\n")
+
+
+def write_parquet(decided: Decided, path: Path, spreadsheet_safe: bool) -> None:
+    """Write the table as Parquet; a column of mixed types becomes text."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns = _columns(decided)
+    values: dict[str, list[Any]] = {name: [] for name in columns}
+    for row in table_rows(decided):
+        for name in columns:
+            values[name].append(row.get(name))
+    arrays = {}
+    for name, column in values.items():
+        try:
+            arrays[name] = pa.array(column)
+        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError):
+            arrays[name] = pa.array([None if value is None else _cell(value, False) for value in column])
+        if pa.types.is_null(arrays[name].type):
+            arrays[name] = arrays[name].cast(pa.string())
+    pq.write_table(pa.table(arrays), path)
+
+
+def table_rows(decided: Decided) -> Iterator[dict[str, Any]]:
+    """Yield the rows; an original column that has the name of one of ours becomes `original_<name>`."""
+    table, samples = decided.table, decided.samples
+    predicted = _texts(decided, "predicted_label")
+    given = _texts(decided, "given_label")
+    probability = (
+        table["given_label_probability"].tolist() if "given_label_probability" in table else [None] * len(table)
+    )
+    for i, sample_id in enumerate(samples.ids):
+        decision = decided.decisions.get(sample_id)
+        original = original_row(samples.rows[i])
+        yield {
+            **{(f"original_{name}" if name in OUR_COLUMNS else name): value for name, value in original.items()},
+            "sample_id": sample_id,
+            "is_label_issue": bool(decided.is_issue[i]),
+            "label_score": (int(decided.ranks[i]) - 1) / max(1, len(decided) - 1),
+            "given_label": given[i],
+            "predicted_label": predicted[i],
+            "action": ACTION_NAMES[decision.action] if decision else None,
+            "corrected_label": decision.new_label if decision else None,
+            "oga_score": float(decided.scores[i]),
+            "oga_method": decided.method,
+            "oga_rank": int(decided.ranks[i]),
+            "oga_reason": reason(decided, i, given[i], predicted[i], probability[i]),
+            "reviewer": decision.reviewer if decision else None,
+            "reviewed_at": decision.time if decision else None,
+        }
+
+
+def reason(decided: Decided, i: int, given: str | None, predicted: str | None, probability: float | None) -> str:
+    """Say in one sentence why a sample has its rank."""
+    place = f"{decided.method} ranks it {decided.ranks[i]:,} of {len(decided):,}"
+    if given is None or predicted is None or probability is None:
+        return f"{place}."
+    if given == predicted:
+        return f"{place}; the model agrees with {given!r} (probability {probability:.2f})."
+    return f"{place}; the model expects {predicted!r} and gives {given!r} a probability of {probability:.2f}."
+
+
+def _columns(decided: Decided) -> list[str]:
+    """All original columns in the order in which they appear, then ours."""
+    columns: dict[str, None] = {}
+    for row in decided.samples.rows:
+        columns.update(dict.fromkeys(original_row(row)))
+    originals = [f"original_{name}" if name in OUR_COLUMNS else name for name in columns]
+    return [*originals, *OUR_COLUMNS]
+
+
+def _texts(decided: Decided, column: str) -> list[str | None]:
+    if column not in decided.table:
+        return [None] * len(decided)
+    return [value if isinstance(value, str) and value else None for value in decided.table[column]]
+
+
+def _cell(value: Any, spreadsheet_safe: bool) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return f"'{value}" if spreadsheet_safe and value.startswith(_FORMULA_STARTS) else value
+    if isinstance(value, (bool, int, float, decimal.Decimal, datetime.date, datetime.datetime)):
+        return str(value)
+    return json.dumps(value, ensure_ascii=False, default=str)
