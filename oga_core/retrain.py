@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from oga_core.arms import Plan
 from oga_core.comparison import compare, verdict, warnings
 from oga_core.errors import OgaError, unknown
+from oga_core.models import files_of
 from oga_core.retraining_job import HELD_OUT_SHARE
 from oga_core.review import ReviewStore
 from oga_core.runs import SCORE_PREFIX, Run, score_names, write_whole
@@ -175,8 +176,8 @@ def _readable(run: Run, validation: Path | str | None) -> list[Path]:
     info = run.info
     data, model = Path(info["data"]["path"]), info["model"]["path"]
     paths = [data, info["data"]["options"].get("labels"), info["options"].get("model_card"), validation]
-    paths += [model, Path(model).parent] if model else []
-    return [Path(path).resolve() for path in paths if path is not None]
+    found = [Path(path).resolve() for path in paths if path is not None]
+    return [*found, *files_of(Path(model).resolve())] if model and Path(model).exists() else found
 
 
 def _judged_on(trials: list[dict[str, Any]], validation: Path | str | None) -> dict[str, Any]:
