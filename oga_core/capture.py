@@ -83,11 +83,11 @@ class ForwardCapture(TorchFunctionMode):
         product = self._products.get(id(logits))
         if product is None or product.features.ndim != 2 or len(product.features) != len(logits):
             return None
-        return product.features
+        return product.features.detach()
 
     def _layer(self, pool: Callable[[Tensor, Tensor | None], Tensor], inputs: Tensor, output: Tensor) -> None:
         if self.n_layers in self.middle:
-            self.pooled.append(pool(inputs, self.mask))
+            self.pooled.append(pool(inputs.detach(), self.mask))
         self.n_layers += 1
         self.output_bytes += output.numel() * output.element_size()
 
@@ -125,14 +125,15 @@ class Survey:
     n_layers: int
     bytes_per_sample: int
     middle: tuple[int, ...]
+    n_output_axes: int
 
 
 def survey(forward: Callable[[], Tensor], n_samples: int) -> Survey:
     """Run `forward` once on `n_samples` and count layers and the bytes of their outputs."""
     with torch.no_grad(), ForwardCapture() as capture:
-        forward()
+        outputs = forward()
     depths = sorted({int(depth * capture.n_layers) for depth in MIDDLE_DEPTHS} - {0})
-    return Survey(capture.n_layers, max(1, capture.output_bytes // n_samples), tuple(depths))
+    return Survey(capture.n_layers, max(1, capture.output_bytes // n_samples), tuple(depths), outputs.ndim)
 
 
 def middle_features(pooled: Sequence[Tensor], middle: Sequence[int], sketcher: Sketcher) -> Tensor | None:

@@ -19,9 +19,11 @@ from oga_core.batches import batches, load, pass_order, stop_above_share, to_dev
 from oga_core.capture import Survey, survey
 from oga_core.devices import batch_size_for, choose_device
 from oga_core.errors import OgaError
+from oga_core.full_pass import FullPass
 from oga_core.gradient_sketch import GradientSketch
 from oga_core.head_pass import HeadPass, outputs_arrays
 from oga_core.pass_arrays import PassArrays
+from oga_core.parameter_choice import choose_parameters
 from oga_core.pass_options import PassOptions
 from oga_core.samples import Problem, SampleSet
 from oga_core.tasks.task import Batch, Task
@@ -85,7 +87,7 @@ def gradient_pass(
         found = survey(lambda: task.outputs(model, first), len(first["labels"]))
         batch_size = arrays.batch_size or options.batch_size or _batch_size(device, found, options)
         arrays.batch_size = batch_size
-        batch_pass = _batch_pass(task, model, options, found, device)
+        batch_pass = _batch_pass(task, model, options, found, first, device)
         _run(batch_pass, task, samples, order, arrays, device, progress)
     rows = arrays.finish()
     sketch = GradientSketch.load(folder, coverage=batch_pass.coverage, check_error=batch_pass.check_error)
@@ -118,8 +120,19 @@ def outputs_pass(
     return PassResult(GradientSketch.load(folder), np.arange(len(logits)), (), notes, len(logits), "cpu", seconds)
 
 
-def _batch_pass(task: Task, model: nn.Module, options: PassOptions, found: Survey, device: torch.device) -> BatchPass:
-    return HeadPass(task, model, options, found, device)
+def _batch_pass(
+    task: Task, model: nn.Module, options: PassOptions, found: Survey, first: Batch, device: torch.device
+) -> BatchPass:
+    head = HeadPass(task, model, options, found, device)
+    choice = options.parameters
+    if choice == "head":
+        if found.n_output_axes == 2:
+            return head
+        choice = "lora" if any("lora_" in name for name, _ in model.named_parameters()) else "all"
+        head.notes.append(f"The model has no classes, so the gradient of its parameters is computed: {choice}.")
+    full = FullPass(task, model, options, head, choose_parameters(model, choice))
+    full.check(first)
+    return full
 
 
 def _run(
@@ -153,9 +166,10 @@ def _run(
 
 
 def _first_batch(task: Task, samples: SampleSet, order: NDArray[np.int64], device: torch.device) -> Batch:
-    """The first few readable samples of the order: the longest, where length matters."""
-    for start in range(0, len(order), _SURVEYED_SAMPLES):
-        batch = load(task, samples, order[start : start + _SURVEYED_SAMPLES]).batch
+    """A few readable samples spread over the order, the longest among them where length matters."""
+    for count in (_SURVEYED_SAMPLES, 16 * _SURVEYED_SAMPLES):
+        rows = order[np.unique(np.linspace(0, len(order) - 1, min(count, len(order))).astype(np.int64))]
+        batch = load(task, samples, rows).batch
         if batch is not None:
             return to_device(batch, device)
     raise OgaError("No sample of the data can be read. Check the files and the model card's input.")

@@ -34,16 +34,22 @@ class HeadPass:
             with ForwardCapture(self.middle, batch.get("attention_mask")) as capture:
                 outputs = self.task.outputs(self.model, batch)
             losses = self.task.losses(outputs, batch).float()
-            features = capture.features_of(outputs)
-            pooled = middle_features(capture.pooled, self.middle, self.sketcher)
-            arrays = {"losses": losses, **self._view_logits(outputs, batch)}
+            return {"losses": losses, **self.arrays_of(outputs, capture, batch)}
+
+    @torch.no_grad()
+    def arrays_of(self, outputs: Tensor, capture: ForwardCapture, batch: Batch) -> dict[str, Tensor]:
+        """All that one captured forward pass gives beside the losses; nothing where the outputs are not `(n, classes)`."""
+        if outputs.ndim != 2:
+            return {}
+        arrays = self.head_arrays(outputs, capture.features_of(outputs), batch["labels"])
+        pooled = middle_features(capture.pooled, self.middle, self.sketcher)
         if pooled is not None and len(pooled) == len(outputs):
             arrays["middle_features"] = pooled
-        return arrays | self.head_arrays(outputs, features, batch["labels"])
+        return arrays | self._view_logits(outputs, batch)
 
     def head_arrays(self, outputs: Tensor, features: Tensor | None, labels: Tensor) -> dict[str, Tensor]:
         """Logits, features and the sketch of the head's gradient, in float32."""
-        logits = outputs.float()
+        logits = outputs.detach().float()
         if features is None:
             self._note_once(
                 "The model has no last linear layer that makes its logits, so there are no features: scores from "
@@ -60,7 +66,7 @@ class HeadPass:
         views = self.task.views(batch) if self.options.views else []
         if not views:
             return {}
-        total = outputs.float()
+        total = outputs.detach().float()
         for view in views:
             total = total + self.task.outputs(self.model, view).float()
         return {"view_logits": total / (len(views) + 1)}

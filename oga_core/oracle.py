@@ -1,0 +1,78 @@
+"""Per-sample gradients the plain ways. The loop is obviously correct, but slow: it checks the fast pass.
+
+Both stand in where the fast pass does not do a model justice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from oga_core.tasks.task import Batch, Task
+
+VMAP_BYTES = 256 * 2**20  # gradients held at a time
+
+
+def loop_gradients(
+    task: Task, model: nn.Module, batch: Batch, parameters: Mapping[str, nn.Parameter]
+) -> Iterator[dict[str, Tensor]]:
+    """Yield the loss gradient of one sample after the other, by parameter name; zero where the loss does not depend."""
+    required = {name: p.requires_grad for name, p in parameters.items()}
+    for p in parameters.values():
+        p.requires_grad_()
+    try:
+        with torch.enable_grad():
+            for row in range(len(batch["labels"])):
+                sample = one_sample(batch, row)
+                loss = task.losses(task.outputs(model, sample), sample).sum()
+                gradients = torch.autograd.grad(loss, list(parameters.values()), materialize_grads=True)
+                yield dict(zip(parameters, gradients, strict=True))
+    finally:
+        for name, p in parameters.items():
+            p.requires_grad_(required[name])
+
+
+def one_sample(batch: Batch, row: int) -> Batch:
+    """Return a batch of one, padded as it was among the others."""
+    n = len(batch["labels"])
+    return {
+        name: value[row : row + 1] if isinstance(value, Tensor) and value.ndim and len(value) == n else value
+        for name, value in batch.items()
+    }
+
+
+def vmap_gradients(
+    task: Task, model: nn.Module, batch: Batch, parameters: Mapping[str, nn.Parameter]
+) -> Iterator[dict[str, Tensor]]:
+    """Yield the gradients of a few samples at a time, `(samples, *parameter shape)` by name, by `torch.func.vmap`."""
+    n = len(batch["labels"])
+    moving = {
+        name: value for name, value in batch.items() if isinstance(value, Tensor) and value.ndim and len(value) == n
+    }
+    fixed = {name: value for name, value in batch.items() if name not in moving}
+    values = {name: p.detach() for name, p in parameters.items()}
+
+    def loss(values: dict[str, Tensor], sample: Batch) -> Tensor:
+        one = {**{name: value[None] for name, value in sample.items()}, **fixed}
+        return task.losses(task.outputs(_Stateless(model, values), one), one).sum()  # type: ignore[arg-type]
+
+    gradients = torch.func.vmap(torch.func.grad(loss), in_dims=(None, 0))
+    step = max(1, VMAP_BYTES // (4 * sum(p.numel() for p in parameters.values())))
+    for start in range(0, n, step):
+        yield gradients(values, {name: value[start : start + step] for name, value in moving.items()})
+
+
+class _Stateless:
+    """Calls a model with other values for its parameters."""
+
+    def __init__(self, model: nn.Module, values: dict[str, Tensor]):
+        self.model, self.values = model, values
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return torch.func.functional_call(self.model, self.values, args, kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.model, name)

@@ -1,0 +1,356 @@
+"""The gradient of one use of one parameter, kept as factors: what comes in and what the loss sends back.
+
+A parameter is seen as an array (rows, columns, copies): a linear weight is (out, in, 1), a convolution's
+(out, in, kernel positions), a vector (size, 1, 1). For a sum over positions t, G = Σ_t l_t r_tᵀ, sketch and exact norms
+follow from the factors without G; where G itself is cheaper it is formed for a few samples at a time.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from oga_core.sketching import Sketcher, kept_sides
+
+Shape = tuple[int, int, int]
+CHUNK_BYTES = 48 * 2**20  # gradients that may exist at a time, whatever the batch
+
+
+class Use(Protocol):
+    """One use of a parameter of canonical `shape` by a batch of samples."""
+
+    shape: Shape
+
+    def __len__(self) -> int:
+        """Number of samples."""
+        ...
+
+    @property
+    def explicit_is_shorter(self) -> bool:
+        """Whether forming the gradient costs less than working on its factors."""
+        ...
+
+    def explicit(self, rows: slice) -> Tensor:
+        """The gradient of the samples in `rows`, `(rows, *shape)`."""
+        ...
+
+    def sketch(self, name: str, sketcher: Sketcher) -> Tensor:
+        """Its sketch, `(batch, dim)`."""
+        ...
+
+    def squared_norms(self) -> Tensor:
+        """Squared L2 norms, `(batch,)`."""
+        ...
+
+
+def canonical(shape: Sequence[int]) -> Shape:
+    """Return (rows, columns, copies) for a parameter's shape."""
+    rows, columns, *rest = (*shape, 1, 1)
+    return rows, columns, math.prod(rest)
+
+
+def sketch_explicit(gradient: Tensor, name: str, sketcher: Sketcher) -> Tensor:
+    """Sketch gradients `(batch, rows, columns, copies)` as their factors would be: `(batch, dim)`."""
+    rows, columns, copies = gradient.shape[1:]
+    kept_rows, kept_columns = kept_sides(rows, columns, copies)
+    if rows > kept_rows:
+        gradient = torch.einsum("brcx,rk->bkcx", gradient, sketcher.matrix(name, "left", rows, kept_rows))
+    if columns > kept_columns:
+        gradient = torch.einsum("brcx,ck->brkx", gradient, sketcher.matrix(name, "right", columns, kept_columns))
+    return sketcher.fold(name, gradient)
+
+
+def chunks(use: Use) -> Iterator[slice]:
+    """Yield slices of samples whose gradients fit into `CHUNK_BYTES`."""
+    step = max(1, CHUNK_BYTES // (4 * math.prod(use.shape)))
+    for start in range(0, len(use), step):
+        yield slice(start, min(start + step, len(use)))
+
+
+class _Explicit:
+    """What every use can do once it can form its gradient."""
+
+    shape: Shape
+    explicit_is_shorter = True
+
+    def sketch(self: Use, name: str, sketcher: Sketcher) -> Tensor:
+        return torch.cat([sketch_explicit(self.explicit(rows), name, sketcher) for rows in chunks(self)])
+
+    def squared_norms(self: Use) -> Tensor:
+        return torch.cat([self.explicit(rows).flatten(1).square().sum(1) for rows in chunks(self)])
+
+
+@dataclass
+class DirectUse(_Explicit):
+    """A small parameter's gradient as it is, `(batch, *parameter shape)`."""
+
+    values: Tensor
+    shape: Shape
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def explicit(self, rows: slice) -> Tensor:
+        return self.values[rows].reshape(-1, *self.shape)
+
+
+@dataclass
+class ComputedUse(_Explicit):
+    """A gradient that `compute` forms for a slice of samples, as through a function of the parameter."""
+
+    compute: Callable[[slice], Tensor]
+    shape: Shape
+    n_samples: int
+
+    def __len__(self) -> int:
+        return self.n_samples
+
+    def explicit(self, rows: slice) -> Tensor:
+        return self.compute(rows).reshape(-1, *self.shape)
+
+
+@dataclass
+class ProductUse(_Explicit):
+    """G = Σ_t left_t right_tᵀ: a linear layer with `left` the gradient at its output and `right` its input.
+
+    left: `(batch, time, rows)`; right: `(batch, time, columns)`.
+    """
+
+    left: Tensor
+    right: Tensor
+
+    @property
+    def shape(self) -> Shape:  # type: ignore[override]
+        return self.left.shape[2], self.right.shape[2], 1
+
+    def __len__(self) -> int:
+        return len(self.left)
+
+    @property
+    def explicit_is_shorter(self) -> bool:  # type: ignore[override]
+        return self.left.shape[1] > _positions_that_pay(self.shape)
+
+    def explicit(self, rows: slice) -> Tensor:
+        return (self.left[rows].transpose(1, 2) @ self.right[rows])[..., None]
+
+    def sketch(self, name: str, sketcher: Sketcher) -> Tensor:
+        kept_rows, kept_columns = kept_sides(*self.shape)
+        left = sketcher.project(name, "left", self.left, kept_rows)
+        right = sketcher.project(name, "right", self.right, kept_columns)
+        return sketcher.fold(name, left.transpose(1, 2) @ right)
+
+    def squared_norms(self) -> Tensor:
+        if self.explicit_is_shorter:
+            return super().squared_norms()
+        if self.left.shape[1] == 1:
+            return self.left.square().sum((1, 2)) * self.right.square().sum((1, 2))
+        return _dot(_gram(self.left, self.left), _gram(self.right, self.right))
+
+    def transposed(self) -> ProductUse:
+        """The use of the transposed parameter."""
+        return ProductUse(self.right, self.left)
+
+
+@dataclass
+class LookupUse(_Explicit):
+    """An embedding: row `indices[t]` of the parameter gets `right_t`; `(batch, time)` and `(batch, time, columns)`."""
+
+    indices: Tensor
+    right: Tensor
+    n_rows: int
+    explicit_is_shorter = False
+
+    @property
+    def shape(self) -> Shape:  # type: ignore[override]
+        return self.n_rows, self.right.shape[2], 1
+
+    def __len__(self) -> int:
+        return len(self.right)
+
+    def explicit(self, rows: slice) -> Tensor:
+        right = self.right[rows]
+        result = right.new_zeros(len(right), *self.shape[:2])
+        return result.scatter_add_(1, self.indices[rows, :, None].expand_as(right), right)[..., None]
+
+    def sketch(self, name: str, sketcher: Sketcher) -> Tensor:
+        kept_rows, kept_columns = kept_sides(*self.shape)
+        right = sketcher.project(name, "right", self.right, kept_columns)
+        if self.n_rows > kept_rows:
+            left = sketcher.matrix(name, "left", self.n_rows, kept_rows)[self.indices]
+        else:
+            left = torch.nn.functional.one_hot(self.indices, self.n_rows).to(right.dtype)
+        return sketcher.fold(name, left.transpose(1, 2) @ right)
+
+    def squared_norms(self) -> Tensor:
+        return self.token_gradients().square().sum((1, 2))
+
+    def absolute_norms(self) -> Tensor:
+        """L1 norms, `(batch,)`."""
+        return self.token_gradients().abs().sum((1, 2))
+
+    def token_gradients(self) -> Tensor:
+        """Gradient rows, `(batch, time, columns)`: each looked-up row once, at its first position, zero elsewhere."""
+        same = self.indices[:, :, None] == self.indices[:, None, :]
+        first = same.to(torch.uint8).argmax(2) == torch.arange(same.shape[1], device=same.device)
+        return (same & first[:, :, None]).to(self.right.dtype) @ self.right
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """How a convolution's window moves, one number per dimension."""
+
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...]
+    padding: tuple[tuple[int, int], ...]
+    dilation: tuple[int, ...]
+    groups: int
+
+    @property
+    def n_positions(self) -> int:
+        return math.prod(self.kernel)
+
+    def patches(self, image: Tensor, out_size: Sequence[int]) -> Tensor:
+        """What the window sees, `(batch, channels, kernel positions, out positions)`."""
+        if self.n_positions == 1 and not any(map(any, self.padding)) and tuple(image.shape[2:]) == tuple(out_size):
+            return image.flatten(2)[:, :, None]
+        flat = [size for sides in reversed(self.padding) for size in sides]
+        needed = [
+            (n - 1) * step + (size - 1) * gap + 1
+            for n, step, size, gap in zip(out_size, self.stride, self.kernel, self.dilation, strict=True)
+        ]
+        image = torch.nn.functional.pad(image, flat) if any(flat) else image
+        short = [max(0, need - have) for need, have in zip(needed, image.shape[2:], strict=True)]
+        if any(short):
+            image = torch.nn.functional.pad(image, [size for extra in reversed(short) for size in (0, extra)])
+        windows = []
+        for offset in itertools.product(*map(range, self.kernel)):
+            part = tuple(
+                slice(o * gap, o * gap + (n - 1) * step + 1, step)
+                for o, gap, n, step in zip(offset, self.dilation, out_size, self.stride, strict=True)
+            )
+            windows.append(image[(slice(None), slice(None), *part)])
+        return torch.stack(windows, 2).flatten(3)
+
+
+@dataclass
+class ConvolutionUse(_Explicit):
+    """G[o, c, k] = Σ_t left[o, t] · patches(image)[c, k, t]: left `(batch, rows, *size)`, image `(batch, channels, *size)`.
+
+    A convolution has the gradient at its output on the left and its input as the image; a transposed convolution has
+    its input on the left and the gradient at its output as the image.
+    """
+
+    left: Tensor
+    image: Tensor
+    geometry: Geometry
+
+    @property
+    def shape(self) -> Shape:  # type: ignore[override]
+        geometry = self.geometry
+        return self.left.shape[1], self.image.shape[1] // geometry.groups, geometry.n_positions
+
+    def __len__(self) -> int:
+        return len(self.left)
+
+    @property
+    def explicit_is_shorter(self) -> bool:  # type: ignore[override]
+        return True
+
+    def explicit(self, rows: slice) -> Tensor:
+        left, groups = self.left[rows], self.geometry.groups
+        patches = self.geometry.patches(self.image[rows], left.shape[2:])  # (batch, channels, kernel, time)
+        left = left.flatten(2).unflatten(1, (groups, -1))
+        patches = patches.flatten(1, 2).unflatten(1, (groups, -1))
+        return (left @ patches.transpose(2, 3)).reshape(-1, *self.shape)
+
+    def sketch(self, name: str, sketcher: Sketcher) -> Tensor:
+        rows, columns, copies = self.shape
+        kept_rows, kept_columns = kept_sides(rows, columns, copies)
+        if self.geometry.groups > 1 or rows * columns <= kept_rows * kept_columns:
+            return super().sketch(name, sketcher)
+        left, image = self.left.flatten(2), self.image
+        if rows > kept_rows:
+            left = sketcher.matrix(name, "left", rows, kept_rows).T @ left
+        if columns > kept_columns:
+            projection = sketcher.matrix(name, "right", columns, kept_columns).T
+            image = (projection @ image.flatten(2)).unflatten(2, image.shape[2:])
+        patches = self.geometry.patches(image, self.left.shape[2:])
+        return sketcher.fold(name, left @ patches.flatten(1, 2).transpose(1, 2))
+
+
+class SumUse(_Explicit):
+    """Several uses of one parameter: their gradients are added before any norm."""
+
+    def __init__(self, uses: Sequence[Use]):
+        self.uses, self.shape = uses, uses[0].shape
+
+    def __len__(self) -> int:
+        return len(self.uses[0])
+
+    @property
+    def explicit_is_shorter(self) -> bool:  # type: ignore[override]
+        if not all(isinstance(use, (ProductUse, LookupUse)) for use in self.uses):
+            return True
+        time = sum(use.right.shape[1] for use in self.uses if isinstance(use, (ProductUse, LookupUse)))
+        return time > _positions_that_pay(self.shape)
+
+    def explicit(self, rows: slice) -> Tensor:
+        return torch.stack([use.explicit(rows) for use in self.uses]).sum(0)
+
+    def sketch(self, name: str, sketcher: Sketcher) -> Tensor:
+        return torch.stack([use.sketch(name, sketcher) for use in self.uses]).sum(0)
+
+    def squared_norms(self) -> Tensor:
+        if self.explicit_is_shorter:
+            return super().squared_norms()
+        total = torch.stack([use.squared_norms() for use in self.uses]).sum(0)
+        for one, other in itertools.combinations(self.uses, 2):
+            total += 2 * _inner(one, other)
+        return total.clamp(min=0)
+
+
+def combined(uses: Sequence[Use]) -> Use:
+    """Return all uses of one parameter as one."""
+    if len(uses) == 1:
+        return uses[0]
+    products = [use for use in uses if isinstance(use, ProductUse)]
+    rest = [use for use in uses if not isinstance(use, ProductUse)]
+    if len(products) > 1:
+        joined = ProductUse(torch.cat([use.left for use in products], 1), torch.cat([use.right for use in products], 1))
+        return combined([joined, *rest])
+    return SumUse(uses)
+
+
+def _positions_that_pay(shape: Shape) -> int:
+    """Up to this many positions, inner products between positions (time² · (rows + columns)) cost less than G."""
+    return max(1, shape[0] * shape[1] // (shape[0] + shape[1]))
+
+
+def _gram(one: Tensor, other: Tensor) -> Tensor:
+    return one @ other.transpose(1, 2)
+
+
+def _dot(one: Tensor, other: Tensor) -> Tensor:
+    return (one * other).sum((1, 2))
+
+
+def _inner(one: Use, other: Use) -> Tensor:
+    """Inner products of two uses' gradients, `(batch,)`."""
+    if isinstance(one, ProductUse) and isinstance(other, LookupUse):
+        one, other = other, one
+    if isinstance(one, LookupUse) and isinstance(other, ProductUse):
+        index = one.indices[:, None, :].expand(-1, other.left.shape[1], -1)
+        left = other.left.gather(2, index).transpose(1, 2)  # (batch, time of one, time of other)
+        return _dot(left, _gram(one.right, other.right))
+    if isinstance(one, LookupUse) and isinstance(other, LookupUse):
+        left = (one.indices[:, :, None] == other.indices[:, None, :]).to(one.right.dtype)
+        return _dot(left, _gram(one.right, other.right))
+    assert isinstance(one, ProductUse)
+    assert isinstance(other, ProductUse)
+    return _dot(_gram(one.left, other.left), _gram(one.right, other.right))
