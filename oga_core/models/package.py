@@ -61,7 +61,8 @@ def package_model(
         # Beside its place, so that the last step is a rename: the file is there whole or not at all.
         with TemporaryDirectory(prefix=".oga-", dir=path.parent) as folder:
             draft = Path(folder) / path.name
-            torch.export.save(program, draft, extra_files={"oga.json": card.to_json()})
+            with _quiet():
+                torch.export.save(program, draft, extra_files={"oga.json": card.to_json()})
             _verify(model, inputs, draft, card)
             os.replace(draft, path)
     return path

@@ -96,6 +96,9 @@ class Archive:
         infos = self._zip.infolist()
         if not 1 <= len(infos) <= MAX_ENTRIES:
             raise OgaError(f"{self.name} has {len(infos):,} entries; a .pt2 file has 1 to {MAX_ENTRIES:,}.")
+        if min(info.header_offset for info in infos) != 0:
+            # what zipfile found is then a smaller archive inside this one
+            raise OgaError(f"{self.name} is not a .pt2 archive, or its end is missing. {RESAVE}")
         roots = {info.filename.partition("/")[0] for info in infos}
         entries = {info.filename.partition("/")[2]: info for info in infos}
         if len(roots) != 1 or not entries.keys() & {"archive_format"}:

@@ -162,10 +162,7 @@ class Compiler:
                 written = frozenset().union(*(self.roots.get(n, frozenset()) for n in tensors.get(argument.name, [])))
                 touched = written & self.protected
                 if touched:
-                    raise OgaError(
-                        f"The model writes into its own input, buffer or parameter ({min(touched)[:80]}) with {name}. "
-                        "Compute a new tensor instead (x = x + 1, not x += 1) and export again."
-                    )
+                    raise _write_error(min(touched), name)
         shares = any(result.alias_info is not None for result in schema.returns) or name in _MAY_SHARE
         for output in _output_names(node):
             self.roots[output] = everything if shares else frozenset({output})
@@ -343,6 +340,15 @@ meshgrid.indexing chunk.default split.default split.Tensor tensor_split.sections
 lift_fresh.default _unsafe_view.default unsafe_chunk.default unsafe_split.Tensor view_as.default
 """
 _MAY_SHARE = frozenset(_SHARING.split())
+
+
+def _write_error(value: str, operator: str) -> OgaError:
+    if value.endswith("num_batches_tracked"):
+        return OgaError(f"The model was exported in training mode: it counts batches. {EVAL_MODE}")
+    return OgaError(
+        f"The model writes into its own input, buffer or parameter ({value[:80]}) with {operator}. Compute a new tensor "
+        "instead (x = x + 1, not x += 1) and export again."
+    )
 
 
 def _makes_tensor(schema: torch._C.FunctionSchema) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -72,7 +73,7 @@ def _vit(attention: str) -> Callable[[], nn.Module]:
         from transformers import ViTConfig, ViTForImageClassification
 
         config = ViTConfig(
-            hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=48, image_size=16,
+            hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=48, image_size=16,
             patch_size=4, num_labels=5, attn_implementation=attention,
         )  # fmt: skip
         return ViTForImageClassification(config)
@@ -85,7 +86,7 @@ def _bert(attention: str) -> Callable[[], nn.Module]:
         from transformers import BertConfig, BertForSequenceClassification
 
         config = BertConfig(
-            vocab_size=99, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=48,
+            vocab_size=99, hidden_size=32, num_hidden_layers=1, num_attention_heads=4, intermediate_size=48,
             max_position_embeddings=32, num_labels=3, attn_implementation=attention,
         )  # fmt: skip
         return BertForSequenceClassification(config)
@@ -98,7 +99,7 @@ def _llama(attention: str, lora: bool) -> Callable[[], nn.Module]:
         from transformers import LlamaConfig, LlamaForCausalLM
 
         config = LlamaConfig(
-            vocab_size=97, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
+            vocab_size=97, hidden_size=32, num_hidden_layers=1, num_attention_heads=4, num_key_value_heads=2,
             intermediate_size=48, max_position_embeddings=64, use_cache=False, tie_word_embeddings=not lora,
             attn_implementation=attention,
         )  # fmt: skip
@@ -109,7 +110,9 @@ def _llama(attention: str, lora: bool) -> Callable[[], nn.Module]:
             adapters = LoraConfig(
                 r=2, lora_alpha=4, target_modules=["q_proj", "v_proj"], init_lora_weights=False, task_type="CAUSAL_LM"
             )
-            model = get_peft_model(model, adapters)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", FutureWarning)  # peft asks transformers in an old way
+                model = get_peft_model(model, adapters)
         return model
 
     return build

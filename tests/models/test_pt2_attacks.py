@@ -1,0 +1,362 @@
+"""Hostile and broken `.pt2` files: nothing of theirs runs, and each is read harmlessly or refused in words."""
+
+from __future__ import annotations
+
+import json
+import random
+import struct
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pt2_attacks as attacks
+import pytest
+import torch
+from pt2_attacks import CONSTANTS, MODEL, WEIGHTS, argument, benign, edited, node, write
+
+from oga_core.errors import OgaError
+from oga_core.models.pt2 import read_pt2
+
+INPUT = torch.ones(3, 1, 4, 4)
+
+REFUSED = {
+    "legacy_weights": "weights as a pickle",
+    "use_pickle": r"'head\.bias' is stored as a pickle",
+    "opaque_obj": "'thing' is a pickled Python object",
+    "aoti_so": "compiled code",
+    "oldformat": "saved by torch 2.7 or older",
+    "target_ossystem": "operator torch.os.system, which is not on the list",
+    "train_mode": "exported in training mode",
+    "conv_stride_2_31": "stride=.*values from 1 to 4096",
+    "conv_padding_1e6": "padding=.*values from 0 to 4096",
+}
+
+LOAD_ALL = """
+import sys, torch
+from pathlib import Path
+for path in sys.argv[1:]:
+    sys.path.insert(0, str(Path(path).parent))
+    try:
+        torch.export.load(path).module()(torch.ones(2, 1, 4, 4))
+    except Exception as error:
+        print(path, error)
+"""
+
+
+def build(name: str, folder: Path) -> tuple[Path, Path]:
+    folder.mkdir(exist_ok=True)
+    path, marker = folder / "model.pt2", folder / "marker"
+    attacks.ATTACKS[name][0](path, marker)
+    return path, marker
+
+
+@pytest.mark.parametrize("name", attacks.ATTACKS)
+def test_payload_is_never_run(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, marker = build(name, tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")
+    if name in REFUSED:
+        with pytest.raises(OgaError, match=REFUSED[name]):
+            read_pt2(path)
+    else:
+        module, _ = read_pt2(path)
+        assert module(INPUT).shape == (3, 3)
+    assert not marker.exists()
+
+
+def test_payloads_do_run_in_torch_export_load(tmp_path: Path) -> None:
+    """The attacks are real: torch's own loader runs those that are marked so."""
+    names = [name for name, (_, runs) in attacks.ATTACKS.items() if runs]
+    built = {name: build(name, tmp_path / name) for name in names}
+    paths = [str(path) for path, _ in built.values()]
+    result = subprocess.run([sys.executable, "-c", LOAD_ALL, *paths], capture_output=True, text=True, timeout=120)
+    ran = {name for name, (_, marker) in built.items() if marker.exists()}
+    assert ran == set(names), result.stdout + result.stderr
+
+
+def in_weights(change: Callable[[Any], None]) -> Callable[[Path], None]:
+    return lambda path: void(write(path, edited(benign(), WEIGHTS, lambda content: change(content["config"]))))
+
+
+def in_model(change: Callable[[Any], None]) -> Callable[[Path], None]:
+    return lambda path: void(write(path, edited(benign(), MODEL, change)))
+
+
+def in_meta(**fields: Any) -> Callable[[Path], None]:
+    return in_weights(lambda config: config["head.weight"]["tensor_meta"].update(fields))
+
+
+def void(_: object) -> None:
+    """Make an expression a statement."""
+
+
+def sizes(*numbers: int) -> list[dict[str, int]]:
+    return [{"as_int": number} for number in numbers]
+
+
+def with_file(**entries: bytes) -> Callable[[Path], None]:
+    return lambda path: void(write(path, benign() | {name.replace("__", "/"): data for name, data in entries.items()}))
+
+
+def truncated(path: Path) -> None:
+    write(path, benign())
+    path.write_bytes(path.read_bytes()[:-200])
+
+
+def flipped_weight(path: Path) -> None:
+    write(path, benign())
+    data = path.read_bytes()
+    weight = benign()["data/weights/weight_0"]
+    path.write_bytes(data.replace(weight, bytes([weight[0] ^ 1]) + weight[1:], 1))
+
+
+def overlapping(path: Path) -> None:
+    """Two directory entries that point to the same bytes."""
+    write(path, benign())
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("model/data/weights/weight_77", benign()["data/weights/weight_0"])
+        first, last = archive.getinfo("model/data/weights/weight_0"), archive.infolist()[-1]
+        last.header_offset = first.header_offset
+
+
+def encrypted(path: Path) -> None:
+    write(path, benign())
+    data = bytearray(path.read_bytes())
+    at = data.find(b"PK\x01\x02")
+    while at >= 0:
+        flags = struct.unpack_from("<H", data, at + 8)[0]
+        struct.pack_into("<H", data, at + 8, flags | 1)
+        at = data.find(b"PK\x01\x02", at + 4)
+    path.write_bytes(data)
+
+
+def two_roots(path: Path) -> None:
+    write(path, benign())
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("other/archive_format", "pt2")
+
+
+def torch_save(path: Path) -> None:
+    torch.save({"weight": torch.ones(2)}, path)
+
+
+def scripted(path: Path) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("m/data.pkl", b"")
+        archive.writestr("m/constants.pkl", b"")
+
+
+def written_parameter(content: Any) -> None:
+    relu = node(content, "relu")
+    relu["target"] = "torch.ops.aten.relu_.default"
+    relu["inputs"][0]["arg"] = {"as_tensor": {"name": "p_head_weight"}}
+
+
+def unknown_operator(content: Any) -> None:
+    node(content, "relu")["target"] = "torch.ops.aten.from_file.default"
+
+
+def private_getattr(content: Any) -> None:
+    node(content, "relu")["target"] = "torch.ops.aten.__class__.__init__"
+
+
+def used_before(content: Any) -> None:
+    content["graph_module"]["graph"]["nodes"].reverse()
+
+
+def made_twice(content: Any) -> None:
+    node(content, "relu")["outputs"][0]["as_tensor"]["name"] = "x"
+
+
+def nested(content: Any) -> None:
+    graph: Any = {"nodes": [], "inputs": [], "outputs": []}
+    for _ in range(20):
+        inner = [
+            {"name": "", "arg": {"as_bool": True}},
+            {"name": "", "arg": {"as_graph": {"name": "g", "graph": graph}}},
+        ]
+        call = {"target": "torch.ops.higher_order.wrap_with_set_grad_enabled", "inputs": inner, "outputs": []}
+        graph = {"nodes": [call], "inputs": [], "outputs": []}
+    content["graph_module"]["graph"]["nodes"].insert(0, graph["nodes"][0])
+
+
+MALFORMED: dict[str, tuple[Callable[[Path], None], str]] = {
+    "empty": (lambda path: void(path.write_bytes(b"")), "not a .pt2 archive"),
+    "text": (lambda path: void(path.write_text("hello")), "not a .pt2 archive"),
+    "truncated": (truncated, "not a .pt2 archive"),
+    "flipped_bit": (flipped_weight, "weight_0 in model.pt2 is damaged"),
+    "overlapping": (overlapping, "overlapping entries"),
+    "encrypted": (encrypted, "encrypted"),
+    "deflated": (lambda path: void(write(path, benign(), compression=zipfile.ZIP_DEFLATED)), "compressed"),
+    "two_roots": (two_roots, "not one that torch.export.save wrote"),
+    "torch_save": (torch_save, "torch.save file"),
+    "torchscript": (scripted, "TorchScript"),
+    "traversal": (with_file(**{"data/../../evil": b""}), "unsafe name"),
+    "same_name": (with_file(**{"Archive_Format": b"pt2"}), "two entries of the same name"),
+    "big_endian": (with_file(byteorder=b"big"), "big-endian"),
+    "two_models": (with_file(**{"models/other.json": b"{}"}), "2 exported programs"),
+    "deep_json": (with_file(**{MODEL: b"[" * 200_000}), "too deeply nested"),
+    "huge_int_json": (with_file(**{MODEL: b"9" * 5000}), "not valid JSON"),
+    "not_json": (with_file(**{MODEL: b"\xff\xfe{"}), "not valid JSON"),
+    "wrong_json": (with_file(**{MODEL: b"[]"}), "damaged or was changed by hand"),
+    "bad_card": (with_file(**{"extra/oga.json": b'{"modality": "smell"}'}), "Unknown modality"),
+    "missing_weight": (in_weights(lambda config: config["head.bias"].update(path_name="weight_50")), "has no entry"),
+    "missing_name": (in_weights(lambda config: void(config.pop("head.bias"))), "'head.bias' is missing"),
+    "payload_path": (in_weights(lambda config: config["head.bias"].update(path_name="../x")), "lies in"),
+    "past_the_end": (in_meta(storage_offset={"as_int": 1}), "more than the 384 bytes stored"),
+    "far_offset": (in_meta(storage_offset={"as_int": 2**62}), "more than the 384 bytes stored"),
+    "large_stride": (in_meta(strides=sizes(2**61, 1)), "more than the 384 bytes stored"),
+    "expanded": (in_meta(sizes=sizes(10**6, 10**6), strides=sizes(0, 0)), "more than the 384 bytes stored"),
+    "huge_size": (in_meta(sizes=sizes(2**63, 1)), "too large"),
+    "negative_size": (in_meta(sizes=sizes(-1, 32)), "fixed size"),
+    "negative_stride": (in_meta(strides=sizes(-32, 1)), "fixed size"),
+    "size_of_bool": (in_meta(sizes=[{"as_int": True}, {"as_int": 32}]), "should be int"),
+    "symbolic_size": (in_meta(sizes=[{"as_expr": {"expr_str": "s0"}}, {"as_int": 32}]), "fixed size"),
+    "too_many_dims": (in_meta(sizes=sizes(*[1] * 99), strides=sizes(*[1] * 99)), "99 sizes"),
+    "sparse": (in_meta(layout=2), "sparse"),
+    "float8": (in_meta(dtype=29), "dtype number 29"),
+    "writes_parameter": (in_model(written_parameter), "writes into its own input, buffer or parameter"),
+    "from_file": (in_model(unknown_operator), "aten.from_file.default, which is not on the list"),
+    "attribute_chain": (in_model(private_getattr), "which is not on the list"),
+    "used_before": (in_model(used_before), "used before it is made"),
+    "made_twice": (in_model(made_twice), "used twice"),
+    "nested_graphs": (in_model(nested), "nested too deeply"),
+    "unknown_argument": (in_model(lambda c: argument(c, "relu", "evil", {"as_int": 1})), "unknown argument 'evil'"),
+    "huge_argument": (in_model(lambda c: argument(c, "flatten", "start_dim", {"as_int": 2**70})), "too large"),
+    "odd_argument": (in_model(lambda c: argument(c, "relu", "self", {"as_custom_obj": {}})), "as_custom_obj"),
+    "forward_name": (in_weights(lambda config: config.update({"forward.x": config["head.bias"]})), "Rename it"),
+    "empty_name": (in_weights(lambda config: config.update({"a..b": config["head.bias"]})), "the tensor name"),
+}
+
+
+@pytest.mark.parametrize("name", MALFORMED)
+def test_malformed_file_is_refused_in_words(name: str, tmp_path: Path) -> None:
+    make, message = MALFORMED[name]
+    path = tmp_path / "model.pt2"
+    make(path)
+    with pytest.raises(OgaError, match=message):
+        read_pt2(path)
+
+
+def test_many_names_for_one_weight_do_not_fill_the_memory(tmp_path: Path) -> None:
+    def change(content: Any) -> None:
+        big = content["config"]["big"] = json.loads(json.dumps(content["config"]["head.bias"]))
+        big["path_name"] = "weight_50"
+        for i in range(200):
+            copy = content["config"][f"copy_{i}"] = json.loads(json.dumps(big))
+            copy["tensor_meta"] |= {"sizes": sizes(2**20 - i), "strides": sizes(1)}
+
+    path = write(
+        tmp_path / "model.pt2", edited(benign(), WEIGHTS, change) | {"data/weights/weight_50": bytes(4 * 2**20)}
+    )
+    with pytest.raises(OgaError, match="much larger than the file"):
+        read_pt2(path)
+
+
+@pytest.mark.parametrize(
+    ("operator", "inputs", "message"),
+    [
+        ("zeros.default", {"size": {"as_ints": [10**6, 10**6]}}, "larger than"),
+        ("arange.default", {"end": {"as_int": 10**12}}, "larger than"),
+        (
+            "linspace.default",
+            {"start": {"as_int": 0}, "end": {"as_int": 1}, "steps": {"as_int": 10**12}},
+            "larger than",
+        ),
+    ],
+)
+def test_giant_tensor_is_refused_when_it_would_be_made(
+    operator: str, inputs: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    def change(content: Any) -> None:
+        graph = content["graph_module"]["graph"]
+        arguments = [{"name": name, "arg": value, "kind": 1} for name, value in inputs.items()]
+        giant = {
+            "target": f"torch.ops.aten.{operator}",
+            "inputs": arguments,
+            "outputs": [{"as_tensor": {"name": "giant"}}],
+        }
+        graph["nodes"].insert(0, giant)
+        relu = node(content, "relu")
+        relu["target"], relu["inputs"] = "torch.ops.aten.add.Tensor", [*relu["inputs"], dict(relu["inputs"][0])]
+        relu["inputs"][1] = {"name": "other", "arg": {"as_tensor": {"name": "giant"}}, "kind": 1}
+
+    module, _ = read_pt2(write(tmp_path / "model.pt2", edited(benign(), MODEL, change)))
+    with pytest.raises(OgaError, match=message):
+        module(INPUT)
+
+
+ODD = [
+    None,
+    True,
+    -1,
+    0,
+    2**31,
+    2**63,
+    2**70,
+    -1.5,
+    "",
+    "x",
+    "Infinity",
+    [],
+    {},
+    [[]],
+    {"as_int": -5},
+    {"as_tensor": {}},
+]
+
+
+def mutated(value: Any, chance: random.Random) -> Any:
+    """Return the JSON value with one random leaf or branch replaced, dropped or doubled."""
+    if not isinstance(value, (dict, list)) or not value or chance.random() < 0.15:
+        return chance.choice(ODD)
+    keys = list(value) if isinstance(value, dict) else range(len(value))
+    key = chance.choice(keys)
+    kind = chance.random()
+    if kind < 0.1:
+        del value[key]
+    elif kind < 0.15 and isinstance(value, list):
+        value.append(value[key])
+    elif kind < 0.2 and isinstance(value, dict):
+        value[chance.choice(list(value))] = value[key]
+    else:
+        value[key] = mutated(value[key], chance)
+    return value
+
+
+def test_mutated_json_never_escapes_as_another_error(tmp_path: Path) -> None:
+    """Reading only: what a graph does when it runs is for the worker process to bear."""
+    path, refused = tmp_path / "model.pt2", 0
+    for seed in range(400):
+        chance = random.Random(seed)
+        entries = benign()
+        name = chance.choice([MODEL, MODEL, MODEL, WEIGHTS, CONSTANTS])
+        content = json.loads(entries[name])
+        for _ in range(chance.choice([1, 1, 3])):
+            content = mutated(content, chance)
+        try:
+            read_pt2(write(path, entries | {name: json.dumps(content).encode()}))
+        except OgaError:
+            refused += 1
+    assert refused > 100
+
+
+def test_flipped_bytes_never_escape_as_another_error(tmp_path: Path) -> None:
+    path = write(tmp_path / "model.pt2", benign())
+    original, refused = path.read_bytes(), 0
+    for seed in range(200):
+        chance = random.Random(seed)
+        data = bytearray(original)
+        for _ in range(chance.choice([1, 4, 16])):
+            # the directory at the end matters most
+            at = chance.randrange(len(data) - 3000, len(data)) if chance.random() < 0.6 else chance.randrange(len(data))
+            data[at] = chance.randrange(256)
+        path.write_bytes(data[: chance.randrange(len(data))] if chance.random() < 0.1 else data)
+        try:
+            read_pt2(path)
+        except OgaError:
+            refused += 1
+    assert refused > 100
