@@ -102,7 +102,7 @@ def histogram(data: RunData, score: str, flagged: int, codes: NDArray[np.int8]) 
     return quiet(figure, 320, barmode="stack", bargap=0.04, xaxis_title=score.replace("_", " "), yaxis_title="samples")
 
 
-def percent(label: str, unit: str = "%.1f%%", colour: str = "gray") -> Any:
+def percent(label: str, unit: str = "%.1f %%", colour: str = "gray") -> Any:
     """A table column of bars from 0 to 100; the accent colour stays for what counts flagged samples."""
     return st.column_config.ProgressColumn(label, format=unit, min_value=0, max_value=100, color=colour)
 

@@ -13,6 +13,7 @@ from oga_app.components.review_queue import ReviewEvent
 from oga_app.components.sample_grid import GridAction
 from oga_app.components.sample_view import SampleView
 from oga_app.decision_board import DecisionBoard
+from oga_app.messages import percent
 from oga_app.previews import Preview
 from oga_app.run_data import RunData
 from oga_core.decisions import Decision
@@ -50,14 +51,14 @@ def why(data: RunData, row: int, score: str) -> str:
     if reason := data.text("reason", row):
         return reason
     given, predicted = int(data.given[row]), int(data.predicted[row])
-    place = f"more suspicious than {data.percentile(score, row):.1f} % of the samples by {score.replace('_', ' ')}"
+    place = f"more suspicious than {percent(data.percentile(score, row) / 100)} of all by {score.replace('_', ' ')}"
     if given < 0 or predicted < 0:
         return f"Its gradient is {place}."
     chance = data.given_probability[row]
     if predicted == given:
-        return f"The model agrees with its label ({chance:.0%}), yet its gradient is unusual: it is {place}."
+        return f"The model agrees with its label ({percent(chance, 0)}), yet its gradient is unusual: it is {place}."
     return (
-        f"The model gives its label {data.class_name(given)!r} a probability of {chance:.0%} "
+        f"The model gives its label {data.class_name(given)!r} a probability of {percent(chance, 0)} "
         f"and predicts {data.class_name(predicted)!r}; it is {place}."
     )
 

@@ -29,6 +29,7 @@ class Evidence:
 
     def __init__(self, data: RunData):
         self._data = data
+        self._spaces: dict[str, NDArray[np.float32] | None] = {}
 
     @cached_property
     def sketch(self) -> GradientSketch | None:
@@ -50,40 +51,43 @@ class Evidence:
             chosen.append(given)
         return tuple((self._data.class_name(int(code)), float(values[code])) for code in chosen)
 
-    def neighbours(self, row: int, count: int = 12) -> list[Neighbour]:
-        """The samples whose gradients point the same way, nearest first.
+    def neighbours(self, row: int, count: int = 6) -> tuple[list[Neighbour], list[Neighbour]]:
+        """The samples whose gradients point the same way, nearest first: with the same given label, and with others.
 
         Above 100,000 samples only those near on the map are compared.
         """
-        directions = self._directions
+        same = self._data.given == self._data.given[row]
+        return self._nearest("sketch", row, count, same), self._nearest("sketch", row, count, ~same)
+
+    def look_alikes(self, row: int, count: int = 8) -> list[Neighbour]:
+        """The samples that the model sees most alike, by its last features and whatever their labels."""
+        return self._nearest("features", row, count, np.ones(len(self._data), dtype=bool))
+
+    def _nearest(self, space: str, row: int, count: int, wanted: NDArray[np.bool_]) -> list[Neighbour]:
+        directions = self._directions(space)
         if directions is None:
             return []
         rows = self._candidates(row)
         similarity = directions @ directions[row] if rows is None else directions[rows] @ directions[row]
+        similarity = np.where(wanted if rows is None else wanted[rows], similarity, -np.inf)
         some = min(_PER_NEIGHBOUR * count, len(similarity) - 1)
         best = np.argpartition(-similarity, some)[: some + 1]
-        return self._exact(row, best if rows is None else rows[best])[:count]
+        best = best[np.isfinite(similarity[best])]
+        return self._exact(space, row, best if rows is None else rows[best])[:count]
 
-    def _exact(self, row: int, rows: NDArray[np.int64]) -> list[Neighbour]:
-        assert self.sketch is not None
-        near, own = np.asarray(self.sketch.sketch[rows]), np.asarray(self.sketch.sketch[row])
+    def _exact(self, space: str, row: int, rows: NDArray[np.int64]) -> list[Neighbour]:
+        array = getattr(self.sketch, space)
+        near, own = np.asarray(array[rows]), np.asarray(array[row])
         lengths = np.linalg.norm(near, axis=1) * np.linalg.norm(own)
         similarity = near @ own / np.maximum(lengths, 1e-12)
         order = np.argsort(-similarity, kind="stable")
         return [Neighbour(int(rows[i]), float(similarity[i])) for i in order if rows[i] != row]
 
-    @cached_property
-    def _directions(self) -> NDArray[np.float32] | None:
-        if self.sketch is None:
-            return None
-        sketch = np.asarray(self.sketch.sketch)
-        if sketch.shape[1] > _DIM:
-            # A random projection of a random sketch keeps its dot products; 64 numbers a sample stay in memory.
-            generator = np.random.default_rng(0)
-            sketch = sketch @ generator.normal(size=(sketch.shape[1], _DIM)).astype(np.float32)
-        lengths = np.linalg.norm(sketch, axis=1, keepdims=True)
-        result: NDArray[np.float32] = (sketch / np.maximum(lengths, 1e-12)).astype(np.float32)
-        return result
+    def _directions(self, space: str) -> NDArray[np.float32] | None:
+        if space not in self._spaces:
+            array = None if self.sketch is None else getattr(self.sketch, space)
+            self._spaces[space] = None if array is None else _unit(np.asarray(array))
+        return self._spaces[space]
 
     def _candidates(self, row: int) -> NDArray[np.int64] | None:
         positions = self._data.positions
@@ -91,3 +95,12 @@ class Evidence:
             return None
         distance = np.square(positions - positions[row]).sum(axis=1)
         return np.argpartition(distance, 20_000)[:20_000]
+
+
+def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Directions of the vectors in at most 64 dimensions: a random projection keeps dot products, and little memory."""
+    if vectors.shape[1] > _DIM:
+        vectors = vectors @ np.random.default_rng(0).normal(size=(vectors.shape[1], _DIM)).astype(np.float32)
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    result: NDArray[np.float32] = (vectors / np.maximum(lengths, 1e-12)).astype(np.float32)
+    return result

@@ -58,9 +58,10 @@ def header(page: str, view: Opened) -> None:
     data = view.data
     left, right = st.columns([3, 1], vertical_alignment="bottom")
     with left:
-        classes = f" · {len(data.classes):,} classes" if data.classes else ""
-        share = view.flagged / len(data)
-        messages.title(page, f"{data.name} · {len(data):,} samples{classes} · {view.flagged:,} flagged ({share:.1%})")
+        facts = [data.name, messages.counted(len(data), "sample", "samples")]
+        facts += [messages.counted(len(data.classes), "class", "classes")] if data.classes else []
+        facts += [f"{view.flagged:,} flagged ({messages.percent(view.flagged / len(data))})"]
+        messages.title(page, " · ".join(facts))
     with right:
         chosen = st.selectbox(
             "Sorted by the score",

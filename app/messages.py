@@ -7,6 +7,7 @@ import html
 import logging
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
@@ -20,6 +21,16 @@ _MARKUP = re.compile(r"([!-/:-@\[-`{-~])")
 def plain(text: object) -> str:
     """Escape Markdown, for the labels of widgets that Streamlit would read as Markdown."""
     return _MARKUP.sub(r"\\\1", str(text))
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """A share of 0 to 1 in words, the sign on the same line as the number."""
+    return f"{100 * share:.{digits}f}\u00a0%"
+
+
+def counted(count: int, one: str, many: str) -> str:
+    """A number with the noun that fits it."""
+    return f"{count:,} {one if count == 1 else many}"
 
 
 def title(text: str, about: str = "") -> None:
@@ -42,10 +53,24 @@ def prose(text: str) -> None:
     _words("p", "", text)
 
 
-def figure(label: str, value: str, about: str = "", *, flagged: bool = False) -> None:
-    """A number with its name, in the accent colour where it counts flagged samples."""
-    number = _block("p", f"oga-figure{' flagged' if flagged else ''}", value)
-    st.html(_block("p", "oga-quiet", label) + number + (_block("p", "oga-quiet", about) if about else ""))
+@dataclass(frozen=True)
+class Figure:
+    """A number with its name and a quiet line; `flagged` gives it the accent colour."""
+
+    label: str
+    value: str
+    about: str = ""
+    flagged: bool = False
+
+    def html(self) -> str:
+        """The figure as a block of the row that `figures` makes."""
+        number = _block("p", f"oga-figure{' flagged' if self.flagged else ''}", self.value)
+        return f"<div>{_block('p', 'oga-quiet', self.label)}{number}{_block('p', 'oga-quiet', self.about)}</div>"
+
+
+def figures(*shown: Figure) -> None:
+    """A row of figures that wraps where the page is narrow."""
+    st.html(f'<div class="oga-figures">{"".join(figure.html() for figure in shown)}</div>')
 
 
 def problem(text: str) -> None:

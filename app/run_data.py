@@ -70,8 +70,8 @@ class RunData:
             value = self.info.get(name)
             if isinstance(value, dict):
                 value = value.get("estimate")
-            if isinstance(value, (int, float)) and 0 < value < 1:
-                return float(value)
+            if isinstance(value, (int, float)) and 0 <= value < 1:
+                return max(float(value), 0.005)
         return 0.1
 
     def ranked(self, name: str) -> RankedScores:

@@ -158,14 +158,20 @@ def test_the_desk_shows_decides_and_undoes(data, board):
 
 
 def test_nearest_neighbours_are_the_nearest(data):
-    sketch = Evidence(data).sketch.sketch
-    row = 7
-    directions = sketch / np.maximum(np.linalg.norm(sketch, axis=1, keepdims=True), 1e-12)
-    exact = np.argsort(-(directions @ directions[row]))
-    near = Evidence(data).neighbours(row, 5)
-    assert row not in [item.row for item in near]
-    assert {item.row for item in near} == set(exact[exact != row][:5].tolist())
-    assert [item.similarity for item in near] == sorted((item.similarity for item in near), reverse=True)
+    evidence, row = Evidence(data), 7
+
+    def exact(array, wanted, count):
+        directions = array / np.maximum(np.linalg.norm(array, axis=1, keepdims=True), 1e-12)
+        order = np.argsort(-(directions @ directions[row]), kind="stable")
+        return [i for i in order if wanted[i] and i != row][:count]
+
+    same = data.given == data.given[row]
+    found, others = evidence.neighbours(row, 5)
+    assert {item.row for item in found} == set(exact(evidence.sketch.sketch, same, 5))
+    assert {item.row for item in others} == set(exact(evidence.sketch.sketch, ~same, 5))
+    assert [item.similarity for item in found] == sorted((item.similarity for item in found), reverse=True)
+    alike = {item.row for item in evidence.look_alikes(row, 5)}
+    assert alike == set(exact(evidence.sketch.features, np.ones(len(data), bool), 5))
 
 
 def test_probabilities_hold_the_given_label(data):

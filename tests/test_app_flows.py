@@ -87,12 +87,12 @@ def test_runs_are_listed_and_opened(visit, digits):
 
 def test_the_threshold_is_in_the_address_and_moves_everything(visit, digits):
     test = visit("explore", run="digits")
-    assert "12 flagged (10.0%)" in words(test)
+    assert "12 flagged (10.0 %)" in words(test)
     test.number_input[0].set_value(30).run()
-    assert "30 flagged (25.0%)" in words(test)
+    assert "30 flagged (25.0 %)" in words(test)
     assert test.query_params["flagged"] == "30"
     again = visit("review", run="digits", flagged="30")
-    assert "30 flagged (25.0%)" in words(again)
+    assert "30 flagged (25.0 %)" in words(again)
 
 
 def test_another_score_sorts_every_page(visit, digits):

@@ -7,10 +7,9 @@ import streamlit as st
 
 from oga_app import cache, charts, desk, messages, state
 from oga_app.components.sample_grid import sample_grid
+from oga_app.evidence import Neighbour
 from oga_app.frame import Opened
 from oga_core.decisions import Decision
-
-_NEAR = 12
 
 
 def detail(view: Opened) -> None:
@@ -99,18 +98,26 @@ def _decide(view: Opened, decision: Decision) -> None:
 
 
 def neighbours(view: Opened, row: int, key: str) -> None:
-    """The samples whose gradients are most alike, in two groups: with the same label and with others."""
-    near = cache.evidence(view.data).neighbours(row, _NEAR)
-    if not near:
-        return
-    data = view.data
-    same = [item for item in near if data.given[item.row] == data.given[row]]
-    messages.section("Nearest in gradient space", f"{len(same)} of {len(near)} have the same given label.")
+    """What the model sees alike, and whose gradients point the same way, with the same label and with others."""
+    data, evidence = view.data, cache.evidence(view.data)
+    alike = evidence.look_alikes(row)
+    if alike and data.given[row] >= 0:
+        agree = sum(data.given[item.row] == data.given[row] for item in alike)
+        messages.section("What looks most alike to the model", f"{agree} of {len(alike)} have the same given label.")
+        _tiles(view, alike, f"{key}-alike")
+    same, other = evidence.neighbours(row)
+    for title, near in (("with the same given label", same), ("with other labels", other)):
+        if near:
+            messages.section(f"Nearest in gradient space, {title}")
+            _tiles(view, near, f"{key}-{title}")
+
+
+def _tiles(view: Opened, near: list[Neighbour], key: str) -> None:
     views = [
-        desk.sample_view(data, view.board, item.row, score=view.score, flagged=view.flagged, full=False)
+        desk.sample_view(view.data, view.board, item.row, score=view.score, flagged=view.flagged, full=False)
         for item in near
     ]
-    sample_grid(views, key=key, size=96)
+    sample_grid(views, key=key, size=88)
 
 
 def history(view: Opened, row: int) -> None:

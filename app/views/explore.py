@@ -117,13 +117,12 @@ def _raster(view: Opened) -> None:
 
 def _threshold(view: Opened) -> None:
     data = view.data
-    counts, share = st.columns(2)
-    with counts:
-        messages.figure("Flagged", f"{view.flagged:,}", f"of {len(data):,} samples", flagged=True)
-    with share:
-        values = data.score(view.score)[data.order(view.score)]
-        at = f"from a score of {values[view.flagged - 1]:.4g}" if view.flagged else "nothing is flagged"
-        messages.figure("Share", f"{view.flagged / len(data):.1%}", at)
+    values = data.score(view.score)[data.order(view.score)]
+    at = f"from a score of {values[view.flagged - 1]:.4g}" if view.flagged else "nothing is flagged"
+    messages.figures(
+        messages.Figure("Flagged", f"{view.flagged:,}", f"of {len(data):,} samples", flagged=True),
+        messages.Figure("Share", messages.percent(view.flagged / len(data)), at),
+    )
     count = st.number_input(
         "Flag this many, the highest scores first", 0, len(data), view.flagged, key=f"count-{view.flagged}"
     )

@@ -30,12 +30,11 @@ def show() -> None:
 
 def _counts(view: Opened) -> None:
     counts: dict[str, int] = view.board.store.counts()
-    columns = st.columns(5)
-    for column, (name, count) in zip(columns, counts.items(), strict=False):
-        with column:
-            messages.figure(name.capitalize(), f"{count:,}")
-    with columns[4]:
-        messages.figure("Undecided", f"{len(view.data) - sum(counts.values()):,}")
+    left = len(view.data) - sum(counts.values())
+    messages.figures(
+        *(messages.Figure(name.capitalize(), f"{count:,}") for name, count in counts.items()),
+        messages.Figure("Undecided", f"{left:,}"),
+    )
     differing = len(view.board.store.disagreements())
     if differing:
         messages.note(

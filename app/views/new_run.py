@@ -49,7 +49,6 @@ def new_run(current: Session) -> None:
 
 
 def _file(current: Session, role: str, label: str, help: str) -> Path | None:
-    messages.quiet(label)
     typed = st.text_input(
         f"{label}: path on this machine", placeholder=f"/path/to/{role}", help=help, key=f"path-{role}",
     )  # fmt: skip

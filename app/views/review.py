@@ -17,6 +17,7 @@ from oga_core.agreement import cohen_kappa
 from oga_core.decisions import Decision
 
 _GRID = 60
+_HEIGHT = 580
 _BATCH = 40
 _FLAGGED, _TELLING = "Flagged first, with a few random ones", "What tells most about the rest"
 
@@ -92,7 +93,9 @@ def _queue() -> None:
         flagged=view.flagged,
         overlap=state.memory("overlap", 1),
     )
-    review_queue(backend, key=f"review-{view.data.name}-{view.session.reviewer}", classes=view.data.classes)
+    review_queue(
+        backend, key=f"review-{view.data.name}-{view.session.reviewer}", classes=view.data.classes, height=_HEIGHT
+    )
     outlook.progress(view)
     _evidence(view, backend)
 
@@ -168,18 +171,14 @@ def _reviewers() -> None:
     if not people:
         messages.empty("Nobody has decided anything yet.")
         return
-    first, second, third = st.columns(3)
-    alpha = store.agreement()
-    differing = store.disagreements()
-    with first:
-        messages.figure(
-            "Reviewers", f"{len(people)}", ", ".join(f"{name}: {count:,}" for name, count in people.items())
-        )
-    with second:
-        shown = "–" if alpha is None else f"{alpha:.2f}"
-        messages.figure("Agreement", shown, "Krippendorff's alpha: 1 = always agree, 0 = chance")
-    with third:
-        messages.figure("Open disagreements", f"{len(differing):,}")
+    alpha, differing = store.agreement(), store.disagreements()
+    each = ", ".join(f"{name}: {count:,}" for name, count in people.items())
+    about = "Krippendorff's alpha: 1 = always agree, 0 = chance"
+    messages.figures(
+        messages.Figure("Reviewers", f"{len(people)}", each),
+        messages.Figure("Agreement", "–" if alpha is None else f"{alpha:.2f}", about),
+        messages.Figure("Open disagreements", f"{len(differing):,}"),
+    )
     _kappas(view, list(people))
     if differing:
         _settle(view, differing)

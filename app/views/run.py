@@ -90,25 +90,21 @@ def _continue(current: Session) -> None:
 def _summary(path: Path) -> None:
     data = cache.run_data(path)
     info = data.info
-    first, second, third, fourth = st.columns(4)
-    with first:
-        messages.figure("Samples", f"{len(data):,}", _MODALITIES.get(data.modality, data.modality))
-    with second:
-        accuracy = info.get("model_accuracy_on_given_labels")
-        messages.figure("Accuracy on given labels", "–" if accuracy is None else f"{accuracy:.1%}")
-    with third:
-        seconds = info.get("seconds", {}).get("total")
-        peak = info.get("peak_rss_mb")
-        messages.figure(
+    accuracy, coverage = info.get("model_accuracy_on_given_labels"), info.get("gradient_coverage")
+    seconds, peak = info.get("seconds", {}).get("total"), info.get("peak_rss_mb")
+    error = info.get("gradient_check_error")
+    messages.figures(
+        messages.Figure("Samples", f"{len(data):,}", _MODALITIES.get(data.modality, data.modality)),
+        messages.Figure("Accuracy on given labels", "–" if accuracy is None else messages.percent(accuracy)),
+        messages.Figure(
             "Time", "–" if seconds is None else duration(seconds), f"{peak:,.0f} MB of memory" if peak else ""
-        )
-    with fourth:
-        coverage, error = info.get("gradient_coverage"), info.get("gradient_check_error")
-        messages.figure(
+        ),
+        messages.Figure(
             "Gradient covered",
-            "–" if coverage is None else f"{coverage:.0%}",
+            "–" if coverage is None else messages.percent(coverage, 0),
             "" if error is None else f"largest error {error:.1e}",
-        )
+        ),
+    )
     for warning in info.get("warnings", ()):
         messages.note(str(warning))
     _checks(info)

@@ -37,9 +37,8 @@ def points(n: int) -> MapPoints:
     rng = np.random.default_rng(0)
     place = rng.uniform(-1, 1, (n, 2))
     labels = np.arange(n) % 5
-    return MapPoints.pack(
-        place, rng.gamma(1.5, size=n), labels=labels, label_names=CLASSES, findings=labels % 2, finding_names=["a", "b"]
-    )
+    names = {"label_names": CLASSES, "finding_names": ["a", "b"]}
+    return MapPoints.pack(place, rng.gamma(1.5, size=n), labels=labels, findings=labels % 2, **names)
 
 
 @st.cache_data
@@ -54,7 +53,8 @@ def view(number: int) -> SampleView:
     picture_or_text = {"image": picture(number), "pixelated": True} if number % 2 else {"text": TEXTS[number // 2 % 4]}
     return SampleView(
         f"s{number}", given=CLASSES[number % 5], predicted=CLASSES[(number + 1) % 5], position=f"{number + 1} of 300",
-        probabilities=((CLASSES[(number + 1) % 5], 0.9), (CLASSES[number % 5], 0.1)), why="A reason.", **picture_or_text,
+        probabilities=((CLASSES[(number + 1) % 5], 0.9), (CLASSES[number % 5], 0.1)), why="A reason.",
+        **picture_or_text,
     )  # fmt: skip
 
 

@@ -25,8 +25,8 @@ class Server:
     def start(self) -> Server:
         """Start, and wait until it answers."""
         options = {
-            "server.port": self.port, "server.address": "127.0.0.1", "server.headless": "true", "server.fileWatcherType": "none",
-            "browser.gatherUsageStats": "false", "client.toolbarMode": "minimal",
+            "server.port": self.port, "server.address": "127.0.0.1", "server.headless": "true",
+            "server.fileWatcherType": "none", "browser.gatherUsageStats": "false", "client.toolbarMode": "minimal",
         }  # fmt: skip
         flags = [part for name, value in options.items() for part in (f"--{name}", str(value))]
         with (self.folder / "server.log").open("ab") as log:
