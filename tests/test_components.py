@@ -69,10 +69,12 @@ def test_map_points_are_packed_most_suspicious_first():
     assert head == {"n": 4, "labels": ["cat", "dog"], "findings": []}
     assert points.order.tolist() == [1, 3, 0, 2]
     assert scores.tolist() == [2.0, 1.0, 0.5, -np.inf]
-    assert packed["x"].tolist()[0] == 1 and packed["label"].tolist() == [1, 0, 0, 65535]
+    assert packed["x"].tolist()[0] == 1
+    assert packed["label"].tolist() == [1, 0, 0, 65535]
     assert packed["finding"].tolist() == [255] * 4
     assert points.flagged(2).tolist() == [1, 3]
-    assert points.threshold(2) == 1.0 and points.threshold(0) == np.inf
+    assert points.threshold(2) == 1.0
+    assert points.threshold(0) == np.inf
     assert np.unpackbits(np.frombuffer(points.bits([1, 2]), np.uint8), bitorder="little")[:4].tolist() == [1, 0, 0, 1]
     assert points.rows_inside([[-1, -1], [2, -1], [2, 3], [-1, 3]]).tolist() == [0, 1]
 

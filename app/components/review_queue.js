@@ -23,6 +23,7 @@ class ReviewQueue {
     this.order = [];
     this.classes = [];
     this.history = [];
+    this.undone = [];
     this.waiting = [];
     this.notes = new Map();
     // A saliency map colours the judgement: it shows when it is asked for.
@@ -45,6 +46,7 @@ class ReviewQueue {
     this.root = el("section", { class: "review", tabindex: "0", "aria-label": "Review. Press question mark for the keys." },
       el("div", { class: "top" }, this.progress, this.position), el("div", { class: "body" }, this.stage, this.panel),
       this.live, this.sheet.root, this.search.root);
+    for (const dialog of [this.sheet.root, this.search.root]) dialog.addEventListener("close", () => this.#refocus());
     addStyle(place, style, previewStyle);
     place.append(this.root);
     this.events = new ReviewEvents(data.store, (pending, attempt) => this.#send(pending, attempt));
@@ -105,17 +107,28 @@ class ReviewQueue {
       this.#say(error);
       return;
     }
-    if (event.action === "undo") this.history.pop();
+    const decided = ({ sample, action, label, note }) =>
+      Object.assign(this.samples.get(sample) ?? {}, { decision: action, new_label: label, note });
+    if (event.action === "undo" && this.history.length) {
+      const last = this.history.pop();
+      this.undone.push(last);
+      decided({ sample: last.sample, note: last.note });
+    } else if (event.action === "redo" && this.undone.length) {
+      const next = this.undone.pop();
+      this.history.push(next);
+      decided(next);
+    }
     if (!DECISIONS.includes(event.action)) return;
+    this.undone = [];
     this.notes.delete(event.sample);
-    const sample = this.samples.get(event.sample);
-    if (sample) Object.assign(sample, { decision: event.action, new_label: event.label, note: event.note });
-    this.history = [...this.history.filter((id) => id !== event.sample), event.sample].slice(-HISTORY);
+    decided(event);
+    this.history = [...this.history.filter(({ sample }) => sample !== event.sample), event].slice(-HISTORY);
   }
 
   // Keep what may be shown again, so that memory does not grow through a long review.
   #forget() {
-    const needed = new Set([...this.order, ...this.history, ...this.events.pending.map((event) => event.sample)]);
+    const events = [...this.history, ...this.undone, ...this.events.pending];
+    const needed = new Set([...this.order, ...events.map((event) => event.sample)]);
     for (const id of this.samples.keys()) if (!needed.has(id)) this.samples.delete(id);
   }
 
@@ -198,10 +211,10 @@ class ReviewQueue {
   }
 
   #look(by) {
-    const at = this.back ? this.history.indexOf(this.back) : this.history.length;
+    const at = this.back ? this.history.findIndex(({ sample }) => sample === this.back) : this.history.length;
     const to = at - by;
     if (to < 0) return this.#say("There is no earlier decision of this session.");
-    this.back = to >= this.history.length ? null : this.history[to];
+    this.back = to >= this.history.length ? null : this.history[to].sample;
     this.#draw();
   }
 
@@ -211,7 +224,6 @@ class ReviewQueue {
     const likely = (sample.probabilities ?? []).map(([name]) => name);
     const rest = this.classes.filter((name) => !likely.includes(name));
     this.search.open([...likely, ...rest], (label) => {
-      this.#refocus();
       // Chosen for the sample that was looked at; it may have been decided meanwhile by an earlier press.
       if (!this.events.has(sample.id)) this.#enqueue({ action: "relabel", label, sample: sample.id });
     });
