@@ -132,7 +132,7 @@ def _load_pt2(path: Path, card: ModelCard | None) -> LoadedModel:
             f"{path.name} has no model card. Write {path.stem}.json beside it, or fill the card in on the page: "
             '{"modality": "image", "classes": ["…", "…"], "input": {"image_size": [32, 32]}}'
         )
-    return LoadedModel(module.eval(), card, "pt2")
+    return LoadedModel(module.eval(), card, "pt2", notes=module.notes)
 
 
 def _load_folder(path: Path, kind: str, card: ModelCard | None, base: Path | None) -> LoadedModel:

@@ -346,8 +346,8 @@ def _write_error(value: str, operator: str) -> OgaError:
     if value.endswith("num_batches_tracked"):
         return OgaError(f"The model was exported in training mode: it counts batches. {EVAL_MODE}")
     return OgaError(
-        f"The model writes into its own input, buffer or parameter ({value[:80]}) with {operator}. Compute a new tensor "
-        "instead (x = x + 1, not x += 1) and export again."
+        f"The model writes into its own input, buffer or parameter ({value[:80]}) with {operator}. Compute a new "
+        "tensor instead (x = x + 1, not x += 1) and export again."
     )
 
 
