@@ -41,6 +41,18 @@ export function addStyle(place, ...sheets) {
   for (const sheet of sheets) place.append(el("style", {}, sheet));
 }
 
+// The browser closes a dialog some time after Escape; a key pressed right after it must already count outside.
+export function closeByEscape(dialog, then) {
+  dialog.addEventListener("close", then);
+  dialog.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    event.preventDefault();
+    event.stopPropagation();
+    dialog.close();
+    then();
+  });
+}
+
 export function colorOf(text) {
   const context = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
   context.fillStyle = text || "#888";

@@ -1,6 +1,6 @@
 // Review by keyboard: one sample, its labels, and keys that are never lost. See review_queue.py for the protocol.
 
-import { addStyle, el, fetchJson, keepView, themeOf } from "./common.js";
+import { addStyle, closeByEscape, el, fetchJson, keepView, themeOf } from "./common.js";
 import { ClassSearch } from "./class_search.js";
 import { commandOf, isForReview, KeySheet } from "./review_keys.js";
 import { ReviewEvents } from "./review_events.js";
@@ -46,7 +46,7 @@ class ReviewQueue {
     this.root = el("section", { class: "review", tabindex: "0", "aria-label": "Review. Press question mark for the keys." },
       el("div", { class: "top" }, this.progress, this.position), el("div", { class: "body" }, this.stage, this.panel),
       this.live, this.sheet.root, this.search.root);
-    for (const dialog of [this.sheet.root, this.search.root]) dialog.addEventListener("close", () => this.#refocus());
+    for (const dialog of [this.sheet.root, this.search.root]) closeByEscape(dialog, () => this.#refocus());
     addStyle(place, style, previewStyle);
     place.append(this.root);
     this.events = new ReviewEvents(data.store, (pending, attempt) => this.#send(pending, attempt));

@@ -1,6 +1,6 @@
 // A page of samples as tiles, with selection by mouse and keyboard and a bar to decide on all that is selected.
 
-import { addStyle, button, count, el, fetchJson, keepView, themeOf, uniqueId } from "./common.js";
+import { addStyle, button, closeByEscape, count, el, fetchJson, keepView, themeOf, uniqueId } from "./common.js";
 import { ClassSearch } from "./class_search.js";
 import { gridTile, markTile } from "./grid_tile.js";
 import style from "./sample_grid.css";
@@ -27,6 +27,7 @@ class SampleGrid {
     this.grid.addEventListener("click", (event) => this.#click(event));
     this.grid.addEventListener("dblclick", (event) => this.#open(this.#indexOf(event)));
     this.root.addEventListener("keydown", (event) => this.#press(event));
+    closeByEscape(this.search.root, () => this.asked || this.tiles[this.current]?.focus());
     addStyle(place, style, previewStyle);
     place.append(this.root);
   }
