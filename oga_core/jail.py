@@ -5,6 +5,7 @@ Pure ctypes. It is entered once, before any library is imported, so that every t
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import glob
@@ -41,13 +42,10 @@ _SYSTEM_READABLE = (
         "/sys/fs/cgroup",
     ),
 )
-_CUDA_READABLE = (
-    "/proc/driver/nvidia",
-    "/proc/devices",
-    "/proc/modules",
-    "/sys/bus/pci",
-    "/sys/devices",
-    "/sys/module",
+_GPU_DEVICES = ("/dev/nvidia*", "/dev/dxg", "/dev/kfd", "/dev/dri")
+_GPU_READABLE = (
+    *("/proc/driver/nvidia", "/proc/devices", "/proc/modules", "/sys/bus/pci", "/sys/devices", "/sys/module"),
+    *("/sys/class/kfd", "/opt/rocm"),
 )
 
 # name: (x86_64, aarch64)
@@ -120,18 +118,19 @@ def set_limits(memory: int | None, cpu_seconds: int | None, file_size: int) -> b
     wanted = {resource.RLIMIT_CORE: 0, resource.RLIMIT_FSIZE: file_size}
     if cpu_seconds is not None:
         wanted[resource.RLIMIT_CPU] = cpu_seconds
-    if memory is not None and not has_nvidia():
+    if memory is not None and not _gpu_devices():  # their drivers map more memory than any limit allows
         wanted[resource.RLIMIT_DATA] = memory
     for limit, value in wanted.items():
         hard = resource.getrlimit(limit)[1]
         value = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(limit, (value, value))
+        with contextlib.suppress(ValueError, OSError):  # a limit that this system does not let anybody set
+            resource.setrlimit(limit, (value, value))
     return True
 
 
-def has_nvidia() -> bool:
-    """CUDA reserves more address space than any memory limit allows; it also needs its devices."""
-    return os.path.exists("/dev/nvidiactl")
+def _gpu_devices() -> list[str]:
+    """NVIDIA's devices, WSL's, and AMD's."""
+    return [device for pattern in _GPU_DEVICES for device in glob.glob(pattern)]
 
 
 def _python_paths() -> list[Path]:
@@ -157,11 +156,10 @@ def _restrict_files(libc: ctypes.CDLL, readable: Sequence[Path], writable: Seque
         _allow(libc, ruleset, "/dev/null", _READ_FILE | _WRITE_FILE)
         for path in writable:
             _allow(libc, ruleset, path, rights & ~_MAKE_SPECIAL & ~_EXECUTE)
-        if has_nvidia():
-            for device in glob.glob("/dev/nvidia*"):
-                _allow(libc, ruleset, device, rights & ~_MAKE_SPECIAL & ~_EXECUTE)
-            for path in map(Path, _CUDA_READABLE):
-                _allow(libc, ruleset, path, _READ)
+        for device in _gpu_devices():
+            _allow(libc, ruleset, device, rights & ~_MAKE_SPECIAL & ~_EXECUTE)
+        for path in map(Path, _GPU_READABLE if _gpu_devices() else ()):
+            _allow(libc, ruleset, path, _READ)
         return bool(libc.syscall(_RESTRICT_SELF, ruleset, 0) == 0)
     finally:
         os.close(ruleset)

@@ -23,7 +23,7 @@ def load_all(arguments: dict[str, Any], report: Callable[[dict[str, Any]], None]
     outcomes: dict[str, Any] = {}
     for name, path in arguments["paths"].items():
         report({"stage": f"loading {name}"})
-        start = time.perf_counter()
+        start = time.process_time()
         try:
             load_model(Path(path))
             outcome = {"error": None, "message": ""}
@@ -31,7 +31,7 @@ def load_all(arguments: dict[str, Any], report: Callable[[dict[str, Any]], None]
             outcome = {"error": "OgaError", "message": str(error)}
         except Exception as error:
             outcome = {"error": type(error).__name__, "message": str(error)}
-        outcome["seconds"] = time.perf_counter() - start
+        outcome["seconds"] = time.process_time() - start
         outcome["rss_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         outcomes[name] = outcome
     return outcomes
