@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # torch takes seconds to import, and naming a format does not
 
 __all__ = ["ModelCard", "files_of", "load_model", "load_weights", "model_format"]
 
+_ZIPPED = (".pt2", ".safetensors", ".pt", ".pth", ".skops")
 _HDF5, _GGUF, _PICKLE = b"\x89HDF\r\n\x1a\n", b"GGUF", b"\x80"
 _COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda", b"ZF")  # joblib
 
@@ -33,6 +34,8 @@ def load_model(path: Path | str, card: ModelCard | None = None, *, base: Path | 
     kind = model_format(path)
     if kind in REFUSALS:
         raise refusal(kind, path)
+    if kind == "zip":
+        return _load_zipped(path, card)
     if kind == "pt2":
         return _load_pt2(path, card)
     if kind in ("huggingface", "peft"):
@@ -62,7 +65,10 @@ def load_weights(module: nn.Module, path: Path | str) -> None:
 
 
 def model_format(path: Path) -> str:
-    """Return `pt2`, `huggingface`, `peft`, `safetensors`, `state_dict`, `skops`, or one of `REFUSALS`, by content."""
+    """Tell by content: `pt2`, `huggingface`, `peft`, `safetensors`, `state_dict`, `skops`, `zip` or one of `REFUSALS`.
+
+    `zip`: one model file, perhaps with its card.
+    """
     if path.is_dir():
         return _folder_format(path)
     if not path.is_file():
@@ -117,7 +123,21 @@ def _zip_format(path: Path) -> str:
         return "huggingface"
     if "adapter_config.json" in names:
         return "peft"
+    if len([name for name in names if PurePosixPath(name).suffix in _ZIPPED]) == 1:
+        return "zip"
     return "npz" if names and all(name.endswith(".npy") for name in names) else "unknown"
+
+
+def _load_zipped(path: Path, card: ModelCard | None) -> LoadedModel:
+    def wanted(name: PurePosixPath) -> bool:
+        return len(name.parts) == 1 and name.suffix in (*_ZIPPED, ".json")
+
+    card = card or ModelCard.beside(path)
+    with unpacked(path, wanted) as folder:
+        inside = [file for file in folder.iterdir() if file.suffix in _ZIPPED]
+        if len(inside) != 1 or model_format(inside[0]) == "zip":
+            raise OgaError(f"{path.name} must hold one model file, not in folders and not zipped again.")
+        return load_model(inside[0], card)
 
 
 def _load_pt2(path: Path, card: ModelCard | None) -> LoadedModel:

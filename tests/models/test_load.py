@@ -201,6 +201,26 @@ def test_shared_checkpoint_fits_the_shared_graph() -> None:
     assert torch.equal(plain(images), graph(images))
 
 
+def test_one_zipped_model_file_is_taken_out(tmp_path: Path) -> None:
+    weights = linear_weights(tmp_path / "model.safetensors")
+    path = tmp_path / "upload.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.write(weights, "folder/model.safetensors")
+        archive.writestr("folder/model.json", CARD.to_json())
+    loaded = load_model(path)
+    assert loaded.card == CARD
+    assert loaded.module(torch.ones(1, 3)).tolist() == [[3.0, 3.0]]
+
+
+def test_zips_in_zips_are_refused(tmp_path: Path) -> None:
+    linear_weights(tmp_path / "model.safetensors")
+    for inner, outer in (("model.safetensors", "model.pt2"), ("model.pt2", "upload.zip")):
+        with zipfile.ZipFile(tmp_path / outer, "w") as archive:
+            archive.write(tmp_path / inner, inner)
+    with pytest.raises(OgaError, match="not zipped again"):
+        load_model(tmp_path / "upload.zip")
+
+
 def test_zipped_folder_loads_like_the_folder(tmp_path: Path) -> None:
     folder = tmp_path / "model"
     attacks.build_quietly(lambda: attacks.tiny_bert(folder))
