@@ -132,6 +132,7 @@ def _kind(path: Path) -> str:
         raise OgaError(f"{path.name} is empty. Give {FORMATS}.")
     found = _kind_by_content(head)
     name = path.name.casefold()
+    _refuse_known(name, path.name)
     by_suffix = next((kind for kind, suffixes in _SUFFIXES.items() if name.endswith(suffixes)), None)
     if by_suffix is None and found is None:
         raise OgaError(f"{path.name} is of no known format. Give {FORMATS}.")
@@ -139,6 +140,17 @@ def _kind(path: Path) -> str:
         really = f"it is {_CALLED[found]}" if found else f"it is not {_CALLED[by_suffix]}"
         raise OgaError(f"{path.name} is not what its name says: {really}. Give it the right ending, or make it again.")
     return by_suffix or found or ""
+
+
+def _refuse_known(name: str, shown: str) -> None:
+    if name.endswith((".xlsx", ".xls", ".ods")):
+        raise OgaError(f"{shown} is a spreadsheet. Save the sheet as CSV (in Excel: “CSV UTF-8”).")
+    if name.endswith((".pkl", ".pickle", ".pt", ".pth", ".joblib")):
+        raise OgaError(
+            f"{shown} is of a kind that can run programs, and is not read. Save the data as .npz or .parquet."
+        )
+    if name.endswith((".gz", ".bz2", ".xz", ".zst")) and not name.endswith(ARCHIVES):
+        raise OgaError(f"{shown} is compressed. Unpack it, and give the file itself.")
 
 
 def _kind_by_content(head: bytes) -> str | None:

@@ -135,10 +135,9 @@ class Zip(Archive):
         if len(infos) > MAX_ENTRIES:
             raise _too_many(path)
         _check_overlaps(path, infos)
-        members = [info for info in infos if not info.is_dir()]
         for info in infos:
             _check_name(path, info.orig_filename.rstrip("/") or "/")
-        members = [info for info in members if not any(map(is_junk, info.filename.split("/")))]
+        members = [info for info in infos if not (info.is_dir() or any(map(is_junk, info.filename.split("/"))))]
         for info in members:
             _check_zip_member(path, info)
         _check_collisions(path, [info.filename for info in members])

@@ -246,7 +246,7 @@ def _header(head: bytes, name: str, size: int) -> tuple[tuple[int, ...], bool, n
         version = np.lib.format.read_magic(file)
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, fortran, dtype = read(file)
-    except (ValueError, EOFError, SyntaxError, TypeError, RecursionError, MemoryError) as error:
+    except Exception as error:  # NumPy parses the header as Python, and damaged ones raise anything
         raise OgaError(f"{name} is not a readable NumPy array: {error}. Save it again.") from None
     if dtype.hasobject:
         raise OgaError(f"{name} holds Python objects, which can hide programs. Save it as np.array(labels, dtype=str).")

@@ -50,8 +50,7 @@ class ParquetTable:
     def scan(self, wanted: Sequence[str]) -> Scan:
         values: dict[str, list[Any]] = {name: [] for name in wanted}
         for batch in self.batches(wanted) if wanted else ():
-            for name in wanted:
-                values[name] += _values(batch.column(name))
+            _collect(batch, values, self.name)
         rows = _RowGroups(self.file, self.name, _IMAGE_BATCH_ROWS if self.image_column else _BATCH_ROWS)
         if any(len(column) != len(rows) for column in values.values()):
             raise OgaError(f"{self.name} is damaged: its columns differ in length. Write it again.")
@@ -104,8 +103,7 @@ class ArrowTable:
     def scan(self, wanted: Sequence[str]) -> Scan:
         values: dict[str, list[Any]] = {name: [] for name in wanted}
         for batch in self._batches:
-            for name in wanted:
-                values[name] += _values(batch.column(name))
+            _collect(batch, values, self.name)
         rows = _Batches(self._batches)
         return Scan(values, rows, np.arange(len(rows)))
 
@@ -284,6 +282,15 @@ def class_labels(schema: pa.Schema) -> dict[str, tuple[str, ...]]:
         return {}
 
 
+def _collect(batch: pa.RecordBatch, values: dict[str, list[Any]], name: str) -> None:
+    """Add the wanted columns of a batch to `values`."""
+    try:
+        for column in values:
+            values[column] += _values(batch.column(column))
+    except (ValueError, OverflowError, pa.ArrowException) as error:
+        raise damaged(name, error) from None
+
+
 def _values(column: pa.Array) -> list[Any]:
     """Turn a column into Python values; equal ones of a batch are one object, however large."""
     if not pa.types.is_dictionary(column.type):
@@ -295,7 +302,10 @@ def _values(column: pa.Array) -> list[Any]:
 
 
 def _row(batch: pa.RecordBatch, i: int) -> Row:
-    return {name: batch.column(k)[i].as_py() for k, name in enumerate(batch.schema.names)}
+    try:
+        return {name: batch.column(k)[i].as_py() for k, name in enumerate(batch.schema.names)}
+    except (ValueError, OverflowError) as error:
+        raise UnreadableSample(f"a value cannot be read: {error}") from None
 
 
 def _too_many_rows(name: str, n_rows: int) -> OgaError:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from oga_core.errors import OgaError, unknown
 from oga_core.readers.archives import Archive
 from oga_core.readers.columns import some
-from oga_core.samples import MODALITIES, Modality, Problem, SampleSet, Source, Subset
+from oga_core.samples import MODALITIES, Modality, Problem, SampleSet, Source
 
 MAX_UNREADABLE = 0.05
 MAX_LABEL_CHARACTERS = 1_000
@@ -82,12 +82,13 @@ def finish(draft: Draft, options: ReadOptions, fingerprint: str) -> SampleSet:
     check_share(name, draft.problems, len(kept))
     if len(kept) == 0:
         raise OgaError(f"{name} holds no samples. Give a data set with at least one row.")
+    _check_unique(name, draft.ids)
     kept = _evenly(kept, options.max_samples, draft.notes)
-    given, class_names = _numbered(draft, kept)
+    given_labels, class_names = _numbered(draft)
     samples = SampleSet(
         ids=np.array(draft.ids, dtype=object),
         inputs=draft.inputs,
-        given_labels=np.full(len(draft.ids), -1, dtype=np.int64),
+        given_labels=given_labels,
         class_names=class_names,
         modality=draft.modality,
         rows=draft.rows,
@@ -97,11 +98,7 @@ def finish(draft: Draft, options: ReadOptions, fingerprint: str) -> SampleSet:
         problems=tuple(sorted(draft.problems, key=lambda problem: problem.row)),
         notes=tuple(draft.notes),
     )
-    _check_unique(name, draft.ids)
-    if len(kept) < len(draft.ids):
-        samples = samples.take(kept)
-    samples.given_labels[:] = given
-    return samples
+    return samples if len(kept) == len(samples) else samples.take(kept)
 
 
 def check_share(name: str, problems: Sequence[Problem], n_readable: int) -> None:
@@ -183,10 +180,10 @@ def _evenly(kept: NDArray[np.int64], max_samples: int | None, notes: list[str]) 
     return kept[np.arange(max_samples) * len(kept) // max_samples]
 
 
-def _numbered(draft: Draft, kept: NDArray[np.int64]) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-    """Number the labels at `kept`; the classes are those of the whole data, also where a part is taken."""
+def _numbered(draft: Draft) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """Number the labels, -1 for a missing one; the classes are those of the whole data, also where a part is taken."""
     if draft.labels is None:
-        return np.full(len(kept), -1, dtype=np.int64), ()
+        return np.full(len(draft.ids), -1, dtype=np.int64), ()
     used = {label for label in draft.labels if label}
     names = list(draft.class_names) if draft.class_names is not None else _sorted(used)
     longest = max(used, key=len, default="")
@@ -198,17 +195,10 @@ def _numbered(draft: Draft, kept: NDArray[np.int64]) -> tuple[NDArray[np.int64],
     if len(used) == 1:
         draft.notes.append(f"Every sample has the same label, {next(iter(used))!r}: most scores say little then.")
     index = {name: i for i, name in enumerate(names)}
-    return np.array([index[draft.labels[i] or ""] for i in kept], dtype=np.int64), tuple(names)
+    return np.array([index.get(label or "", -1) for label in draft.labels], dtype=np.int64), tuple(names)
 
 
 def _sorted(names: set[str]) -> list[str]:
     if all(name.isascii() and name.isdecimal() for name in names):
         return sorted(names, key=lambda name: (int(name), name))
     return sorted(names)
-
-
-def subset(base: Sequence[Any], indices: Sequence[int] | NDArray[np.int64]) -> Sequence[Any]:
-    """Return the positions `indices` of a lazy sequence; the sequence itself where that is all of them."""
-    if len(indices) == len(base):
-        return base
-    return Subset(base, np.asarray(indices, dtype=np.int64))

@@ -36,11 +36,11 @@ def normalise(row: Row, shape: str, text_column: str | None = None) -> dict[str,
 
 
 def _messages(row: Row) -> dict[str, Any]:
-    return _conversation(row["messages"], "role", "content")
+    return _conversation(row.get("messages"), "role", "content")
 
 
 def _conversations(row: Row) -> dict[str, Any]:
-    return _conversation(row["conversations"], "from", "value")
+    return _conversation(row.get("conversations"), "from", "value")
 
 
 def _conversation(turns: Any, role_key: str, text_key: str) -> dict[str, Any]:
@@ -68,7 +68,7 @@ def _turn(turn: Any, role_key: str, text_key: str) -> dict[str, str]:
 
 
 def _prompt_completion(row: Row) -> dict[str, Any]:
-    prompt, completion = row["prompt"], row["completion"]
+    prompt, completion = row.get("prompt"), row.get("completion")
     if isinstance(prompt, list) and isinstance(completion, list):
         return _conversation(prompt + completion, "role", "content")
     return {"prompt": _text(row, "prompt"), "completion": _text(row, "completion")}

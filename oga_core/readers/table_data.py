@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,8 @@ from oga_core.readers.columns import candidates, choose, missing, recognise, som
 from oga_core.readers.images import ImageInputs, open_text_table
 from oga_core.readers.tables import DELIMITERS, Scan, Table
 from oga_core.samples import Modality, Problem, Source, UnreadableSample
+
+MAX_COMPARED_TEXTS = 50_000
 
 
 class MappedRows(Sequence[Any]):
@@ -137,9 +141,23 @@ def _read_labelled(
         draft.inputs = ImageInputs(len(scan.rows), lambda i: image_bytes(scan.rows[i], image_column))
     elif text_columns:
         draft.inputs = MappedRows(scan.rows, _text_of(text_columns))
+        _note_contradictions(draft)
     else:
         draft.inputs = MappedRows(scan.rows, _features_of(id_column, label_column))
     return draft
+
+
+def _note_contradictions(draft: Draft) -> None:
+    """Note texts that are there twice with different labels; in a large set the scores must find them."""
+    if draft.labels is None or len(draft.ids) > MAX_COMPARED_TEXTS:
+        return
+    labels: dict[bytes, set[str | None]] = {}
+    for i, label in enumerate(draft.labels):
+        with suppress(UnreadableSample):
+            digest = blake2b(repr(draft.inputs[i]).encode("utf-8", "surrogatepass"), digest_size=16).digest()
+            labels.setdefault(digest, set()).add(label)
+    if count := sum(len(found) > 1 for found in labels.values()):
+        draft.notes.append(f"{count:,} text(s) are there more than once with different labels.")
 
 
 def _draft(

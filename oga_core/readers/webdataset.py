@@ -24,10 +24,17 @@ READ_KINDS = frozenset({*LABEL_KINDS, *TEXT_KINDS})
 
 
 def is_webdataset(archive: Archive) -> bool:
-    """Whether most members come in groups with a label beside them."""
-    kinds = {_split(name)[1] for name in archive.names}
-    has_images = any(f".{kind}" in SUFFIXES for kind in kinds)
-    return "cls" in kinds or (has_images and bool(kinds & {"json", "txt", "label"}))
+    """Whether most images or texts have a label of the same name beside them."""
+    groups: dict[str, set[str]] = {}
+    for name in archive.names:
+        key, kind = _split(name)
+        groups.setdefault(key, set()).add(kind)
+    labelled = sum("cls" in kinds or len(kinds & READ_KINDS) + _holds_image(kinds) > 1 for kinds in groups.values())
+    return labelled > len(groups) / 2
+
+
+def _holds_image(kinds: set[str]) -> bool:
+    return any(f".{kind}" in SUFFIXES for kind in kinds)
 
 
 def read_webdataset(archive: Archive, options: ReadOptions) -> Draft:

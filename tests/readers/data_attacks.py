@@ -5,6 +5,7 @@ Every builder gets an empty folder and returns the path to read. Payloads would 
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import pickle
@@ -246,10 +247,27 @@ def npy_objects(tmp: Path) -> Path:
     return tmp / "a.npy"
 
 
-@refused("of no known format")
+@refused("of a kind that can run programs")
 def pickled(tmp: Path) -> Path:
     (tmp / "a.pkl").write_bytes(pickle.dumps(Payload(tmp)))
     return tmp / "a.pkl"
+
+
+@refused("is compressed. Unpack it")
+def gzipped_table(tmp: Path) -> Path:
+    (tmp / "a.csv.gz").write_bytes(gzip.compress(HEADER.encode()))
+    return tmp / "a.csv.gz"
+
+
+@refused("is a spreadsheet. Save the sheet as CSV")
+def spreadsheet(tmp: Path) -> Path:
+    return write_zip(tmp / "a.xlsx", {"xl/workbook.xml": "<x/>"})
+
+
+@refused("of no known format")
+def unknown_format(tmp: Path) -> Path:
+    (tmp / "a.h5").write_bytes(b"\x89HDF\r\n\x1a\n")
+    return tmp / "a.h5"
 
 
 @refused("50,000,000 rows; at most")

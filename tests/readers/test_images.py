@@ -101,6 +101,11 @@ def test_a_changed_folder_has_another_fingerprint(tmp_path: Path) -> None:
     assert read_samples(folder).fingerprint != before
 
 
+def test_a_readme_in_a_tar_does_not_make_it_a_webdataset(tmp_path: Path) -> None:
+    path = write_tar(tmp_path / "a.tar", {"cat/0.png": PNG, "dog/1.png": PNG, "README.txt": "x"})
+    assert read_samples(path).source.format == "image_folder"
+
+
 @needs_shared_data
 def test_the_shared_photographs_are_read_lazily_and_no_slower_than_a_plain_loop(
     capsys: pytest.CaptureFixture[str],

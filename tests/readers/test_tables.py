@@ -204,3 +204,8 @@ def test_pixels_of_arrays_must_lie_in_a_known_range(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", X=np.full((2, 4, 4), 17.0), y=np.array([0, 1]))
     with pytest.raises(OgaError, match=r"must be 0 to 255 .*Got 17 to 17 instead"):
         read_samples(tmp_path / "a.npz")
+
+
+def test_the_same_text_with_different_labels_is_noted(tmp_path: Path) -> None:
+    samples = read_samples(csv(tmp_path, "text,label\na,x\nb,x\na,y\na,x\nb,x\n"))
+    assert samples.notes == ("1 text(s) are there more than once with different labels.",)
