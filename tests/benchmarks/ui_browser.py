@@ -1,0 +1,108 @@
+"""A real headless Chromium on the dashboard, with the clocks that the benchmark reads inside the page."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+FLAGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"]
+
+# Defined before any script of the page. `painted` waits until the graphics card has finished, not only until it was told.
+CLOCKS = """
+window.deep = (selector, root = document) => {
+  const found = root.querySelector(selector);
+  if (found) return found;
+  for (const node of root.querySelectorAll("*")) {
+    const inner = node.shadowRoot && window.deep(selector, node.shadowRoot);
+    if (inner) return inner;
+  }
+  return null;
+};
+window.nextFrame = () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+window.painted = async (selector) => {
+  await window.nextFrame();
+  const canvas = window.deep(selector);
+  const gl = canvas?.getContext("webgl2") ?? canvas?.getContext("webgl");
+  gl?.readPixels(0, 0, 1, 1, gl.RGBA, gl.UNSIGNED_BYTE, new Uint8Array(4));
+};
+window.dragStep = async (place) => {
+  const root = window.deep(".histogram");
+  const { left, width, top } = root.getBoundingClientRect();
+  const before = window.deep("output.readout").textContent;
+  const begun = performance.now();
+  root.dispatchEvent(new PointerEvent("pointermove", { clientX: left + place * width, clientY: top + 20, bubbles: true }));
+  await window.painted("canvas.surface");
+  if (window.deep("output.readout").textContent === before) throw new Error("the drag changed nothing");
+  return performance.now() - begun;
+};
+window.presses = [];
+window.shows = [];
+window.addEventListener("keydown", () => window.presses.push(Date.now()), true);
+window.watchSamples = () => {
+  let last = window.deep(".position").textContent;
+  new MutationObserver(async () => {
+    const now = window.deep(".position").textContent;
+    if (!now || now === last) return;
+    last = now;
+    await window.nextFrame();
+    window.shows.push(Date.now());
+  }).observe(window.deep(".position"), { childList: true, characterData: true, subtree: true });
+};
+"""
+
+
+@contextlib.contextmanager
+def served(script: Path, *arguments: str, **environment: str) -> Iterator[str]:
+    """Run a Streamlit script; yield its address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    flags = [f"--server.port={port}", "--server.address=127.0.0.1", "--server.headless=true"]
+    flags += ["--server.fileWatcherType=none", "--browser.gatherUsageStats=false"]
+    command = [sys.executable, "-m", "streamlit", "run", str(script), *flags, "--", *arguments]
+    process = subprocess.Popen(
+        command, env={**os.environ, **environment}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
+            with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health"):
+                break
+            time.sleep(0.2)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.kill()
+        process.wait()
+
+
+class Traffic:
+    """Bytes through the page's WebSocket since `reset`."""
+
+    def __init__(self, page: Any):
+        client = page.context.new_cdp_session(page)
+        client.send("Network.enable")
+        client.on("Network.webSocketFrameSent", lambda event: self._add(event))
+        client.on("Network.webSocketFrameReceived", lambda event: self._add(event))
+        self.bytes = 0
+
+    def reset(self) -> None:
+        """Count from here."""
+        self.bytes = 0
+
+    def _add(self, event: Any) -> None:
+        # Binary frames come as base64: four letters for three bytes.
+        self.bytes += len(event["response"]["payloadData"]) * 3 // 4
+
+
+def median(seconds: list[float]) -> float | None:
+    """The median in seconds, None where nothing was measured."""
+    return round(statistics.median(seconds), 3) if seconds else None
