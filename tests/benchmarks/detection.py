@@ -1,0 +1,216 @@
+"""How well every score finds wrong labels, and what it costs, beside cleanlab; prints JSON.
+
+Run: OMP_NUM_THREADS=1 python tests/benchmarks/detection.py [--sets small|photographs|memorised|text|all|NAME,…]
+     [--scores NAME,…] [--seeds N] [--truth] [--folds] [--data DIR] [--cache DIR] [--max-samples N]
+     [--table [--metric NAME]]
+
+Without arguments: the synthetic and tabular sets. Per set and score: AUROC, average precision, precision at 5 %, 10 %
+and the noise rate, and the share of samples rightly told apart when as many as are wrong are flagged (the paper's
+accuracy of identification), each as mean and standard deviation over seeds; CPU seconds of the score and of the pass.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sets import GROUPS, SETS, BenchmarkSet, Settings
+
+from oga_core.errors import OgaError
+from oga_core.evaluate import detection
+from oga_core.gradient_sketch import softmax
+from oga_core.scores import SCORES, compute_scores
+
+DATA = Path(os.environ.get("OGA_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data"))
+CACHE = Path(tempfile.gettempdir()) / "oga-benchmark"
+FOLDS = 5
+PAPER = ("isolation_forest", "l1_norm", "l2_norm")
+
+Floats = NDArray[np.floating[Any]]
+
+
+def scores_of(problem: BenchmarkSet, names: list[str], seed: int) -> Iterator[tuple[str, Floats, float]]:
+    """Every named score that the set has the needs of, with its CPU seconds."""
+    _ = problem.sketch.logits is not None and problem.sketch.delta
+    given = {
+        "validation": problem.validation,
+        "checkpoints": problem.checkpoints,
+        "validation_checkpoints": problem.validation_checkpoints,
+    }
+    for name in names:
+        if name in SCORES and any(need in given and not given[need] for need in SCORES[name].needs):
+            continue
+        start = time.process_time()
+        try:
+            found, _ = compute_scores(problem.sketch, [name], seed=seed, **given)
+        except OgaError as error:
+            print(f"  {name}: {error}", file=sys.stderr)
+            continue
+        yield name, found[name], time.process_time() - start
+
+
+def rivals(problem: BenchmarkSet, seed: int, folds: bool) -> Iterator[tuple[str, Floats, float]]:
+    """cleanlab's label quality, negated: in sample, by five heads on frozen features, by five trainings."""
+    from cleanlab.rank import get_label_quality_scores
+
+    def quality(logits: Floats, method: str) -> Floats:
+        labels = np.array(problem.sketch.given_labels)
+        return -get_label_quality_scores(labels, softmax(np.array(logits)).astype(float), method=method)
+
+    logits = problem.sketch.logits
+    assert logits is not None
+    predictors: dict[str, Callable[[], Floats]] = {
+        "in_sample": lambda: np.array(logits),
+        "heads": lambda: _out_of_fold(problem, seed, _head_predictor(problem)),
+    }
+    if folds and problem.retrain is not None:
+        retrain = problem.retrain
+        predictors["retrained"] = lambda: _out_of_fold(problem, seed, retrain)
+    for kind, predict in predictors.items():
+        start = time.process_time()
+        predicted = predict()
+        seconds = time.process_time() - start
+        for method in ("self_confidence", "normalized_margin"):
+            yield f"cleanlab_{kind}_{method}", quality(predicted, method), seconds
+
+
+def _head_predictor(problem: BenchmarkSet) -> Callable[[NDArray[np.int64]], Floats]:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    features, labels = np.array(problem.sketch.features), np.array(problem.sketch.given_labels)
+
+    def predict(rows: NDArray[np.int64]) -> Floats:
+        model = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=200)).fit(
+            features[rows], labels[rows]
+        )
+        chances = np.full((len(labels), problem.sketch.n_classes), 1e-9)
+        chances[:, model.classes_] = model.predict_proba(features)
+        return np.log(np.maximum(chances, 1e-9))
+
+    return predict
+
+
+def _out_of_fold(problem: BenchmarkSet, seed: int, predict: Callable[[NDArray[np.int64]], Floats]) -> Floats:
+    from sklearn.model_selection import KFold
+
+    result = np.empty((len(problem.sketch), problem.sketch.n_classes), dtype=np.float32)
+    for training, held_out in KFold(FOLDS, shuffle=True, random_state=seed).split(result):
+        result[held_out] = predict(training)[held_out]
+    return result
+
+
+def metrics_of(wrong: NDArray[np.bool_], values: Floats) -> dict[str, float]:
+    """The metrics of `oga evaluate`, and the paper's accuracy of identification."""
+    metrics = {name: value for name, value in detection(wrong, np.asarray(values, float)).items() if value is not None}
+    missed = wrong.sum() * (1 - metrics["p_at_noise"])
+    return {**metrics, "identification": float(1 - 2 * missed / len(wrong))}
+
+
+def run_set(name: str, settings: Settings, options: argparse.Namespace) -> dict[str, Any]:
+    """All scores of one set over its seeds."""
+    build = SETS[name]
+    trials: dict[str, list[dict[str, float]]] = {}
+    facts: dict[str, list[float]] = {"noise_rate": [], "accuracy_on_given": [], "pass_cpu_seconds": []}
+    names = options.scores or [key for key, score in SCORES.items() if score.by_default or options.truth]
+    n_seeds = options.seeds or build.seeds
+    for seed in range(n_seeds):
+        problem = build(settings, seed)
+        logits = problem.sketch.logits
+        assert logits is not None
+        facts["noise_rate"].append(float(problem.wrong.mean()))
+        facts["accuracy_on_given"].append(float((logits.argmax(axis=1) == problem.sketch.given_labels).mean()))
+        facts["pass_cpu_seconds"].append(problem.pass_seconds)
+        found = [*scores_of(problem, names, seed)]
+        if not options.scores:
+            found += rivals(problem, seed, options.folds)
+        for score, values, seconds in found:
+            trials.setdefault(score, []).append({**metrics_of(problem.wrong, values), "cpu_seconds": seconds})
+        print(f"{name}: seed {seed + 1} of {n_seeds}", file=sys.stderr)
+    scores = {score: summary(members) for score, members in trials.items()}
+    ranked = sorted(scores, key=lambda score: -scores[score]["ap"]["mean"])
+    own = [score for score in ranked if score in SCORES and not set(SCORES[score].needs) & NEEDS_MORE]
+    return {
+        "n": len(problem.wrong),
+        "seeds": n_seeds,
+        **{fact: round(float(np.mean(values)), 4) for fact, values in facts.items()},
+        "scores_cpu_seconds": round(sum(scores[s]["cpu_seconds"]["mean"] for s in own if SCORES[s].by_default), 3),
+        "best": {"any": ranked[0], "without_validation_or_checkpoints": own[0] if own else None},
+        "scores": {score: scores[score] for score in ranked},
+    }
+
+
+NEEDS_MORE = {"validation", "checkpoints", "validation_checkpoints"}
+
+
+def summary(members: list[dict[str, float]]) -> dict[str, dict[str, float]]:
+    """Mean and standard deviation of each metric over the seeds."""
+    keys = members[0]
+    table = {key: np.array([member[key] for member in members]) for key in keys}
+    return {
+        key: {"mean": round(float(v.mean()), 4), "std": round(float(v.std(ddof=1)) if len(v) > 1 else 0.0, 4)}
+        for key, v in table.items()
+    }
+
+
+def as_table(results: dict[str, Any], metric: str) -> str:
+    """One metric of every score on every set, for reading."""
+    names = sorted({score for result in results.values() for score in result["scores"]})
+    sets = list(results)
+    lines = [f"| {metric} | " + " | ".join(sets) + " |", "|---" * (len(sets) + 1) + "|"]
+    for name in names:
+        cells = [results[s]["scores"].get(name, {}).get(metric, {}).get("mean") for s in sets]
+        lines.append(f"| {name} | " + " | ".join("–" if cell is None else f"{cell:.3f}" for cell in cells) + " |")
+    return "\n".join(lines)
+
+
+def parsed() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sets", default="small", help=f"groups ({', '.join(GROUPS)}) or names ({', '.join(SETS)})")
+    parser.add_argument(
+        "--scores", type=lambda text: text.split(","), help="names (every score by default, and cleanlab)"
+    )
+    parser.add_argument("--seeds", type=int, help="seeds of each set (1 to 5 by set)")
+    parser.add_argument("--truth", action="store_true", help="also the scores that retrain: leave-one-out, Shapley")
+    parser.add_argument("--folds", action="store_true", help="also cleanlab with five trainings of the whole model")
+    parser.add_argument("--data", type=Path, default=DATA, help="the shared data")
+    parser.add_argument("--cache", type=Path, default=CACHE, help=f"where trained weights are kept ({CACHE})")
+    parser.add_argument("--max-samples", type=int, help="fewer samples of the shared data")
+    parser.add_argument("--table", action="store_true", help="print a Markdown table instead of JSON")
+    parser.add_argument("--metric", default="ap", help="what the table shows: ap, auroc, p_at_5pct, identification …")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Run the chosen sets."""
+    options = parsed()
+    warnings.filterwarnings("ignore")
+    chosen = [name for part in options.sets.split(",") for name in GROUPS.get(part, (part,))]
+    unknown = [name for name in chosen if name not in SETS]
+    if unknown:
+        raise SystemExit(f"Unknown set {unknown[0]!r}. Choose from: {', '.join([*GROUPS, *SETS])}.")
+    options.cache.mkdir(parents=True, exist_ok=True)
+    settings = Settings(options.data, options.cache, options.max_samples)
+    results = {}
+    for name in chosen:
+        if name not in GROUPS["small"] and not options.data.is_dir():
+            print(f"{name}: skipped, no shared data at {options.data}", file=sys.stderr)
+            continue
+        results[name] = run_set(name, settings, options)
+    print(as_table(results, options.metric) if options.table else json.dumps(results, indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,372 @@
+"""Data sets with known wrong labels for the detection benchmark: made, tabular, photographs and sentences.
+
+Each set is a function of a seed that returns samples under one trained model, as the gradient pass leaves them.
+"""
+
+from __future__ import annotations
+
+import copy
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from oga_core.gradient_sketch import GradientSketch
+from oga_core.gradients import PassOptions, gradient_pass
+from oga_core.models import load_model, load_weights
+from oga_core.models.card import ModelCard
+from oga_core.readers import read_samples
+from oga_core.samples import SampleSet, Source
+from oga_core.tasks import Task, task_for
+from oga_core.tasks.task import Batch, classification_losses
+
+Labels = NDArray[np.int64]
+Predict = Callable[[NDArray[np.int64]], NDArray[np.float32]]
+
+
+@dataclass(eq=False)
+class BenchmarkSet:
+    """Samples with given and true labels under one model.
+
+    retrain: trains anew on some rows and returns logits of all samples; for out-of-sample baselines.
+    pass_seconds: CPU seconds of the gradient pass over the samples.
+    """
+
+    sketch: GradientSketch
+    wrong: NDArray[np.bool_]
+    validation: GradientSketch | None = None
+    checkpoints: tuple[GradientSketch, ...] = ()
+    validation_checkpoints: tuple[GradientSketch, ...] = ()
+    retrain: Predict | None = None
+    pass_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where the shared data is, where trained weights are kept, and a smaller number of samples for trying things."""
+
+    data: Path
+    cache: Path
+    max_samples: int | None = None
+
+
+class ArrayTask:
+    """Samples are rows of an array that the model takes as they are."""
+
+    def batch(self, samples: SampleSet, rows: NDArray[np.int64]) -> Batch:
+        inputs = np.stack([samples.inputs[int(row)] for row in rows])
+        return {"x": torch.from_numpy(inputs), "labels": torch.from_numpy(samples.given_labels[rows])}
+
+    def outputs(self, model: nn.Module, batch: Batch) -> Tensor:
+        return model(batch["x"])
+
+    def losses(self, outputs: Tensor, batch: Batch) -> Tensor:
+        return classification_losses(outputs, batch)
+
+    def views(self, batch: Batch) -> list[Batch]:
+        return []
+
+
+def array_samples(inputs: NDArray[np.float32], labels: Labels, n_classes: int) -> SampleSet:
+    """Rows of an array as samples."""
+    n = len(labels)
+    ids, names = np.array([str(i) for i in range(n)], dtype=object), tuple(map(str, range(n_classes)))
+    source = Source(Path("memory"), "memory")
+    return SampleSet(ids, inputs, labels, names, "tabular", [{}] * n, np.arange(n), source, f"array-{n}")
+
+
+def sketch_of(task: Task, model: nn.Module, samples: SampleSet, *, views: bool = False) -> tuple[GradientSketch, float]:
+    """The product's gradient pass over the head, in memory, and its CPU seconds."""
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.process_time()
+        options = PassOptions(device="cpu", views=views)
+        result = gradient_pass(task, model.eval(), samples, folder=Path(folder), options=options)
+        seconds = time.process_time() - start
+        return result.sketch.take(np.arange(len(samples))), seconds
+
+
+def flipped(true: Labels, rows: NDArray[np.int64], n_classes: int, rng: np.random.Generator) -> Labels:
+    """Move the labels of `rows` to a random other class."""
+    given = true.copy()
+    given[rows] = (true[rows] + rng.integers(1, n_classes, size=len(rows))) % n_classes
+    return given
+
+
+@dataclass(frozen=True)
+class Made:
+    """A synthetic or tabular set: inputs and true labels to train on and to validate with, and how labels go wrong.
+
+    noise: symmetric (any other class), pair (the next class) or one_sided (only the last class, to the first).
+    hidden: width of the MLP's hidden layer, 0 for logistic regression.
+    """
+
+    load: Callable[[int], tuple[NDArray[np.float32], Labels, NDArray[np.float32], Labels]]
+    share: float
+    noise: str = "symmetric"
+    hidden: int = 0
+    epochs: int = 60
+    seeds: int = 5
+
+    def __call__(self, settings: Settings, seed: int) -> BenchmarkSet:
+        inputs, true, clean, clean_labels = self.load(seed)
+        rng, n_classes = np.random.default_rng([seed, 1]), int(true.max()) + 1
+        given = self._given(true, n_classes, rng)
+        model = self._train(inputs, given, n_classes, seed)
+        task = ArrayTask()
+        sketch, seconds = sketch_of(task, model, array_samples(inputs, given, n_classes))
+        validation, _ = sketch_of(task, model, array_samples(clean, clean_labels, n_classes))
+
+        def retrain(rows: NDArray[np.int64]) -> NDArray[np.float32]:
+            again = self._train(inputs[rows], given[rows], n_classes, seed)
+            with torch.no_grad():
+                return again(torch.from_numpy(inputs)).numpy()
+
+        return BenchmarkSet(sketch, given != true, validation, retrain=retrain, pass_seconds=seconds)
+
+    def _given(self, true: Labels, n_classes: int, rng: np.random.Generator) -> Labels:
+        if self.noise == "one_sided":
+            last = np.flatnonzero(true == n_classes - 1)
+            given = true.copy()
+            given[rng.choice(last, round(self.share * len(last)), replace=False)] = 0
+            return given
+        rows = rng.choice(len(true), round(self.share * len(true)), replace=False)
+        if self.noise == "pair":
+            given = true.copy()
+            given[rows] = (true[rows] + 1) % n_classes
+            return given
+        return flipped(true, rows, n_classes, rng)
+
+    def _train(self, inputs: NDArray[np.float32], labels: Labels, n_classes: int, seed: int) -> nn.Module:
+        torch.manual_seed(seed)
+        width = inputs.shape[1]
+        if self.hidden:
+            model: nn.Module = nn.Sequential(
+                nn.Linear(width, self.hidden),
+                nn.ReLU(),
+                nn.Linear(self.hidden, self.hidden),
+                nn.ReLU(),
+                nn.Linear(self.hidden, n_classes),
+            )
+        else:
+            model = nn.Sequential(nn.Linear(width, n_classes))
+        x, y = torch.from_numpy(inputs), torch.from_numpy(labels)
+        optimizer = torch.optim.Adam(model.parameters(), lr=0.01, weight_decay=1e-3)
+        for _ in range(self.epochs):
+            for rows in torch.randperm(len(x)).split(64):
+                optimizer.zero_grad()
+                nn.functional.cross_entropy(model(x[rows]), y[rows]).backward()
+                optimizer.step()
+        return model
+
+
+def gaussians(seed: int) -> tuple[NDArray[np.float32], Labels, NDArray[np.float32], Labels]:
+    """The paper's linear setting: two Gaussian classes in the plane, 150 samples to train on, 100 to validate with."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(250) % 2
+    inputs = rng.normal(size=(250, 2)) + np.where(labels[:, None] == 1, 2.0, -2.0) * np.array([1.0, 1.0]) / np.sqrt(2)
+    return _cut(inputs, labels, 150)
+
+
+def moons(seed: int) -> tuple[NDArray[np.float32], Labels, NDArray[np.float32], Labels]:
+    """The paper's non-linear setting: two half-moons, 250 samples to train on, 100 to validate with."""
+    from sklearn.datasets import make_moons
+
+    inputs, labels = make_moons(350, noise=0.2, random_state=seed)
+    return _cut(inputs, labels, 250)
+
+
+def table(name: str) -> Callable[[int], tuple[NDArray[np.float32], Labels, NDArray[np.float32], Labels]]:
+    """One of scikit-learn's tables, standardised, four fifths to train on."""
+
+    def load(seed: int) -> tuple[NDArray[np.float32], Labels, NDArray[np.float32], Labels]:
+        from sklearn import datasets
+
+        bunch = getattr(datasets, f"load_{name}")()
+        order = np.random.default_rng(seed).permutation(len(bunch.target))
+        inputs = (bunch.data - bunch.data.mean(axis=0)) / np.maximum(bunch.data.std(axis=0), 1e-6)
+        return _cut(inputs[order], bunch.target[order], round(0.8 * len(order)))
+
+    return load
+
+
+def _cut(inputs: Any, labels: Any, n: int) -> tuple[NDArray[np.float32], Labels, NDArray[np.float32], Labels]:
+    x, y = inputs.astype(np.float32), labels.astype(np.int64)
+    return x[:n], y[:n], x[n:], y[n:]
+
+
+@dataclass(frozen=True)
+class Photographs:
+    """CIFAR-10N photographs with the labels people gave, under the shared model, or one that memorised its labels."""
+
+    labels: str
+    memorised: bool = False
+    seeds: int = 1
+    checkpoint_epochs: tuple[int, ...] = field(default=(3, 6, 10, 16))
+    epochs: int = 30
+
+    def __call__(self, settings: Settings, seed: int) -> BenchmarkSet:
+        folder = settings.data / "cifar10n"
+        loaded = load_model(folder / f"model_{self.labels}.safetensors")
+        task, model = task_for(loaded.card), copy.deepcopy(loaded.module)
+        samples = read_samples(
+            folder / "images.zip", labels=folder / f"labels_{self.labels}.csv", max_samples=settings.max_samples
+        ).with_classes(loaded.card.classes)
+        clean = read_samples(folder / "test.zip").with_classes(loaded.card.classes)
+        weights = sorted((folder / f"checkpoints_{self.labels}").glob("*.safetensors"))
+        if self.memorised:
+            *weights, final = self._memorised(settings, model, task, samples, seed)
+            load_weights(model, final)
+        sketch, seconds = sketch_of(task, model, samples, views=True)
+        validation, _ = sketch_of(task, model, clean)
+        checkpoints, along = [], []
+        for path in weights:
+            load_weights(model, path)
+            checkpoints.append(sketch_of(task, model, samples)[0])
+            along.append(sketch_of(task, model, clean)[0])
+        wrong = _wrong(samples, folder / "truth.csv")
+        return BenchmarkSet(sketch, wrong, validation, tuple(checkpoints), tuple(along), pass_seconds=seconds)
+
+    def _memorised(self, settings: Settings, model: nn.Module, task: Task, samples: SampleSet, seed: int) -> list[Path]:
+        """Weights of a network trained from scratch without augmentation, at some epochs and the last; cached."""
+        name = f"memorised_{self.labels}_{seed}_{len(samples)}"
+        paths = [settings.cache / f"{name}_{epoch:02d}.safetensors" for epoch in (*self.checkpoint_epochs, self.epochs)]
+        if not all(path.exists() for path in paths):
+            from safetensors.torch import save_file
+
+            from oga_core.training import reinitialise
+
+            torch.manual_seed(seed)
+            reinitialise(model)
+            batch = task.batch(samples, np.arange(len(samples)))
+            for epoch, _ in enumerate(_fit(model, batch["images"], batch["labels"], self.epochs), start=1):
+                if epoch in (*self.checkpoint_epochs, self.epochs):
+                    save_file(model.state_dict(), settings.cache / f"{name}_{epoch:02d}.safetensors")
+        return paths
+
+
+def _fit(model: nn.Module, images: Tensor, labels: Tensor, epochs: int) -> Any:
+    """SGD with a one-cycle rate and no augmentation; yields after each epoch."""
+    size, steps = 128, epochs * (len(images) // 128)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4, nesterov=True)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.2, total_steps=steps, pct_start=0.3)
+    for _ in range(epochs):
+        model.train()
+        for rows in torch.randperm(len(images))[: len(images) // size * size].split(size):
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(model(images[rows]), labels[rows]).backward()
+            optimizer.step()
+            schedule.step()
+        yield model.eval()
+
+
+def _wrong(samples: SampleSet, truth: Path) -> NDArray[np.bool_]:
+    true = pd.read_csv(truth, dtype=str, keep_default_na=False, index_col=0)["true_label"]
+    given = np.array(samples.class_names, dtype=object)[samples.given_labels]
+    return np.asarray(given != true.loc[list(samples.ids)].to_numpy(), dtype=bool)
+
+
+@dataclass(frozen=True)
+class Sentences:
+    """SST-2 sentences with a fifth of the labels flipped, under the shared model."""
+
+    seeds: int = 1
+
+    def __call__(self, settings: Settings, seed: int) -> BenchmarkSet:
+        task, model, samples, clean = _sentences(settings)
+        sketch, seconds = sketch_of(task, model, samples)
+        wrong = _wrong(samples, settings.data / "sst2" / "truth.csv")
+        return BenchmarkSet(sketch, wrong, sketch_of(task, model, clean)[0], pass_seconds=seconds)
+
+
+@dataclass(frozen=True)
+class OneSidedSentences:
+    """The sentences with 35 % of the positive ones called negative, the top layer and head fine-tuned on that."""
+
+    share: float = 0.35
+    epochs: int = 2
+    seeds: int = 1
+
+    def __call__(self, settings: Settings, seed: int) -> BenchmarkSet:
+        task, model, samples, clean = _sentences(settings)
+        wrong = _wrong(samples, settings.data / "sst2" / "truth.csv")
+        true = np.where(wrong, 1 - samples.given_labels, samples.given_labels)
+        positive = np.flatnonzero(true == 1)
+        rng = np.random.default_rng([seed, 35])
+        given = true.copy()
+        given[rng.choice(positive, round(self.share * len(positive)), replace=False)] = 0
+        samples = replace(samples, given_labels=given, fingerprint=f"one-sided-{seed}")
+        path = settings.cache / f"one_sided_{seed}_{len(samples)}.safetensors"
+        if not path.exists():
+            self._fine_tune(model, task, samples, path, seed)
+        load_weights(model, path)
+        sketch, seconds = sketch_of(task, model, samples)
+        return BenchmarkSet(sketch, given != true, sketch_of(task, model, clean)[0], pass_seconds=seconds)
+
+    def _fine_tune(self, model: nn.Module, task: Task, samples: SampleSet, path: Path, seed: int) -> None:
+        from safetensors.torch import save_file
+
+        torch.manual_seed(seed)
+        top = ("encoder.layer.5.", "pooler.", "classifier.")
+        chosen = [parameter for name, parameter in model.named_parameters() if any(part in name for part in top)]
+        for parameter in model.parameters():
+            parameter.requires_grad_(False)
+        for parameter in chosen:
+            parameter.requires_grad_(True)
+        for name, parameter in model.named_parameters():
+            if "classifier." in name:
+                nn.init.normal_(parameter, std=0.02)
+        optimizer = torch.optim.AdamW(chosen, lr=1e-4)
+        rng = np.random.default_rng(seed)
+        for _ in range(self.epochs):
+            for rows in np.array_split(rng.permutation(len(samples)), len(samples) // 32 + 1):
+                batch = task.batch(samples, rows)
+                optimizer.zero_grad()
+                task.losses(task.outputs(model, batch), batch).mean().backward()
+                optimizer.step()
+        save_file({name: value.contiguous() for name, value in model.state_dict().items()}, path)
+
+
+def _sentences(settings: Settings) -> tuple[Task, nn.Module, SampleSet, SampleSet]:
+    folder = settings.data / "sst2"
+    loaded = load_model(folder / "model_flip20")
+    card: ModelCard = loaded.card
+    samples = read_samples(folder / "train_flip20.csv", max_samples=settings.max_samples).with_classes(card.classes)
+    clean = read_samples(folder / "dev.csv").with_classes(card.classes)
+    return task_for(card, loaded.tokenizer), loaded.module.float(), samples, clean
+
+
+Build = Made | Photographs | Sentences | OneSidedSentences
+
+SETS: dict[str, Build] = {
+    "gaussians": Made(gaussians, 10 / 150),
+    "moons": Made(moons, 25 / 250, hidden=16, epochs=100),
+    "gaussians_30": Made(gaussians, 0.3),
+    "moons_30": Made(moons, 0.3, hidden=16, epochs=100),
+    "breast_cancer": Made(table("breast_cancer"), 0.2, hidden=32, epochs=20),
+    "wine": Made(table("wine"), 0.2, hidden=32, epochs=20),
+    "digits": Made(table("digits"), 0.2, hidden=64, epochs=10, seeds=3),
+    "digits_pair": Made(table("digits"), 0.3, noise="pair", hidden=64, epochs=10, seeds=3),
+    "breast_cancer_one_sided": Made(table("breast_cancer"), 0.35, noise="one_sided", hidden=32, epochs=20),
+    "aggre": Photographs("aggre"),
+    "worse": Photographs("worse"),
+    "memorised_aggre": Photographs("aggre", memorised=True),
+    "memorised_worse": Photographs("worse", memorised=True),
+    "sentences": Sentences(),
+    "sentences_one_sided": OneSidedSentences(),
+}
+SMALL = tuple(name for name, build in SETS.items() if isinstance(build, Made))
+GROUPS = {
+    "small": SMALL,
+    "photographs": ("aggre", "worse"),
+    "memorised": ("memorised_aggre", "memorised_worse"),
+    "text": ("sentences", "sentences_one_sided"),
+    "all": tuple(SETS),
+}
