@@ -1,7 +1,7 @@
-"""Scripts and data of our own components, served as files so that a rerun sends their addresses and not their bytes.
+"""Scripts and data of our own components, served as files: a rerun sends their addresses and not their bytes.
 
-Streamlit's components v2 send the script, the style sheet and all data again with every rerun. Ours register a script of
-one line that imports the real one from the media route; large data goes the same way, under an address that is its hash.
+Streamlit's components v2 send the script, the style sheet and all data again with every rerun. Ours register a script
+that imports the real one from the media route; large data goes the same way, under an address that is its hash.
 """
 
 from __future__ import annotations

@@ -12,14 +12,14 @@
             polygon=session.polygon,             # the outline that made the selection, or None
             preview=lambda row: SampleView(...), # what the hover card shows; called for one row at a time
             on_threshold=session.set_count,      # called with the new count, once the handle is released
-            on_select=session.set_polygon,       # called with an (corners, 2) array in data coordinates, or None = cleared
+            on_select=session.set_polygon,       # called with a (corners, 2) array in data coordinates; None = cleared
             on_pick=session.open_sample,         # called with the row that was clicked (or Enter on the focused point)
         )
         if not state.supported:                  # this browser has no WebGL2
             show_plotly_raster()
 
-The callbacks run before the fragment runs again, so the whole fragment sees the new state. To rerun other views as well,
-call `st.rerun()` from the fragment when something they show has changed. A selection is resolved on the server:
+The callbacks run before the fragment runs again, so the whole fragment sees the new state. To rerun other views as
+well, call `st.rerun()` from the fragment when something they show has changed. A selection is resolved on the server:
 `points.rows_inside(polygon)`. Nothing that grows with the number of samples is sent again when the threshold moves.
 """
 

@@ -50,8 +50,9 @@ class MapPoints:
     ) -> MapPoints:
         """Pack a map.
 
-        positions: `(n_samples, 2)`; points without a position (NaN) are not drawn. scores: `(n_samples,)`, higher = more
-        suspicious. labels, findings: `(n_samples,)` indices into their names, -1 = none; up to 254 kinds of finding.
+        positions: `(n_samples, 2)`; points without a position (NaN) are not drawn.
+        scores: `(n_samples,)`, higher = more suspicious.
+        labels, findings: `(n_samples,)` indices into their names, -1 = none; up to 254 kinds of finding.
         Raises `OgaError` where the lengths differ.
         """
         place = np.ascontiguousarray(positions, dtype=np.float32).reshape(-1, 2)

@@ -10,16 +10,16 @@
     def review_view():
         review_queue(Desk(...), key="review", classes=class_names)
 
-`apply` for a decision: `store.decide(Decision(event.sample_id, event.action, event.new_label, reviewer, note=event.note),
-client_event_id=event.event_id)`; for "undo" and "redo": `store.undo(reviewer, client_event_id=event.event_id)`, and it
-returns the ids that were undone or redone, so that an undone sample is shown again. Raise OgaError to refuse an event: the
-message is shown and the sample stays.
+`apply` for a decision: `store.decide(Decision(event.sample_id, event.action, event.new_label, reviewer,
+note=event.note), client_event_id=event.event_id)`; for "undo" and "redo": `store.undo(reviewer,
+client_event_id=event.event_id)`, and it returns the ids that were undone or redone, so that an undone sample is shown
+again. Raise OgaError to refuse an event: the message is shown and the sample stays.
 
-The rule the protocol keeps: a sample's decision is on disk before the next sample shows. Every press becomes an event with
-an id of its own and a sample, is sent at once with all that are not acknowledged yet, and is sent
-again until it is, also after the server was killed and after a reload of the page. Keys: k keep, Enter or s take the
-suggestion, 1 … 9 a class, / search a class, r or Delete remove, u unsure, ← and → look back and forth, z or Ctrl+Z undo,
-Shift+Z redo, n note, o overlay, ? help.
+The rule the protocol keeps: a sample's decision is on disk before the next sample shows. Every press becomes an event
+with an id of its own and a sample, is sent at once with all that are not acknowledged yet, and is sent again until it
+is, also after the server was killed and after a reload of the page. Keys: k keep, Enter or s take the suggestion,
+1 … 9 a class, / search a class, r or Delete remove, u unsure, ← and → look back and forth, z or Ctrl+Z undo, Shift+Z
+redo, n note, o saliency, ? help.
 """
 
 from __future__ import annotations

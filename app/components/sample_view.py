@@ -29,8 +29,8 @@ class SampleView:
     fields: (name, value) of a table row. messages: (role, content) of a chat.
     probabilities: (class, probability), most likely first.
     score: the value that ranked it; percentile: 0 … 100, 100 = most suspicious.
-    finding: the kind of finding; why: one plain sentence. decision: what stands ("keep", "relabel", "remove", "unsure").
-    position: text such as "12 of 240".
+    finding: the kind of finding; why: one plain sentence. position: text such as "12 of 240".
+    decision: what stands ("keep", "relabel", "remove", "unsure").
     """
 
     id: str

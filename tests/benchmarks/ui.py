@@ -1,6 +1,6 @@
 """How fast the dashboard is, in real headless Chromium with software rendering: medians as JSON.
 
-    python tests/benchmarks/ui.py [--n 100000 1000000] [--rounds 7] [--parts map review plotly kills reviewers] [--out FILE]
+    python tests/benchmarks/ui.py [--n 100000 1000000] [--rounds 7] [--parts map review plotly kills …]
 
 map, review: the dashboard itself on a run of n samples. plotly: the same map by Plotly's scattergl and as a raster.
 kills: SIGKILL at random moments of a simulated review. reviewers: four at once, on the store and through the server.
@@ -33,6 +33,10 @@ HERE = Path(__file__).parent
 APP = Path(oga_app.__file__).with_name("streamlit_app.py")
 PARTS = ("map", "review", "plotly", "kills", "reviewers")
 PATIENCE = 120_000
+COUNT_PLOTS = """() => {
+  window.plots = 0;
+  document.querySelector(".js-plotly-plot").on("plotly_afterplot", () => window.plots++);
+}"""
 
 
 def open_page(browser: Browser, url: str, **query: object) -> Page:
@@ -61,7 +65,8 @@ def measure_map(browser: Browser, url: str, run: Path, rounds: int) -> dict[str,
     traffic = Traffic(page)
     box = page.locator(".histogram").bounding_box()
     plot = page.locator(".surface").bounding_box()
-    assert box and plot
+    assert box
+    assert plot
     drags, releases, sizes, selections = [], [], [], []
     for turn in range(rounds):
         page.mouse.move(box["x"] + 0.95 * box["width"], box["y"] + 30)
@@ -118,7 +123,7 @@ def measure_review(browser: Browser, url: str, run: Path, presses: int) -> dict[
     page = open_page(browser, f"{url}/review", run=run.name)
     page.locator(".position:not(:empty)").wait_for()
     page.wait_for_timeout(4000)
-    page.evaluate("() => window.watchSamples()")
+    page.evaluate("() => window.watch('.position')")
     already = len(decided_at(run))
     for i in range(presses):
         page.keyboard.press("krus"[i % 4])
@@ -142,6 +147,28 @@ def measure_review(browser: Browser, url: str, run: Path, presses: int) -> dict[
     }
 
 
+def measure_keys(browser: Browser, run: Path, presses: int) -> dict[str, Any]:
+    """The same with a button's own shortcut on an empty page: what one press costs in Streamlit at the least."""
+    with served(HERE / "ui_rivals.py", BENCHMARK_RUN=str(run)) as url:
+        page = open_page(browser, url, way="keys")
+        page.get_by_test_id("stText").wait_for()
+        page.wait_for_timeout(2000)
+        page.evaluate("() => window.watch('[data-testid=stText]')")
+        for i in range(presses):
+            page.keyboard.press("k")
+            page.wait_for_function("(count) => window.shows.length > count", arg=i)
+        pressed, painted = page.evaluate("() => [window.presses, window.shows]")
+        before = int(page.get_by_test_id("stText").inner_text().split()[1])
+        for _ in range(30):
+            page.keyboard.press("k")
+            page.wait_for_timeout(100)
+        page.wait_for_timeout(3000)
+        arrived = int(page.get_by_test_id("stText").inner_text().split()[1]) - before
+        page.close()
+    times = [(b - a) / 1000 for a, b in zip(pressed, painted, strict=False)]
+    return {"key_to_next_painted_s": median(times), "of_30_at_ten_a_second": arrived}
+
+
 def decided_at(run: Path) -> list[float]:
     """When each decision was written, in milliseconds since 1970."""
     if not (run / "review.sqlite").is_file():
@@ -160,9 +187,7 @@ def measure_plotly(browser: Browser, run: Path, way: str, rounds: int) -> dict[s
         page.evaluate("() => window.painted('.gl-canvas-context')")
         result: dict[str, Any] = {"first_paint_s": round(time.perf_counter() - begun, 2)}
         traffic, times, sizes, selections = Traffic(page), [], [], []
-        page.evaluate(
-            "() => { window.plots = 0; document.querySelector('.js-plotly-plot').on('plotly_afterplot', () => window.plots++); }"
-        )
+        page.evaluate(COUNT_PLOTS)
         try:
             for _ in range(rounds):
                 page.wait_for_timeout(1500)
@@ -273,6 +298,8 @@ def main() -> None:
                         count = options.rounds if name == "map" else options.presses
                         part[name] = measure(browser, url, run, count)
                     report(result, options.out)
+            if "review" in options.parts:
+                part["streamlit_button"] = measure_keys(browser, run, options.presses)
             for way in ("scattergl", "raster") if "plotly" in options.parts else ():
                 part[f"plotly_{way}"] = measure_plotly(browser, run, way, options.rounds)
                 report(result, options.out)

@@ -16,7 +16,7 @@ from typing import Any
 
 FLAGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"]
 
-# Defined before any script of the page. `painted` waits until the graphics card has finished, not only until it was told.
+# Defined before any script of the page. `painted` waits until the graphics card has finished what it was told.
 CLOCKS = """
 window.deep = (selector, root = document) => {
   const found = root.querySelector(selector);
@@ -39,7 +39,8 @@ window.dragStep = async (place) => {
   const { left, width, top } = root.getBoundingClientRect();
   const before = window.deep("output.readout").textContent;
   const begun = performance.now();
-  root.dispatchEvent(new PointerEvent("pointermove", { clientX: left + place * width, clientY: top + 20, bubbles: true }));
+  const at = { clientX: left + place * width, clientY: top + 20, bubbles: true };
+  root.dispatchEvent(new PointerEvent("pointermove", at));
   await window.painted("canvas.surface");
   if (window.deep("output.readout").textContent === before) throw new Error("the drag changed nothing");
   return performance.now() - begun;
@@ -47,15 +48,15 @@ window.dragStep = async (place) => {
 window.presses = [];
 window.shows = [];
 window.addEventListener("keydown", () => window.presses.push(Date.now()), true);
-window.watchSamples = () => {
-  let last = window.deep(".position").textContent;
+window.watch = (selector) => {
+  let last = window.deep(selector).textContent;
   new MutationObserver(async () => {
-    const now = window.deep(".position").textContent;
+    const now = window.deep(selector).textContent;
     if (!now || now === last) return;
     last = now;
     await window.nextFrame();
     window.shows.push(Date.now());
-  }).observe(window.deep(".position"), { childList: true, characterData: true, subtree: true });
+  }).observe(window.deep(selector), { childList: true, characterData: true, subtree: true });
 };
 """
 

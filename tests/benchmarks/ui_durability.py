@@ -1,4 +1,4 @@
-"""Whether a decision can be lost: the server is killed with SIGKILL at random moments, and four reviewers work at once."""
+"""Whether a decision can be lost: the server is killed at random moments, and four reviewers work at once."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _serve(path: Path, link: Connection) -> None:
 
 
 def kills(count: int, seed: int = 0) -> dict[str, object]:
-    """Simulate a review by a client that resends what is not acknowledged, killing the server `count` times at random."""
+    """Kill the server `count` times at random in the review of a client that sends again what is not acknowledged."""
     rng = random.Random(seed)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "review.sqlite"

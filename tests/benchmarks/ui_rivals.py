@@ -1,4 +1,4 @@
-"""The map drawn by Plotly, as a page to measure ours beside: `scattergl`, or a raster made on the server."""
+"""What ours is measured beside: the map by Plotly, as points or as a raster, and the keys of Streamlit itself."""
 
 from __future__ import annotations
 
@@ -76,5 +76,14 @@ def page() -> None:
     st.text(f"count {st.session_state.count}; inside {inside}")
 
 
+@st.fragment
+def keys() -> None:
+    """A button with a key of its own and the number of its presses: the least that Streamlit itself does per press."""
+    st.session_state.setdefault("presses", 0)
+    if st.button("Keep", shortcut="k"):
+        st.session_state.presses += 1
+    st.text(f"sample {st.session_state.presses}")
+
+
 st.set_page_config(layout="wide")
-page()
+keys() if st.query_params["way"] == "keys" else page()

@@ -1,4 +1,4 @@
-"""A scored run of any size for the benchmarks of the dashboard: sentences in ten classes, a tenth of them mislabelled."""
+"""A scored run of any size for the benchmarks of the dashboard: sentences in ten classes, a tenth mislabelled."""
 
 from __future__ import annotations
 
