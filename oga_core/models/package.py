@@ -46,6 +46,8 @@ def package_model(
     The batch size stays open, and so does the length of tokens. Returns the path. The model keeps its mode and weights.
     Raises `OgaError` where the model cannot be exported, saying what to change in it.
     """
+    if _torch_version() < (2, 9):
+        raise OgaError(f"package_model needs torch 2.9 or newer, this is {torch.__version__}. pip install -U torch")
     path = Path(path)
     if path.suffix != ".pt2":
         raise OgaError(f"The path must end in .pt2, got {path.name!r}.")
@@ -166,6 +168,11 @@ def _random(value: Tensor, batch: int, length: int | None) -> Tensor:
     if value.dtype == torch.bool or (low >= 0 and high == 1):
         return torch.ones(shape, dtype=value.dtype, device=value.device)  # a mask: all tokens count
     return torch.randint(low, high + 1, shape, dtype=value.dtype, device=value.device)
+
+
+def _torch_version() -> tuple[int, int]:
+    major, minor = torch.__version__.split(".")[:2]
+    return int(major), int(minor)
 
 
 def _unwrapped(model: nn.Module) -> nn.Module:

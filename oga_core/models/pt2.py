@@ -1,8 +1,8 @@
 """Reads `.pt2` archives of torch.export without running anything of theirs.
 
 `torch.export.load` unpickles, evaluates and even opens shared libraries of the file. This reader takes the JSON of
-the graph and the raw bytes of the weights, and nothing else: sample inputs, guards, symbolic expressions and
-compiled code are never read.
+the graph and the raw bytes of the weights: sample inputs, symbolic expressions and compiled code are never read, and
+guards are parsed, not run.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from oga_core.errors import OgaError
 from oga_core.models.card import ModelCard
 from oga_core.models.pt2_archive import MAX_JSON_BYTES, RESAVE, Archive
 from oga_core.models.pt2_compiler import Compiler
+from oga_core.models.pt2_guards import read_guards
 from oga_core.models.pt2_module import GraphModule
 from oga_core.models.pt2_schema import HALF, Json, broken, dtype, shape, typed, variant
 from oga_core.models.pt2_schema import field as required
@@ -38,14 +39,14 @@ def read_pt2(path: Path) -> tuple[GraphModule, ModelCard | None]:
     """
     with Archive(Path(path)) as archive:
         name = _model_name(archive)
-        program = required(archive.read_json(f"models/{name}.json"), "graph_module", dict)
+        exported = typed(archive.read_json(f"models/{name}.json"), dict, "the exported program")
         weights = Weights(archive)
         states = weights.read(_config(archive, f"data/weights/{name}_weights_config.json"), "data/weights/")
         constants = weights.read(_config(archive, f"data/constants/{name}_constants_config.json"), "data/constants/")
         card = None
         if CARD_ENTRY in archive:
             card = ModelCard.from_json(bytes(archive.read(CARD_ENTRY, MAX_JSON_BYTES)), f"oga.json in {archive.name}")
-    return _module(program, states, constants, weights.converted), card
+    return _module(exported, states, constants, weights.converted), card
 
 
 def _model_name(archive: Archive) -> str:
@@ -118,8 +119,9 @@ def _argument(value: Json) -> str:
 
 
 def _module(
-    program: Json, states: dict[str, Tensor], constants: dict[str, Tensor], converted: torch.dtype | None
+    exported: dict[str, Json], states: dict[str, Tensor], constants: dict[str, Tensor], converted: torch.dtype | None
 ) -> GraphModule:
+    program = required(exported, "graph_module", dict)
     graph = required(program, "graph", dict)
     signature = _signature(required(program, "signature", dict))
     tensors = {name: _find(name, states, constants) for name in signature.tensors.values()}
@@ -147,7 +149,7 @@ def _module(
     if converted is not None:
         kind_name = str(converted).removeprefix("torch.")
         compiled.notes.append(f"The model's {kind_name} weights are used as float32.")
-    module.attach(compiled, sources, inputs)
+    module.attach(compiled, sources, inputs, read_guards(exported.get("guards_code"), signature.users))
     module.notes = tuple(compiled.notes)
     return module
 

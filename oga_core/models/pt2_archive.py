@@ -13,7 +13,7 @@ from typing import Any
 from oga_core.errors import OgaError
 
 MAX_ENTRIES = 100_000
-MAX_JSON_BYTES = 128 * 2**20
+MAX_JSON_BYTES = 64 * 2**20
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
 _CHUNK = 2**20
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from oga_core.errors import OgaError
+from oga_core.models.pt2_guards import Term, broken_guard
 from oga_core.models.pt2_program import DEVICE, GraphRunError, Program
 from oga_core.models.pt2_schema import broken
 
@@ -33,14 +34,15 @@ class GraphModule(nn.Module):
         program: Program,
         sources: Sequence[tuple[int, str]],
         inputs: Mapping[str, tuple[int, torch.dtype, tuple[int | None, ...]]],
+        guards: Sequence[tuple[str, Term]] = (),
     ) -> None:
-        """Set what runs: the program, the slot of each tensor, and slot, dtype and shape of each input."""
+        """Set what runs: the program, the slot of each tensor, slot, dtype and shape of each input, and the guards."""
         owners = []
         for slot, name in sources:
             path, _, leaf = name.rpartition(".")
             module = self.get_submodule(path)
             owners.append((slot, module._parameters if leaf in module._parameters else module._buffers, leaf))
-        self._run = _Run(program, owners, dict(inputs))
+        self._run = _Run(program, owners, dict(inputs), guards)
 
     @property
     def input_names(self) -> tuple[str, ...]:
@@ -63,11 +65,13 @@ class GraphModule(nn.Module):
         slots: list[Any] = [None] * run.program.n_slots
         for slot, owner, name in run.owners:
             slots[slot] = owner[name]
-        for (slot, kind, shape), value in zip(run.inputs.values(), self._bind(args, kwargs), strict=True):
+        values = self._bind(args, kwargs)
+        for (slot, kind, shape), value in zip(run.inputs.values(), values, strict=True):
             if not _fits(tuple(value.shape), shape):
                 raise self._misfit(args, kwargs)
             slots[slot] = value if value.dtype == kind else value.to(kind)
             slots[DEVICE] = value.device
+        self._check_guards(values)
         result: Tensor = run.program.run(slots)[0]
         return result
 
@@ -94,6 +98,17 @@ class GraphModule(nn.Module):
                 found[inner[0]] = batch[key]
         return found
 
+    def _check_guards(self, values: Sequence[Tensor]) -> None:
+        if not self._run.guards:
+            return
+        shapes = {name: tuple(value.shape) for name, value in zip(self._run.inputs, values, strict=True)}
+        if guard := broken_guard(self._run.guards, shapes):
+            given = ", ".join(f"{name} {_shown(shape)}" for name, shape in shapes.items())
+            raise GraphRunError(
+                f"The model works only where {guard}; it got {given}. Set max_length or image_size in the model card "
+                "to what it takes, or export it again with a forward that is the same for all sizes."
+            )
+
     def _misfit(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> GraphRunError:
         wanted = ", ".join(f"{name} {_shown(shape)}" for name, shape in self.input_shapes.items())
         given = [_shown(tuple(value.shape)) for value in args]
@@ -106,6 +121,7 @@ class _Run:
     program: Program
     owners: list[tuple[int, dict[str, Any], str]]
     inputs: dict[str, tuple[int, torch.dtype, tuple[int | None, ...]]]
+    guards: Sequence[tuple[str, Term]]
 
 
 def _fits(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:

@@ -204,10 +204,19 @@ def test_misfit_inputs_are_named(loaded: Any) -> None:
 
 def test_a_failing_step_says_where_and_stays_a_runtime_error(loaded: Any) -> None:
     _, module = loaded("bert_eager")
-    inputs = zoo.ZOO["bert_eager"].inputs(2, 40)  # more positions than the model has
-    with pytest.raises(OgaError, match=r"step \S+ failed on tensors of shape") as failure:
+    inputs = zoo.ZOO["bert_eager"].inputs(2, 8)
+    inputs["input_ids"][0, 0] = 1000  # not in the vocabulary
+    with pytest.raises(
+        OgaError, match=r"step embedding\S+ failed on tensors of shape \(.*index out of range"
+    ) as failure:
         module(**inputs)
     assert isinstance(failure.value, RuntimeError)
+
+
+def test_the_longest_input_is_named(loaded: Any) -> None:
+    _, module = loaded("bert_eager")
+    with pytest.raises(OgaError, match=r"works only where input_ids\.shape\[1\] <= 32; it got input_ids \(2, 40\)"):
+        module(**zoo.ZOO["bert_eager"].inputs(2, 40))
 
 
 class Chain(nn.Module):
@@ -398,6 +407,20 @@ def test_arithmetic_on_sizes_follows_the_inputs(tmp_path: Path) -> None:
     for n in (2, 5, 9):
         x = torch.randn(n, 4)
         torch.testing.assert_close(module(x), model(x))
+
+
+def test_an_assumption_on_a_size_is_checked(tmp_path: Path) -> None:
+    """The export holds one branch only; running it for other sizes would be wrong in silence."""
+
+    def before(x: Tensor) -> Tensor:
+        return x * 2 if x.shape[0] % 3 == 0 else x
+
+    model = Head(before=before).eval()
+    module = roundtrip(model, (torch.randn(6, 4),), tmp_path)
+    x = torch.randn(9, 4)
+    assert torch.equal(module(x), model(x))
+    with pytest.raises(OgaError, match=r"works only where .*x\.shape\[0\] % 3.*; it got x \(7, 4\)"):
+        module(torch.randn(7, 4))
 
 
 def test_no_grad_blocks_cut_gradients(tmp_path: Path) -> None:
