@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +13,7 @@ import streamlit as st
 from oga_app.components.map_points import MapPoints
 from oga_app.decision_board import DecisionBoard
 from oga_app.evidence import Evidence
+from oga_app.explaining import Explainer
 from oga_app.previews import Preview, preview
 from oga_app.run_data import RunData
 from oga_app.verifying import Verification
@@ -39,14 +42,14 @@ def run_data(run: Path) -> RunData:
 
 def board(data: RunData) -> DecisionBoard:
     """The run's decisions, up to date."""
-    return _board(str(data.path), stamp(data.path), data).refresh()
+    return _board(*data.version, data).refresh()
 
 
 def points(data: RunData, score: str) -> MapPoints | None:
     """The map packed for the browser, None where the run has no map."""
     if data.positions is None:
         return None
-    return _points(str(data.path), stamp(data.path), score, data)
+    return _points(*data.version, score, data)
 
 
 def samples(data: RunData) -> SampleSet:
@@ -61,19 +64,24 @@ def samples(data: RunData) -> SampleSet:
 def thumbnail(data: RunData, row: int, side: int) -> Preview:
     """What can be seen of one sample, its image at most `side` pixels wide and high."""
     try:
-        return _thumbnail(str(data.path), stamp(data.path), row, side, samples(data))
+        return _previews(*data.version, samples(data))(row, side)
     except OgaError as error:
         return Preview(unreadable=str(error))
 
 
 def evidence(data: RunData) -> Evidence:
     """Probabilities and neighbours of the run's samples."""
-    return _evidence(str(data.path), stamp(data.path), data)
+    return _evidence(*data.version, data)
 
 
 def expectation(data: RunData, board: DecisionBoard, score: str, every: int = 1) -> Expectation:
     """What to expect at any threshold, from the verdicts so far; learnt again after `every` more of them."""
-    return _expectation(str(data.path), stamp(data.path), score, board.version // every, data, board)
+    return _expectation(*data.version, score, board.version // every, data, board)
+
+
+def explainer(data: RunData) -> Explainer:
+    """Saliency of the run's samples, computed in the background."""
+    return _explainer(str(data.path), str(data.info.get("fingerprint")), data)
 
 
 @st.cache_resource(show_spinner=False)
@@ -84,7 +92,9 @@ def verifications() -> dict[str, Verification]:
 
 @st.cache_resource(max_entries=6, show_spinner=False)
 def _run_data(run: str, stamp: Stamp) -> RunData:
-    return RunData(Path(run))
+    data = RunData(Path(run))
+    data.version = (run, stamp)
+    return data
 
 
 @st.cache_resource(max_entries=12, show_spinner=False)
@@ -117,9 +127,10 @@ def _samples(run: str, fingerprint: str, _data: RunData) -> SampleSet | str:
         return str(error)
 
 
-@st.cache_data(max_entries=4000, show_spinner=False)
-def _thumbnail(run: str, stamp: Stamp, row: int, side: int, _samples: SampleSet) -> Preview:
-    return preview(_samples, row, side)
+@st.cache_resource(max_entries=6, show_spinner=False)
+def _previews(run: str, stamp: Stamp, _samples: SampleSet) -> Callable[[int, int], Preview]:
+    # Streamlit's own cache hashes and copies at every call, which takes longer than the preview of a small sample.
+    return lru_cache(maxsize=4000)(partial(preview, _samples))
 
 
 @st.cache_resource(max_entries=6, show_spinner=False)
@@ -134,3 +145,8 @@ def _expectation(run: str, stamp: Stamp, score: str, step: int, _data: RunData, 
     reviewed = np.flatnonzero((_board.codes >= 0) & (_board.codes != ACTIONS.index("unsure")))
     bad = np.isin(_board.codes[reviewed], [ACTIONS.index("relabel"), ACTIONS.index("remove")])
     return Expectation(_data.ranked(score), reviewed, bad, noise_rate=_data.noise_rate)
+
+
+@st.cache_resource(max_entries=6, show_spinner=False)
+def _explainer(run: str, fingerprint: str, _data: RunData) -> Explainer:
+    return Explainer(_data)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from oga_app import cache
+from oga_app import cache, explaining
 from oga_app.components.review_queue import ReviewEvent
 from oga_app.components.sample_grid import GridAction
 from oga_app.components.sample_view import SampleView
@@ -32,6 +32,7 @@ def sample_view(
     return SampleView(
         str(data.ids[row]),
         **vars(shown),
+        **(explaining.shown(data, row, shown.text) if full else {}),
         given=data.class_name(data.given[row]) if data.given[row] >= 0 else None,
         predicted=data.class_name(suggestion if suggestion >= 0 else data.predicted[row]) if data.classes else None,
         probabilities=cache.evidence(data).probabilities(row) if full else (),

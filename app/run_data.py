@@ -22,11 +22,13 @@ class RunData:
     """Arrays of one run in the data's order, and for every score the samples sorted by it.
 
     given, predicted: `(n_samples,)` indices into `classes`, -1 where there is none.
+    version: the path and what changes when its files are written again; the key of everything cached.
     """
 
     def __init__(self, path: Path):
         self.run = Run.open(path)
         self.path = path
+        self.version: tuple[str, tuple[int, int, int]] = (str(path), (0, 0, 0))
         self.info: dict[str, Any] = self.run.info
         self.table: pd.DataFrame = self.run.table
         if self.table.empty:

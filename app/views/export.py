@@ -12,6 +12,15 @@ from oga_app.frame import Opened
 from oga_core.errors import OgaError
 
 _MAX_DOWNLOAD = 500 << 20
+_FORMATS = {
+    "csv": "Table as CSV",
+    "parquet": "Table as Parquet",
+    "jsonl": "Table as JSON lines",
+    "fixed": "Fixed data set, in the format it came in",
+    "huggingface": "Hugging Face datasets folder",
+    "label-studio": "Label Studio tasks",
+    "fiftyone": "FiftyOne images and labels",
+}
 
 
 def show() -> None:
@@ -46,10 +55,8 @@ def _export(view: Opened) -> None:
     from oga_core.exports import EXPORTS, export
 
     messages.section("Data")
-    name = st.selectbox("Format", list(EXPORTS), format_func=lambda name: name.replace("_", " "), key="export-format")
-    about = (getattr(EXPORTS[name], "description", None) or EXPORTS[name].__doc__ or "").strip().split("\n\n")[0]
-    if about:
-        messages.quiet(" ".join(str(about).split()))
+    name = st.selectbox("Format", list(EXPORTS), format_func=lambda name: _FORMATS.get(name, name), key="export-format")
+    messages.quiet(EXPORTS[name].description)
     safe = st.checkbox("Safe for spreadsheets: put ' before cells that a spreadsheet would run", key="export-safe")
     typed = st.text_input("Write it to this path on the machine", placeholder="/path/to/out", key="export-path")
     with st.container(horizontal=True):
@@ -59,10 +66,10 @@ def _export(view: Opened) -> None:
         path = _target(view, typed)
         messages.note(f"Written to {export(view.data.run, name, path, spreadsheet_safe=safe)}")
     if make:
-        st.session_state["oga_download"] = (name, view.board.version, _bytes(view, name, safe))
+        st.session_state["oga_download"] = (name, safe, _state(view), _bytes(view, name, safe))
     ready = st.session_state.get("oga_download")
-    if ready and ready[:2] == (name, view.board.version):
-        filename, content = ready[2]
+    if ready and ready[:3] == (name, safe, _state(view)):
+        filename, content = ready[3]
         st.download_button(
             "Download", content, filename, on_click="ignore", icon=":material/download:", key="export-download"
         )
@@ -85,6 +92,10 @@ def _bytes(view: Opened, name: str, safe: bool) -> tuple[str, bytes]:
         return written.name, written.read_bytes()
 
 
+def _state(view: Opened) -> tuple[str, int, str, int]:
+    return view.data.name, view.board.version, view.score, view.flagged
+
+
 def _slug(name: str) -> str:
     return "".join(letter if letter.isalnum() else "_" for letter in name)[:60]
 
@@ -99,17 +110,14 @@ def _target(view: Opened, typed: str) -> Path:
 
 def _report(view: Opened) -> None:
     messages.section("Report", "One HTML file for a colleague: what was scored, how, the decisions, and examples.")
-    try:
-        from oga_core.report import write_report
-    except ImportError:
-        messages.quiet("Reports are not part of this version.")
-        return
+    from oga_core.report import write_report
+
     if st.button("Prepare the report", key="report-make"):
         with tempfile.TemporaryDirectory() as folder, st.spinner("Writing"):
             path = Path(folder) / "report.html"
-            write_report(view.data.run, path)
-            st.session_state["oga_report"] = (view.board.version, path.read_bytes())
+            write_report(view.data.run, path, score=view.score, trim_fraction=view.flagged / len(view.data))
+            st.session_state["oga_report"] = (_state(view), path.read_bytes())
     ready = st.session_state.get("oga_report")
-    if ready and ready[0] == view.board.version:
+    if ready and ready[0] == _state(view):
         name = f"{_slug(view.data.name)}_report.html"
         st.download_button("Download the report", ready[1], name, "text/html", on_click="ignore", key="report-download")

@@ -17,6 +17,7 @@ from oga_core.agreement import cohen_kappa
 from oga_core.decisions import Decision
 
 _GRID = 60
+_AHEAD = 60
 _HEIGHT = 580
 _BATCH = 40
 _FLAGGED, _TELLING = "Flagged first, with a few random ones", "What tells most about the rest"
@@ -97,6 +98,7 @@ def _queue() -> None:
         backend, key=f"review-{view.data.name}-{view.session.reviewer}", classes=view.data.classes, height=_HEIGHT
     )
     outlook.progress(view)
+    cache.explainer(view.data).ahead(rows[view.board.codes[rows] < 0][:_AHEAD])
     _evidence(view, backend)
 
 

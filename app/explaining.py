@@ -1,0 +1,81 @@
+"""Saliency for the samples that come next, computed in the background before they show."""
+
+from __future__ import annotations
+
+import base64
+import io
+import logging
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from oga_app.run_data import RunData
+from oga_core.errors import OgaError
+
+_log = logging.getLogger(__name__)
+_BATCH = 80
+_RAISES, _LOWERS = (194, 65, 12), (0, 114, 178)
+
+
+@dataclass
+class Explainer:
+    """Computes saliency for one run, one batch at a time; `reason` says why it cannot, once it has failed."""
+
+    data: RunData
+    reason: str = ""
+    _asked: set[int] = field(default_factory=set)
+    _thread: threading.Thread | None = None
+
+    def ahead(self, rows: Sequence[int]) -> None:
+        """Begin to explain the next of `rows` that nobody has asked for, unless that is going on already."""
+        if self.reason or (self._thread is not None and self._thread.is_alive()):
+            return
+        wanted = [int(row) for row in rows if int(row) not in self._asked][:_BATCH]
+        if wanted:
+            self._asked.update(wanted)
+            self._thread = threading.Thread(target=self._work, args=(wanted,), daemon=True)
+            self._thread.start()
+
+    def now(self, row: int) -> dict[str, Any] | None:
+        """Explain one sample and wait for it; raises `OgaError` where the run's model cannot."""
+        from oga_core.saliency import explain
+
+        return explain(self.data.run, [row]).get(row)
+
+    def _work(self, rows: list[int]) -> None:
+        from oga_core.saliency import explain
+
+        try:
+            explain(self.data.run, rows)
+        except OgaError as error:
+            self.reason = str(error)
+        except Exception:
+            _log.exception("saliency failed")
+            self.reason = "Saliency failed, which is a fault in oga. The server's log has the details."
+
+
+def shown(data: RunData, row: int, text: str | None) -> dict[str, Any]:
+    """The saliency of one sample as fields of a `SampleView`; empty where it is not computed yet."""
+    from oga_core.saliency import stored
+
+    found = stored(data.run, row) or {}
+    if "pixels" in found:
+        return {"overlay": overlay(np.asarray(found["pixels"], dtype=np.float64))}
+    if "spans" in found and text:
+        return {"weights": tuple((int(a), int(b), float(weight)) for a, b, weight in found["spans"])}
+    return {}
+
+
+def overlay(weights: np.ndarray) -> str:
+    """Draw weights of -1 to 1 as a transparent picture: warm raises the loss on the given label, blue lowers it."""
+    from PIL import Image
+
+    picture = np.zeros((*weights.shape, 4), dtype=np.uint8)
+    picture[..., :3] = np.where((weights > 0)[..., None], _RAISES, _LOWERS)
+    picture[..., 3] = (np.clip(np.abs(weights), 0, 1) * 220).astype(np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(picture, "RGBA").save(buffer, "PNG")
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

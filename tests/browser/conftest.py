@@ -1,0 +1,127 @@
+"""A real server over real run folders, and real headless Chromium."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from app_runs import ODD_CLASSES, image_run, table_run, text_run
+from playwright.sync_api import Browser, Locator, Page, sync_playwright
+
+_FLAGS = ("--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
+# Streamlit asks for these below the page's own path first, and goes on when they are not there.
+_HARMLESS = re.compile(r"404 \(Not Found\)|ResizeObserver loop|favicon")
+
+
+class Server:
+    """The dashboard over one folder of runs, on a free port; it can be killed and started again."""
+
+    def __init__(self, folder: Path, *flags: str):
+        self.folder, self.flags = folder, flags
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "oga_app.cli", "app", str(self.folder), "--no-browser"]
+        command += ["--port", str(self.port), *self.flags]
+        log = (self.folder / "server.log").open("ab")
+        self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        log.close()
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            try:
+                urllib.request.urlopen(f"{self.url}/_stcore/health", timeout=1).close()
+                return
+            except OSError:
+                time.sleep(0.2)
+        raise RuntimeError(f"the server did not start: {(self.folder / 'server.log').read_text()[-2000:]}")
+
+    def kill(self) -> None:
+        """Kill the server and all its processes at once, as a crash would."""
+        assert self.process is not None
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Run folders of every kind; tests that decide something make runs of their own."""
+    folder = tmp_path_factory.mktemp("runs")
+    for make in (image_run, text_run, table_run):
+        make(folder)
+    image_run(folder, "odd labels", ODD_CLASSES)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def server(runs: Path) -> Iterator[Server]:
+    """One server for all tests that do not harm it."""
+    running = Server(runs)
+    running.start()
+    yield running
+    running.kill()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Headless Chromium: OGA_CHROMIUM, one that is installed, or Playwright's own."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    found = os.environ.get("OGA_CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=found, args=list(_FLAGS))
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page that fails its test when the browser reports an error."""
+    opened = browser.new_page(viewport={"width": 1440, "height": 1000})
+    errors: list[str] = []
+    opened.on("pageerror", lambda error: errors.append(str(error)))
+    opened.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    yield opened
+    opened.close()
+    assert [error for error in errors if not _HARMLESS.search(error)] == []
+
+
+def visit(page: Page, server: Server, path: str) -> None:
+    """Open a page of the dashboard and wait until it stands still."""
+    page.goto(f"{server.url}/{path}")
+    page.wait_for_selector("h1.oga, .oga-empty, .oga-problem", timeout=60_000)
+    settle(page)
+
+
+def settle(page: Page) -> None:
+    """Wait until the server has nothing more to say."""
+    page.wait_for_timeout(300)
+    page.wait_for_selector('[data-test-script-state="running"]', state="detached", timeout=60_000)
+    page.wait_for_timeout(200)
+
+
+def queue(page: Page) -> Locator:
+    """The line that says how much is reviewed."""
+    return page.get_by_text(re.compile(r"\d+ of \d+ reviewed"))
+
+
+def shot(page: Page, name: str) -> None:
+    """Keep a screenshot in the folder named by OGA_ARTIFACTS, where there is one."""
+    if folder := os.environ.get("OGA_ARTIFACTS"):
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=str(Path(folder) / f"{name}.png"))

@@ -1,0 +1,102 @@
+"""The map and its linked views in real Chromium."""
+
+import json
+import re
+from urllib.parse import parse_qs, urlparse
+
+import pytest
+from conftest import settle, shot, visit
+
+pytestmark = pytest.mark.browser
+
+
+def address(page):
+    return {name: values[0] for name, values in parse_qs(urlparse(page.url).query).items()}
+
+
+def facts(page):
+    return page.locator("p.oga-quiet").first.inner_text()
+
+
+def test_the_threshold_is_dragged_in_the_browser(page, server):
+    visit(page, server, "explore?run=digits")
+    handle = page.get_by_role("slider", name="Threshold")
+    handle.focus()
+    for _ in range(3):
+        page.keyboard.press("ArrowLeft")
+    page.wait_for_url("**flagged=**", timeout=20_000)
+    settle(page)
+    assert f"{int(address(page)['flagged']):,} flagged" in facts(page)
+    assert int(address(page)["flagged"]) != 12
+
+
+def test_a_box_on_the_map_filters_every_view(page, server):
+    visit(page, server, "explore?run=digits")
+    page.get_by_role("button", name=re.compile("^Box")).click()
+    canvas = page.locator(".surface").bounding_box()
+    page.mouse.move(canvas["x"] + 5, canvas["y"] + 5)
+    page.mouse.down()
+    page.mouse.move(canvas["x"] + canvas["width"] - 5, canvas["y"] + canvas["height"] - 5, steps=8)
+    page.mouse.up()
+    settle(page)
+    chip = page.get_by_role("button", name=re.compile("selected on the map"))
+    chip.wait_for(timeout=10_000)
+    assert len(json.loads(address(page)["filters"])["polygon"]) >= 4
+    assert page.get_by_text(re.compile(r"\d+ of 120 samples")).is_visible()
+    shot(page, "explore-selection")
+    chip.click()
+    settle(page)
+    assert "filters" not in address(page)
+
+
+def test_a_cell_of_the_matrix_filters_by_both_labels(page, server):
+    visit(page, server, "explore?run=digits")
+    page.get_by_text("Given and predicted", exact=True).click()
+    settle(page)
+    table = page.get_by_test_id("stDataFrame").last
+    table.scroll_into_view_if_needed()
+    box = table.bounding_box()
+    page.mouse.click(box["x"] + box["width"] * 0.5, box["y"] + 35 * 2.5)
+    settle(page)
+    filters = json.loads(address(page)["filters"])
+    assert set(filters) == {"given", "predicted"}
+    assert filters["given"] == "1"
+    shot(page, "explore-matrix")
+
+
+def test_a_sample_opens_from_the_grid_and_is_decided(page, server, runs):
+    from app_runs import image_run
+
+    from oga_core.review import ReviewStore
+
+    image_run(runs, "opened")
+    visit(page, server, "explore?run=opened")
+    tile = page.get_by_role("option").first
+    tile.scroll_into_view_if_needed()
+    tile.dblclick()
+    page.get_by_role("dialog").wait_for(timeout=10_000)
+    settle(page)
+    shot(page, "explore-detail")
+    page.get_by_role("dialog").get_by_role("button", name="Remove", exact=True).click()
+    settle(page)
+    store = ReviewStore(runs / "opened" / "review.sqlite")
+    assert store.counts()["remove"] == 1
+    store.close()
+
+
+def test_many_samples_are_decided_at_once(page, server, runs):
+    from app_runs import image_run
+
+    from oga_core.review import ReviewStore
+
+    image_run(runs, "bulk")
+    visit(page, server, "explore?run=bulk")
+    page.get_by_role("button", name="Select all").click()
+    page.get_by_role("option").first.focus()
+    page.keyboard.press("r")
+    page.get_by_role("button", name=re.compile("^(Remove|Confirm|Yes)")).last.click()
+    settle(page)
+    store = ReviewStore(runs / "bulk" / "review.sqlite")
+    assert store.counts()["remove"] == 60
+    assert len(store.history()) == 1
+    store.close()

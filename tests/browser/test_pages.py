@@ -1,0 +1,74 @@
+"""Every page in real Chromium: it draws, fits its window, and is kept as a screenshot."""
+
+import pytest
+from conftest import settle, shot, visit
+
+pytestmark = pytest.mark.browser
+
+PAGES = ("run", "explore", "review", "compare", "export")
+
+
+@pytest.mark.parametrize("page_name", PAGES)
+@pytest.mark.parametrize(("look", "width"), [("light", 1440), ("dark", 1440), ("light", 390), ("dark", 390)])
+def test_every_page_fits_in_every_look(browser, server, page_name, look, width):
+    page = browser.new_page(viewport={"width": width, "height": 1000}, color_scheme=look)
+    visit(page, server, f"{page_name}?run=digits")
+    page.wait_for_timeout(500)
+    sizes = page.evaluate(
+        "() => { const m = document.querySelector('[data-testid=stMain]'); return [m.scrollWidth, m.clientWidth]; }"
+    )
+    assert sizes[0] <= sizes[1]
+    assert page.locator(".oga-problem").count() == 0
+    shot(page, f"{page_name}-{look}-{width}")
+    page.close()
+
+
+@pytest.mark.parametrize("run", ["texts", "table", "odd labels"])
+def test_every_kind_of_run_draws(page, server, run):
+    for name in PAGES:
+        visit(page, server, f"{name}?run={run}")
+        assert page.locator(".oga-problem").count() == 0
+        shot(page, f"{name}-{run.replace(' ', '_')}")
+
+
+def test_empty_and_failed_states(page, server):
+    for name in PAGES[1:]:
+        visit(page, server, name)
+        assert page.locator(".oga-empty").count() == 1
+    shot(page, "empty")
+    visit(page, server, "explore?run=nothing")
+    assert page.get_by_text("There is no run 'nothing'").is_visible()
+    shot(page, "failed")
+
+
+def test_nothing_is_fetched_from_outside(browser, server):
+    """Texts hold Markdown images and script tags: none may be fetched or run."""
+    page = browser.new_page()
+    outside, dialogs = [], []
+    page.on("request", lambda request: outside.append(request.url) if server.url not in request.url else None)
+    page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
+    for run in ("texts", "odd labels"):
+        for name in PAGES:
+            visit(page, server, f"{name}?run={run}")
+            page.wait_for_timeout(300)
+    assert [url for url in outside if not url.startswith(("data:", "blob:", server.url.replace("http", "ws")))] == []
+    assert dialogs == []
+    page.close()
+
+
+def test_no_clutter_of_streamlit(page, server):
+    visit(page, server, "explore?run=digits")
+    for name in ("stAppDeployButton", "stMainMenu", "stDecoration"):
+        assert not page.get_by_test_id(name).is_visible()
+
+
+def test_pages_are_reached_by_keyboard(page, server):
+    visit(page, server, "run?run=digits")
+    for _ in range(6):
+        page.keyboard.press("Tab")
+        if page.evaluate("() => document.activeElement.textContent.trim()") == "Explore":
+            break
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/explore**")
+    settle(page)
+    assert page.locator("h1.oga").inner_text() == "Explore"
