@@ -1,20 +1,18 @@
 // The map of gradients: toolbar, plot, histogram with threshold, hover card. See gradient_map.py for what goes up and down.
 
 import { addStyle, button, count, el, fetchBytes, keepView, number, share, themeOf } from "./common.js";
+import { HoverCard } from "./map_card.js";
 import { Gestures, simplify } from "./map_gestures.js";
 import { Histogram } from "./map_histogram.js";
 import { PointLayer } from "./map_layer.js";
-import { DECISIONS, legendOf, lookOf } from "./map_look.js";
+import { legendOf, lookOf } from "./map_look.js";
 import { drawOverlay } from "./map_overlay.js";
 import { cachedPoints, parsePoints } from "./map_points.js";
 import { View } from "./map_view.js";
-import { sampleCard } from "./sample_preview.js";
 import style from "./gradient_map.css";
 import previewStyle from "./sample_preview.css";
 
-const DWELL = 160;
 const SETTLE = 140;
-const MAX_CARDS = 200;
 
 export function mount(component) {
   return keepView(component, (first) => new GradientMap(first.parentElement));
@@ -24,9 +22,9 @@ class GradientMap {
   constructor(place) {
     this.surface = el("canvas", { class: "surface", tabindex: "0", role: "application" });
     this.overlay = el("canvas", { class: "overlay", "aria-hidden": "true" });
-    this.card = el("div", { class: "card", hidden: true });
+    this.card = new HoverCard(this);
     this.message = el("div", { class: "message", role: "status" }, "Loading the map …");
-    this.plot = el("div", { class: "plot" }, this.surface, this.overlay, this.card, this.message);
+    this.plot = el("div", { class: "plot" }, this.surface, this.overlay, this.card.root, this.message);
     this.histogram = new Histogram((flagged) => this.#threshold(flagged), () => this.#release());
     this.readout = el("output", { class: "readout" });
     this.legend = el("ul", { class: "legend", "aria-label": "Colours" });
@@ -37,8 +35,8 @@ class GradientMap {
     place.append(this.root);
     this.view = new View(() => this.#viewChanged());
     this.gestures = new Gestures(this.surface, this);
-    this.cards = new Map();
     this.hovered = this.focused = -1;
+    this.released = 0;
     this.layer = new PointLayer(this.surface);
     this.surface.addEventListener("webglcontextlost", (event) => { event.preventDefault(); this.lost = true; });
     this.surface.addEventListener("webglcontextrestored", () => { this.lost = false; this.layer.restore(); this.#redraw("full"); });
@@ -50,7 +48,7 @@ class GradientMap {
     this.gone = true;
     this.resizing.disconnect();
     clearTimeout(this.settling);
-    clearTimeout(this.dwelling);
+    this.card.close();
     this.layer.destroy();
     this.root.remove();
   }
@@ -88,8 +86,10 @@ class GradientMap {
     if (data.version !== before.version) this.#adopt(cachedPoints(data.version));
     if (selection || !data.selection) this.layer.setChosen(selection && new Uint8Array(selection));
     if (decisions || !data.decisions) this.layer.setDecisions(decisions && new Uint32Array(decisions));
-    if (data.count !== this.confirmed && !this.histogram.dragging) this.flagged = this.confirmed = data.count;
-    if (data.card) this.#keepCard(data.card);
+    // An answer to an earlier release must not move the handle back.
+    const current = data.answers >= this.released && !this.histogram.dragging;
+    if (current && data.count !== this.confirmed) this.flagged = this.confirmed = data.count;
+    if (data.card) this.card.keep(data.card);
     const unchanged = ["version", "selection", "decisions", "colorBy"].every((name) => data[name] === before[name]);
     this.#redraw(unchanged && this.theme.dark === this.drawnDark ? null : "full");
     this.drawnDark = this.theme.dark;
@@ -102,7 +102,7 @@ class GradientMap {
     this.layer.setPoints(points, null, null);
     this.flagged = this.confirmed = this.data.count;
     this.focused = this.hovered = -1;
-    this.cards.clear();
+    this.card.clear();
     this.#say(points.n ? "" : "There are no samples to show.");
     this.surface.setAttribute("aria-label", `Map of ${count(points.n)} samples. Arrow keys move from point to point, `
       + "n and p go by suspicion, Enter opens, Space marks the corners of a selection, plus and minus zoom, 0 shows all.");
@@ -173,7 +173,7 @@ class GradientMap {
     const score = this.flagged ? `${this.data.scoreName} ≥ ${number(this.points.scores[this.flagged - 1])}` : "none";
     this.readout.replaceChildren(el("strong", {}, count(this.flagged)),
       ` of ${count(this.points.n)} flagged · ${share(this.flagged, this.points.n)} · ${score}`);
-    this.clear.hidden = !this.data.polygon && !this.data.selection && !this.path;
+    this.clear.hidden = !this.data.polygon;
     drawOverlay(this);
     this.stale = null;
   }
@@ -192,7 +192,8 @@ class GradientMap {
   #release() {
     if (this.flagged === this.confirmed) return;
     this.confirmed = this.flagged;
-    this.send("threshold", { count: this.flagged, time: Date.now() });
+    this.released = Date.now();
+    this.send("threshold", { count: this.flagged, time: this.released });
   }
 
   outline(path) {
@@ -210,7 +211,7 @@ class GradientMap {
   escape() {
     this.gestures.first = this.path = null;
     this.focused = -1;
-    if (this.data.polygon || this.data.selection) this.send("selection", { polygon: null, time: Date.now() });
+    if (this.data.polygon) this.send("selection", { polygon: null, time: Date.now() });
     this.hover(null);
   }
 
@@ -218,7 +219,7 @@ class GradientMap {
     const rank = at ? this.#rankAt(at, radius) : -1;
     if (rank === this.hovered) return;
     this.hovered = rank;
-    this.#showCard(rank);
+    this.card.show(rank);
     this.#schedule();
   }
 
@@ -257,8 +258,8 @@ class GradientMap {
   #focus(rank) {
     this.focused = rank;
     this.view.reveal(this.placeOf(rank));
-    this.#showCard(rank);
-    this.announce(this.#facts(rank).join(", "));
+    this.card.show(rank);
+    this.announce(this.card.facts(rank).join(", "));
     this.#schedule();
   }
 
@@ -266,37 +267,5 @@ class GradientMap {
     if (!this.points?.n) return -1;
     const [perX, perY] = this.view.pixels;
     return this.points.nearest(...this.view.toData([x, y]), radius / perX, radius / perY);
-  }
-
-  #facts(rank) {
-    const { points } = this;
-    const found = points.finding(rank);
-    const facts = [points.label(rank) ?? "no label", `${this.data.scoreName} ${number(points.scores[rank])}`, `rank ${count(rank + 1)}`];
-    const decided = this.data.decisions ? DECISIONS[this.layer.decisionOf(rank)] : "";
-    return [...facts, rank < this.flagged ? "flagged" : "not flagged", found, decided].filter(Boolean);
-  }
-
-  #keepCard({ rank, sample }) {
-    this.cards.set(rank, sample);
-    if (this.cards.size > MAX_CARDS) this.cards.delete(this.cards.keys().next().value);
-    if (rank === this.shownCard) this.#showCard(rank);
-  }
-
-  // The facts at hand show at once; the sample itself is asked for when the pointer rests.
-  #showCard(rank) {
-    clearTimeout(this.dwelling);
-    this.shownCard = rank;
-    this.card.hidden = rank < 0;
-    if (rank < 0) return;
-    const sample = this.cards.get(rank);
-    this.card.replaceChildren(el("div", { class: "facts" }, this.#facts(rank).join(" · ")), sample ? sampleCard(sample) : "");
-    const [x, y] = this.view.toScreen(this.placeOf(rank));
-    this.card.classList.toggle("leftwards", x > this.view.width / 2);
-    this.card.classList.toggle("upwards", y > this.view.height / 2);
-    this.card.style.left = `${x}px`;
-    this.card.style.top = `${y}px`;
-    if (!sample && this.data.hasPreview) {
-      this.dwelling = setTimeout(() => this.send("hover", { rank, time: Date.now() }), DWELL);
-    }
   }
 }

@@ -109,6 +109,7 @@ def gradient_map(
             "points": assets.media_url(points.payload, "application/octet-stream", f"{key}-points-{points.version}"),
             "version": points.version,
             "count": int(min(max(count, 0), n)),
+            "answers": (sent("threshold") or {}).get("time", 0),
             "colorBy": color_by,
             "decisions": _decisions(points, decisions, key),
             "selection": None if selection is None else _bits(points, selection, key),

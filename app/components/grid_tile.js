@@ -8,7 +8,7 @@ export function gridTile(sample) {
   const changed = sample.predicted !== undefined && sample.predicted !== sample.given;
   return el("div", { class: `tile${sample.flagged ? " flagged" : ""}`, role: "option", tabindex: "-1", "aria-selected": "false", "aria-label": describe(sample) },
     el("div", { class: "view" }, content(sample)),
-    el("div", { class: "caption" },
+    el("div", { class: "caption", title: [sample.given, changed && `→ ${sample.predicted}`].filter(Boolean).join(" ") },
       el("span", { class: "given", dir: "auto" }, sample.given ?? sample.id),
       changed && el("span", { class: "predicted", dir: "auto" }, `→ ${sample.predicted}`)),
     sample.decision && el("span", { class: `verdict ${sample.decision}` }, sample.new_label ?? sample.decision),

@@ -37,7 +37,7 @@ export function classButtons(sample, classes, choose) {
   return numberedClasses(sample, classes).map((name, i) => {
     const probability = chance.get(name);
     const node = el("button", {
-      type: "button", class: `class${name === sample.given ? " given" : ""}`, "aria-keyshortcuts": String(i + 1),
+      type: "button", class: `class${name === sample.given ? " given" : ""}`, "aria-keyshortcuts": String(i + 1), title: name,
       on: { click: () => choose(name) },
     }, el("kbd", {}, String(i + 1)), el("span", { class: "name", dir: "auto" }, name),
       el("span", { class: "chance" }, probability === undefined ? "" : percent(probability)),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 import re
+import shutil
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -15,10 +17,8 @@ from component_server import Server
 from PIL import Image
 
 pytestmark = pytest.mark.browser
-playwright = pytest.importorskip("playwright.sync_api")
 
 SCRIPT = Path(__file__).with_name("component_page.py")
-FLAGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"]
 FIND_CANVAS = """() => {
   const find = (root) => {
     for (const node of root.querySelectorAll("*")) {
@@ -39,20 +39,7 @@ READY = {"map": "output.readout strong", "queue": ".position:not(:empty)", "grid
 
 
 @pytest.fixture(scope="module")
-def driver():
-    with playwright.sync_playwright() as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def chromium(driver):
-    browser = driver.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
-    yield browser
-    browser.close()
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory) -> Iterator[Server]:
+def site(tmp_path_factory) -> Iterator[Server]:
     started = Server(SCRIPT, tmp_path_factory.mktemp("server")).start()
     yield started
     started.kill()
@@ -66,12 +53,12 @@ def queue_server(tmp_path) -> Iterator[Server]:
 
 
 @pytest.fixture
-def opened(chromium, server) -> Iterator[Callable]:
+def opened(browser, site) -> Iterator[Callable]:
     pages, faults = [], []
 
-    def open_page(show: str, base: str = server.url, dark: bool = False, **query: object):
+    def open_page(show: str, base: str = site.url, dark: bool = False, **query: object):
         scheme = "dark" if dark else "light"
-        page = chromium.new_page(viewport={"width": 1200, "height": 900}, color_scheme=scheme)
+        page = browser.new_page(viewport={"width": 1200, "height": 900}, color_scheme=scheme)
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.goto(f"{base}/?show={show}" + "".join(f"&{name}={value}" for name, value in query.items()))
         page.locator(READY[show]).first.wait_for(timeout=40_000)
@@ -301,12 +288,13 @@ def test_map_zooms_and_comes_back(opened):
     assert np.abs(pixels(page) - before).max() == 0
 
 
-def test_a_browser_without_webgl_is_reported(driver, server):
-    browser = driver.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-3d-apis"])
-    page = browser.new_page()
-    page.goto(server.url)
+def test_a_browser_without_webgl_is_reported(browser, site):
+    path = os.environ.get("OGA_CHROMIUM") or shutil.which("chromium")
+    plain = browser.browser_type.launch(executable_path=path, args=["--no-sandbox", "--disable-3d-apis"])
+    page = plain.new_page()
+    page.goto(site.url)
     page.get_by_text("supported False").wait_for(timeout=40_000)
-    browser.close()
+    plain.close()
 
 
 def test_map_in_the_dark(opened):
