@@ -11,6 +11,7 @@ import torch.nn.functional as F
 
 from oga_core.errors import OgaError
 from oga_core.models import pt2_ops
+from oga_core.models.pt2_aliases import EVAL_MODE, Aliases, tensor_names
 from oga_core.models.pt2_program import DEVICE, Program, Slot, Step, needed, with_frees
 from oga_core.models.pt2_schema import (
     HALF,
@@ -28,11 +29,7 @@ from oga_core.models.pt2_schema import field as required
 
 MAX_NODES = 200_000
 MAX_DEPTH = 8
-
-EVAL_MODE = (
-    "Call model.eval() before torch.export.export and export again, or in one call: "
-    "oga_core.package_model(model, example, 'model.pt2', classes=[…])."
-)
+_BODY_POSITIONS = {"wrap_with_set_grad_enabled": 1, "wrap_with_autocast": 4}
 
 
 class Compiler:
@@ -46,8 +43,7 @@ class Compiler:
             raise broken("its graphs are nested too deeply")
         self.graph, self.half, self.depth = typed(graph, dict, "the graph"), half, depth
         self.slots: dict[str, int] = {}
-        self.roots: dict[str, frozenset[str]] = {}
-        self.protected: set[str] = set()
+        self.aliases = Aliases()
         self.parameter_ranks: dict[int, int] = {}
         self.notes: list[str] = []
         self.n_slots = DEVICE + 1
@@ -55,8 +51,7 @@ class Compiler:
     def input(self, name: str, *, parameter_rank: int | None = None) -> int:
         """Give an input of the graph its slot; nothing may write into it."""
         slot = self._new_slot(name)
-        self.protected.add(name)
-        self.roots[name] = frozenset({name})
+        self.aliases.add_input(name)
         if parameter_rank is not None:
             self.parameter_ranks[slot] = parameter_rank
         return slot
@@ -101,21 +96,27 @@ class Compiler:
         return self._step(target, pt2_ops.SIZE_OPERATORS[target], args, {}, self._outputs(node))
 
     def _operator_step(self, name: str, operator: torch._ops.OpOverload, node: dict[str, Json]) -> Step:
+        schema = operator._schema
+        args, kwargs = self._arguments(name, schema, node)
+        self._check_mode(name, schema, args, kwargs)
+        outputs = self._outputs(node)
+        writes = self.aliases.follow(name, schema, node)
+        return self._step(name, pt2_ops.function_for(name), args, kwargs, outputs, writes)
+
+    def _arguments(
+        self, name: str, schema: torch._C.FunctionSchema, node: dict[str, Json]
+    ) -> tuple[list[Any], dict[str, Any]]:
+        """Match the arguments of a node to the operator's own signature."""
         given = {}
         for item in required(node, "inputs", list):
             given[required(item, "name", str)] = self._value(required(item, "arg", dict))
         args: list[Any] = []
         kwargs: dict[str, Any] = {}
-        schema = operator._schema
         for argument in schema.arguments:
-            key = argument.name
-            kind = str(argument.type)
-            if key in given:
-                value = given.pop(key)
-            elif argument.has_default_value():
-                value = argument.default_value
-            else:
+            key, kind = argument.name, str(argument.type)
+            if key not in given and not argument.has_default_value():
                 raise broken(f"{name} is called without {key!r}")
+            value = given.pop(key, argument.default_value)
             if kind in ("Device", "Optional[Device]") and (value is not None or _makes_tensor(schema)):
                 value = Slot(DEVICE)
             elif key in ("pin_memory", "layout"):
@@ -123,16 +124,17 @@ class Compiler:
             elif isinstance(value, Slot) and kind in ("List[Tensor]", "List[Optional[Tensor]]"):
                 raise broken(f"{name} is called with one tensor as {key!r}, a list is needed")
             pt2_ops.check_argument(name, key, value)
+            if key in pt2_ops.FIXED and any(
+                isinstance(v, Slot) for v in (value if isinstance(value, list) else [value])
+            ):
+                raise OgaError(f"The model computes {key} of aten.{name} while it runs; it must be a number.")
             if not argument.kwarg_only:
                 args.append(value)
-            elif value != argument.default_value or isinstance(value, Slot):
+            elif isinstance(value, Slot) or value != argument.default_value:
                 kwargs[key] = value
         if given:
             raise broken(f"{name} is called with the unknown argument {next(iter(given))[:80]!r}")
-        self._check_mode(name, schema, args, kwargs)
-        outputs = self._outputs(node)
-        mutates = self._track(name, schema, node, outputs)
-        return self._step(name, pt2_ops.function_for(name), args, kwargs, outputs, mutates)
+        return args, kwargs
 
     def _check_mode(self, name: str, schema: torch._C.FunctionSchema, args: list[Any], kwargs: dict[str, Any]) -> None:
         named = dict(zip((argument.name for argument in schema.arguments), args, strict=False)) | kwargs
@@ -140,63 +142,39 @@ class Compiler:
             return
         base = name.partition(".")[0].rstrip("_")
         if base in ("dropout", "feature_dropout"):
-            note = "The model was exported in training mode; its dropout is switched off."
-            if note not in self.notes:
-                self.notes.append(note)
+            self._note("The model was exported in training mode; its dropout is switched off.")
             return
         raise OgaError(f"The model was exported in training mode: {base} is called with training=True. {EVAL_MODE}")
 
-    def _track(
-        self, name: str, schema: torch._C.FunctionSchema, node: dict[str, Json], outputs: int | tuple[int | None, ...]
-    ) -> bool:
-        """Follow which values may share memory; refuse writes into inputs, buffers and parameters."""
-        tensors = {
-            required(item, "name", str): _tensor_names(required(item, "arg", dict))
-            for item in required(node, "inputs", list)
-        }
-        everything = frozenset().union(*(self.roots.get(n, frozenset()) for names in tensors.values() for n in names))
-        mutates = False
-        for argument in schema.arguments:
-            if argument.alias_info is not None and argument.alias_info.is_write:
-                mutates = True
-                written = frozenset().union(*(self.roots.get(n, frozenset()) for n in tensors.get(argument.name, [])))
-                touched = written & self.protected
-                if touched:
-                    raise _write_error(min(touched), name)
-        shares = any(result.alias_info is not None for result in schema.returns) or name in _MAY_SHARE
-        for output in _output_names(node):
-            self.roots[output] = everything if shares else frozenset({output})
-        return mutates
-
     def _nested_step(self, target: str, node: dict[str, Json]) -> Step:
-        """Compile the body of `torch.no_grad` or `torch.autocast` blocks; autocast runs in full precision."""
-        arguments = [required(item, "arg", dict) for item in required(node, "inputs", list)]
-        values = [None if "as_graph" in argument else self._value(argument) for argument in arguments]
-        at = next((i for i, argument in enumerate(arguments) if "as_graph" in argument), None)
+        """Compile the body of a `torch.no_grad` or `torch.autocast` block; autocast runs in full precision."""
         kind = target.rpartition(".")[2]
-        if at is None or kind not in ("wrap_with_set_grad_enabled", "wrap_with_autocast"):
+        arguments = [required(item, "arg", dict) for item in required(node, "inputs", list)]
+        at = _BODY_POSITIONS.get(kind)
+        if at is None:
             raise pt2_ops.refused(target)
+        if len(arguments) <= at:
+            raise broken(f"{kind} has no body")
         body = required(required(arguments[at], "as_graph", dict), "graph", dict)
-        operands = values[at + 1 :]
+        switch = typed(self._value(arguments[0 if at == 1 else 2]), bool, f"the switch of {kind}")
+        if at > 1 and switch:
+            self._note("Steps that were exported under autocast run in full precision.")
         inner = Compiler(body, half=self.half, depth=self.depth + 1)
-        inputs = [_tensor_or_size_name(item) for item in required(body, "inputs", list)]
-        if len(inputs) != len(operands):
-            raise broken(f"{kind} gets {len(operands)} values for {len(inputs)} inputs")
-        starts = [inner.input(name) for name in inputs]
-        program = inner.compile([_tensor_or_size_name(item) for item in required(body, "outputs", list)])
-        self.notes.extend(note for note in program.notes if note not in self.notes)
-        gradient = bool(values[0]) if kind == "wrap_with_set_grad_enabled" else None
-        if kind == "wrap_with_autocast" and values[2] is True:
-            self.notes.append("Steps that were exported under autocast run in full precision.")
+        operands = [self._value(argument) for argument in arguments[at + 1 :]]
+        starts = [inner.input(_value_name(item)) for item in required(body, "inputs", list)]
+        if len(starts) != len(operands):
+            raise broken(f"{kind} gets {len(operands)} values for {len(starts)} inputs")
+        program = inner.compile([_value_name(item) for item in required(body, "outputs", list)])
+        for note in program.notes:
+            self._note(note)
         outputs = self._outputs(node)
-        every = frozenset().union(
-            *(self.roots.get(n, frozenset()) for a in arguments[at + 1 :] for n in _tensor_names(a))
-        )
-        for output in _output_names(node):
-            self.roots[output] = every | {output}
-        if isinstance(outputs, int):
-            outputs = (outputs,)
-        return self._step(kind, _Nested(program, starts, gradient), [Slot(DEVICE), *operands], {}, outputs)
+        self.aliases.join([name for argument in arguments[at + 1 :] for name in tensor_names(argument)], node)
+        run = _Nested(program, starts, gradient=switch if at == 1 else None)
+        return self._step(kind, run, [Slot(DEVICE), *operands], {}, (outputs,) if isinstance(outputs, int) else outputs)
+
+    def _note(self, text: str) -> None:
+        if text not in self.notes:
+            self.notes.append(text)
 
     def _step(
         self,
@@ -252,7 +230,7 @@ class Compiler:
 
 
 class _Nested:
-    """A graph inside a step, run with gradients switched as the model had them."""
+    """A graph inside a step: a no_grad or enable_grad block (gradient), else an autocast block."""
 
     def __init__(self, program: Program, starts: list[int], gradient: bool | None):
         self.program, self.starts, self.gradient = program, starts, gradient
@@ -262,8 +240,10 @@ class _Nested:
         slots[DEVICE] = device
         for slot, value in zip(self.starts, operands, strict=True):
             slots[slot] = value
-        enabled = torch.is_grad_enabled() if self.gradient is None else self.gradient and torch.is_grad_enabled()
-        with torch.set_grad_enabled(enabled):
+        if self.gradient is None:
+            with torch.autocast(device.type, enabled=False):
+                return self.program.run(slots)
+        with torch.set_grad_enabled(self.gradient and torch.is_grad_enabled()):
             return self.program.run(slots)
 
 
@@ -332,47 +312,12 @@ _READERS: dict[str, Callable[[Compiler, Json], Any]] = {
     "as_device": lambda _, __: Slot(DEVICE),
 }
 
-# Operators that may return their input, or a view of it, although their schema does not say so.
-_SHARING = """
-contiguous.default reshape.default reshape_as.default flatten.using_ints dropout.default feature_dropout.default
-to.dtype to.device to.dtype_layout to.other type_as.default broadcast_tensors.default expand_as.default
-meshgrid.indexing chunk.default split.default split.Tensor tensor_split.sections unbind.int atleast_1d.default
-lift_fresh.default _unsafe_view.default unsafe_chunk.default unsafe_split.Tensor view_as.default
-"""
-_MAY_SHARE = frozenset(_SHARING.split())
-
-
-def _write_error(value: str, operator: str) -> OgaError:
-    if value.endswith("num_batches_tracked"):
-        return OgaError(f"The model was exported in training mode: it counts batches. {EVAL_MODE}")
-    return OgaError(
-        f"The model writes into its own input, buffer or parameter ({value[:80]}) with {operator}. Compute a new "
-        "tensor instead (x = x + 1, not x += 1) and export again."
-    )
-
 
 def _makes_tensor(schema: torch._C.FunctionSchema) -> bool:
     return not any("Tensor" in str(argument.type) for argument in schema.arguments)
 
 
-def _tensor_names(argument: Json) -> list[str]:
-    """Names of all tensors in one argument."""
-    tag, value = variant(argument, "an argument")
-    if tag == "as_tensor":
-        return [required(value, "name", str)]
-    if tag in ("as_tensors", "as_optional_tensors"):
-        records = (item.get("as_tensor", item) for item in value if isinstance(item, dict))
-        return [
-            record["name"] for record in records if isinstance(record, dict) and isinstance(record.get("name"), str)
-        ]
-    return []
-
-
-def _output_names(node: dict[str, Json]) -> list[str]:
-    return [name for output in required(node, "outputs", list) for name in _tensor_names(output)]
-
-
-def _tensor_or_size_name(argument: Json) -> str:
+def _value_name(argument: Json) -> str:
     tag, value = variant(argument, "an input")
     if tag == "as_tensor":
         return required(value, "name", str)

@@ -101,6 +101,10 @@ _WINDOWS = {
 }  # fmt: skip
 
 
+# Windows that decide how much is computed, and crash the process where they are absurd: never computed at run time.
+FIXED = ("stride", "dilation", "groups")
+
+
 def short_name(target: str) -> str | None:
     """Return `linear.default` for `torch.ops.aten.linear.default`, None for any other namespace."""
     prefix = "torch.ops.aten."

@@ -171,6 +171,26 @@ def made_twice(content: Any) -> None:
     node(content, "relu")["outputs"][0]["as_tensor"]["name"] = "x"
 
 
+def computed_stride(content: Any) -> None:
+    graph = content["graph_module"]["graph"]
+    factors = [{"name": "", "arg": {"as_int": number}, "kind": 1} for number in (2**16, 2**15)]
+    product = {"target": "_operator.mul", "inputs": factors, "outputs": [{"as_sym_int": {"as_name": "stride"}}]}
+    graph["nodes"].insert(0, product)
+    argument(content, "conv2d", "stride", {"as_sym_ints": [{"as_name": "stride"}, {"as_int": 1}]})
+
+
+def block(kind: str, *arguments: Any) -> Callable[[Any], None]:
+    def change(content: Any) -> None:
+        inputs = [{"name": "", "arg": value} for value in arguments]
+        call = {"target": f"torch.ops.higher_order.{kind}", "inputs": inputs, "outputs": []}
+        content["graph_module"]["graph"]["nodes"].insert(0, call)
+
+    return change
+
+
+BODY = {"as_graph": {"name": "g", "graph": {"nodes": [], "inputs": [{"as_tensor": {"name": "a"}}], "outputs": []}}}
+
+
 def nested(content: Any) -> None:
     graph: Any = {"nodes": [], "inputs": [], "outputs": []}
     for _ in range(20):
@@ -224,6 +244,11 @@ MALFORMED: dict[str, tuple[Callable[[Path], None], str]] = {
     "used_before": (in_model(used_before), "used before it is made"),
     "made_twice": (in_model(made_twice), "used twice"),
     "nested_graphs": (in_model(nested), "nested too deeply"),
+    "computed_stride": (in_model(computed_stride), "computes stride of aten.conv2d"),
+    "other_block": (in_model(block("cond", {"as_bool": True}, BODY)), "higher_order.cond, which is not on the list"),
+    "block_without_body": (in_model(block("wrap_with_autocast", BODY)), "has no body"),
+    "block_without_switch": (in_model(block("wrap_with_set_grad_enabled", {"as_int": 1}, BODY)), "should be bool"),
+    "block_without_inputs": (in_model(block("wrap_with_set_grad_enabled", {"as_bool": True}, BODY)), "0 values for 1"),
     "unknown_argument": (in_model(lambda c: argument(c, "relu", "evil", {"as_int": 1})), "unknown argument 'evil'"),
     "huge_argument": (in_model(lambda c: argument(c, "flatten", "start_dim", {"as_int": 2**70})), "too large"),
     "odd_argument": (in_model(lambda c: argument(c, "relu", "self", {"as_custom_obj": {}})), "as_custom_obj"),
