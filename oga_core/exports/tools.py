@@ -68,7 +68,7 @@ def _row_members(decided: Decided) -> Iterator[Member]:
 
 def _label_studio_members(decided: Decided) -> Iterator[Member]:
     kind = "image" if decided.samples.modality == "image" else "text"
-    tasks = []
+    tasks, predicted = [], decided.table["predicted_label"].astype(str).tolist()
     for i in range(len(decided)):
         if kind == "image":
             name, content = _image_file(decided, i)
@@ -76,7 +76,7 @@ def _label_studio_members(decided: Decided) -> Iterator[Member]:
             data = {"image": f"/data/local-files/?d=images/{name}"}
         else:
             data = _text_data(decided.samples.inputs[i])
-        tasks.append(_task(decided, i, kind, data))
+        tasks.append(_task(decided, i, kind, data, predicted[i]))
     yield "tasks.json", json.dumps(tasks, ensure_ascii=False, indent=1).encode()
     yield "config.xml", _config(decided, kind).encode()
 
@@ -85,9 +85,8 @@ def _text_data(text: str | tuple[str, str]) -> dict[str, str]:
     return {"text": text} if isinstance(text, str) else {"text": text[0], "text_pair": text[1]}
 
 
-def _task(decided: Decided, i: int, kind: str, data: dict[str, str]) -> dict[str, Any]:
+def _task(decided: Decided, i: int, kind: str, data: dict[str, str], predicted: str) -> dict[str, Any]:
     sample_id = decided.samples.ids[i]
-    predicted = str(decided.table["predicted_label"].iloc[i])
     score = (int(decided.ranks[i]) - 1) / max(1, len(decided) - 1)
     prediction = {"model_version": f"oga {decided.method}", "score": score, "result": [_choice(kind, predicted)]}
     given = decided.samples.class_names[int(decided.samples.given_labels[i])]

@@ -296,3 +296,25 @@ def test_cleanlab_takes_our_table(tmp_path: Path) -> None:
         cleaner = classification.CleanLearning(LogisticRegression())
         cleaner.fit(features, labels, label_issues=frame)
         assert cleaner.get_label_issues()["is_label_issue"].sum() == 16
+
+
+def test_hugging_face_loads_images_with_the_decided_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
+    datasets = pytest.importorskip("datasets", reason="Hugging Face datasets is not installed")
+    members: dict[str, bytes | str] = {
+        f"{c}/{i}.png": encoded(picture(i)) for i, c in enumerate(("NA", "b", "NA", "b"))
+    }
+    run = make_run(tmp_path / "run", write_zip(tmp_path / "a.zip", members))
+    ReviewStore(run.review).decide([Decision("NA/0.png", "relabel", "b"), Decision("b/3.png", "remove")])
+    out = export(run, "huggingface", tmp_path / "out")
+    loaded = datasets.load_dataset(str(out), cache_dir=str(tmp_path / "cache"))["train"]
+    assert dict(zip(loaded["id"], loaded["label"], strict=True)) == {"NA/0.png": "b", "b/1.png": "b", "NA/2.png": "NA"}
+
+
+def test_label_studio_takes_the_predictions(tmp_path: Path) -> None:
+    interface = pytest.importorskip("label_studio_sdk.label_interface", reason="label-studio-sdk is not installed")
+    (tmp_path / "a.csv").write_text('text,label\nx,"<a> & ""b"""\ny,plain\n')
+    out = export(make_run(tmp_path / "run", tmp_path / "a.csv"), "label-studio", tmp_path / "out")
+    config = interface.LabelInterface((out / "config.xml").read_text())
+    for task in json.loads((out / "tasks.json").read_text()):
+        assert config.validate_prediction(task["predictions"][0])

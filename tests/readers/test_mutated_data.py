@@ -14,7 +14,7 @@ from oga_core.errors import OgaError
 from oga_core.readers import read_samples
 from oga_core.samples import UnreadableSample
 
-N_COPIES = int(os.environ.get("OGA_MUTATIONS", "12"))
+N_COPIES = int(os.environ.get("OGA_MUTATIONS", "6"))
 
 
 @pytest.mark.parametrize("name", CASES)
