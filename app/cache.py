@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import streamlit as st
+from numpy.typing import NDArray
 
 from oga_app.components.map_points import MapPoints
 from oga_app.decision_board import DecisionBoard
 from oga_app.evidence import Evidence
 from oga_app.explaining import Explainer
+from oga_app.filters import Filters
 from oga_app.previews import Preview, preview
 from oga_app.run_data import RunData
 from oga_app.verifying import Verification
@@ -69,6 +71,13 @@ def thumbnail(data: RunData, row: int, side: int) -> Preview:
         return Preview(unreadable=str(error))
 
 
+def mask(data: RunData, board: DecisionBoard, filters: Filters, score: str, flagged: int) -> NDArray[np.bool_]:
+    """Which samples pass the filter, `(n_samples,)`, worked out once for all views; not to be changed."""
+    parts = (filters.to_json(), score if filters.side else "", flagged if filters.side else 0)
+    version = board.version if filters.decision else 0
+    return _mask(*data.version, parts, version, data, board, filters, score, flagged)
+
+
 def evidence(data: RunData) -> Evidence:
     """Probabilities and neighbours of the run's samples."""
     return _evidence(*data.version, data)
@@ -105,6 +114,21 @@ def _store(run: str) -> ReviewStore:
 @st.cache_resource(max_entries=6, show_spinner=False)
 def _board(run: str, stamp: Stamp, _data: RunData) -> DecisionBoard:
     return DecisionBoard(_data, _store(run))
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def _mask(
+    run: str,
+    stamp: Stamp,
+    parts: tuple[str, str, int],
+    version: int,
+    _data: RunData,
+    _board: DecisionBoard,
+    _filters: Filters,
+    _score: str,
+    _flagged: int,
+) -> NDArray[np.bool_]:
+    return _filters.mask(_data, _board, _score, _flagged)
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)

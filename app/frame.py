@@ -36,7 +36,7 @@ class Opened:
     @property
     def mask(self) -> NDArray[np.bool_]:
         """Which samples pass the filter, `(n_samples,)`."""
-        return self.session.filters.mask(self.data, self.board, self.score, self.flagged)
+        return cache.mask(self.data, self.board, self.session.filters, self.score, self.flagged)
 
 
 def opened() -> Opened | None:

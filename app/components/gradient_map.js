@@ -13,6 +13,7 @@ import style from "./gradient_map.css";
 import previewStyle from "./sample_preview.css";
 
 const SETTLE = 140;
+const MOST_CORNERS = 300;
 
 export function mount(component) {
   return keepView(component, (first) => new GradientMap(first.parentElement));
@@ -203,7 +204,10 @@ class GradientMap {
 
   select(path) {
     this.path = null;
-    const polygon = simplify(path).slice(0, 1000).map((corner) => this.view.toData(corner));
+    let tolerance = 1.5;
+    let corners = simplify(path, tolerance);
+    while (corners.length > MOST_CORNERS) corners = simplify(path, (tolerance *= 1.5));
+    const polygon = corners.map((corner) => this.view.toData(corner));
     if (polygon.length >= 3) this.send("selection", { polygon, time: Date.now() });
     this.#schedule();
   }
