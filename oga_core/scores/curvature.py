@@ -18,6 +18,7 @@ Floats = NDArray[np.floating[Any]]
 BLOCK = 2048
 EXACT_PARAMETERS = 2048
 CURVATURE_SAMPLES = 16_384
+CURVATURE_ENTRIES = 4e8
 ARNOLDI_RANK = 64
 DAMPING = 0.1
 
@@ -119,11 +120,13 @@ def checked(training: Gradients, validation: Gradients) -> Gradients:
     return validation
 
 
-def curvature_rows(n_samples: int, seed: int) -> NDArray[np.int64]:
-    """Rows that estimate the mean curvature: all, or a random `CURVATURE_SAMPLES` of them."""
-    if n_samples <= CURVATURE_SAMPLES:
-        return np.arange(n_samples)
-    rows = np.random.default_rng(seed).choice(n_samples, CURVATURE_SAMPLES, replace=False)
+def curvature_rows(sketch: GradientSketch, seed: int) -> NDArray[np.int64]:
+    """Rows that estimate the mean curvature: all, or a random `CURVATURE_SAMPLES`, fewer for very large heads."""
+    n_parameters = int(np.prod(head_gradients(sketch).shape))
+    most = min(CURVATURE_SAMPLES, max(256, int(CURVATURE_ENTRIES / n_parameters)))
+    if len(sketch) <= most:
+        return np.arange(len(sketch))
+    rows = np.random.default_rng(seed).choice(len(sketch), most, replace=False)
     return np.sort(rows).astype(np.int64)
 
 
@@ -132,7 +135,7 @@ def head_hessian(sketch: GradientSketch, *, seed: int = 0) -> Floats:
 
     H = mean_i (diag(p_i) - p_i p_iᵀ) ⊗ h_i h_iᵀ, exact for a linear head, over at most `CURVATURE_SAMPLES` samples.
     """
-    rows = curvature_rows(len(sketch), seed)
+    rows = curvature_rows(sketch, seed)
     _, features = head_gradients(sketch).block(rows)
     probabilities = sketch.probabilities[rows]
     n_classes, width = probabilities.shape[1], features.shape[1]
@@ -213,11 +216,11 @@ def _lanczos(sketch: GradientSketch, seed: int) -> Spectrum:
 
     head, scale = head_gradients(sketch), mean_curvature(sketch)
     size = int(np.prod(head.shape))
-    rank = min(ARNOLDI_RANK, size)
+    rank = min(ARNOLDI_RANK, size, max(8, int(CURVATURE_ENTRIES / 16 / size)))
     if size <= 4 * ARNOLDI_RANK:
         values, vectors = np.linalg.eigh(head_hessian(sketch, seed=seed))
         return _spectrum(values[-rank:], vectors[:, -rank:], head.shape)
-    rows = curvature_rows(len(sketch), seed)
+    rows = curvature_rows(sketch, seed)
     _, features = head.block(rows)
     probabilities = sketch.probabilities[rows]
 

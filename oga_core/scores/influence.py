@@ -36,6 +36,7 @@ from oga_core.scores.curvature import (
 DATAINF_SAMPLES = 2048
 LISSA_STEPS = 200
 LISSA_BATCH = 256
+LISSA_ENTRIES = 5e7
 LISSA_REPEATS = 4
 TARGET_SHARE = 0.1
 TARGET_SAMPLES = 4096
@@ -64,7 +65,7 @@ def hessian(sketch: GradientSketch, *, validation: GradientSketch, seed: int = 0
     from scipy.sparse.linalg import LinearOperator, cg
 
     head, direction = head_gradients(sketch), mean_gradient(sketch, validation)
-    rows = curvature_rows(len(sketch), seed)
+    rows = curvature_rows(sketch, seed)
     _, features = head.block(rows)
     probabilities, damping = sketch.probabilities[rows], DAMPING * mean_curvature(sketch)
 
@@ -86,11 +87,12 @@ def lissa(sketch: GradientSketch, *, validation: GradientSketch, seed: int = 0) 
     head, direction = head_gradients(sketch), mean_gradient(sketch, validation)
     damping, scale = DAMPING * mean_curvature(sketch), _largest_curvature(sketch, seed)
     rng = np.random.default_rng(seed)
+    size = min(LISSA_BATCH, max(32, int(LISSA_ENTRIES / direction.size)))
     everything, total = np.arange(len(sketch)), np.zeros(head.shape, dtype=np.float32)
     for _ in range(LISSA_REPEATS):
         estimate = direction
         for _ in range(LISSA_STEPS):
-            rows = rng.integers(len(sketch), size=LISSA_BATCH) if len(sketch) > LISSA_BATCH else everything
+            rows = rng.integers(len(sketch), size=size) if len(sketch) > size else everything
             _, features = head.block(rows)
             change = hessian_product(sketch.probabilities[rows], features, estimate) + damping * estimate
             estimate = direction + estimate - change / scale
@@ -174,11 +176,10 @@ def arnoldi(sketch: GradientSketch, *, validation: GradientSketch, seed: int = 0
 
 def _projected(grads: Gradients, spectrum: Spectrum) -> Floats:
     """Inner products with the eigenvectors, `(n_samples, rank)`."""
-    rank, n_left, n_right = spectrum.vectors.shape
-    flat = spectrum.vectors.transpose(2, 1, 0).reshape(n_right, n_left * rank).astype(np.float32)
-    result = np.empty((len(grads), rank), dtype=np.float32)
+    result = np.empty((len(grads), len(spectrum.values)), dtype=np.float32)
     for rows, left, right in grads.blocks():
-        result[rows] = np.einsum("il,ilk->ik", left, (right @ flat).reshape(len(left), n_left, rank))
+        for k, vector in enumerate(spectrum.vectors):
+            result[rows, k] = np.einsum("il,il->i", left, right @ vector.T)
     return result
 
 
@@ -229,7 +230,7 @@ def ekfac(sketch: GradientSketch, *, validation: GradientSketch, seed: int = 0) 
 
 def _kronecker_basis(sketch: GradientSketch, seed: int) -> tuple[Floats, Floats, Floats]:
     """Eigenbases of classes and features and the curvature Λ `(n_classes, n_features + 1)` along their pairs."""
-    rows = curvature_rows(len(sketch), seed)
+    rows = curvature_rows(sketch, seed)
     _, features = head_gradients(sketch).block(rows)
     probabilities = sketch.probabilities[rows]
     of_classes = np.diag(probabilities.mean(axis=0)) - probabilities.T @ probabilities / len(rows)
