@@ -92,7 +92,9 @@ class GradientMap {
     if (current && data.count !== this.confirmed) this.flagged = this.confirmed = data.count;
     if (data.card) this.card.keep(data.card);
     const unchanged = ["version", "selection", "decisions", "colorBy"].every((name) => data[name] === before[name]);
-    this.#redraw(unchanged && this.theme.dark === this.drawnDark ? null : "full");
+    // A new selection first shows on a sample of a large map, so that what else it changes on the page is not held up.
+    if (data.version === before.version && data.selection !== before.selection) this.#viewChanged();
+    else this.#redraw(unchanged && this.theme.dark === this.drawnDark ? null : "full");
     this.drawnDark = this.theme.dark;
   }
 

@@ -14,7 +14,8 @@ export class Histogram {
       class: "handle", role: "slider", tabindex: "0", "aria-label": "Threshold: how many samples are flagged",
       "aria-orientation": "horizontal", "aria-valuemin": "0", on: { keydown: (event) => this.#press(event) },
     });
-    this.root = el("div", { class: "histogram" }, this.canvas, this.handle);
+    this.root = el("div", { class: "histogram", title: "How many samples have which score; heights are logarithmic" },
+      this.canvas, this.handle);
     this.root.addEventListener("pointerdown", (event) => this.#grab(event));
   }
 
@@ -59,8 +60,8 @@ export class Histogram {
     for (let bin = 0; bin < BINS; bin++) {
       const all = this.above[bin] - this.above[bin + 1];
       if (!all) continue;
-      // The root keeps thin tails visible: the flagged are few beside the rest.
-      const tall = Math.max(1.5, (height - 2) * Math.sqrt(all / this.tallest));
+      // The logarithm keeps thin tails visible: the flagged are few beside the rest.
+      const tall = Math.max(1.5, ((height - 2) * Math.log1p(all)) / Math.log1p(this.tallest));
       const flagged = Math.min(all, Math.max(0, this.count - this.above[bin + 1]));
       const top = (tall * flagged) / all;
       context.fillStyle = css(look.plain, theme.dark ? 0.55 : 0.5);

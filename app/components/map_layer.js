@@ -142,7 +142,7 @@ export class PointLayer {
     const { gl } = this;
     const uniform = this.#sumUp(this.sums[1], view, look, 1);
     gl.uniform1i(uniform("flagged"), 1);
-    gl.uniform1f(uniform("size"), look.size * 1.25 + 1);
+    gl.uniform1f(uniform("size"), look.size * 1.2 + 0.6);
     gl.drawArrays(gl.POINTS, 0, flagged);
     gl.bindFramebuffer(gl.FRAMEBUFFER, null);
     gl.clear(gl.COLOR_BUFFER_BIT);

@@ -3,7 +3,7 @@
 import { button, el } from "./common.js";
 
 const SHEET = [
-  ["k", "Keep the given label"], ["Enter or s", "Take the suggestion"], ["1 … 9", "Give one of the numbered classes"],
+  ["k", "Keep the given label"], ["Enter or s", "Take the suggestion"], ["1 … 9, 0", "Give one of the numbered classes"],
   ["/", "Search among all classes"], ["r or Delete", "Remove the sample"], ["u", "Unsure"], ["n", "Write a note"],
   ["o", "Show or hide the saliency overlay"], ["← →", "Look back and forth"], ["z or Ctrl+Z", "Undo"],
   ["Shift+Z or Ctrl+Y", "Redo"], ["?", "This list"],
@@ -19,7 +19,7 @@ export function commandOf(event) {
     if (letter === "z") return event.shiftKey ? { name: "redo" } : { name: "undo" };
     return letter === "y" ? { name: "redo" } : null;
   }
-  if (/^[1-9]$/.test(key)) return { name: "class", number: Number(key) };
+  if (/^[0-9]$/.test(key)) return { name: "class", number: Number(key) || 10 };
   const name = {
     k: "keep", s: "suggestion", Enter: "suggestion", r: "remove", Delete: "remove", u: "unsure", z: "undo", Z: "redo",
     ArrowLeft: "back", ArrowRight: "forth", "/": "search", "?": "help", n: "note", o: "overlay",

@@ -2,15 +2,16 @@
 
 import { count, el, number, share } from "./common.js";
 
-const NUMBERED = 9;
+const FIXED = 10;
+const LIKELY = 9;
 const VERDICT = { keep: "kept", relabel: "relabelled", remove: "removed", unsure: "unsure" };
 
-// Up to nine classes keep their numbers on every sample; of more, the likeliest nine are numbered.
+// Up to ten classes keep their numbers on every sample; of more, the likeliest nine are numbered.
 export function numberedClasses(sample, classes) {
-  if (classes.length <= NUMBERED) return classes;
+  if (classes.length <= FIXED) return classes;
   const likely = (sample?.probabilities ?? []).map(([name]) => name);
-  const rest = [sample?.predicted, sample?.given].filter((name) => name !== undefined && !likely.includes(name));
-  return [...new Set([...likely, ...rest])].slice(0, NUMBERED);
+  const named = [sample?.predicted, ...likely.slice(0, LIKELY - 2), sample?.given].filter((name) => name !== undefined);
+  return [...new Set([...named, ...likely, ...classes.slice(0, LIKELY)])].slice(0, LIKELY);
 }
 
 export function labelsOf(sample) {
@@ -37,9 +38,9 @@ export function classButtons(sample, classes, choose) {
   return numberedClasses(sample, classes).map((name, i) => {
     const probability = chance.get(name);
     const node = el("button", {
-      type: "button", class: `class${name === sample.given ? " given" : ""}`, "aria-keyshortcuts": String(i + 1), title: name,
+      type: "button", class: `class${name === sample.given ? " given" : ""}`, "aria-keyshortcuts": String((i + 1) % 10), title: name,
       on: { click: () => choose(name) },
-    }, el("kbd", {}, String(i + 1)), el("span", { class: "name", dir: "auto" }, name),
+    }, el("kbd", {}, String((i + 1) % 10)), el("span", { class: "name", dir: "auto" }, name),
       el("span", { class: "chance" }, probability === undefined ? "" : percent(probability)),
       el("span", { class: "bar", style: `width:${(100 * (probability ?? 0)).toFixed(1)}%` }));
     return el("li", {}, node);

@@ -25,7 +25,7 @@ class SampleGrid {
     this.live = el("div", { class: "hidden", "aria-live": "polite" });
     this.root = el("section", { class: "page" }, this.bar, this.grid, this.live, this.search.root);
     this.grid.addEventListener("click", (event) => this.#click(event));
-    this.grid.addEventListener("dblclick", (event) => this.#open(this.#indexOf(event)));
+    this.grid.addEventListener("dblclick", (event) => this.data.canBulk && this.#open(this.#indexOf(event)));
     this.root.addEventListener("keydown", (event) => this.#press(event));
     closeByEscape(this.search.root, () => this.asked || this.tiles[this.current]?.focus());
     addStyle(place, style, previewStyle);
@@ -82,7 +82,7 @@ class SampleGrid {
 
   #drawBar() {
     const chosen = this.selected.size;
-    this.bar.hidden = !this.samples.length;
+    this.bar.hidden = !this.samples.length || !this.data.canBulk;
     const summary = el("span", { class: "count" }, chosen ? `${count(chosen)} of ${count(this.samples.length)} selected` : `${count(this.samples.length)} shown`);
     if (this.asked && chosen) {
       const { action, label } = this.asked;
@@ -94,7 +94,7 @@ class SampleGrid {
       this.focusYes = false;
       return;
     }
-    const verbs = this.data?.canBulk && chosen ? Object.entries(KEYS).map(([key, action]) =>
+    const verbs = chosen ? Object.entries(KEYS).map(([key, action]) =>
       button([VERBS[action]], `${VERBS[action]} (${key})`, () => this.#ask({ action }), { "aria-keyshortcuts": key })) : [];
     this.bar.replaceChildren(summary, ...verbs,
       chosen < this.samples.length ? button("Select all", "Select all on this page", () => this.#all(true)) : "",
@@ -138,7 +138,9 @@ class SampleGrid {
     const index = this.#indexOf(event);
     if (index < 0) return;
     this.asked = null;
-    if (event.shiftKey) this.#range(index);
+    // Where nothing can be decided there is nothing to select: a click opens.
+    if (!this.data.canBulk) this.#open(index);
+    else if (event.shiftKey) this.#range(index);
     else this.#toggle(index);
     this.#go(index, !event.shiftKey);
   }
@@ -171,15 +173,16 @@ class SampleGrid {
     const command = event.ctrlKey || event.metaKey;
     if (step !== undefined && !command) {
       this.#go(this.current + step, !event.shiftKey);
-      if (event.shiftKey) this.#range(this.current);
-      this.#draw();
-    } else if (event.key === " ") {
-      this.#toggle(this.current);
+      if (event.shiftKey && this.data.canBulk) this.#range(this.current);
       this.#draw();
     } else if (event.key === "Enter") this.#open(this.current);
-    else if (event.key === "Escape") this.#all(false);
+    else if (!this.data.canBulk) return;
+    else if (event.key === " ") {
+      this.#toggle(this.current);
+      this.#draw();
+    } else if (event.key === "Escape") this.#all(false);
     else if (command && event.key.toLowerCase() === "a") this.#all(true);
-    else if (!command && KEYS[event.key] && this.data.canBulk && this.selected.size) this.#ask({ action: KEYS[event.key] });
+    else if (!command && KEYS[event.key] && this.selected.size) this.#ask({ action: KEYS[event.key] });
     else return;
     event.preventDefault();
     event.stopPropagation();

@@ -297,6 +297,20 @@ def test_a_browser_without_webgl_is_reported(browser, site):
     plain.close()
 
 
+@pytest.mark.parametrize("n", [0, 1])
+def test_map_of_hardly_any_samples(opened, n):
+    page = opened("map", n=n)
+    assert count_shown(page) == 0
+    assert page.get_by_text("There are no samples to show.").is_visible() == (n == 0)
+    page.locator(".surface").focus()
+    for key in ("n", "ArrowLeft", "+", "0"):
+        page.keyboard.press(key)
+    if n:
+        page.get_by_role("slider", name="Threshold").focus()
+        page.keyboard.press("Home")
+        until(lambda: known(page)["flagged"] == "1")
+
+
 def test_map_in_the_dark(opened):
     page = opened("map", dark=True)
     image = pixels(page)
@@ -487,6 +501,25 @@ def test_help_lists_the_keys(opened, queue_server):
     page.keyboard.press("r")
     until(lambda: shown(page) == "s1")
     assert [row[2] for row in steps(queue_server)] == ["remove"]
+
+
+def test_a_thousand_classes(opened, tmp_path):
+    many = Server(SCRIPT, tmp_path, PAGE_CLASSES="1000").start()
+    page = opened("queue", many.url)
+    buttons = page.locator(".classes button")
+    assert buttons.count() == 9
+    assert "class 1" in buttons.first.inner_text()
+    page.keyboard.press("/")
+    page.keyboard.type("997")
+    page.keyboard.press("Enter")
+    until(lambda: shown(page) == "s1")
+    page.keyboard.press("1")
+    until(lambda: shown(page) == "s2")
+    assert [row[3] for row in steps(many)] == ["class 997", "class 2"]
+    labels = opened("map", many.url)
+    labels.get_by_text("label", exact=True).first.click()
+    labels.get_by_text("and 992 more; colours repeat").wait_for()
+    many.kill()
 
 
 def log(page) -> str:
