@@ -124,17 +124,23 @@ def _is_ours(process: int, run: Path) -> bool:
 
 
 def save_upload(name: str, content: Any, folder: Path) -> Path:
-    """Copy an uploaded file into `folder` under a name of ours; of its own name only the ending is kept, cleaned.
+    """Copy an uploaded file into `folder`; of its own name only letters, digits and known signs are kept.
 
     What the file is, the readers decide from its content.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    endings = re.findall(r"\.[a-z][a-z0-9]{0,11}(?=\.|$)", Path(name).name.lower())
-    ending = "".join(endings[-2:]) if endings[-2:-1] == [".tar"] else "".join(endings[-1:])
-    number = sum(1 for _ in folder.iterdir())
-    path = folder / f"upload_{number}{ending}"
+    stem, ending = _clean(name)
+    path = folder / f"{stem}{ending}"
     write_whole(path, lambda temporary: _copy(content, temporary))
     return path
+
+
+def _clean(name: str) -> tuple[str, str]:
+    last = re.split(r"[/\\]", name.lower())[-1]
+    endings = re.findall(r"\.[a-z][a-z0-9]{0,11}(?=\.|$)", last)
+    ending = "".join(endings[-2:]) if endings[-2:-1] == [".tar"] else "".join(endings[-1:])
+    stem = re.sub(r"[^a-z0-9_-]+", "_", last.removesuffix(ending))[:40].strip("_")
+    return stem or "upload", ending
 
 
 def _copy(content: Any, path: Path) -> None:

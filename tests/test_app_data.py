@@ -1,5 +1,6 @@
 """What the pages compute from a run, without Streamlit."""
 
+import io
 import json
 
 import numpy as np
@@ -245,13 +246,33 @@ def test_settings_find_runs_and_confine_paths(run, tmp_path):
         settings.confined("missing.csv")
 
 
-def test_uploads_never_name_a_path(tmp_path):
-    import io
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        ("../../etc/evil name.tar.gz", "evil_name.tar.gz"),
+        ("C:\\Users\\me\\data.CSV", "data.csv"),
+        ("a.p\u0000t", "a_p_t"),
+        ("model.v1.pt2", "model_v1.pt2"),
+        ("..", "upload"),
+        ("猫.zip", "upload.zip"),
+        (".hidden", "upload.hidden"),
+        ("x" * 300 + ".npz", "x" * 40 + ".npz"),
+    ],
+)
+def test_uploads_never_name_a_path(tmp_path, name, kept):
+    saved = jobs.save_upload(name, io.BytesIO(b"content"), tmp_path / "up")
+    assert saved == tmp_path / "up" / kept
+    assert saved.read_bytes() == b"content"
 
-    saved = jobs.save_upload("../../etc/evil name.tar.gz", io.BytesIO(b"x"), tmp_path / "up")
-    assert saved == tmp_path / "up" / "upload_0.tar.gz"
-    assert jobs.save_upload("a.p\u0000t", io.BytesIO(b"y"), tmp_path / "up").name == "upload_1"
-    assert jobs.save_upload("model.v1.pt2", io.BytesIO(b"z"), tmp_path / "up").name == "upload_2.pt2"
+
+def test_columns_of_a_table_are_offered(tmp_path):
+    from oga_app.views.new_run import table_columns
+
+    (tmp_path / "data.csv").write_text("id,text,diagnosis\n1,a,b\n")
+    assert table_columns(tmp_path / "data.csv") == ("id", "text", "diagnosis")
+    (tmp_path / "broken.csv").write_bytes(b"")
+    assert table_columns(tmp_path / "broken.csv") == ()
+    assert table_columns(tmp_path) == ()
 
 
 def test_the_command_holds_every_chosen_option(tmp_path):

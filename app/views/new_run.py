@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
-from oga_app import jobs, messages
+from oga_app import jobs, messages, state
 from oga_app.state import Session
+from oga_app.views.model_card import lines, model_card
 from oga_core.errors import OgaError
 from oga_core.samples import MODALITIES
 
@@ -37,7 +38,7 @@ def new_run(current: Session) -> None:
         else _file(current, "model", "Model", "A .pt2, Hugging Face folder, adapter, .safetensors, .skops")
     )
     with st.expander("Model card", icon=":material/description:"):
-        card = _card()
+        card = model_card()
     with st.expander("Options", icon=":material/tune:"):
         options |= _options(current)
     name = st.text_input("Name of the run", _free_name(current), max_chars=80, key="run-name")
@@ -73,7 +74,7 @@ def _existing(current: Session, typed: str) -> Path | None:
 def _uploaded(current: Session, uploaded: Any, role: str) -> Path | None:
     if uploaded is None:
         return None
-    kept: dict[str, str] = st.session_state.setdefault("oga_uploads", {})
+    kept: dict[str, str] = state.memory("uploads", {})
     if uploaded.file_id not in kept:
         folder = current.settings.folder / ".uploads" / uploaded.file_id.replace("/", "")
         kept[uploaded.file_id] = str(jobs.save_upload(uploaded.name, uploaded, folder))
@@ -82,26 +83,56 @@ def _uploaded(current: Session, uploaded: Any, role: str) -> Path | None:
 
 def _columns(current: Session, data: Path) -> dict[str, Any]:
     options: dict[str, Any] = {}
-    with st.expander("Columns and labels", icon=":material/table_rows:"):
+    names = table_columns(data)
+    unclear = bool(names) and "label" not in _recognised(names)
+    with st.expander("Columns and labels", icon=":material/table_rows:", expanded=unclear):
         labels = st.text_input("Table of labels beside the data (path)", key="labels-path")
         if labels.strip():
-            options["labels"] = str(current.settings.confined(labels))
-        for name, label in (
-            ("label_column", "Label column"),
-            ("id_column", "Id column"),
-            ("text_column", "Text column"),
-        ):
-            value = st.text_input(label, placeholder="found by its usual names", key=f"column-{name}")
-            if value.strip():
-                options[name] = value.strip()
+            table = current.settings.confined(labels)
+            options["labels"], names = str(table), table_columns(table)
+        found = _recognised(names)
+        for role in ("label", "id", "text") if names else ():
+            chosen = st.selectbox(
+                f"{role.capitalize()} column",
+                names,
+                index=None,
+                placeholder=f"{found[role]} (found by its name)" if role in found else "none found by its usual names",
+                key=f"column-{role}",
+            )
+            if chosen is not None:
+                options[f"{role}_column"] = chosen
         modality = st.selectbox("Modality", MODALITIES, index=None, placeholder="found from the data", key="modality")
         if modality:
             options["modality"] = modality
     if st.button("Look at the data", icon=":material/visibility:", key="look"):
-        st.session_state["oga_looked"] = str(data)
-    if st.session_state.get("oga_looked") == str(data):
+        state.remember("looked", str(data))
+    if state.memory("looked", "") == str(data):
         messages.guarded(_look)(data, options)
     return options
+
+
+def table_columns(path: Path) -> tuple[str, ...]:
+    """The columns of a table, read from its header; none for what is no table or cannot be read."""
+    from oga_core.readers import TEXT_TABLES
+    from oga_core.readers.arrow import ParquetTable
+    from oga_core.readers.images import open_text_table
+
+    suffix = path.suffix.lower()
+    try:
+        if path.is_file() and suffix in TEXT_TABLES:
+            return tuple(open_text_table(path, path.name).columns)
+        if path.is_file() and suffix == ".parquet":
+            return tuple(ParquetTable(path).columns)
+    except OgaError:
+        return ()
+    return ()
+
+
+def _recognised(names: Sequence[str]) -> dict[str, str]:
+    from oga_core.readers.columns import recognise
+
+    found = {role: recognise(role, names) for role in ("label", "id", "text")}
+    return {role: name for role, name in found.items() if name is not None}
 
 
 def _look(data: Path, options: dict[str, Any]) -> None:
@@ -120,54 +151,6 @@ def _look(data: Path, options: dict[str, Any]) -> None:
     rows = [dict(samples.rows[i]) for i in range(min(_SHOWN_ROWS, len(samples)))]
     shown = pd.DataFrame([{name: str(value)[:200] for name, value in row.items()} for row in rows])
     st.dataframe(shown, hide_index=True)
-
-
-def _card() -> str | None:
-    messages.quiet("Needed only where no card comes with the model, or where it is wrong.")
-    modality = st.selectbox(
-        "Modality of the model", MODALITIES, index=None, placeholder="from the model", key="card-modality"
-    )
-    if modality is None:
-        return None
-    classes = st.text_area("Classes, one a line, in the order of the logits", key="card-classes")
-    inputs: dict[str, Any] = {}
-    if modality == "image":
-        inputs = _image_card()
-    elif modality in ("text", "causal_lm"):
-        inputs = {"max_length": int(st.number_input("Longest text in tokens", 1, 100_000, 128, key="card-length"))}
-    elif modality == "tabular":
-        features = st.text_area("Features, one a line, in the order the model takes them", key="card-features")
-        inputs = {"features": _lines(features)}
-        inputs |= {name: _numbers(name) for name in ("mean", "std")}
-    return json.dumps({"modality": modality, "classes": _lines(classes), "input": inputs})
-
-
-def _image_card() -> dict[str, Any]:
-    height, width, channels = st.columns(3)
-    size = [
-        int(column.number_input(label, 1, 4096, 32, key=f"card-{label}"))
-        for column, label in ((height, "Height"), (width, "Width"))
-    ]
-    count = int(channels.selectbox("Channels", [3, 1], key="card-channels"))
-    inputs = {"image_size": size, "channels": count}
-    for name in ("mean", "std"):
-        values = _numbers(name)
-        if values and len(values) != count:
-            raise OgaError(f"{name} has {len(values)} numbers for {count} channel(s). Give one number a channel.")
-        inputs[name] = values or [0.0 if name == "mean" else 1.0] * count
-    return inputs
-
-
-def _numbers(name: str) -> list[float]:
-    text = st.text_input(f"{name.capitalize()}, separated by commas", key=f"card-{name}")
-    try:
-        return [float(part) for part in re.split(r"[,\s]+", text.strip()) if part]
-    except ValueError:
-        raise OgaError(f"{name} is {text!r}. Give numbers separated by commas, for example 0.49, 0.48, 0.45.") from None
-
-
-def _lines(text: str) -> list[str]:
-    return [line.strip() for line in text.splitlines() if line.strip()]
 
 
 def _options(current: Session) -> dict[str, Any]:
@@ -194,7 +177,7 @@ def _options(current: Session) -> dict[str, Any]:
     checkpoints = st.text_area(
         "Checkpoints from earlier in training, oldest first, one path a line", key="option-checkpoints"
     )
-    options["checkpoints"] = tuple(str(current.settings.confined(line)) for line in _lines(checkpoints))
+    options["checkpoints"] = tuple(str(current.settings.confined(line)) for line in lines(checkpoints))
     options["force"] = st.checkbox("Score even where the classes seem to be in another order", key="option-force")
     return options
 

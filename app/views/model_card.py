@@ -1,0 +1,63 @@
+"""The fields of a model card, for models that bring none."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import streamlit as st
+
+from oga_app import messages
+from oga_core.errors import OgaError
+from oga_core.samples import MODALITIES
+
+
+def model_card() -> str | None:
+    """Draw the fields; return the card as JSON, None where the model brings its own. Raises `OgaError`."""
+    messages.quiet("Needed only where no card comes with the model, or where it is wrong.")
+    modality = st.selectbox(
+        "Modality of the model", MODALITIES, index=None, placeholder="from the model", key="card-modality"
+    )
+    if modality is None:
+        return None
+    classes = st.text_area("Classes, one a line, in the order of the logits", key="card-classes")
+    inputs: dict[str, Any] = {}
+    if modality == "image":
+        inputs = _image_card()
+    elif modality in ("text", "causal_lm"):
+        inputs = {"max_length": int(st.number_input("Longest text in tokens", 1, 100_000, 128, key="card-length"))}
+    elif modality == "tabular":
+        features = st.text_area("Features, one a line, in the order the model takes them", key="card-features")
+        inputs = {"features": lines(features)}
+        inputs |= {name: _numbers(name) for name in ("mean", "std")}
+    return json.dumps({"modality": modality, "classes": lines(classes), "input": inputs})
+
+
+def _image_card() -> dict[str, Any]:
+    height, width, channels = st.columns(3)
+    size = [
+        int(column.number_input(label, 1, 4096, 32, key=f"card-{label}"))
+        for column, label in ((height, "Height"), (width, "Width"))
+    ]
+    count = int(channels.selectbox("Channels", [3, 1], key="card-channels"))
+    inputs = {"image_size": size, "channels": count}
+    for name in ("mean", "std"):
+        values = _numbers(name)
+        if values and len(values) != count:
+            raise OgaError(f"{name} has {len(values)} numbers for {count} channel(s). Give one number a channel.")
+        inputs[name] = values or [0.0 if name == "mean" else 1.0] * count
+    return inputs
+
+
+def _numbers(name: str) -> list[float]:
+    text = st.text_input(f"{name.capitalize()}, separated by commas", key=f"card-{name}")
+    try:
+        return [float(part) for part in re.split(r"[,\s]+", text.strip()) if part]
+    except ValueError:
+        raise OgaError(f"{name} is {text!r}. Give numbers separated by commas, for example 0.49, 0.48, 0.45.") from None
+
+
+def lines(text: str) -> list[str]:
+    """The lines of a field that hold something."""
+    return [line.strip() for line in text.splitlines() if line.strip()]

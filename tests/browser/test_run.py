@@ -1,0 +1,103 @@
+"""The main job in real Chromium: data and model in, ten decisions, the decided table out."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from conftest import Server, queue, settle, shot, visit
+
+import oga_sample_data
+from oga_core.runs import Run
+
+pytestmark = pytest.mark.browser
+
+SAMPLES = Path(oga_sample_data.__path__[0])
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory):
+    running = Server(tmp_path_factory.mktemp("desk"))
+    running.start()
+    yield running
+    running.kill()
+
+
+def wait_until_scored(page, server, name):
+    page.wait_for_url(f"**run={name.replace(' ', '+')}**", timeout=60_000)
+    page.locator(".oga-problem").or_(page.get_by_text("Accuracy on given labels")).first.wait_for(timeout=300_000)
+    assert page.locator(".oga-problem").all_inner_texts() == []
+    settle(page)
+    assert Run.open(server.folder / name).info["status"] == "done"
+
+
+def test_from_paths_to_an_export_with_ten_decisions(page, desk, tmp_path):
+    visit(page, desk, "run")
+    page.get_by_role("textbox", name="Data: path on this machine").fill(str(SAMPLES / "digits.zip"))
+    page.keyboard.press("Tab")
+    settle(page)
+    page.get_by_role("button", name="Look at the data").click()
+    page.get_by_text("of modality image, 10 classes").wait_for(timeout=60_000)
+    page.get_by_role("textbox", name="Model: path on this machine").fill(str(SAMPLES / "digits.pt2"))
+    page.keyboard.press("Tab")
+    settle(page)
+    page.get_by_role("textbox", name="Name of the run").fill("first run")
+    page.keyboard.press("Tab")
+    settle(page)
+    shot(page, "run-form")
+    page.get_by_role("button", name="Start scoring").click()
+    wait_until_scored(page, desk, "first run")
+    shot(page, "run-done")
+    visit(page, desk, "review?run=first+run")
+    for key in "krukrskuru":
+        page.keyboard.press(key)
+        page.wait_for_timeout(250)
+    queue(page).filter(has_text="10 of").wait_for(timeout=60_000)
+    page.reload()
+    settle(page)
+    queue(page).filter(has_text="10 of").wait_for(timeout=60_000)
+    visit(page, desk, "export?run=first+run")
+    page.get_by_role("button", name="Prepare a download").click()
+    with page.expect_download(timeout=120_000) as download:
+        page.get_by_role("button", name="Download", exact=True).click(timeout=120_000)
+    download.value.save_as(tmp_path / "table.csv")
+    table = pd.read_csv(tmp_path / "table.csv", keep_default_na=False)
+    assert (table["action"] != "").sum() == 10
+    shot(page, "export-done")
+
+
+def test_uploads_are_scored_too(page, desk):
+    visit(page, desk, "run")
+    for role, name in (("data", "tumours.csv"), ("model", "tumours.pt2")):
+        page.get_by_text("Or upload (up to 200 MB)").nth(0 if role == "data" else 1).click()
+        page.locator("input[type=file]").nth(0 if role == "data" else -1).set_input_files(SAMPLES / name)
+        settle(page)
+    page.get_by_role("combobox", name="Label column").click()
+    page.get_by_role("option", name="diagnosis").click()
+    settle(page)
+    page.get_by_role("textbox", name="Name of the run").fill("uploaded")
+    page.keyboard.press("Tab")
+    settle(page)
+    page.get_by_role("button", name="Start scoring").click()
+    wait_until_scored(page, desk, "uploaded")
+    data = Run.open(desk.folder / "uploaded").info["data"]["path"]
+    assert Path(data).parent.parent == desk.folder.resolve() / ".uploads"
+
+
+def test_what_is_wrong_is_said_and_nothing_is_lost(page, desk, tmp_path):
+    (tmp_path / "model.pt2").write_bytes(b"\x80\x04 not a model")
+    visit(page, desk, "run")
+    page.get_by_role("textbox", name="Data: path on this machine").fill(str(SAMPLES / "tumours.csv"))
+    page.keyboard.press("Tab")
+    settle(page)
+    page.get_by_role("textbox", name="Model: path on this machine").fill(str(tmp_path / "model.pt2"))
+    page.keyboard.press("Tab")
+    settle(page)
+    page.get_by_role("textbox", name="Name of the run").fill("broken")
+    page.keyboard.press("Tab")
+    settle(page)
+    page.get_by_role("button", name="Start scoring").click()
+    page.get_by_text("Scoring failed").wait_for(timeout=120_000)
+    assert "model.pt2" in page.locator(".oga-problem").first.inner_text()
+    assert json.loads((desk.folder / "broken" / "run.json").read_text())["status"] == "failed"
+    shot(page, "run-failed")
