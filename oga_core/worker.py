@@ -41,7 +41,7 @@ _WATCH_SECONDS = 0.5
 _QUIET_SECONDS = 1800.0
 _MAX_LINE = 64 << 20
 _MAX_MESSAGES_BYTES = 256 << 20
-_MAX_TEXT = 20_000
+_MAX_TEXT, _MAX_TRACEBACK = 2_000, 20_000
 _STDERR_LINES = 40
 _FILE_SIZE = 64 << 30
 _PASSED_ON = (
@@ -237,7 +237,7 @@ class _Supervisor:
         elif kind == "memory":
             raise self._out_of_memory()
         elif kind == "fault":
-            raise WorkerFault(f"The worker failed while {self.stage}.\n{str(content)[-_MAX_TEXT:]}")
+            raise WorkerFault(f"The worker failed while {self.stage}.\n{str(content)[-_MAX_TRACEBACK:]}")
         return None
 
     def _out_of_memory(self) -> WorkerError:
@@ -269,7 +269,7 @@ class _Supervisor:
             )
         if any("MemoryError" in line or "bad_alloc" in line for line in self.stderr):
             return self._out_of_memory()
-        tail = "\n".join(self.stderr)[-_MAX_TEXT:]
+        tail = "\n".join(self.stderr)[-_MAX_TRACEBACK:]
         return WorkerFault(f"The worker ended without a result while {self.stage} (exit status {code}).\n{tail}")
 
 

@@ -73,9 +73,11 @@ def test_resource_limits_are_lower_than_asked_where_the_system_says_so() -> None
     code = (
         "import resource; from oga_core.jail import set_limits\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
-        "assert set_limits(None, 5, 2000)\n"
-        "print(resource.getrlimit(resource.RLIMIT_FSIZE)[0], resource.getrlimit(resource.RLIMIT_CPU)[0])"
+        "assert set_limits(10**9, 5, 2000)\n"
+        "print(*(resource.getrlimit(limit)[0] for limit in "
+        "(resource.RLIMIT_FSIZE, resource.RLIMIT_CPU, resource.RLIMIT_DATA, resource.RLIMIT_CORE)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["1000", "5"]
+    memory = "-1" if jail._gpu_devices() else "1000000000"
+    assert done.stdout.split() == ["1000", "5", memory, "0"]
     assert resource.getrlimit(resource.RLIMIT_CPU)[0] != 5

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -39,6 +40,12 @@ def forever(arguments: dict[str, Any], report: Report) -> dict[str, Any]:
     Path(arguments["folder"], "part").write_text("done")
     while True:
         pass
+
+
+def hold_the_interpreter(arguments: dict[str, Any], report: Report) -> dict[str, Any]:
+    """No other thread of this process runs while a regular expression is matched."""
+    Path(arguments["folder"], "part").write_text("done")
+    return {"found": bool(re.match("(a+)+$", "a" * 60 + "b"))}
 
 
 def talk_forever(arguments: dict[str, Any], report: Report) -> dict[str, Any]:

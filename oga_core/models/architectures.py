@@ -145,7 +145,7 @@ def _linear(shapes: Shapes, _: Options) -> nn.Module:
 
 def _mlp(shapes: Shapes, options: Options) -> nn.Module:
     weights = [shapes[f"{2 * i}.weight"] for i in range(len(shapes) // 2)]
-    activation = options.get("activation", "relu")
+    activation = str(options.get("activation", "relu"))
     if activation not in ACTIVATIONS:
         raise unknown("activation in the model card:", activation, ACTIVATIONS)
     return MLP([weights[0][1], *(n_out for n_out, _ in weights)], activation)
@@ -188,10 +188,10 @@ def build(shapes: Shapes, architecture: Options | None = None) -> tuple[str, nn.
     tensors that do not fit.
     """
     if architecture is not None:
-        name = architecture.get("name")
+        name = str(architecture.get("name"))
         if name not in ARCHITECTURES:
             raise unknown("architecture in the model card:", name, ARCHITECTURES)
-        return str(name), _fitting(str(name), shapes, architecture)
+        return name, _fitting(name, shapes, architecture)
     for name in _RECOGNISED:
         try:
             return name, _fitting(name, shapes, {})

@@ -22,6 +22,7 @@ from oga_core.errors import OgaError, unknown
 from oga_core.models.card import ModelCard
 from oga_core.models.folders import TOKENIZER_FILES, read_json, weight_files
 from oga_core.models.loaded import LoadedModel
+from oga_core.models.refusals import reason
 from oga_core.models.weights import Weights, read_safetensors
 from oga_core.samples import Modality
 
@@ -48,7 +49,8 @@ _CODE_KEYS = re.compile(
 _IMPLEMENTATION_KEYS = re.compile(r"_?(attn|experts)_implementation\w*")
 _BUILT_IN = (None, True, False, "eager", "sdpa", "flash_attention_2")
 _DROPPED_KEYS = re.compile(
-    r"_.*|dtype|torch_dtype|.*implementation.*|.*_plan|distributed_config|adapter.*|gradient_checkpointing"
+    r"_.*|dtype|torch_dtype|.*implementation.*|.*_plan|distributed_config|adapter.*|gradient_checkpointing|"
+    r"quantization_config|output_attentions|output_hidden_states|return_dict|torchscript"
 )
 _COUNTS = re.compile(r"num_labels|.*layers?|.*depth|.*blocks|.*experts")
 
@@ -80,7 +82,7 @@ def load_huggingface(folder: Path, card: ModelCard | None = None) -> LoadedModel
 
 def clean_config(raw: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """Refuse what would make transformers run code, drop what it does not need for the arithmetic."""
-    if raw.get("model_type") not in MODEL_TYPES:
+    if str(raw.get("model_type")) not in MODEL_TYPES:
         raise unknown("model_type in config.json:", raw.get("model_type"), sorted(MODEL_TYPES))
     for key, value in _entries(raw):
         if _CODE_KEYS.fullmatch(key) and value not in (None, False, {}, []):
@@ -109,31 +111,20 @@ def _entries(value: Any, depth: int = 0) -> Iterator[tuple[str, Any]]:
     """Every key of the configuration and of the ones nested in it."""
     if depth > 8:
         raise OgaError("config.json is nested too deeply. Save the model again.")
-    items = (
-        value.items()
-        if isinstance(value, dict)
-        else ((("", item) for item in value) if isinstance(value, list) else ())
-    )
+    items = value.items() if isinstance(value, dict) else [("", item) for item in value]
     for key, item in items:
         yield key, item
-        yield from _entries(item, depth + 1)
+        if isinstance(item, (dict, list)):
+            yield from _entries(item, depth + 1)
 
 
 def _without_dropped(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
-    unused = (
-        "quantization_config",
-        "auto_map",
-        "output_attentions",
-        "output_hidden_states",
-        "return_dict",
-        "torchscript",
-    )
     return {
         key: _without_dropped(item)
         for key, item in value.items()
-        if key not in unused and not _DROPPED_KEYS.fullmatch(key) and not _CODE_KEYS.fullmatch(key)
+        if not _DROPPED_KEYS.fullmatch(key) and not _CODE_KEYS.fullmatch(key)
     }
 
 
@@ -196,7 +187,7 @@ def build(
         raise
     except Exception as error:  # a configuration's wrong values surface as any exception of any layer
         raise OgaError(
-            f"transformers cannot build the model that {origin}/config.json describes: {_first_line(error)}. "
+            f"transformers cannot build the model that {origin}/config.json describes: {reason(error)}. "
             "Save the model again with model.save_pretrained(folder)."
         ) from None
     _check_loading(info, origin, bool(head), optional)
@@ -299,7 +290,7 @@ def load_tokenizer(folder: Path, raw: dict[str, Any]) -> Any:
             tokenizer = AutoTokenizer.from_pretrained(clean, trust_remote_code=False, local_files_only=True)
         except Exception as error:  # tokenizer libraries raise anything, down to bare Exception
             raise OgaError(
-                f"The tokenizer in {folder.name} cannot be loaded: {_first_line(error)}. "
+                f"The tokenizer in {folder.name} cannot be loaded: {reason(error)}. "
                 "Save it again: tokenizer.save_pretrained(folder)."
             ) from None
     if tokenizer.pad_token_id is None and tokenizer.eos_token is not None:
@@ -351,8 +342,3 @@ def _image_input(config: Any, folder: Path) -> dict[str, Any]:
     if settings.get("do_normalize", bool(settings)):
         card |= {key: settings[f"image_{key}"] for key in ("mean", "std") if f"image_{key}" in settings}
     return card
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0][:300] if lines else 'no reason given'}"

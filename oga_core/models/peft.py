@@ -18,7 +18,7 @@ from oga_core.models.huggingface import (
     read_folder_weights,
 )
 from oga_core.models.loaded import LoadedModel
-from oga_core.models.refusals import refusal
+from oga_core.models.refusals import reason, refusal
 from oga_core.models.weights import Weights, read_safetensors
 from oga_core.samples import Modality
 
@@ -79,7 +79,7 @@ def _lora_config(raw: dict[str, Any], weights: Weights) -> Any:
 
     if raw.get("peft_type") != "LORA":
         raise unknown("peft_type in adapter_config.json:", raw.get("peft_type"), ["LORA"])
-    if raw.get("task_type") not in _TASKS:
+    if str(raw.get("task_type")) not in _TASKS:
         raise unknown("task_type in adapter_config.json:", raw.get("task_type"), _TASKS)
     if raw.get("init_lora_weights", True) not in (True, False, "gaussian"):
         raise OgaError(
@@ -102,13 +102,17 @@ def _lora_config(raw: dict[str, Any], weights: Weights) -> Any:
         )
     _check_rank(settings, weights)
     layers_pattern = _names(raw, "layers_pattern") if settings["layers_to_transform"] else None
-    return LoraConfig(task_type=raw["task_type"], inference_mode=False, layers_pattern=layers_pattern, **settings)
+    settings |= {"task_type": raw["task_type"], "layers_pattern": layers_pattern}
+    try:
+        return LoraConfig(inference_mode=False, **settings)
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise OgaError(f"adapter_config.json describes no LoRA adapter: {reason(error)}. Save it again.") from None
 
 
 def _number(raw: dict[str, Any], key: str, default: int) -> int | float:
     value = raw.get(key, default)
     if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 < value < 1e6:
-        raise OgaError(f"{key!r} in adapter_config.json must be a number above 0, got {value!r}.")
+        raise OgaError(f"{key!r} in adapter_config.json must be a number above 0, got {str(value)[:80]!r}.")
     return value
 
 
@@ -176,7 +180,7 @@ def _adapted(module: Any, config: Any, weights: Weights, origin: str) -> Any:
     try:
         adapted = get_peft_model(module, config)
     except (ValueError, TypeError, RuntimeError, NotImplementedError, KeyError) as error:
-        raise OgaError(f"The adapter {origin} does not fit its base model: {str(error)[:300]}") from None
+        raise OgaError(f"The adapter {origin} does not fit its base model: {reason(error)}.") from None
     wanted = {
         name: tuple(tensor.shape)
         for name, tensor in get_peft_model_state_dict(adapted, save_embedding_layers=False).items()

@@ -52,3 +52,9 @@ REFUSALS: dict[str, str] = {
 def refusal(kind: str, path: Path) -> OgaError:
     """Return the error for a kind of file that is not opened."""
     return OgaError(f"{path.name} {REFUSALS[kind]}.")
+
+
+def reason(error: Exception) -> str:
+    """Return kind and first line of a library's error, for a message to the person."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0][:300] if lines else 'no reason given'}"

@@ -15,6 +15,7 @@ from oga_core.models.architectures import ACTIVATIONS
 from oga_core.models.archive import open_zip
 from oga_core.models.card import ModelCard
 from oga_core.models.loaded import LoadedModel
+from oga_core.models.refusals import reason
 
 # What is built beyond skops's own list of NumPy's and scikit-learn's harmless types: an MLP's state of training.
 TRUSTED = (
@@ -62,9 +63,8 @@ def _read(path: Path) -> Any:
         if not strange:
             return skops.io.load(path, trusted=list(TRUSTED))
     except Exception as error:  # a tampered schema makes any part of any constructor fail
-        reason = (str(error).splitlines() or [""])[0][:300]
         raise OgaError(
-            f"{path.name} cannot be loaded: {type(error).__name__} {reason}. Save it again: skops.io.dump(model, path)."
+            f"{path.name} cannot be loaded: {reason(error)}. Save it again: skops.io.dump(model, path)."
         ) from None
     if all(name.startswith("sklearn.") for name in strange):
         raise _no_gradient(f"The model in {path.name} ({strange[0]})")

@@ -16,7 +16,7 @@ from oga_core.models.architectures import build
 from oga_core.models.archive import open_zip
 from oga_core.models.card import ModelCard
 from oga_core.models.loaded import LoadedModel
-from oga_core.models.refusals import refusal
+from oga_core.models.refusals import reason, refusal
 
 Weights = dict[str, Tensor]
 
@@ -84,7 +84,9 @@ def read_safetensors(path: Path) -> Weights:
     try:
         return load_file(path)
     except (SafetensorError, OSError, ValueError, KeyError, RuntimeError, OverflowError) as error:
-        raise OgaError(f"{path.name} is not a readable safetensors file: {error}. Save the weights again.") from None
+        raise OgaError(
+            f"{path.name} is not a readable safetensors file: {str(error)[:200]}. Save the weights again."
+        ) from None
 
 
 def _read_state_dict(path: Path) -> Weights:
@@ -104,7 +106,7 @@ def _read_state_dict(path: Path) -> Weights:
     except pickle.UnpicklingError:
         raise _not_weights_only(path) from None
     except (RuntimeError, ValueError, TypeError, KeyError, EOFError, OSError, AttributeError, IndexError) as error:
-        raise OgaError(f"{path.name} cannot be read: {str(error).splitlines()[0]}. Save the weights again.") from None
+        raise OgaError(f"{path.name} cannot be read: {reason(error)}. Save the weights again.") from None
     return _plain(_unwrapped(content, path), path)
 
 

@@ -181,6 +181,33 @@ class Written(nn.Module):
         return x + torch.from_file(self.path, shared=True, size=16)
 
 
+class Saving(nn.Module):
+    """Writes a file while torch.jit.load is still reading it."""
+
+    def __init__(self, path: str):
+        super().__init__()
+        self.path = path
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x
+
+    @torch.jit.export
+    def __getstate__(self) -> tuple[str, bool]:
+        return (self.path, self.training)
+
+    @torch.jit.export
+    def __setstate__(self, state: tuple[str, bool]) -> None:
+        self.path = state[0]
+        self.training = state[1]
+        torch.save(torch.ones(2), self.path)
+
+
+@attack("is a TorchScript archive")
+def jit_saves_while_loading(folder: Path, marker: Path) -> Path:
+    torch.jit.script(Saving(str(marker))).save(str(folder / "model.pt"))
+    return folder / "model.pt"
+
+
 @attack("is a TorchScript archive")
 def jit_writes_file(folder: Path, marker: Path) -> Path:
     torch.jit.script(Written(str(marker))).save(str(folder / "model.pt"))

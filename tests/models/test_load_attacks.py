@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 import torch
 
 from oga_core import worker
-from oga_core.worker import WorkerError, run_job
+from oga_core.worker import Cancelled, run_job
 
 HERE = Path(__file__).parent
 
@@ -59,11 +60,27 @@ def test_the_payloads_are_live(tmp_path: Path) -> None:
     path = attacks.build("torch_raw_pickle", tmp_path / "raw", marker)
     pickle.loads(path.read_bytes())  # noqa: S301
     assert marker.exists()
+    marker.unlink()
+    path = attacks.build("jit_saves_while_loading", tmp_path / "jit", marker)
+    torch.jit.load(path)  # noqa: TID251
+    assert marker.exists()
 
 
-def test_endless_chat_template_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_endless_chat_template_can_be_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = attacks.build("hf_chat_template_loop", tmp_path / "model", tmp_path / "marker")
     monkeypatch.setitem(worker.JOBS, "template", "attack_job:apply_chat_template")
     monkeypatch.syspath_prepend(str(HERE))
-    with pytest.raises(WorkerError, match="no progress for 10 s while reading conversations"):
-        run_job("template", {"path": str(path)}, readable=[path, HERE], quiet_seconds=10)
+    reached: list[float] = []
+
+    def report(message: dict[str, Any]) -> None:
+        if message["stage"] == "reading conversations":
+            reached.append(time.monotonic())
+
+    with pytest.raises(Cancelled):
+        run_job(
+            "template",
+            {"path": str(path)},
+            readable=[path, HERE],
+            report=report,
+            cancelled=lambda: bool(reached) and time.monotonic() - reached[0] > 2,
+        )
