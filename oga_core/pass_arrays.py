@@ -61,16 +61,15 @@ class PassArrays:
 
     def finish(self) -> NDArray[np.int64]:
         """Drop the rows that could not be read and return the positions of those that remain."""
-        self.record(self.n_samples)
         readable = np.ones(self.n_samples, dtype=bool)
         readable[list(self.problems)] = False
         rows = np.flatnonzero(readable)
         if self.problems:
+            (self.folder / PROGRESS).unlink(missing_ok=True)  # from here on the rows are no longer the samples'
             for name, array in self.arrays.items():
                 write_whole(self._path(name), lambda path, array=array: _copy_rows(array, rows, path))  # type: ignore[misc]
-            self.record(len(rows))
         self.arrays.clear()
-        (self.folder / PROGRESS).unlink()
+        (self.folder / PROGRESS).unlink(missing_ok=True)
         return rows
 
     def _continue(self) -> bool:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from oga_core.sketching import Sketcher
-from oga_core.uses import LookupUse, Use, chunks, combined, sketch_explicit
+from oga_core.sketching import Kept, Sketcher
+from oga_core.uses import LookupUse, Use, chunks, combined
 
 
 class Reduction:
@@ -62,12 +62,16 @@ class Reduction:
 
     def _reduce_explicit(self, name: str, use: Use) -> tuple[Tensor, Tensor]:
         """Form the gradient of a few samples at a time and take everything from it."""
+        rows, columns, copies = use.shape
+        kept = Kept.of(use.shape)
+        whole = rows <= kept.rows and columns * copies <= kept.patches  # else the sketch is cheaper from the factors
         sketches, squares = [], []
-        for rows in chunks(use):
-            gradient = use.explicit(rows)
+        for part in chunks(use):
+            gradient = use.explicit(part)
             flat = gradient.flatten(1)
             squares.append(torch.linalg.vecdot(flat, flat))
             if self.l1:
-                self.absolute[rows] += flat.abs().sum(1)
-            sketches.append(sketch_explicit(gradient, name, self.sketcher))
-        return torch.cat(sketches), torch.cat(squares)
+                self.absolute[part] += torch.linalg.vector_norm(flat, 1, dim=1)
+            if whole:
+                sketches.append(self.sketcher.gradient(name, gradient))
+        return torch.cat(sketches) if whole else use.sketch(name, self.sketcher), torch.cat(squares)

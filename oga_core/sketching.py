@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-AREA = 4096  # numbers kept of one parameter's gradient before they are folded into the sketch
-SIDE = 64  # rows kept of a large matrix; below this a projection would not pay
+SIDES = (32, 64)  # rows and columns kept of a gradient: of a small convolution, whose projection would cost most, and else
+LARGE = 2**16  # rows x columns from which a convolution is large
 
 
 class Sketcher:
@@ -29,6 +31,14 @@ class Sketcher:
         """Project the last axis of `vectors` to `kept` numbers; returned as it is where it is no longer."""
         size = vectors.shape[-1]
         return vectors if size <= kept else vectors @ self.matrix(name, side, size, kept)
+
+    def gradient(self, name: str, gradient: Tensor) -> Tensor:
+        """Sketch gradients `(batch, rows, columns, copies)` themselves, as their factors would be: `(batch, dim)`."""
+        kept = Kept.of(gradient.shape[1:])
+        left = self.project(name, "left", gradient.movedim(1, 3), kept.rows)  # (batch, columns, copies, rows)
+        right = self.project(name, "right", left.movedim(1, 3), kept.columns)  # (batch, copies, rows, columns)
+        right = self.project(name, "patches", right.permute(0, 2, 3, 1).flatten(2), kept.patches)
+        return self.fold(name, right)
 
     def matrix(self, name: str, side: str, size: int, kept: int) -> Tensor:
         """Random signs over sqrt(kept), `(size, kept)`: the projection of one side of one parameter."""
@@ -49,8 +59,9 @@ class Sketcher:
 
     def outer(self, name: str, left: Tensor, right: Tensor) -> Tensor:
         """Sketch the outer products of two sets of rows, `(batch, m)` and `(batch, n)`: `(batch, dim)`."""
-        rows, columns = kept_sides(left.shape[1], right.shape[1])
-        left, right = self.project(name, "left", left, rows), self.project(name, "right", right, columns)
+        kept = Kept.of((left.shape[1], right.shape[1], 1))
+        left = self.project(name, "left", left, kept.rows)
+        right = self.project(name, "right", right, kept.columns)
         return self.fold(name, left[:, :, None] * right[:, None, :])
 
     def _cached(self, name: str, purpose: str, shape: tuple[int, ...], scale: float) -> Tensor:
@@ -60,12 +71,22 @@ class Sketcher:
         return self._signs[key]
 
 
-def kept_sides(m: int, n: int, copies: int = 1) -> tuple[int, int]:
-    """How many rows and columns to keep of an m × n gradient that comes in `copies`, about `AREA` numbers in all."""
-    area = max(AREA // copies, 1)
-    rows = min(m, SIDE)
-    columns = min(n, max(1, area // rows))
-    return min(m, max(1, area // columns)), columns
+class Kept(NamedTuple):
+    """How much is kept of a gradient (rows, columns, copies): rows, then columns, then columns x copies together."""
+
+    rows: int
+    columns: int
+    patches: int
+
+    @classmethod
+    def of(cls, shape: Sequence[int]) -> Kept:
+        """A function of the parameter's shape alone; narrow sides leave more room to the others."""
+        m, n, copies = shape
+        side = SIDES[copies == 1 or m * n >= LARGE]
+        patches = min(n * copies, max(side, side * side // m))
+        rows = min(m, side * side // patches)
+        columns = n if n * copies <= patches else min(n, max(side // 2 if copies > 1 else patches, patches // copies))
+        return cls(rows, columns, min(patches, columns * copies))
 
 
 def random_signs(key: str, shape: tuple[int, ...]) -> Tensor:

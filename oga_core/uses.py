@@ -16,10 +16,10 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from oga_core.sketching import Sketcher, kept_sides
+from oga_core.sketching import Kept, Sketcher
 
 Shape = tuple[int, int, int]
-CHUNK_BYTES = 48 * 2**20  # gradients that may exist at a time, whatever the batch
+CHUNK_BYTES = 8 * 2**20  # of gradients that exist at a time, whatever the batch: they stay in the caches
 
 
 class Use(Protocol):
@@ -55,17 +55,6 @@ def canonical(shape: Sequence[int]) -> Shape:
     return rows, columns, math.prod(rest)
 
 
-def sketch_explicit(gradient: Tensor, name: str, sketcher: Sketcher) -> Tensor:
-    """Sketch gradients `(batch, rows, columns, copies)` as their factors would be: `(batch, dim)`."""
-    rows, columns, copies = gradient.shape[1:]
-    kept_rows, kept_columns = kept_sides(rows, columns, copies)
-    if rows > kept_rows:
-        gradient = torch.einsum("brcx,rk->bkcx", gradient, sketcher.matrix(name, "left", rows, kept_rows))
-    if columns > kept_columns:
-        gradient = torch.einsum("brcx,ck->brkx", gradient, sketcher.matrix(name, "right", columns, kept_columns))
-    return sketcher.fold(name, gradient)
-
-
 def chunks(use: Use) -> Iterator[slice]:
     """Yield slices of samples whose gradients fit into `CHUNK_BYTES`."""
     step = max(1, CHUNK_BYTES // (4 * math.prod(use.shape)))
@@ -80,7 +69,7 @@ class _Explicit:
     explicit_is_shorter = True
 
     def sketch(self: Use, name: str, sketcher: Sketcher) -> Tensor:
-        return torch.cat([sketch_explicit(self.explicit(rows), name, sketcher) for rows in chunks(self)])
+        return torch.cat([sketcher.gradient(name, self.explicit(rows)) for rows in chunks(self)])
 
     def squared_norms(self: Use) -> Tensor:
         return torch.cat([self.explicit(rows).flatten(1).square().sum(1) for rows in chunks(self)])
@@ -140,9 +129,9 @@ class ProductUse(_Explicit):
         return (self.left[rows].transpose(1, 2) @ self.right[rows])[..., None]
 
     def sketch(self, name: str, sketcher: Sketcher) -> Tensor:
-        kept_rows, kept_columns = kept_sides(*self.shape)
-        left = sketcher.project(name, "left", self.left, kept_rows)
-        right = sketcher.project(name, "right", self.right, kept_columns)
+        kept = Kept.of(self.shape)
+        left = sketcher.project(name, "left", self.left, kept.rows)
+        right = sketcher.project(name, "right", self.right, kept.columns)
         return sketcher.fold(name, left.transpose(1, 2) @ right)
 
     def squared_norms(self) -> Tensor:
@@ -179,10 +168,10 @@ class LookupUse(_Explicit):
         return result.scatter_add_(1, self.indices[rows, :, None].expand_as(right), right)[..., None]
 
     def sketch(self, name: str, sketcher: Sketcher) -> Tensor:
-        kept_rows, kept_columns = kept_sides(*self.shape)
-        right = sketcher.project(name, "right", self.right, kept_columns)
-        if self.n_rows > kept_rows:
-            left = sketcher.matrix(name, "left", self.n_rows, kept_rows)[self.indices]
+        kept = Kept.of(self.shape)
+        right = sketcher.project(name, "right", self.right, kept.columns)
+        if self.n_rows > kept.rows:
+            left = sketcher.matrix(name, "left", self.n_rows, kept.rows)[self.indices]
         else:
             left = torch.nn.functional.one_hot(self.indices, self.n_rows).to(right.dtype)
         return sketcher.fold(name, left.transpose(1, 2) @ right)
@@ -215,19 +204,14 @@ class Geometry:
     def n_positions(self) -> int:
         return math.prod(self.kernel)
 
+    def padded(self, image: Tensor) -> Tensor:
+        """The image with its border."""
+        flat = [size for sides in reversed(self.padding) for size in sides]
+        return torch.nn.functional.pad(image, flat) if any(flat) else image
+
     def patches(self, image: Tensor, out_size: Sequence[int]) -> Tensor:
         """What the window sees, `(batch, channels, kernel positions, out positions)`."""
-        if self.n_positions == 1 and not any(map(any, self.padding)) and tuple(image.shape[2:]) == tuple(out_size):
-            return image.flatten(2)[:, :, None]
-        flat = [size for sides in reversed(self.padding) for size in sides]
-        needed = [
-            (n - 1) * step + (size - 1) * gap + 1
-            for n, step, size, gap in zip(out_size, self.stride, self.kernel, self.dilation, strict=True)
-        ]
-        image = torch.nn.functional.pad(image, flat) if any(flat) else image
-        short = [max(0, need - have) for need, have in zip(needed, image.shape[2:], strict=True)]
-        if any(short):
-            image = torch.nn.functional.pad(image, [size for extra in reversed(short) for size in (0, extra)])
+        image = self.padded(image)
         windows = []
         for offset in itertools.product(*map(range, self.kernel)):
             part = tuple(
@@ -235,7 +219,31 @@ class Geometry:
                 for o, gap, n, step in zip(offset, self.dilation, out_size, self.stride, strict=True)
             )
             windows.append(image[(slice(None), slice(None), *part)])
-        return torch.stack(windows, 2).flatten(3)
+        return torch.stack(windows, 2).flatten(3) if len(windows) > 1 else windows[0].flatten(2)[:, :, None]
+
+    def filtered(self, image: Tensor, weight: Tensor) -> Tensor:
+        """Convolve without groups, `(batch, filters, *out size)`."""
+        convolve = (torch.conv1d, torch.conv2d, torch.conv3d)[len(self.kernel) - 1]
+        return convolve(self.padded(image), weight, None, self.stride, 0, self.dilation)
+
+    def weight_gradients(self, left: Tensor, image: Tensor, shape: Shape) -> Tensor:
+        """Weight gradients of every sample: samples become groups of one convolution, `(batch, *shape)`."""
+        n, rows, columns, _ = len(left), *shape
+        even = all(before == after for before, after in self.padding)
+        image = image if even else self.padded(image)
+        return torch.ops.aten.convolution_backward(
+            left.reshape(1, -1, *left.shape[2:]),
+            image.reshape(1, -1, *image.shape[2:]),
+            left.new_empty(1).expand(n * rows, columns, *self.kernel),
+            None,
+            self.stride,
+            [before if even else 0 for before, _ in self.padding],
+            self.dilation,
+            False,
+            [0] * len(self.kernel),
+            n * self.groups,
+            [False, True, False],
+        )[1].reshape(n, *shape)
 
 
 @dataclass
@@ -260,28 +268,38 @@ class ConvolutionUse(_Explicit):
 
     @property
     def explicit_is_shorter(self) -> bool:  # type: ignore[override]
-        return True
+        rows, columns, copies = self.shape
+        time = math.prod(self.left.shape[2:])
+        return self.geometry.groups > 1 or time > _positions_that_pay((rows, columns * copies, 1))
 
     def explicit(self, rows: slice) -> Tensor:
-        left, groups = self.left[rows], self.geometry.groups
-        patches = self.geometry.patches(self.image[rows], left.shape[2:])  # (batch, channels, kernel, time)
-        left = left.flatten(2).unflatten(1, (groups, -1))
-        patches = patches.flatten(1, 2).unflatten(1, (groups, -1))
-        return (left @ patches.transpose(2, 3)).reshape(-1, *self.shape)
+        return self.geometry.weight_gradients(self.left[rows], self.image[rows], self.shape)
 
     def sketch(self, name: str, sketcher: Sketcher) -> Tensor:
         rows, columns, copies = self.shape
-        kept_rows, kept_columns = kept_sides(rows, columns, copies)
-        if self.geometry.groups > 1 or rows * columns <= kept_rows * kept_columns:
+        kept = Kept.of(self.shape)
+        if self.geometry.groups > 1 or (rows <= kept.rows and columns * copies <= kept.patches):
             return super().sketch(name, sketcher)
         left, image = self.left.flatten(2), self.image
-        if rows > kept_rows:
-            left = sketcher.matrix(name, "left", rows, kept_rows).T @ left
-        if columns > kept_columns:
-            projection = sketcher.matrix(name, "right", columns, kept_columns).T
+        if rows > kept.rows:
+            left = sketcher.matrix(name, "left", rows, kept.rows).T @ left
+        if columns > kept.columns:
+            projection = sketcher.matrix(name, "right", columns, kept.columns).T
             image = (projection @ image.flatten(2)).unflatten(2, image.shape[2:])
-        patches = self.geometry.patches(image, self.left.shape[2:])
-        return sketcher.fold(name, left @ patches.flatten(1, 2).transpose(1, 2))
+        if kept.columns * copies > kept.patches:
+            filters = sketcher.matrix(name, "patches", kept.columns * copies, kept.patches)
+            weight = filters.T.reshape(kept.patches, kept.columns, *self.geometry.kernel)
+            right = self.geometry.filtered(image, weight).flatten(2)
+        else:
+            right = self.geometry.patches(image, self.left.shape[2:]).flatten(1, 2)
+        return sketcher.fold(name, left @ right.transpose(1, 2))
+
+    def squared_norms(self) -> Tensor:
+        if self.explicit_is_shorter:
+            return super().squared_norms()
+        left = self.left.flatten(2).transpose(1, 2)
+        right = self.geometry.patches(self.image, self.left.shape[2:]).flatten(1, 2).transpose(1, 2)
+        return ProductUse(left, right).squared_norms()
 
 
 class SumUse(_Explicit):

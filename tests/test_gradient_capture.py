@@ -89,7 +89,7 @@ def test_convolutions(name, on_tape, tmp_path):
     layer, shape = CONVOLUTIONS[name]
     first = {2: nn.Conv1d, 3: nn.Conv2d, 4: nn.Conv3d}[len(shape)](shape[0], shape[0], 1) if on_tape else None
     channels = layer.out_channels
-    assert_exact(Pooled(layer, channels, first), random_samples(12, *shape), tmp_path)
+    assert_exact(Pooled(layer, channels, first), random_samples(8, *shape), tmp_path)
 
 
 NORMS = {
@@ -118,7 +118,7 @@ def test_normalisations(name, on_tape, tmp_path):
         for tensor in (*layer.parameters(), *(b for b in layer.buffers() if b.is_floating_point())):
             tensor.uniform_(0.5, 2)
     first = nn.Linear(shape[-1], shape[-1]) if on_tape else None
-    assert_exact(Pooled(layer, 4, first), random_samples(12, *shape), tmp_path)
+    assert_exact(Pooled(layer, 4, first), random_samples(8, *shape), tmp_path)
 
 
 class Tokens(nn.Module):
@@ -340,23 +340,23 @@ SEQUENCES = {
 
 
 @pytest.mark.parametrize("name", SEQUENCES)
-@pytest.mark.parametrize("batch_size", [5, 12])  # 5 is also the length of the sequences
+@pytest.mark.parametrize("batch_size", [5, 8])  # 5 is also the length of the sequences
 def test_sequence_models(name, batch_size, tmp_path):
     torch.manual_seed(0)
-    assert_exact(SEQUENCES[name](), random_samples(12, 5, 6), tmp_path, batch_size=batch_size)
+    assert_exact(SEQUENCES[name](), random_samples(8, 5, 6), tmp_path, batch_size=batch_size)
 
 
 @pytest.mark.parametrize("model", [PositionsOncePerBatch, PositionsByRange, Tied, TiedHead])
 @pytest.mark.parametrize("time", [5, 9])
 def test_token_models(model, time, tmp_path):
     torch.manual_seed(0)
-    assert_exact(model(), random_samples(12, time, tokens=11), tmp_path, batch_size=5)
+    assert_exact(model(), random_samples(8, time, tokens=11), tmp_path, batch_size=5)
 
 
 @pytest.mark.parametrize("model", [InPlaceAfterBatchNorm, Shared])
 def test_image_models(model, tmp_path):
     torch.manual_seed(0)
-    assert_exact(model(), random_samples(12, 3, 8, 8), tmp_path)
+    assert_exact(model(), random_samples(8, 3, 8, 8), tmp_path)
 
 
 def test_weights_and_flags_are_left_as_they_were(tmp_path):
