@@ -56,7 +56,8 @@ def package_model(
     model = _unwrapped(model)
     inputs = _Inputs.of(example, model)
     card = _card(classes, modality, input or {}, inputs)
-    with _eval_mode(model):
+    with _eval_mode(model), torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(0)
         _try(model, inputs)
         program, inputs = _export(model, inputs, tokens=modality in ("text", "causal_lm"))
         _strip(program)
@@ -265,8 +266,8 @@ def _export(model: nn.Module, inputs: _Inputs, tokens: bool) -> tuple[torch.expo
 
 
 def _exported(model: nn.Module, inputs: _Inputs, tokens: bool) -> torch.export.ExportedProgram:
-    # A batch of 1 would be taken for a constant. Blank values, because the file keeps its example.
-    args, kwargs = inputs.random(2).map(_blank).call
+    # A batch of 1 would be taken for a constant. Random values, because the file keeps its example.
+    args, kwargs = inputs.random(2).call
     with _quiet():
         return torch.export.export(model, args, kwargs, dynamic_shapes=inputs.shapes(model, tokens), strict=False)
 
@@ -283,10 +284,6 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         logger.setLevel(level)
-
-
-def _blank(value: Tensor) -> Tensor:
-    return torch.zeros_like(value) if value.is_floating_point() else torch.ones_like(value)
 
 
 def _export_error(model: nn.Module, error: Exception) -> OgaError:

@@ -71,9 +71,10 @@ def test_text_models_take_any_length(name: str, modality: Any, classes: list[str
 
 
 def test_nothing_of_the_user_is_stored(tmp_path: Path) -> None:
-    example = torch.full((3, 4), 1234.5)
-    path = oga_core.package_model(Net(), example, tmp_path / "m.pt2", classes=CLASSES, modality="tabular")
+    model, example, state = Net(), torch.full((3, 4), 1234.5), torch.get_rng_state()
+    path = oga_core.package_model(model, example, tmp_path / "m.pt2", classes=CLASSES, modality="tabular")
     content = everything_in(path)
+    assert torch.equal(torch.get_rng_state(), state), "the user's random numbers go on as before"
     assert example.numpy().tobytes()[:16] not in content
     assert str(Path(__file__).parent).encode() not in content, "a stack trace holds the path of the user's code"
     assert str(tmp_path).encode() not in content
