@@ -16,6 +16,7 @@ from oga_app.decision_board import DecisionBoard
 from oga_app.evidence import Evidence
 from oga_app.explaining import Explainer
 from oga_app.filters import Filters
+from oga_app.ordering import mixed_queue
 from oga_app.previews import Preview, preview
 from oga_app.run_data import RunData
 from oga_app.verifying import Verification
@@ -76,6 +77,13 @@ def mask(data: RunData, board: DecisionBoard, filters: Filters, score: str, flag
     parts = (filters.to_json(), score if filters.side else "", flagged if filters.side else 0)
     version = board.version if filters.decision else 0
     return _mask(*data.version, parts, version, data, board, filters, score, flagged)
+
+
+def queue(data: RunData, board: DecisionBoard, filters: Filters, score: str, flagged: int) -> NDArray[np.int64]:
+    """The rows to review, in order, worked out once for each threshold and filter; not to be changed."""
+    version = board.version if filters.decision else 0
+    chosen = mask(data, board, filters, score, flagged)
+    return _queue(*data.version, filters.to_json(), version, score, flagged, data, chosen)
 
 
 def evidence(data: RunData) -> Evidence:
@@ -174,3 +182,17 @@ def _expectation(run: str, stamp: Stamp, score: str, step: int, _data: RunData, 
 @st.cache_resource(max_entries=6, show_spinner=False)
 def _explainer(run: str, fingerprint: str, _data: RunData) -> Explainer:
     return Explainer(_data)
+
+
+@st.cache_resource(max_entries=12, show_spinner=False)
+def _queue(
+    run: str,
+    stamp: Stamp,
+    filters: str,
+    version: int,
+    score: str,
+    flagged: int,
+    _data: RunData,
+    _chosen: NDArray[np.bool_],
+) -> NDArray[np.int64]:
+    return mixed_queue(_data, score, flagged, _chosen)

@@ -19,7 +19,6 @@ from oga_app.run_data import RunData
 from oga_core.decisions import Decision
 
 LARGE, SMALL, CARD = 640, 160, 200
-_RANDOM_EVERY = 10
 
 
 def sample_view(
@@ -67,22 +66,6 @@ def why(data: RunData, row: int, score: str) -> str:
 def finite(value: float) -> float | None:
     """The value, None where it is not a number (JSON has no NaN)."""
     return float(value) if np.isfinite(value) else None
-
-
-def mixed_queue(data: RunData, score: str, flagged: int, chosen: NDArray[np.bool_], seed: int = 0) -> NDArray[np.int64]:
-    """Rows to review: the flagged by falling score, after every ninth one random unflagged sample.
-
-    The random ones tell how many bad samples the threshold misses. `chosen` `(n_samples,)` restricts both.
-    """
-    order = data.order(score)
-    top = order[:flagged][chosen[order[:flagged]]]
-    rest = np.sort(order[flagged:][chosen[order[flagged:]]])
-    count = min(len(rest), len(top) // (_RANDOM_EVERY - 1))
-    if not count:
-        return top if len(top) else order[chosen[order]]
-    extra = np.random.default_rng(seed).choice(rest, count, replace=False)
-    places = (np.arange(count) + 1) * (_RANDOM_EVERY - 1)
-    return np.insert(top, places, extra)
 
 
 def bulk(board: DecisionBoard, action: GridAction, reviewer: str) -> None:

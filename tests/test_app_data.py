@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from app_runs import ODD_CLASSES, image_run, table_run, text_run
 
-from oga_app import desk, jobs, messages, raster
+from oga_app import desk, jobs, messages, ordering, raster
 from oga_app.decision_board import DecisionBoard
 from oga_app.evidence import Evidence
 from oga_app.filters import Filters
@@ -131,14 +131,26 @@ def test_the_board_follows_decisions_and_undo(data, board):
 
 def test_the_queue_mixes_in_random_unflagged_samples(data):
     everything = np.ones(len(data), dtype=bool)
-    queue = desk.mixed_queue(data, "loss", 45, everything)
+    queue = ordering.mixed_queue(data, "loss", 45, everything)
     flagged = queue[data.rank("loss")[queue] < 45]
     assert (flagged == data.order("loss")[:45]).all()
     assert len(queue) - len(flagged) == 5
     assert len(set(queue.tolist())) == len(queue)
     assert data.rank("loss")[queue[9]] >= 45
-    assert (desk.mixed_queue(data, "loss", 45, everything) == queue).all()
-    assert (desk.mixed_queue(data, "loss", 0, everything) == data.order("loss")).all()
+    assert (ordering.mixed_queue(data, "loss", 45, everything) == queue).all()
+    assert (ordering.mixed_queue(data, "loss", 0, everything) == data.order("loss")).all()
+
+
+def test_lists_around_the_threshold(data):
+    everything, order = np.ones(len(data), dtype=bool), data.order("loss")
+    at = ordering.listed(data, "loss", 45, everything, "At the threshold", 20)
+    assert (at == order[35:55]).all()
+    assert (ordering.listed(data, "loss", 45, everything, "Below the threshold", 20) == order[45:]).all()
+    assert (ordering.listed(data, "loss", 45, everything, "Most suspicious", 20) == order).all()
+    assert sorted(ordering.listed(data, "loss", 45, everything, "Random", 20)) == list(range(len(data)))
+    odd = np.arange(len(data)) % 2 == 1
+    for which in ordering.LISTS:
+        assert (ordering.listed(data, "loss", 45, odd, which, 20) % 2 == 1).all()
 
 
 def test_the_desk_shows_decides_and_undoes(data, board):

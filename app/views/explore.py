@@ -8,7 +8,7 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from oga_app import cache, charts, desk, frame, messages
+from oga_app import cache, charts, desk, frame, messages, ordering
 from oga_app.components.gradient_map import COLOR_BY, DECISION_CODES, gradient_map
 from oga_app.components.sample_grid import sample_grid
 from oga_app.frame import Opened
@@ -19,7 +19,6 @@ from oga_core.decisions import ACTIONS
 
 PAGE = 60
 MATRIX_CLASSES = 40
-_LISTS = ("Most suspicious", "At the threshold", "Below the threshold", "Random")
 
 
 def show() -> None:
@@ -167,9 +166,9 @@ def _restrict(view: Opened, **changes: str) -> None:
 @messages.guarded
 def _samples(view: Opened) -> None:
     which = st.segmented_control(
-        "Order", _LISTS, default="At the threshold", required=True, key="explore-list", persist_state="session"
+        "Order", ordering.LISTS, default="At the threshold", required=True, key="explore-list", persist_state="session"
     )
-    rows = _listed(view, which)
+    rows = ordering.listed(view.data, view.score, view.flagged, view.mask, which, PAGE)
     if not len(rows):
         messages.empty("No sample passes this filter. Remove a chip above to see more.")
         return
@@ -188,20 +187,6 @@ def _samples(view: Opened) -> None:
         on_bulk=lambda action: desk.bulk(view.board, action, current.reviewer),
         on_open=current.open_sample,
     )
-
-
-def _listed(view: Opened, which: str) -> NDArray[np.int64]:
-    order = view.data.order(view.score)
-    chosen = view.mask[order]
-    if which == "At the threshold":
-        middle = int(chosen[: view.flagged].sum())
-        rows = order[chosen]
-        return rows[max(0, middle - PAGE // 2) :][:PAGE]
-    if which == "Below the threshold":
-        return order[view.flagged :][chosen[view.flagged :]]
-    if which == "Random":
-        return np.random.default_rng(0).permutation(order[chosen])
-    return order[chosen]
 
 
 @messages.guarded

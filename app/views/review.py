@@ -69,7 +69,7 @@ def _settings(view: Opened) -> None:
 def _rows(view: Opened) -> NDArray[np.int64]:
     """The queue's rows; what tells most is chosen anew only after some verdicts, so that the queue does not jump."""
     if state.memory("queue", _FLAGGED) == _FLAGGED:
-        return desk.mixed_queue(view.data, view.score, view.flagged, view.mask)
+        return cache.queue(view.data, view.board, view.session.filters, view.score, view.flagged)
     expectation = cache.expectation(view.data, view.board, view.score, every=_BATCH)
     name = f"batch-{view.data.name}-{view.score}-{view.board.version // _BATCH}"
     rows: NDArray[np.int64] = state.memory(name, expectation.to_review(_BATCH))
