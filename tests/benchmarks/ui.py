@@ -239,7 +239,7 @@ def measure_reviewers(browser: Browser, run: Path, people: int, presses: int) ->
         for person in range(people):
             page = open_page(browser, f"{url}/review", run=run.name)
             page.locator(".position:not(:empty)").wait_for()
-            page.get_by_test_id("stPopover").get_by_role("button").last.click()
+            page.get_by_test_id("stPopover").first.get_by_role("button").click()
             field = page.get_by_label("Your name, written to every decision")
             field.fill(f"reviewer {person}")
             field.press("Enter")
@@ -305,8 +305,10 @@ def main() -> None:
                 report(result, options.out)
         if "kills" in options.parts:
             result["kills"] = ui_durability.kills(options.kills)
+            report(result, options.out)
         if "reviewers" in options.parts:
             result["reviewers_on_the_store"] = ui_durability.reviewers(4, options.decisions)
+            report(result, options.out)
             run = write_big_run(folder, 20_000)
             result["reviewers_through_the_server"] = measure_reviewers(browser, run, 4, options.presses)
         browser.close()

@@ -100,7 +100,7 @@ def map_page() -> None:
         key="map",
         count=state.flagged,
         color_by=color_by,
-        decisions=(all_points.order[:40], [3] * 40),
+        decisions=(all_points.order[:40], [3] * min(n, 40)),
         selection=rows,
         polygon=state.outline,
         preview=lambda row: SampleView(f"row {row}", text=CRAFTED, image=picture(1)),
