@@ -528,6 +528,7 @@ def _postscript(tmp: Path) -> bytes:
     return f"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n(touch {tmp}/marker) (%pipe%) run\n".encode()
 
 
+_unreadable_image("image_52_megapixels", _png(8_000, 6_500), "8000 × 6500 pixels; at most 40,000,000")
 _unreadable_image("image_169_megapixels", _png(13_000, 13_000), "at most 40,000,000")
 _unreadable_image("image_3600_megapixels", _png(60_000, 60_000), "at most 40,000,000")
 _unreadable_image("image_cut_jpeg", _photo()[:-400], "damaged image")
@@ -552,6 +553,16 @@ def _lying_header(tmp: Path) -> Path:
     return path
 
 
+def _zip_bit_rot(tmp: Path) -> Path:
+    """A pixel of a stored image differs from what the checksum says."""
+    content = encoded(picture(0), "BMP")
+    path = tmp / "a.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("cat/0.bmp", content)
+    path.write_bytes(path.read_bytes().replace(content, content[:-1] + bytes([content[-1] ^ 1])))
+    return path
+
+
 def _arrow_value(tmp: Path, place: str) -> Path:
     table = pa.table({"image": [{"bytes": None, "path": place}], "label": ["a"]})
     table = table.cast(
@@ -571,6 +582,7 @@ def _arrow_url(tmp: Path) -> Path:
 
 UNREADABLE["image_eps"] = (_eps, "not an image in a known format")
 UNREADABLE["zip_lying_header"] = (_lying_header, "is not what the archive states")
+UNREADABLE["zip_bit_rot"] = (_zip_bit_rot, "is not what the archive states")
 UNREADABLE["arrow_path"] = (_arrow_path, "holds only the path .*secret.png")
 UNREADABLE["arrow_url"] = (_arrow_url, "holds only the path 'http://127.0.0.1:9/cat.png'")
 

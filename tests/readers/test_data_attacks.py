@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 import sys
 import time
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from data_attacks import REFUSED, UNREADABLE, many_entries
 
 from oga_core.errors import OgaError
 from oga_core.readers import read_samples
+from oga_core.readers.archives import _inflated
 from oga_core.samples import UnreadableSample
 
 MAX_SECONDS = 15  # of the processor, so that a busy machine upsets nothing
@@ -79,3 +81,8 @@ def test_two_hundred_thousand_members_open_in_time(guarded: Path) -> None:
     assert len(samples) == 200_000
     with pytest.raises(UnreadableSample, match="the file is empty"):
         samples.inputs[199_999]
+
+
+def test_unpacking_stops_at_the_stated_size() -> None:
+    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    assert len(_inflated(packer.compress(bytes(10_000_000)) + packer.flush(), 100)) == 101

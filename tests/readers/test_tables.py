@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -179,6 +181,18 @@ def test_spans_of_rows_are_their_bytes(tmp_path: Path) -> None:
     data = (tmp_path / "a.csv").read_bytes()
     assert scan.spans is not None
     assert [data[start:stop].decode() for start, stop in scan.spans] == ['1,"ä\r\nb",x\r\n', "2,c,y\r\n"]
+
+
+def test_threads_never_mix_up_rows(tmp_path: Path) -> None:
+    samples = read_samples(csv(tmp_path, "text,label\n" + "".join(f"{'x' * (i % 7)}{i},a\n" for i in range(500))))
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            texts = list(pool.map(samples.inputs.__getitem__, list(range(500)) * 10))
+    finally:
+        sys.setswitchinterval(interval)
+    assert texts == [f"{'x' * (i % 7)}{i}" for i in range(500)] * 10
 
 
 def test_a_file_that_changes_while_open_is_noticed(tmp_path: Path) -> None:
