@@ -16,7 +16,7 @@ from torch.overrides import TorchFunctionMode
 
 from oga_core.sketching import Sketcher
 
-MIDDLE_DEPTHS = (0.25, 0.5, 0.75)  # where in the network middle features are taken: shares of its layers
+MIDDLE_DEPTHS = (0.5, 0.65)  # where in the network middle features are taken: shares of its layers
 MIDDLE_SIZE = 512  # numbers of all depths together
 
 aten = torch.ops.aten
@@ -103,8 +103,9 @@ class ForwardCapture(TorchFunctionMode):
 
 
 def _pool_space(inputs: Tensor, mask: Tensor | None) -> Tensor:
-    """Mean of each channel, `(batch, channels)`."""
-    return inputs.float().flatten(2).mean(2)
+    """Mean of each channel in every half of each axis, so quarters of an image: `(batch, channels · 2^axes)`."""
+    pool = (F.adaptive_avg_pool1d, F.adaptive_avg_pool2d, F.adaptive_avg_pool3d)[inputs.ndim - 3]
+    return pool(inputs.float(), 2).flatten(1)
 
 
 def _pool_tokens(inputs: Tensor, mask: Tensor | None) -> Tensor:

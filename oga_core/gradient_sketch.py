@@ -27,8 +27,9 @@ class GradientSketch:
     sketch: `(n_samples, sketch_dim)` random sketch of the gradient of all selected parameters (of the head's
         gradient where only the head was scored); dot products are kept in expectation.
     l1_norm_all, l2_norm_all: `(n_samples,)` exact norms of the gradient of all selected parameters.
-    middle_features: `(n_samples, n_middle)` features pooled from a middle layer.
+    middle_features: `(n_samples, n_middle)` features pooled from middle layers, averaged over views where there are any.
     view_logits: `(n_samples, n_classes)` logits averaged over test-time views, for images.
+    view_features: `(n_samples, n_features)` features averaged over the same views.
     coverage: share of the selected parameters that the sketch covers, 0 to 1.
     check_error: largest relative error against the one-by-one loop on a few samples.
     """
@@ -42,6 +43,7 @@ class GradientSketch:
     l2_norm_all: Array | None = None
     middle_features: Array | None = None
     view_logits: Array | None = None
+    view_features: Array | None = None
     coverage: float = 1.0
     check_error: float = 0.0
 

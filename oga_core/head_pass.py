@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -13,6 +15,8 @@ from oga_core.pass_options import PassOptions
 from oga_core.sketching import Sketcher
 from oga_core.tasks.task import Batch, Task
 
+VIEWED = {"view_logits": "logits", "view_features": "features", "middle_features": "middle_features"}
+"""Arrays that are means over test-time views, and what of each view they are the mean of."""
 _ROWS_AT_ONCE = 8192
 
 
@@ -41,11 +45,29 @@ class HeadPass:
         """All that one captured forward pass gives beside the losses; nothing where the outputs are not `(n, classes)`."""
         if outputs.ndim != 2:
             return {}
-        arrays = self.head_arrays(outputs, capture.features_of(outputs), batch["labels"])
-        pooled = middle_features(capture.pooled, self.middle, self.sketcher)
-        if pooled is not None and len(pooled) == len(outputs):
-            arrays["middle_features"] = pooled
-        return arrays | self._view_logits(outputs, batch)
+        seen = self._seen(outputs, capture)
+        arrays = self.head_arrays(outputs, seen["features"], batch["labels"])
+        views = [seen, *self._views(batch)]
+        for name, source in VIEWED.items():
+            parts = [part for view in views if (part := view[source]) is not None]
+            if len(parts) == len(views) and (len(views) > 1 or name == source):
+                arrays[name] = sum(parts[1:], start=parts[0]) / len(parts)
+        return arrays
+
+    def _views(self, batch: Batch) -> Iterator[dict[str, Tensor | None]]:
+        for view in self.task.views(batch) if self.options.views else []:
+            with ForwardCapture(self.middle, batch.get("attention_mask")) as capture:
+                outputs = self.task.outputs(self.model, view)
+            yield self._seen(outputs, capture)
+
+    def _seen(self, outputs: Tensor, capture: ForwardCapture) -> dict[str, Tensor | None]:
+        """What one forward pass shows of every sample, in float32."""
+        middle = middle_features(capture.pooled, self.middle, self.sketcher)
+        shown = {"logits": outputs, "features": capture.features_of(outputs), "middle_features": middle}
+        return {
+            name: None if part is None or len(part) != len(outputs) else part.detach().float()
+            for name, part in shown.items()
+        }
 
     def head_arrays(self, outputs: Tensor, features: Tensor | None, labels: Tensor) -> dict[str, Tensor]:
         """Logits, features and the sketch of the head's gradient, in float32."""
@@ -61,15 +83,6 @@ class HeadPass:
 
     def _sketch(self, delta: Tensor, features: Tensor | None) -> Tensor:
         return head_sketch(self.sketcher, delta, features)
-
-    def _view_logits(self, outputs: Tensor, batch: Batch) -> dict[str, Tensor]:
-        views = self.task.views(batch) if self.options.views else []
-        if not views:
-            return {}
-        total = outputs.detach().float()
-        for view in views:
-            total = total + self.task.outputs(self.model, view).float()
-        return {"view_logits": total / (len(views) + 1)}
 
     def _note_once(self, note: str) -> None:
         if note not in self.notes:

@@ -41,7 +41,7 @@ def test_head_pass_agrees_with_gradients_one_by_one(tmp_path):
     np.testing.assert_allclose(sketch.losses, expected, rtol=1e-5)
     np.testing.assert_array_equal(sketch.given_labels, samples.given_labels)
     assert isinstance(sketch.logits, np.memmap)
-    assert sketch.middle_features.shape == (40, 8 + 7)
+    assert sketch.middle_features.shape == (40, 8)
     assert not (tmp_path / "progress.json").exists()
 
 
@@ -164,6 +164,10 @@ def test_views_are_averaged_with_the_original(tmp_path):
     x = torch.from_numpy(samples.inputs)
     expected = ((model(x) + model(-x)) / 2).detach().numpy()
     np.testing.assert_allclose(result.sketch.view_logits, expected, atol=1e-6)
+    expected = ((model[:4](x) + model[:4](-x)) / 2).detach().numpy()
+    np.testing.assert_allclose(result.sketch.view_features, expected, atol=1e-6)
+    expected = ((model[:2](x) + model[:2](-x)) / 2).detach().numpy()
+    np.testing.assert_allclose(result.sketch.middle_features, expected, atol=1e-6)
 
 
 def test_dropout_is_off_during_the_pass_and_the_mode_is_restored(tmp_path):

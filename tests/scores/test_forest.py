@@ -29,7 +29,7 @@ def test_scores_are_those_of_scikit_learn_up_to_the_draw(factors, subsample):
     theirs = reference(matrix, 400, subsample)
     assert np.abs(ours - theirs).max() < 0.06
     assert abs(ours.mean() - theirs.mean()) < 0.005
-    assert spearmanr(ours, theirs).statistic > 0.98
+    assert spearmanr(ours, theirs).statistic > 0.97
 
 
 def test_a_product_on_demand_gives_the_same_trees_as_the_matrix(factors):
