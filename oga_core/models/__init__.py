@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -20,6 +19,7 @@ if TYPE_CHECKING:  # torch takes seconds to import, and naming a format does not
 __all__ = ["ModelCard", "files_of", "load_model", "load_weights", "model_format"]
 
 _ZIPPED = (".pt2", ".safetensors", ".pt", ".pth", ".skops")
+_ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 _HDF5, _GGUF, _PICKLE = b"\x89HDF\r\n\x1a\n", b"GGUF", b"\x80"
 _COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda", b"ZF")  # joblib
 
@@ -75,7 +75,7 @@ def model_format(path: Path) -> str:
         raise OgaError(f"There is no model at {path}. Give a model file or folder.")
     with path.open("rb") as file:
         start = file.read(512)
-    if zipfile.is_zipfile(path) and start.startswith(b"PK"):
+    if start.startswith(_ZIP):
         return _zip_format(path)
     if start.startswith(_HDF5):
         return "keras"

@@ -52,7 +52,8 @@ _DROPPED_KEYS = re.compile(
     r"_.*|dtype|torch_dtype|.*implementation.*|.*_plan|distributed_config|adapter.*|gradient_checkpointing|"
     r"quantization_config|output_attentions|output_hidden_states|return_dict|torchscript"
 )
-_COUNTS = re.compile(r"num_labels|.*layers?|.*depth|.*blocks|.*experts")
+_COUNTS = re.compile(r".*layers?|.*depths?|.*blocks|.*experts")
+_MAX_LABELS = 1_000_000
 
 _POSITIONS_AFTER_PADDING = ("camembert", "mpnet", "roberta", "xlm-roberta")
 _MAX_LENGTH: dict[Modality, int] = {"text": 512, "causal_lm": 1024}
@@ -107,15 +108,15 @@ def clean_config(raw: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
     return _without_dropped(raw), notes
 
 
-def _entries(value: Any, depth: int = 0) -> Iterator[tuple[str, Any]]:
-    """Every key of the configuration and of the ones nested in it."""
+def _entries(value: Any, name: str = "", depth: int = 0) -> Iterator[tuple[str, Any]]:
+    """Every key of the configuration and of the ones nested in it; what is in a list has the list's key."""
     if depth > 8:
         raise OgaError("config.json is nested too deeply. Save the model again.")
-    items = value.items() if isinstance(value, dict) else [("", item) for item in value]
+    items = value.items() if isinstance(value, dict) else [(name, item) for item in value]
     for key, item in items:
         yield key, item
         if isinstance(item, (dict, list)):
-            yield from _entries(item, depth + 1)
+            yield from _entries(item, key, depth + 1)
 
 
 def _without_dropped(value: Any) -> Any:
@@ -171,10 +172,11 @@ def build(
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     modality = head or _modality(raw, origin)
+    _check_counts(raw, weights, origin)
     try:
         config = _config(raw)
         network = _network(config, modality)
-        _check_size(network, config, raw, weights, origin)
+        _check_size(network, config, weights, origin)
         module, info = network.from_pretrained(
             None,
             config=config,
@@ -231,13 +233,19 @@ def _network(config: Any, modality: Modality) -> Any:
     return networks[type(config)]
 
 
-def _check_size(network: Any, config: Any, raw: dict[str, Any], weights: Weights, origin: str) -> None:
-    """Stop before memory is taken for a network that the weights cannot fill."""
+def _check_counts(raw: dict[str, Any], weights: Weights, origin: str) -> None:
+    """Stop before time is spent on layers that the weights cannot fill."""
     for key, value in _entries(raw):
-        if _COUNTS.fullmatch(key) and isinstance(value, int) and value > 16 * len(weights):
+        if not isinstance(value, int):
+            continue
+        if (_COUNTS.fullmatch(key) and value > 16 * len(weights)) or (key == "num_labels" and value > _MAX_LABELS):
             raise OgaError(
                 f"{origin}/config.json asks for {key} = {value:,}, but there are {len(weights)} tensors of weights."
             )
+
+
+def _check_size(network: Any, config: Any, weights: Weights, origin: str) -> None:
+    """Stop before memory is taken for a network that the weights cannot fill."""
     stored = sum(tensor.numel() for tensor in weights.values())
     with torch.device("meta"):
         skeleton = network(config)

@@ -430,6 +430,16 @@ def hf_many_layers(folder: Path, marker: Path) -> Path:
     return tiny_bert(folder, num_hidden_layers=10**9)
 
 
+@attack("asks for num_labels")
+def hf_many_labels(folder: Path, marker: Path) -> Path:
+    return tiny_bert(folder, num_labels=2**31)
+
+
+@attack("asks for depths")
+def hf_many_blocks(folder: Path, marker: Path) -> Path:
+    return tiny_bert(folder, vision_config={"depths": [1, 10**9]})
+
+
 @attack("parameters, but the weights hold|cannot build")
 def hf_many_positions(folder: Path, marker: Path) -> Path:
     return tiny_bert(folder, max_position_embeddings=10**12)
@@ -507,6 +517,14 @@ def hf_zip_bomb(folder: Path, marker: Path) -> Path:
         archive.writestr("config.json", "{}")
         archive.writestr("model.safetensors", bytes(64 << 20))
     return folder / "model.zip"
+
+
+@attack("not a readable zip file")
+def zip_on_several_disks(folder: Path, marker: Path) -> Path:
+    end64 = struct.pack("<4sLQL", b"PK\x06\x07", 7, 0, 9)
+    end = struct.pack("<4s4H2LH", b"PK\x05\x06", 0xFFFF, 0xFFFF, 0xFFFF, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0)
+    (folder / "model.pt").write_bytes(b"PK\x03\x04" + bytes(60) + end64 + end)
+    return folder / "model.pt"
 
 
 # --- PEFT

@@ -120,7 +120,7 @@ def test_truncated_archive_is_refused(tmp_path: Path) -> None:
     torch.save({"weight": torch.ones(2, 3)}, tmp_path / "model.pt")
     content = (tmp_path / "model.pt").read_bytes()
     (tmp_path / "model.pt").write_bytes(content[: len(content) // 2])
-    with pytest.raises(OgaError, match=r"model\.pt is a pickle|not a readable zip"):
+    with pytest.raises(OgaError, match="not a readable zip"):
         load_model(tmp_path / "model.pt")
 
 
