@@ -66,7 +66,11 @@ def export(run: Run, format: str, out: Path, *, spreadsheet_safe: bool = False) 
         raise unknown("export format", format, EXPORTS)
     if not out.parent.is_dir():
         raise OgaError(f"There is no folder {str(out.parent)!r} to write to. Make it first.")
+    decided = Decided.of(run)
+    source = decided.samples.source
+    if out.resolve() in {path.resolve() for path in (source.path, source.labels_path) if path is not None}:
+        raise OgaError(f"{str(out)!r} is the data that was scored. Give another place, so that it stays as it is.")
     try:
-        return EXPORTS[format].write(Decided.of(run), out, spreadsheet_safe)
+        return EXPORTS[format].write(decided, out, spreadsheet_safe)
     except (PermissionError, IsADirectoryError, FileExistsError) as error:
         raise OgaError(f"{str(out)!r} cannot be written: {error.strerror}. Give another place.") from None

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from oga_core.errors import OgaError
 from oga_core.exports.decided import Decided, Edits
-from oga_core.exports.members import Member, write_folder, write_tar, write_zip
+from oga_core.exports.members import Member, write_members, write_tar, write_zip
 from oga_core.exports.rows import edited_table, replace_value
 from oga_core.files import write_whole
 from oga_core.readers.archives import Archive, is_zip, open_archive
@@ -74,8 +74,7 @@ def _write_archive(decided: Decided, out: Path, archive: Archive, editor: Member
     members = editor(archive, decided)
     path = archive.path
     if path.is_dir():
-        write_folder(out, members)
-        return out
+        return write_members(out, members)
     if is_zip(path):
         target = _named(out, ".zip")
         write_zip(target, members)
@@ -167,8 +166,7 @@ def _write_with_labels(decided: Decided, out: Path, source: Source) -> Path:
     if source.format == "images_with_table":
         content = edited_table(labels, labels.name, source.columns["label"], decided.edits)
         return _write_bytes(out, labels, content)
-    write_folder(out, _data_and_labels(decided, source, labels))
-    return out
+    return write_members(out, _data_and_labels(decided, source, labels))
 
 
 def _data_and_labels(decided: Decided, source: Source, labels: Path) -> Iterator[Member]:
@@ -255,7 +253,7 @@ def _edited_labels(labels: NDArray[Any], edits: Edits, class_names: Sequence[str
     for row, label in edits.label_of_row.items():
         if labels.dtype.kind in "USO":
             flat[row] = label if labels.dtype.kind == "U" else label.encode()
-        elif class_names is not None and label in class_names and label not in {str(value) for value in flat[:0]}:
+        elif class_names is not None and label in class_names:
             flat[row] = class_names.index(label)
         else:
             flat[row] = _number(label)

@@ -35,6 +35,12 @@ def whole_folder(out: Path) -> Iterator[Path]:
         raise
 
 
+def write_members(out: Path, members: Iterable[Member]) -> Path:
+    """Write members as a folder, or as a zip where `out` ends so, and return `out`."""
+    (write_zip if out.suffix.casefold() == ".zip" else write_folder)(out, members)
+    return out
+
+
 def write_folder(out: Path, members: Iterable[Member]) -> None:
     """Write members as files of a folder."""
     with whole_folder(out) as folder:

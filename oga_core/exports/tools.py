@@ -12,7 +12,7 @@ from xml.sax.saxutils import quoteattr
 
 from oga_core.errors import OgaError
 from oga_core.exports.decided import Decided, original_row
-from oga_core.exports.members import Member, write_folder
+from oga_core.exports.members import Member, write_members
 from oga_core.readers.image_data import SUFFIXES
 from oga_core.readers.images import ImageInputs
 from oga_core.samples import Subset
@@ -22,8 +22,7 @@ def write_huggingface(decided: Decided, out: Path) -> Path:
     """Write a folder for `datasets.load_dataset`: an image folder with metadata, or one JSON-lines file."""
     if decided.samples.modality == "outputs":
         raise OgaError("A bundle of outputs holds no samples for a Hugging Face data set. Export csv instead.")
-    write_folder(out, _image_members(decided) if decided.samples.modality == "image" else _row_members(decided))
-    return out
+    return write_members(out, _image_members(decided) if decided.samples.modality == "image" else _row_members(decided))
 
 
 def write_label_studio(decided: Decided, out: Path) -> Path:
@@ -32,16 +31,14 @@ def write_label_studio(decided: Decided, out: Path) -> Path:
         raise OgaError(
             f"Label Studio is for images and texts, not for {decided.samples.modality} data. Export csv instead."
         )
-    write_folder(out, _label_studio_members(decided))
-    return out
+    return write_members(out, _label_studio_members(decided))
 
 
 def write_fiftyone(decided: Decided, out: Path) -> Path:
     """Write `data/` and `labels.json`, FiftyOne's image classification dataset."""
     if decided.samples.modality != "image":
         raise OgaError(f"FiftyOne is for images, not for {decided.samples.modality} data. Export csv instead.")
-    write_folder(out, _fiftyone_members(decided))
-    return out
+    return write_members(out, _fiftyone_members(decided))
 
 
 def _image_members(decided: Decided) -> Iterator[Member]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -277,6 +278,20 @@ def test_unknown_formats_and_places_are_refused(tmp_path: Path) -> None:
     (tmp_path / "full" / "file").touch()
     with pytest.raises(OgaError, match="exists already"):
         export(run, "huggingface", tmp_path / "full")
+
+
+def test_the_scored_data_is_never_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("text,label\nx,a\n")
+    run = make_run(tmp_path / "run", tmp_path / "a.csv")
+    with pytest.raises(OgaError, match="is the data that was scored"):
+        export(run, "fixed", tmp_path / "a.csv")
+
+
+def test_a_folder_becomes_a_zip_where_the_name_says_so(tmp_path: Path) -> None:
+    members: dict[str, bytes | str] = {f"{c}/{i}.png": encoded(picture(i)) for i, c in enumerate(("a", "b"))}
+    run = make_run(tmp_path / "run", write_zip(tmp_path / "a.zip", members))
+    with zipfile.ZipFile(export(run, "fiftyone", tmp_path / "out.zip")) as archive:
+        assert sorted(archive.namelist()) == ["data/0000000_0.png", "data/0000001_1.png", "labels.json"]
 
 
 def test_cleanlab_takes_our_table(tmp_path: Path) -> None:
