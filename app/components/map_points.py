@@ -12,6 +12,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -58,7 +59,9 @@ class MapPoints:
         place = np.ascontiguousarray(positions, dtype=np.float32).reshape(-1, 2)
         score = np.asarray(scores, dtype=np.float64)
         n = len(score)
-        kinds = [np.full(n, -1) if given is None else np.asarray(given) for given in (labels, findings)]
+        kinds: list[NDArray[Any]] = [
+            np.full(n, -1) if part is None else np.asarray(part) for part in (labels, findings)
+        ]
         if any(len(column) != n for column in (place, *kinds)):
             sizes = [len(column) for column in (place, score, *kinds)]
             raise OgaError(f"Positions, scores, labels and findings have {sizes} entries. Give one of each per sample.")
