@@ -18,8 +18,8 @@ again. Raise OgaError to refuse an event: the message is shown and the sample st
 The rule the protocol keeps: a sample's decision is on disk before the next sample shows. Every press becomes an event
 with an id of its own and a sample, is sent at once with all that are not acknowledged yet, and is sent again until it
 is, also after the server was killed and after a reload of the page. Keys: k keep, Enter or s take the suggestion,
-1 … 9 and 0 a class, / search a class, r or Delete remove, u unsure, ← and → look back and forth, z or Ctrl+Z undo, Shift+Z
-redo, n note, o saliency, ? help.
+1 … 9 and 0 a class, / search a class, r or Delete remove, u unsure, ← and → look back and forth, z or Ctrl+Z undo,
+Shift+Z redo, n note, o saliency, ? help.
 """
 
 from __future__ import annotations
