@@ -24,8 +24,8 @@ _BINS = 400
 _KNOTS = 14
 _DRAWS = 800
 _DEGREES_OF_FREEDOM = 6
-# Spread of the random walk between neighbouring knots; the data choose among them by their evidence.
-_ROUGHNESS = (0.2, 0.6, 1.2, 2.4)
+# Spread of the random walk between neighbouring knots and its prior; the data choose among them by their evidence.
+_ROUGHNESS = {0.15: 0.4, 0.4: 0.3, 1.0: 0.2, 2.4: 0.1}
 
 
 @dataclass(frozen=True)
@@ -191,11 +191,11 @@ def _posterior(
     """Curves of the probability of being bad over the bins, `(draws, n_bins)`, and their weights."""
     basis = _basis(size)
     curves, log_weights = [], []
-    for roughness in _ROUGHNESS:
+    for roughness, prior in _ROUGHNESS.items():
         mean, precision = _prior(basis, noise_rate, roughness)
         draws, weights = _sample(bad, reviewed, basis, mean, precision, random)
         curves.append(expit(draws @ basis.T))
-        log_weights.append(weights)
+        log_weights.append(weights + np.log(prior))
     joined = np.concatenate(log_weights)
     weights = np.exp(joined - joined.max())
     return np.concatenate(curves), weights / weights.sum()
@@ -219,7 +219,7 @@ def _prior(basis: Floats, noise_rate: float, roughness: float) -> tuple[Floats, 
     mean = np.zeros(basis.shape[1])
     mean[:2] = level, slope
     deviation = np.full(basis.shape[1], roughness)
-    deviation[:2] = 1.2, 1.2
+    deviation[:2] = 0.8, 1.0
     return mean, np.diag(1 / deviation**2)
 
 
