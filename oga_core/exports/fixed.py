@@ -171,7 +171,7 @@ def _write_with_labels(decided: Decided, out: Path, source: Source) -> Path:
 
 def _data_and_labels(decided: Decided, source: Source, labels: Path) -> Iterator[Member]:
     kept = _kept_rows(decided)
-    if source.format in ("npy", "npz"):
+    if source.format in ("npy", "npz", "outputs_npz"):
         if source.format == "npy":
             yield source.path.name, _npy_bytes(read_npy(source.path)[kept(len(read_npy(source.path)))])
         else:

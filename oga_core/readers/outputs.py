@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from oga_core.errors import OgaError
 from oga_core.readers.archives import is_zip
-from oga_core.readers.arrays import CLASS_NAMES, ID_NAMES, LABEL_NAMES, NpzArrays, label_list
+from oga_core.readers.arrays import CLASS_NAMES, ID_NAMES, LABEL_NAMES, NpzArrays, label_list, labels_beside
 from oga_core.readers.arrow import ParquetTable
 from oga_core.readers.assembly import Draft, ReadOptions
 from oga_core.readers.columns import missing, some
@@ -77,8 +77,15 @@ def read_outputs(path: Path) -> OutputsBundle:
 def read_output_samples(path: Path, options: ReadOptions) -> Draft:
     """Read a bundle as samples of modality `outputs`; rows with numbers that are not finite are problems."""
     bundle = read_outputs(path)
+    if options.labels is not None:
+        beside = np.array(labels_beside(options), dtype=object)
+        bundle = replace(
+            bundle, labels=beside, columns={role: name for role, name in bundle.columns.items() if role != "label"}
+        )
     if bundle.labels is None:
-        raise OgaError(f"{path.name} has no 'labels'. Add the given label of every row.")
+        raise OgaError(f"{path.name} has no 'labels'. Add the given label of every row, or give them with --labels.")
+    if len(bundle.labels) != len(bundle):
+        raise OgaError(f"{path.name} has {len(bundle):,} rows but {len(bundle.labels):,} labels. Make them equal.")
     notes: list[str] = []
     labels, classes = _class_labels(bundle, path.name, notes)
     ids = [str(i) for i in range(len(bundle))] if bundle.ids is None else [str(value) for value in bundle.ids]
@@ -93,7 +100,12 @@ def read_output_samples(path: Path, options: ReadOptions) -> Draft:
         rows=Subset(table, rows),
         row_numbers=rows,
         modality="outputs",
-        source=Source(path, "outputs_npz" if is_zip(path) else "outputs_parquet", columns=bundle.columns),
+        source=Source(
+            path,
+            "outputs_npz" if is_zip(path) else "outputs_parquet",
+            labels_path=options.labels,
+            columns=bundle.columns,
+        ),
         class_names=classes,
         problems=problems,
         notes=notes,

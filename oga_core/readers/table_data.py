@@ -94,6 +94,8 @@ def _refuse_preferences(table: Table) -> None:
 
 
 def _read_language(table: Table, path: Path, options: ReadOptions, shape: str | None) -> Draft:
+    if options.labels is not None:
+        raise OgaError(f"{table.name} holds rows for a language model, which have no labels. Leave --labels out.")
     text_column = None
     if shape is None or options.text_column is not None:
         shape, text_column = "text", _text_column(table, options)

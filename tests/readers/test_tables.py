@@ -223,3 +223,19 @@ def test_pixels_of_arrays_must_lie_in_a_known_range(tmp_path: Path) -> None:
 def test_the_same_text_with_different_labels_is_noted(tmp_path: Path) -> None:
     samples = read_samples(csv(tmp_path, "text,label\na,x\nb,x\na,y\na,x\nb,x\n"))
     assert samples.notes == ("1 text(s) are there more than once with different labels.",)
+
+
+def test_labels_beside_a_bundle_of_outputs_are_in_its_order(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", features=np.ones((3, 2)), logits=np.ones((3, 2)), classes=np.array(["no", "yes"]))
+    labels = csv(tmp_path, "label\nyes\nno\nyes\n", "labels.csv")
+    assert labels_of(tmp_path / "a.npz", labels=labels) == ["yes", "no", "yes"]
+    with pytest.raises(OgaError, match="has no 'labels'"):
+        read_samples(tmp_path / "a.npz")
+    with pytest.raises(OgaError, match="has 3 rows but 1 labels"):
+        read_samples(tmp_path / "a.npz", labels=csv(tmp_path, "label\nyes\n", "labels.csv"))
+
+
+def test_rows_for_language_models_take_no_labels(tmp_path: Path) -> None:
+    path = csv(tmp_path, '{"prompt": "p", "completion": "c"}', "a.jsonl")
+    with pytest.raises(OgaError, match=r"which have no labels\. Leave --labels out"):
+        read_samples(path, labels=csv(tmp_path, "id,label\n0,a\n", "labels.csv"))
