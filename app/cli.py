@@ -49,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, parser_class=_Parser, metavar="COMMAND")
     _add_demo(commands)
     _add_app(commands)
+    _add_account(commands)
     _add_score(commands)
     _add_export(commands)
     _add_evaluate(commands)
@@ -78,8 +79,16 @@ def _add_app(commands: Any) -> None:
     parser = _command(commands, "app", _app, "Open the dashboard.")
     parser.add_argument("run", nargs="?", type=Path, metavar="RUN", help="a run folder, or a folder of run folders")
     parser.add_argument("--data-root", type=Path, help="confine paths typed into the dashboard to this folder")
-    parser.add_argument("--reviewer", help="name written to the decisions (the login name)")
+    parser.add_argument("--reviewer", help="name written to the decisions (asked on the page)")
+    parser.add_argument("--address", default="127.0.0.1", help="name or number that others reach this machine by")
+    parser.add_argument("--accounts", type=Path, help="who may sign in; needed with --address")
     _add_server_flags(parser)
+
+
+def _add_account(commands: Any) -> None:
+    parser = _command(commands, "account", _account, "Add a reviewer who may sign in, or change the password.")
+    parser.add_argument("file", type=Path, metavar="FILE", help="the accounts file, new or to extend")
+    parser.add_argument("name", metavar="NAME", help="name written to the decisions")
 
 
 def _add_score(commands: Any) -> None:
@@ -159,7 +168,19 @@ def _app(options: argparse.Namespace) -> None:
         browser=not options.no_browser,
         data_root=options.data_root,
         reviewer=options.reviewer,
+        address=options.address,
+        accounts=options.accounts,
     )
+
+
+def _account(options: argparse.Namespace) -> dict[str, Any]:
+    from getpass import getpass
+
+    from oga_app.accounts import set_password
+
+    ask = getpass if sys.stdin.isatty() else (lambda prompt: sys.stdin.readline().rstrip("\n"))
+    set_password(options.file, options.name, ask(f"Password of {options.name}: "))
+    return {"account": options.name, "file": str(options.file)}
 
 
 def _score(options: argparse.Namespace) -> dict[str, Any]:

@@ -11,9 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import oga_app
+from oga_app.accounts import Accounts
 from oga_core.errors import OgaError
 
-_HOST = "127.0.0.1"
+LOCAL = "127.0.0.1"
 
 
 def serve(
@@ -23,25 +24,30 @@ def serve(
     browser: bool,
     data_root: Path | None = None,
     reviewer: str | None = None,
+    address: str = LOCAL,
+    accounts: Path | None = None,
     meanwhile: Callable[[], object] = lambda: None,
 ) -> None:
     """Run the dashboard until it is stopped; `run` is a run folder or a folder that holds some.
 
     meanwhile: work that goes on behind the running dashboard.
 
-    Raises `OgaError` where the folder does not exist or the port is taken.
+    address: the name or number under which others reach this machine; then `accounts` is required.
+    Raises `OgaError` where the folder does not exist, the port is taken, or the dashboard would be open to everybody.
     """
     if run is not None and not run.is_dir():
         raise OgaError(
             f"The run folder {str(run)!r} does not exist. Make one with: oga score DATA --model MODEL --run {run}"
         )
-    _require_free(port)
+    _require_login(address, accounts)
+    _require_free(address, port)
     script = Path(oga_app.__file__).with_name("streamlit_app.py")
     arguments = ["--run", str(run.resolve())] if run else []
     arguments += ["--data-root", str(data_root.resolve())] if data_root else []
     arguments += ["--reviewer", reviewer] if reviewer else []
-    command = [sys.executable, "-m", "streamlit", "run", str(script), *_flags(port, browser), "--", *arguments]
-    print(f"The dashboard is at http://{_HOST}:{port} (stop it with Ctrl+C)", file=sys.stderr, flush=True)
+    arguments += ["--accounts", str(accounts.resolve())] if accounts else []
+    command = [sys.executable, "-m", "streamlit", "run", str(script), *_flags(address, port, browser), "--", *arguments]
+    print(f"The dashboard is at http://{address}:{port} (stop it with Ctrl+C)", file=sys.stderr, flush=True)
     process = subprocess.Popen(command, env={**os.environ, "STREAMLIT_BROWSER_GATHER_USAGE_STATS": "false"})
     threading.Thread(target=meanwhile, daemon=True).start()
     try:
@@ -54,10 +60,10 @@ def serve(
         raise RuntimeError(f"the dashboard stopped with status {status}")
 
 
-def _flags(port: int, browser: bool) -> list[str]:
+def _flags(address: str, port: int, browser: bool) -> list[str]:
     """What keeps the dashboard on this machine; the look is in .streamlit/config.toml beside the script."""
     options = {
-        "server.address": _HOST,
+        "server.address": address,
         "server.port": port,
         "server.headless": not browser,
         "server.maxUploadSize": 200,
@@ -66,19 +72,33 @@ def _flags(port: int, browser: bool) -> list[str]:
         "client.showErrorDetails": "none",
         "client.toolbarMode": "minimal",
     }
-    hosts = [f"--server.allowedHosts={name}" for name in ("localhost", _HOST)]
+    hosts = [f"--server.allowedHosts={name}" for name in sorted({"localhost", LOCAL, address})]
     return [
         f"--{name}={str(value).lower() if value is True or value is False else value}"
         for name, value in options.items()
     ] + hosts
 
 
-def _require_free(port: int) -> None:
+def _require_login(address: str, accounts: Path | None) -> None:
+    if accounts is not None:
+        Accounts(accounts)
+    elif address not in (LOCAL, "localhost"):
+        raise OgaError(
+            f"On {address} everybody in the network could see the data. Make accounts with: oga account FILE NAME, "
+            "then start with --accounts FILE."
+        )
+
+
+def _require_free(address: str, port: int) -> None:
     if not 1 <= port <= 65535:
         raise OgaError(f"The port must be 1 to 65535, got {port}.")
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((_HOST, port))
-        except OSError:
-            raise OgaError(f"Port {port} is taken. Choose another one with --port.") from None
+            probe.bind((address, port))
+        except socket.gaierror:
+            raise OgaError(
+                f"{address!r} is no address of this machine. Give its name or number in the network."
+            ) from None
+        except OSError as error:
+            raise OgaError(f"{address}:{port} cannot be used: {error.strerror}. Choose another --port.") from None

@@ -17,12 +17,14 @@ class Settings:
 
     folder: where runs are found and new ones are written. only: the run that was opened from the command line.
     data_root: typed paths must lie in it. reviewer: the name written to decisions, None where the page may ask.
+    accounts: who may sign in through the network; None where the dashboard is for this machine only.
     """
 
     folder: Path
     only: Path | None = None
     data_root: Path | None = None
     reviewer: str | None = None
+    accounts: Path | None = None
 
     @classmethod
     def parse(cls, arguments: Sequence[str]) -> Settings:
@@ -31,14 +33,12 @@ class Settings:
         parser.add_argument("--run", type=Path)
         parser.add_argument("--data-root", type=Path)
         parser.add_argument("--reviewer")
+        parser.add_argument("--accounts", type=Path)
         options, _ = parser.parse_known_args(arguments)
         root = options.data_root.resolve() if options.data_root else None
-        run = options.run.resolve() if options.run else None
-        if run is None:
-            return cls(Path(os.environ.get("OGA_RUNS") or Path.home() / "oga-runs"), None, root, options.reviewer)
-        if (run / "run.json").is_file():
-            return cls(run.parent, run, root, options.reviewer)
-        return cls(run, None, root, options.reviewer)
+        run = options.run.resolve() if options.run else Path(os.environ.get("OGA_RUNS") or Path.home() / "oga-runs")
+        is_run = (run / "run.json").is_file()
+        return cls(run.parent if is_run else run, run if is_run else None, root, options.reviewer, options.accounts)
 
     def runs(self) -> list[Path]:
         """Run folders that can be opened, the latest first."""
@@ -56,6 +56,8 @@ class Settings:
 
     def confined(self, text: str) -> Path:
         """A typed path, made absolute; raises `OgaError` where it is missing or outside the data root."""
+        if self.accounts is not None and self.data_root is None:
+            raise OgaError("Paths are closed on a shared dashboard. Upload the file, or start it with --data-root.")
         path = Path(text.strip()).expanduser()
         if self.data_root is not None and not path.is_absolute():
             path = self.data_root / path

@@ -91,6 +91,11 @@ def remember(name: str, value: Any) -> None:
     st.session_state[f"oga_{name}"] = value
 
 
+def choose(widget: str, value: Any) -> None:
+    """Set a widget's value from a callback, before it is drawn again."""
+    st.session_state[widget] = value
+
+
 def write_address(current: Session) -> None:
     """Put run, score, threshold and filters into the address, so that a reload or a link finds them."""
     wanted = {
@@ -108,7 +113,7 @@ def write_address(current: Session) -> None:
 
 def _from_address(settings: Settings) -> Session:
     address = st.query_params
-    current = Session(settings, reviewer=settings.reviewer or _login() or "me")
+    current = Session(settings, reviewer=settings.reviewer or memory("signed_in", "") or _login() or "me")
     try:
         current.run = settings.named(address["run"]) if "run" in address else settings.only
         current.filters = Filters.from_json(address.get("filters", ""))

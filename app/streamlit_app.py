@@ -8,6 +8,7 @@ import streamlit as st
 
 from oga_app import messages, state, theme
 from oga_app.settings import Settings
+from oga_app.views import login
 
 
 def _run() -> None:
@@ -44,7 +45,10 @@ def main() -> None:
     """Draw the page that the address names."""
     st.set_page_config("OGA", layout="wide", initial_sidebar_state="collapsed")
     theme.apply()
-    current = state.session(Settings.parse(sys.argv[1:]))
+    settings = Settings.parse(sys.argv[1:])
+    if not login.passed(settings):
+        return
+    current = state.session(settings)
     pages = [
         st.Page(_run, title="Run", url_path="run"),
         st.Page(_explore, title="Explore", url_path="explore"),
