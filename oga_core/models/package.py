@@ -206,10 +206,14 @@ def _plain(value: Any) -> Any:
 
 @contextmanager
 def _eval_mode(model: nn.Module) -> Iterator[None]:
-    """Eval mode, nothing compiled, attention by its plain path (which has gradients); afterwards all is as before."""
+    """Eval mode, nothing compiled, no key-value cache, attention by the path with gradients; then all is as before."""
     modes = [(module, module.training) for module in model.modules()]
     buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
     fast = torch.backends.mha.get_fastpath_enabled()
+    config: Any = getattr(model, "config", None)
+    caches = getattr(config, "use_cache", None) is True
+    if caches:
+        config.use_cache = False
     model.eval()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
@@ -217,6 +221,8 @@ def _eval_mode(model: nn.Module) -> Iterator[None]:
             yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
+        if caches:
+            config.use_cache = True
         for module, mode in modes:
             module.training = mode
         for buffer, kept in buffers:

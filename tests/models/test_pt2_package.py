@@ -70,6 +70,15 @@ def test_text_models_take_any_length(name: str, modality: Any, classes: list[str
     assert torch.equal(module(**inputs), zoo.logits_of(model(**inputs)))
 
 
+def test_the_cache_of_a_language_model_is_left_out(tmp_path: Path) -> None:
+    model, example = zoo.build("llama_eager"), zoo.ZOO["llama_eager"].inputs(2, 6)
+    expected = zoo.logits_of(model(**example))
+    model.config.use_cache = True
+    path = oga_core.package_model(model, example, tmp_path / "m.pt2", classes=[], modality="causal_lm")
+    assert torch.equal(read_pt2(path)[0](example), expected)
+    assert model.config.use_cache
+
+
 def test_nothing_of_the_user_is_stored(tmp_path: Path) -> None:
     model, example, state = Net(), torch.full((3, 4), 1234.5), torch.get_rng_state()
     path = oga_core.package_model(model, example, tmp_path / "m.pt2", classes=CLASSES, modality="tabular")
