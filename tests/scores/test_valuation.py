@@ -60,8 +60,9 @@ def tiny():
     return sketch, blobs(9, n_classes=2, flipped=0.0, seed=4)[0]
 
 
-def test_knn_shapley_is_the_shapley_value(monkeypatch):
-    monkeypatch.setattr(valuation, "NEIGHBOURS", 3)
+@pytest.mark.parametrize("neighbours", [3, 10])
+def test_knn_shapley_is_the_shapley_value(monkeypatch, neighbours):
+    monkeypatch.setattr(valuation, "NEIGHBOURS", neighbours)
     sketch, validation = tiny()
     distances = ((validation.features[:, None] - sketch.features) ** 2).sum(axis=2)
     matches = sketch.given_labels == validation.given_labels[:, None]
@@ -69,8 +70,8 @@ def test_knn_shapley_is_the_shapley_value(monkeypatch):
     def utility(subset):
         if not subset:
             return 0.0
-        nearest = np.array(subset)[np.argsort(distances[:, subset], axis=1)[:, :3]]
-        return np.take_along_axis(matches, nearest, axis=1).sum(axis=1).mean() / 3
+        nearest = np.array(subset)[np.argsort(distances[:, subset], axis=1)[:, :neighbours]]
+        return np.take_along_axis(matches, nearest, axis=1).sum(axis=1).mean() / neighbours
 
     np.testing.assert_allclose(valuation.knn_shapley(sketch, validation=validation), -shapley(7, utility), atol=1e-9)
 
