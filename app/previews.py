@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from oga_core.readers import preview_image
 from oga_core.samples import SampleSet, UnreadableSample
 
 _SMALL = 64
@@ -35,7 +36,7 @@ def preview(samples: SampleSet, row: int, side: int) -> Preview:
     except (UnreadableSample, OSError, ValueError) as error:
         return Preview(unreadable=f"This sample cannot be read: {error}")
     if samples.modality == "image":
-        return picture(content, side)
+        return picture(preview_image(content), side)
     if samples.modality == "causal_lm":
         return Preview(messages=conversation(samples.rows[row], content))
     if isinstance(content, str):

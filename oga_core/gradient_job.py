@@ -22,7 +22,7 @@ from oga_core.models import load_model
 from oga_core.models.card import ModelCard
 from oga_core.models.loaded import LoadedModel
 from oga_core.models.weights import assign, read_weights
-from oga_core.readers import read_samples
+from oga_core.readers import read_samples, reading_notes
 from oga_core.readers.outputs import OutputsBundle, read_outputs
 from oga_core.runs import write_whole
 from oga_core.samples import SampleSet
@@ -76,7 +76,7 @@ def run(arguments: dict[str, Any], report: Report) -> dict[str, Any]:
         "data_fingerprint": samples.fingerprint,
         "data_format": samples.source.format,
         "problems": [{"sample_id": p.sample_id, "row": p.row, "reason": p.reason} for p in problems],
-        "notes": [*samples.notes, *summary["notes"], *result.notes],
+        "notes": [*reading_notes(samples), *summary["notes"], *result.notes],
         "gradient_coverage": result.sketch.coverage,
         "gradient_check_error": result.sketch.check_error,
         "model_accuracy_on_given_labels": _accuracy(result),

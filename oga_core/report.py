@@ -19,6 +19,7 @@ import pandas as pd
 from oga_core.decisions import ACTIONS, Decision
 from oga_core.expectation import Expectation, Interval
 from oga_core.files import write_whole
+from oga_core.readers import preview_image
 from oga_core.report_charts import histogram, map_image
 from oga_core.review import ReviewStore
 from oga_core.runs import SCORE_PREFIX, Run
@@ -210,7 +211,7 @@ def _preview(samples: SampleSet, i: int) -> str:
     except UnreadableSample as error:
         return f"<p>{escape(str(error))}</p>"
     if samples.modality == "image":
-        image = content.convert("RGB")
+        image = preview_image(content).convert("RGB")
         image.thumbnail((_THUMBNAIL, _THUMBNAIL))
         data = io.BytesIO()
         image.save(data, format="PNG")
