@@ -28,7 +28,11 @@ h2.oga { font-size: 1.08rem; font-weight: 600; padding: .5rem 0 0; line-height: 
 .oga-problem { border-color: #c2410c; background: rgba(194, 65, 12, .09); }
 .oga-empty { border: 1px dashed rgba(140, 134, 124, .6); border-radius: 8px; padding: 2.4rem 1.4rem; }
 .oga-empty { text-align: center; }
-@media (prefers-color-scheme: dark) { .oga-figure.flagged { color: #ff8a57; } }
+.stButtonGroup [data-selected="true"] p { color: #8f300c; }
+@media (prefers-color-scheme: dark) {
+  .oga-figure.flagged { color: #ff8a57; }
+  .stButtonGroup [data-selected="true"] p { color: #ffab85; }
+}
 @media (max-width: 640px) { .stMainBlockContainer { padding: 4rem .9rem 3rem; } .oga-figure { font-size: 1.4rem; } }
 </style>
 """

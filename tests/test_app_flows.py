@@ -11,6 +11,7 @@ from streamlit.testing.v1 import AppTest
 from streamlit.util import calc_hash
 
 import oga_app
+from oga_app.accounts import set_password
 from oga_core.review import Decision, ReviewStore
 from oga_core.runs import Run
 
@@ -231,3 +232,17 @@ def test_data_is_looked_at_before_it_is_scored(visit, digits):
     test.text_input(key="path-data").set_value(str(digits.path.parent / "digits.zip")).run()
     test.button(key="look").click().run()
     assert "120 samples of modality image, 5 classes" in words(test)
+
+
+def test_a_shared_dashboard_asks_for_the_password_first(digits, visit, tmp_path):
+    accounts = tmp_path / "accounts.json"
+    set_password(accounts, "Ada", "correct horse")
+    test = visit("review", "--run", str(digits.path), "--accounts", str(accounts))
+    assert digits.path.name not in words(test)
+    for password, answer in (("wrong password", "is wrong"), ("correct horse", "")):
+        test.text_input[0].input("Ada")
+        test.text_input[1].input(password)
+        test.button[0].click().run()
+        assert answer in "".join(problems(test))
+    assert digits.path.name in words(test)
+    assert "Ada" in "".join(str(popover) for popover in test.main)

@@ -8,7 +8,7 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from oga_app import cache, charts, desk, frame, messages, ordering
+from oga_app import cache, charts, desk, frame, messages, ordering, state
 from oga_app.components.gradient_map import COLOR_BY, DECISION_CODES, gradient_map
 from oga_app.components.sample_grid import sample_grid
 from oga_app.frame import Opened
@@ -97,6 +97,9 @@ def _select(view: Opened, corners: NDArray[np.float64] | None) -> None:
 
     polygon = None if corners is None else tuple((float(x), float(y)) for x, y in corners)
     view.session.set_filters(replace(view.session.filters, polygon=polygon))
+    if polygon is not None:
+        state.choose("explore-list", "Most suspicious")
+        state.choose("explore-part", "Samples")
 
 
 def _raster(view: Opened) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from oga_app import frame, messages
+from oga_app import frame, messages, state
 from oga_app.frame import Opened
 from oga_core.errors import OgaError
 
@@ -66,8 +66,8 @@ def _export(view: Opened) -> None:
         path = _target(view, typed)
         messages.note(f"Written to {export(view.data.run, name, path, spreadsheet_safe=safe)}")
     if make:
-        st.session_state["oga_download"] = (name, safe, _state(view), _bytes(view, name, safe))
-    ready = st.session_state.get("oga_download")
+        state.remember("download", (name, safe, _state(view), _bytes(view, name, safe)))
+    ready = state.memory("download", None)
     if ready and ready[:3] == (name, safe, _state(view)):
         filename, content = ready[3]
         st.download_button(
@@ -116,8 +116,8 @@ def _report(view: Opened) -> None:
         with tempfile.TemporaryDirectory() as folder, st.spinner("Writing"):
             path = Path(folder) / "report.html"
             write_report(view.data.run, path, score=view.score, trim_fraction=view.flagged / len(view.data))
-            st.session_state["oga_report"] = (_state(view), path.read_bytes())
-    ready = st.session_state.get("oga_report")
+            state.remember("report", (_state(view), path.read_bytes()))
+    ready = state.memory("report", None)
     if ready and ready[0] == _state(view):
         name = f"{_slug(view.data.name)}_report.html"
         st.download_button("Download the report", ready[1], name, "text/html", on_click="ignore", key="report-download")

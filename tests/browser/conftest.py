@@ -104,14 +104,14 @@ def page(browser: Browser) -> Iterator[Page]:
 def visit(page: Page, server: Server, path: str) -> None:
     """Open a page of the dashboard and wait until it stands still."""
     page.goto(f"{server.url}/{path}")
-    page.wait_for_selector("h1.oga, .oga-empty, .oga-problem", timeout=60_000)
+    page.wait_for_selector("h1.oga, .oga-empty, .oga-problem", timeout=120_000)
     settle(page)
 
 
 def settle(page: Page) -> None:
     """Wait until the server has nothing more to say."""
     page.wait_for_timeout(300)
-    page.wait_for_selector('[data-test-script-state="running"]', state="detached", timeout=60_000)
+    page.wait_for_selector('[data-test-script-state="running"]', state="detached", timeout=120_000)
     page.wait_for_timeout(200)
 
 

@@ -73,6 +73,7 @@ def test_uploads_are_scored_too(page, desk):
         page.locator("input[type=file]").nth(0 if role == "data" else -1).set_input_files(SAMPLES / name)
         settle(page)
     page.get_by_role("combobox", name="Label column").click()
+    page.keyboard.type("diagnosis")
     page.get_by_role("option", name="diagnosis").click()
     settle(page)
     page.get_by_role("textbox", name="Name of the run").fill("uploaded")
@@ -87,7 +88,7 @@ def test_uploads_are_scored_too(page, desk):
 def test_what_is_wrong_is_said_and_nothing_is_lost(page, desk, tmp_path):
     (tmp_path / "model.pt2").write_bytes(b"\x80\x04 not a model")
     visit(page, desk, "run")
-    page.get_by_role("textbox", name="Data: path on this machine").fill(str(SAMPLES / "tumours.csv"))
+    page.get_by_role("textbox", name="Data: path on this machine").fill(str(SAMPLES / "digits.zip"))
     page.keyboard.press("Tab")
     settle(page)
     page.get_by_role("textbox", name="Model: path on this machine").fill(str(tmp_path / "model.pt2"))
