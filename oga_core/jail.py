@@ -30,17 +30,9 @@ _READ = _READ_FILE | _READ_DIR | _EXECUTE
 _TCP, _SCOPES = 0b11, 0b11  # bind and connect; abstract sockets and signals
 
 _SYSTEM_READABLE = (
-    *("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/usr/share/zoneinfo"),
-    *("/etc/ld.so.cache", "/etc/localtime", "/dev/urandom", "/dev/random", "/dev/zero"),
-    *(
-        "/proc/self",
-        "/proc/cpuinfo",
-        "/proc/meminfo",
-        "/proc/stat",
-        "/proc/sys/vm",
-        "/sys/devices/system",
-        "/sys/fs/cgroup",
-    ),
+    *("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/usr/share/zoneinfo", "/nix/store", "/gnu/store"),
+    *("/etc/ld.so.cache", "/etc/localtime", "/dev/urandom", "/dev/random", "/dev/zero", "/proc/self", "/proc/cpuinfo"),
+    *("/proc/meminfo", "/proc/stat", "/proc/sys/vm", "/sys/devices/system", "/sys/fs/cgroup"),
 )
 _GPU_DEVICES = ("/dev/nvidia*", "/dev/dxg", "/dev/kfd", "/dev/dri")
 _GPU_READABLE = (
@@ -134,9 +126,10 @@ def _gpu_devices() -> list[str]:
 
 
 def _python_paths() -> list[Path]:
-    """Where the interpreter, its packages and this package are; nothing else of the import path."""
+    """Where the interpreter, its packages, their libraries and this package are; nothing else of the import path."""
     paths = [Path(sys.prefix), Path(sys.base_prefix), Path(sys.exec_prefix), Path(__file__).parent]
-    return paths + [Path(path) for path in sys.path if Path(path).name in ("site-packages", "dist-packages")]
+    paths += [Path(path) for path in sys.path if Path(path).name in ("site-packages", "dist-packages")]
+    return paths + [Path(path) for path in os.environ.get("LD_LIBRARY_PATH", "").split(":") if path]
 
 
 def _restrict_files(libc: ctypes.CDLL, readable: Sequence[Path], writable: Sequence[Path]) -> bool:
