@@ -63,6 +63,19 @@ def why(data: RunData, row: int, score: str) -> str:
     )
 
 
+def pull(data: RunData, row: int) -> str:
+    """What one training step on the sample would do: the gradient of its loss at the logits is p - y."""
+    given, predicted, chance = int(data.given[row]), int(data.predicted[row]), data.given_probability[row]
+    if given < 0 or not np.isfinite(chance):
+        return ""
+    words = (
+        f"Training on it pulls the model towards {data.class_name(given)!r} at {percent(1 - chance, 0)} of full strength"
+    )
+    if predicted not in (given, -1):
+        words += f", away from {data.class_name(predicted)!r} above all"
+    return words + "."
+
+
 def finite(value: float) -> float | None:
     """The value, None where it is not a number (JSON has no NaN)."""
     return float(value) if np.isfinite(value) else None

@@ -22,7 +22,7 @@ class Session:
     """The open run and how it is looked at. The run, score, threshold and filters are also in the address.
 
     flagged: how many of the highest scores are flagged; None = the run's suggestion.
-    stale: a callback changed something that other parts of the page show.
+    stale: a callback changed something that other parts of the page show. pages: the pages by title.
     """
 
     settings: Settings
@@ -34,6 +34,7 @@ class Session:
     reviewer: str = "me"
     notice: str = ""
     stale: bool = False
+    pages: dict[str, Any] = field(default_factory=dict)
 
     def open(self, run: Path) -> None:
         """Show another run, from its own defaults."""
@@ -64,6 +65,10 @@ class Session:
     def open_sample(self, sample_id: str) -> None:
         """Show one sample in detail."""
         self.opened, self.stale = sample_id, True
+
+    def go(self, title: str) -> None:
+        """Leave for another page."""
+        st.switch_page(self.pages[title])
 
     def take_stale(self) -> bool:
         """Whether something changed since the page was drawn; asking resets it."""

@@ -60,6 +60,7 @@ def main() -> None:
     home = st.Page(
         lambda: st.switch_page(pages[current.run is not None]), title="OGA", default=True, visibility="hidden"
     )
+    current.pages = {page.title: page for page in pages}
     page = st.navigation([home, *pages], position="top")
     if page is not home:
         state.write_address(current)

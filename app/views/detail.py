@@ -33,7 +33,7 @@ def _dialog(view: Opened, row: int) -> None:
     with left:
         shown = desk.sample_view(view.data, view.board, row, score=view.score, flagged=view.flagged, side=desk.LARGE)
         sample_grid([shown], key="detail-sample", size=320)
-        messages.prose(shown.why)
+        messages.prose(f"{shown.why} {desk.pull(view.data, row)}")
     with right:
         _facts(view, row)
         _buttons(view, row)

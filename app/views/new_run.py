@@ -22,7 +22,6 @@ _SHOWN_ROWS = 5
 
 def new_run(current: Session) -> None:
     """Draw the form; starts the scoring and opens the run."""
-    messages.section("Score a data set")
     data = _file(
         current, "data", "Data", "File or folder: class folders, images with a table, CSV, JSONL, Parquet, outputs"
     )

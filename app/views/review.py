@@ -125,6 +125,7 @@ def _evidence(view: Opened, backend: desk.Desk) -> None:
                 height=min(35 * len(table) + 38, 300),
                 column_config={"Percentile": charts.percent("Percentile", "%.1f")},
             )
+            messages.quiet(desk.pull(view.data, row))
         with near:
             neighbours(view, row, key="review-near")
 

@@ -32,7 +32,7 @@ def show() -> None:
         _open_run()
     runs = current.settings.runs()
     left, right = st.columns([3, 2], gap="large")
-    with left:
+    with left, st.expander("Score a data set", expanded=current.run is None, icon=":material/add:"):
         messages.guarded(new_run)(current)
     with right:
         _recent(current, runs)
@@ -69,6 +69,11 @@ def _open_run() -> None:
             _continue(current)
         if (current.run / "scores.parquet").is_file():
             _summary(current.run)
+            with st.container(horizontal=True):
+                if st.button("Explore", type="primary", icon=":material/scatter_plot:", key="go-explore"):
+                    current.go("Explore")
+                if st.button("Review", icon=":material/rate_review:", key="go-review"):
+                    current.go("Review")
 
 
 def _continue(current: Session) -> None:
@@ -102,7 +107,7 @@ def _summary(path: Path) -> None:
         messages.Figure(
             "Gradient covered",
             "–" if coverage is None else messages.percent(coverage, 0),
-            "" if error is None else f"largest error {error:.1e}",
+            "" if error is None else f"largest error {error:.1e}" if error else "no error found",
         ),
     )
     for warning in info.get("warnings", ()):
