@@ -6,6 +6,7 @@ import pytest
 
 from oga_core.decisions import Decision
 from oga_core.errors import OgaError
+from oga_core.exports import export
 from oga_core.report import write_report
 from oga_core.review import ReviewStore
 from oga_core.runs import Run, read_samples
@@ -68,6 +69,12 @@ def test_nothing_of_the_data_becomes_code_or_is_fetched(run, tmp_path):
     assert "<i>" not in page
     assert 'src="http' not in page
     assert "default-src 'none'" in page
+
+
+def test_the_report_is_an_export_format(run, tmp_path):
+    path = export(run, "report", tmp_path / "out")
+    assert path.name == "out.html"
+    assert "What was decided" in path.read_text(encoding="utf-8")
 
 
 def test_a_run_without_scores_has_no_report(tmp_path):

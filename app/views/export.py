@@ -55,7 +55,12 @@ def _export(view: Opened) -> None:
     from oga_core.exports import EXPORTS, export
 
     messages.section("Data")
-    name = st.selectbox("Format", list(EXPORTS), format_func=lambda name: _FORMATS.get(name, name), key="export-format")
+    name = st.selectbox(
+        "Format",
+        [name for name in EXPORTS if name != "report"],
+        format_func=lambda name: _FORMATS.get(name, name),
+        key="export-format",
+    )
     messages.quiet(EXPORTS[name].description)
     safe = st.checkbox("Safe for spreadsheets: put ' before cells that a spreadsheet would run", key="export-safe")
     typed = st.text_input("Write it to this path on the machine", placeholder="/path/to/out", key="export-path")

@@ -12,6 +12,7 @@ from oga_core.exports.decided import Decided
 from oga_core.exports.fixed import write_fixed
 from oga_core.exports.tools import write_fiftyone, write_huggingface, write_label_studio
 from oga_core.files import write_whole
+from oga_core.report import write_report
 from oga_core.runs import Run
 
 __all__ = ["EXPORTS", "Export", "export"]
@@ -53,6 +54,10 @@ EXPORTS: dict[str, Export] = {
     "fiftyone": Export(
         "Images and labels for FiftyOne (image classification dataset).",
         lambda decided, out, _: write_fiftyone(decided, out),
+    ),
+    "report": Export(
+        "What was scored, how, decisions, estimates and examples as one HTML file.",
+        lambda decided, out, _: write_report(decided.run, out if out.suffix else out.with_name(out.name + ".html")),
     ),
 }
 

@@ -135,7 +135,9 @@ def test_the_table_has_every_sample_with_score_and_decision(case: Case, decided_
     assert 0 == rows[-1]["label_score"] < rows[0]["label_score"] == 1
 
 
-@pytest.mark.parametrize("format", [name for name in EXPORTS if name not in ("csv", "parquet", "jsonl", "fixed")])
+@pytest.mark.parametrize(
+    "format", [name for name in EXPORTS if name not in ("csv", "parquet", "jsonl", "fixed", "report")]
+)
 def test_folders_for_other_tools_hold_every_sample_or_say_no(
     format: str, case: Case, decided_run: Run, tmp_path: Path
 ) -> None:
