@@ -245,7 +245,9 @@ def measure_reviewers(browser: Browser, run: Path, people: int, presses: int) ->
             field.press("Enter")
             page.wait_for_timeout(2000)
             page.keyboard.press("Escape")
-            page.locator(".position:not(:empty)").wait_for()
+            # The queue of the old name goes only when that of the new one has come.
+            page.locator(".position:not(:empty)").last.wait_for()
+            page.wait_for_timeout(2000)
             page.locator("section.review").focus()
             pages.append(page)
         before = len(decided_at(run))
