@@ -88,8 +88,9 @@ def run_job(
     """Run one of `JOBS` in a new process and return its result, with `jail`: which layers of the jail held.
 
     arguments: JSON. report: called here, in this thread, with every report of the job. readable, writable: what the job
-    may open beside the Python installation. memory_gb: None stands for nine tenths of this machine's. Raises the job's
-    own `OgaError`, `Cancelled`, `WorkerError` for a limit or a crash, and `WorkerFault` for a fault of ours.
+    may open beside the Python installation. memory_gb: None stands for nine tenths of this machine's. jail: False
+    leaves the resource limits only. Raises the job's own `OgaError`, `Cancelled`, `WorkerError` for a limit or a crash,
+    and `WorkerFault` for a fault of ours.
     """
     if name not in JOBS:
         raise unknown("job", name, JOBS)
@@ -291,15 +292,11 @@ def main() -> None:
         answers.write(json.dumps({kind: content}, default=_as_json) + "\n")
         answers.flush()
 
+    limits = {"memory": job["memory"], "cpu_seconds": job["cpu_seconds"], "file_size": _FILE_SIZE}
     if job["jail"]:
-        held = jails.enter(
-            map(Path, job["readable"]),
-            map(Path, job["writable"]),
-            memory=job["memory"],
-            cpu_seconds=job["cpu_seconds"],
-            file_size=_FILE_SIZE,
-        )
-        answer("jail", held)
+        answer("jail", jails.enter(map(Path, job["readable"]), map(Path, job["writable"]), **limits))
+    else:
+        answer("jail", {"limits": jails.set_limits(**limits), "landlock": False, "seccomp": False})
     threading.Thread(target=_exit_when_alone, daemon=True).start()
     kind, content = _outcome(job, lambda message: answer("report", message))
     answer(kind, content)

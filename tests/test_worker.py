@@ -93,10 +93,15 @@ def test_memory_limit_holds_for_torch() -> None:
         run("fill_memory_with_torch", {"bytes": 4 << 30}, memory_gb=1)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="needs a process without limits of its own")
 def test_memory_is_watched_from_outside_too() -> None:
     with pytest.raises(WorkerError, match=r"Out of memory while filling memory: the limit is 0\.2 GB"):
-        run_job("fill_memory", {"bytes": 8 << 30}, memory_gb=0.2, jail=False)
+        run("fill_shared_memory", {"bytes": 4 << 30}, memory_gb=0.2)
+
+
+def test_limits_hold_without_the_jail() -> None:
+    assert run("echo", jail=False)["jail"] == {"limits": sys.platform != "win32", "landlock": False, "seccomp": False}
+    with pytest.raises(WorkerError, match="Out of memory"):
+        run("fill_memory", {"bytes": 1 << 30}, memory_gb=0.5, jail=False)
 
 
 def test_time_limit_holds(tmp_path: Path) -> None:

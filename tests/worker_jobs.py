@@ -77,6 +77,17 @@ def fill_memory(arguments: dict[str, Any], report: Report) -> dict[str, Any]:
     return {"n": len(b"x" * arguments["bytes"])}
 
 
+def fill_shared_memory(arguments: dict[str, Any], report: Report) -> dict[str, Any]:
+    """Shared pages count for no resource limit."""
+    import mmap
+
+    report({"stage": "filling memory"})
+    shared = mmap.mmap(-1, arguments["bytes"])
+    while shared.write(b"x" * (1 << 20)):
+        time.sleep(0.001)
+    return {}
+
+
 def fill_memory_with_torch(arguments: dict[str, Any], report: Report) -> dict[str, Any]:
     import torch
 

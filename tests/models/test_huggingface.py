@@ -219,3 +219,13 @@ def test_adapter_needs_a_number_for_its_rank(tmp_path: Path) -> None:
     build_quietly(lambda: adapter(tmp_path / "adapter", r="two"))
     with pytest.raises(OgaError, match=r"'r' in adapter_config\.json must be a number"):
         load_model(tmp_path / "adapter")
+
+
+def test_zipped_adapter_with_its_base_inside(tmp_path: Path) -> None:
+    import shutil
+
+    build_quietly(lambda: adapter(tmp_path / "adapter"))
+    archive = shutil.make_archive(str(tmp_path / "upload"), "zip", tmp_path, "adapter")
+    folder, zipped = load_model(tmp_path / "adapter"), load_model(archive)
+    assert zipped.card == folder.card
+    assert torch.equal(zipped.module(input_ids=TOKENS).logits, folder.module(input_ids=TOKENS).logits)
