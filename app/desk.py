@@ -68,9 +68,8 @@ def pull(data: RunData, row: int) -> str:
     given, predicted, chance = int(data.given[row]), int(data.predicted[row]), data.given_probability[row]
     if given < 0 or not np.isfinite(chance):
         return ""
-    words = (
-        f"Training on it pulls the model towards {data.class_name(given)!r} at {percent(1 - chance, 0)} of full strength"
-    )
+    strength = percent(1 - chance, 0)
+    words = f"Training on it pulls the model towards {data.class_name(given)!r} at {strength} of full strength"
     if predicted not in (given, -1):
         words += f", away from {data.class_name(predicted)!r} above all"
     return words + "."

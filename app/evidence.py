@@ -40,7 +40,7 @@ class Evidence:
             return None
         return sketch if len(sketch) == len(self._data) else None
 
-    def probabilities(self, row: int, top: int = 5) -> tuple[tuple[str, float], ...]:
+    def probabilities(self, row: int, top: int = 10) -> tuple[tuple[str, float], ...]:
         """The most probable classes and the given one, most likely first."""
         if self.sketch is None or self.sketch.logits is None:
             return ()

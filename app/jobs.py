@@ -106,7 +106,8 @@ def _event(run: Path) -> dict[str, Any]:
 
 def _reap(process: subprocess.Popen[bytes], run: Run) -> None:
     code = process.wait()
-    if run.info.get("status") == "running":
+    # Another process may be scoring this run by now.
+    if run.info.get("status") == "running" and run.info.get("process") == process.pid:
         lines = (run.path / LOG).read_text(errors="replace").strip().splitlines()
         reason = lines[-1].removeprefix("oga: ") if lines else f"The process ended with status {code}."
         run.update(status="cancelled" if code in (130, -signal.SIGTERM) else "failed", error=reason)

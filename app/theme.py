@@ -29,6 +29,7 @@ h2.oga { font-size: 1.08rem; font-weight: 600; padding: .5rem 0 0; line-height: 
 .oga-empty { border: 1px dashed rgba(140, 134, 124, .6); border-radius: 8px; padding: 2.4rem 1.4rem; }
 .oga-empty { text-align: center; }
 .stButtonGroup [data-selected="true"] p { color: #8f300c; }
+.stMultiSelect [data-tag] { background: rgba(140, 134, 124, .26); color: inherit; }
 @media (prefers-color-scheme: dark) {
   .oga-figure.flagged { color: #ff8a57; }
   .stButtonGroup [data-selected="true"] p { color: #ffab85; }

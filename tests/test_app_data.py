@@ -1,7 +1,6 @@
 """What the pages compute from a run, without Streamlit."""
 
 import io
-import json
 
 import numpy as np
 import pytest
@@ -16,9 +15,7 @@ from oga_app.run_data import RunData, class_shares, confusion, evenly
 from oga_app.settings import Settings
 from oga_app.views import compare
 from oga_core.errors import OgaError
-from oga_core.pipeline import ScoreOptions
 from oga_core.review import Decision, ReviewStore
-from oga_core.runs import Run
 
 
 @pytest.fixture(scope="module")
@@ -285,41 +282,3 @@ def test_columns_of_a_table_are_offered(tmp_path):
     (tmp_path / "broken.csv").write_bytes(b"")
     assert table_columns(tmp_path / "broken.csv") == ()
     assert table_columns(tmp_path) == ()
-
-
-def test_the_command_holds_every_chosen_option(tmp_path):
-    options = ScoreOptions(labels="l.csv", scores=("loss", "margin"), map="pca", force=True, max_samples=5)
-    words = jobs.command(tmp_path / "d", tmp_path / "m", tmp_path / "r", options)
-    from oga_app.cli import _parser
-
-    parsed = _parser().parse_args(words[words.index("score") :])
-    assert (parsed.labels, parsed.scores, parsed.map, parsed.force) == ("l.csv", ("loss", "margin"), "pca", True)
-    assert (parsed.max_samples, parsed.device) == (5, "auto")
-
-
-def test_a_run_whose_process_is_gone_is_lost(tmp_path):
-    created = Run.create(tmp_path / "r")
-    created.update(status="running", process=2**22 - 1)
-    assert jobs.status(created.path).state == "lost"
-    created.update(process=None)
-    (created.path / "progress.json").write_text(
-        json.dumps({"stage": "gradients", "done": 5, "total": 10, "seconds_left": 3})
-    )
-    job = jobs.status(created.path)
-    assert (job.state, job.share, job.stage, job.seconds_left) == ("running", 0.5, "gradients", 3)
-
-
-def test_scoring_reports_what_is_wrong(tmp_path):
-    import time
-
-    (tmp_path / "data.csv").write_text("id,text\n1,a\n")
-    (tmp_path / "model.pt2").write_bytes(b"nothing")
-    jobs.start(tmp_path / "data.csv", tmp_path / "model.pt2", tmp_path / "run", ScoreOptions(map="none"))
-    with pytest.raises(OgaError, match="is being scored already"):
-        jobs.start(tmp_path / "data.csv", tmp_path / "model.pt2", tmp_path / "run", ScoreOptions())
-    deadline = time.monotonic() + 60
-    while jobs.status(tmp_path / "run").state == "running" and time.monotonic() < deadline:
-        time.sleep(0.2)
-    job = jobs.status(tmp_path / "run")
-    assert job.state == "failed"
-    assert job.error

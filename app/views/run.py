@@ -147,9 +147,8 @@ def _recent(current: Session, runs: list[Path]) -> None:
             with st.container(gap=None):
                 messages.prose(path.name)
                 messages.quiet(_about(path))
-            if path == current.run:
-                messages.quiet("open")
-            elif st.button("Open", key=f"open-{path.name}"):
+            shown = path == current.run
+            if st.button("Open", key=f"open-{path.name}", disabled=shown, help="This run is open" if shown else None):
                 current.open(path)
                 st.rerun()
     if current.settings.data_root is None:

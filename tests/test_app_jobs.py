@@ -1,0 +1,67 @@
+"""Scoring in a process of its own: what it is told, how far it is, and how it ends."""
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+import oga_sample_data
+from oga_app import jobs
+from oga_app.cli import _parser
+from oga_core.errors import OgaError
+from oga_core.pipeline import ScoreOptions
+from oga_core.runs import Run
+
+SAMPLES = Path(oga_sample_data.__path__[0])
+
+
+def finished(run, seconds=120):
+    deadline = time.monotonic() + seconds
+    while (job := jobs.status(run)).state == "running" and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return job
+
+
+def test_the_command_holds_every_chosen_option(tmp_path):
+    options = ScoreOptions(labels="l.csv", scores=("loss", "margin"), map="pca", force=True, max_samples=5)
+    words = jobs.command(tmp_path / "d", tmp_path / "m", tmp_path / "r", options)
+    parsed = _parser().parse_args(words[words.index("score") :])
+    assert (parsed.labels, parsed.scores, parsed.map, parsed.force) == ("l.csv", ("loss", "margin"), "pca", True)
+    assert (parsed.max_samples, parsed.device) == (5, "auto")
+
+
+def test_a_run_whose_process_is_gone_is_lost(tmp_path):
+    created = Run.create(tmp_path / "r")
+    created.update(status="running", process=2**22 - 1)
+    assert jobs.status(created.path).state == "lost"
+    created.update(process=None)
+    (created.path / "progress.json").write_text(
+        json.dumps({"stage": "gradients", "done": 5, "total": 10, "seconds_left": 3})
+    )
+    job = jobs.status(created.path)
+    assert (job.state, job.share, job.stage, job.seconds_left) == ("running", 0.5, "gradients", 3)
+
+
+def test_scoring_reports_what_is_wrong(tmp_path):
+    (tmp_path / "data.csv").write_text("id,text\n1,a\n")
+    (tmp_path / "model.pt2").write_bytes(b"nothing")
+    jobs.start(tmp_path / "data.csv", tmp_path / "model.pt2", tmp_path / "run", ScoreOptions(map="none"))
+    with pytest.raises(OgaError, match="is being scored already"):
+        jobs.start(tmp_path / "data.csv", tmp_path / "model.pt2", tmp_path / "run", ScoreOptions())
+    job = finished(tmp_path / "run")
+    assert job.state == "failed"
+    assert job.error
+
+
+def test_a_run_is_cancelled_and_continued(tmp_path):
+    run, options = tmp_path / "run", ScoreOptions(map="none", scores=("loss",), label_column="diagnosis")
+    arguments = (SAMPLES / "tumours.csv", SAMPLES / "tumours.pt2", run, options)
+    jobs.start(*arguments)
+    while not (run / "progress.json").exists():
+        time.sleep(0.05)
+    jobs.cancel(run)
+    assert finished(run).state == "cancelled"
+    jobs.start(*arguments)
+    assert finished(run).state == "done"
+    assert Run.open(run).info["n_samples"] == len(Run.open(run).table)
