@@ -188,6 +188,7 @@ def test_the_split_keeps_class_shares_and_a_sample_of_each_class():
     training, held_out = stratified_split(labels, 0.2, seed=3)
     assert np.bincount(labels[held_out], minlength=3).tolist() == [10, 6, 0]
     assert sorted([*training, *held_out]) == list(range(81))
+    assert set(labels[stratified_split(labels, 0.99, seed=0)[0]]) == {0, 1, 2}
 
 
 def test_the_head_is_the_minimum_of_the_penalised_loss():
