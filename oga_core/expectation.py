@@ -21,11 +21,13 @@ Floats = NDArray[np.float64]
 
 CONFIDENCE = 0.90
 _BINS = 400
-_KNOTS = 14
+_KNOTS = 16
 _DRAWS = 800
 _DEGREES_OF_FREEDOM = 6
+# How far the noise rate may be from its estimate, on the log scale; it ties down what no decision has shown.
+_NOISE_RATE_SPREAD = 0.5
 # Spread of the random walk between neighbouring knots and its prior; the data choose among them by their evidence.
-_ROUGHNESS = {0.15: 0.4, 0.4: 0.3, 1.0: 0.2, 2.4: 0.1}
+_ROUGHNESS = {0.2: 0.3, 0.5: 0.3, 1.0: 0.25, 2.4: 0.15}
 
 
 @dataclass(frozen=True)
@@ -194,8 +196,10 @@ def _posterior(
     for roughness, prior in _ROUGHNESS.items():
         mean, precision = _prior(basis, noise_rate, roughness)
         draws, weights = _sample(bad, reviewed, basis, mean, precision, random)
-        curves.append(expit(draws @ basis.T))
-        log_weights.append(weights + np.log(prior))
+        curve = expit(draws @ basis.T)
+        off = np.log(curve @ size / size.sum() / _clipped(noise_rate)) / _NOISE_RATE_SPREAD
+        curves.append(curve)
+        log_weights.append(weights + np.log(prior) - 0.5 * off**2)
     joined = np.concatenate(log_weights)
     weights = np.exp(joined - joined.max())
     return np.concatenate(curves), weights / weights.sum()
@@ -205,22 +209,25 @@ def _basis(size: NDArray[np.int64]) -> Floats:
     """Constant, line and random-walk steps over the normal score of the rank, `(n_bins, 2 + knots)`."""
     middle = (np.cumsum(size) - size / 2) / size.sum()
     x = -ndtri(middle)  # the most suspicious have the largest x
-    knots = np.linspace(-2.0, 2.0, _KNOTS)
+    knots = np.linspace(-2.2, 3.3, _KNOTS)
     steps = np.clip((x[:, None] - knots) / (knots[1] - knots[0]), 0, 1)
     return np.column_stack([np.ones_like(x), x, steps - steps.mean(axis=0)])
 
 
 def _prior(basis: Floats, noise_rate: float, roughness: float) -> tuple[Floats, Floats]:
     """Mean and precision of the weights: the mean curve averages to the noise rate."""
-    rate = float(np.clip(noise_rate, 0.005, 0.8))
-    slope = 1.8
+    rate, slope = _clipped(noise_rate), 1.8
     x = basis[:, 1]
     level = _solve(lambda a: float(expit(a + slope * x).mean()) - rate)
     mean = np.zeros(basis.shape[1])
     mean[:2] = level, slope
     deviation = np.full(basis.shape[1], roughness)
-    deviation[:2] = 0.8, 1.0
+    deviation[:2] = 1.2, 1.2
     return mean, np.diag(1 / deviation**2)
+
+
+def _clipped(noise_rate: float) -> float:
+    return float(np.clip(noise_rate, 0.005, 0.8))
 
 
 def _solve(function: Callable[[float], float]) -> float:
