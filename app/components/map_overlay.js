@@ -4,11 +4,15 @@ import { css } from "./common.js";
 
 export function drawOverlay(map) {
   const { overlay, ratio, view, theme, data } = map;
+  const path = map.path ?? data.polygon?.map((corner) => view.toScreen(corner));
+  const isEmpty = !path && map.hovered < 0 && map.focused < 0;
+  // A frame of a drag mostly has nothing here, and a canvas that is not touched costs nothing.
+  if (isEmpty && map.overlayIsEmpty) return;
+  map.overlayIsEmpty = isEmpty;
   const context = overlay.getContext("2d");
   // Chromium may go on showing the last frame when a canvas is only cleared; a new width always shows.
   overlay.width = Math.round(view.width * ratio);
   context.setTransform(ratio, 0, 0, ratio, 0, 0);
-  const path = map.path ?? data.polygon?.map((corner) => view.toScreen(corner));
   if (path?.length > 1) {
     context.beginPath();
     for (const [x, y] of path) context.lineTo(x, y);

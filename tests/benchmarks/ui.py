@@ -4,7 +4,8 @@
 
 map, review: the dashboard itself on a run of n samples. plotly: the same map by Plotly's scattergl and as a raster.
 kills: SIGKILL at random moments of a simulated review. reviewers: four at once, on the store and through the server.
-The figures are of the machine and its load; compare the columns.
+The seconds are of the machine and its load: compare the columns. `cpu` figures count what browser and server worked,
+which other load hardly changes: with a core to spare, the seconds are about that.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from typing import Any
 
 import ui_durability
 from playwright.sync_api import Browser, Page, TimeoutError, sync_playwright
-from ui_browser import CLOCKS, FLAGS, Traffic, median, served
+from ui_browser import CLOCKS, FLAGS, Traffic, cpu, median, served
 from ui_run import write_big_run
 
 import oga_app
@@ -33,10 +34,9 @@ HERE = Path(__file__).parent
 APP = Path(oga_app.__file__).with_name("streamlit_app.py")
 PARTS = ("map", "review", "plotly", "kills", "reviewers")
 PATIENCE = 120_000
-COUNT_PLOTS = """() => {
-  window.plots = 0;
-  document.querySelector(".js-plotly-plot").on("plotly_afterplot", () => window.plots++);
-}"""
+# Plotly puts a new object in place of the old data when it draws a new figure.
+KEEP_DATA = "() => { window.drawn = document.querySelector('.js-plotly-plot').data; }"
+DATA_IS_NEW = "() => document.querySelector('.js-plotly-plot')?.data !== window.drawn"
 
 
 def open_page(browser: Browser, url: str, **query: object) -> Page:
@@ -68,12 +68,15 @@ def measure_map(browser: Browser, url: str, run: Path, rounds: int) -> dict[str,
     assert box
     assert plot
     drags, releases, sizes, selections = [], [], [], []
+    work: dict[str, list[float]] = {"drag_frame_cpu_s": [], "selection_cpu_s": []}
     for turn in range(rounds):
         page.mouse.move(box["x"] + 0.95 * box["width"], box["y"] + 30)
         page.mouse.down()
+        busy = cpu()
         for step in range(8):
             place = 0.35 + 0.05 * step + 0.003 * turn
             drags.append(page.evaluate("(place) => window.dragStep(place)", place) / 1000)
+        work["drag_frame_cpu_s"].append((cpu() - busy) / 8)
         traffic.reset()
         shown = page.locator("output.readout strong").inner_text()
         releases.append(
@@ -85,7 +88,7 @@ def measure_map(browser: Browser, url: str, run: Path, rounds: int) -> dict[str,
     middle = plot["x"] + plot["width"] / 2, plot["y"] + plot["height"] / 2
     for turn in range(rounds):
         half = 40 + 12 * turn
-        before = tiles(page)
+        before, busy = tiles(page), cpu()
         page.mouse.move(middle[0] - half, middle[1] - half)
         page.mouse.down()
         for dx, dy in ((half, -half), (half, half), (-half, half)):
@@ -102,9 +105,10 @@ def measure_map(browser: Browser, url: str, run: Path, rounds: int) -> dict[str,
                 )
             )
         )
+        work["selection_cpu_s"].append(cpu() - busy)
         page.wait_for_timeout(1500)
     page.close()
-    return {
+    return {name: median(values) for name, values in work.items()} | {
         "first_paint_s": round(first, 2),
         "drag_frame_s": median(drags),
         "release_to_server_and_back_s": median(releases),
@@ -125,9 +129,11 @@ def measure_review(browser: Browser, url: str, run: Path, presses: int) -> dict[
     page.wait_for_timeout(4000)
     page.evaluate("() => window.watch('.position')")
     already = len(decided_at(run))
+    busy = cpu()
     for i in range(presses):
         page.keyboard.press("krus"[i % 4])
         page.wait_for_function("(count) => window.shows.length > count", arg=i)
+    busy = cpu() - busy
     pressed, painted = page.evaluate("() => [window.presses, window.shows]")
     on_disk = decided_at(run)[already:]
     fast = len(on_disk)
@@ -140,6 +146,7 @@ def measure_review(browser: Browser, url: str, run: Path, presses: int) -> dict[
     arrived = len(decided_at(run)) - already - fast
     page.close()
     return {
+        "key_cpu_s": round(busy / presses, 3),
         "key_to_next_painted_s": median([(b - a) / 1000 for a, b in zip(pressed, painted, strict=False)]),
         "key_to_decision_on_disk_s": median([(b - a) / 1000 for a, b in zip(pressed, on_disk, strict=False)]),
         "decision_before_paint": all(a <= b for a, b in zip(on_disk, painted, strict=False)),
@@ -186,16 +193,16 @@ def measure_plotly(browser: Browser, run: Path, way: str, rounds: int) -> dict[s
         page.locator(".js-plotly-plot .nsewdrag").first.wait_for()
         page.evaluate("() => window.painted('.gl-canvas-context')")
         result: dict[str, Any] = {"first_paint_s": round(time.perf_counter() - begun, 2)}
-        traffic, times, sizes, selections = Traffic(page), [], [], []
-        page.evaluate(COUNT_PLOTS)
+        traffic, times, sizes, selections, work = Traffic(page), [], [], [], []
         try:
             for _ in range(rounds):
                 page.wait_for_timeout(1500)
-                before = page.evaluate("() => window.plots")
                 traffic.reset()
+                busy = cpu()
                 button = page.get_by_role("button", name="Next threshold")
-                times.append(seconds(lambda button=button, before=before: _replotted(page, button, before)))
+                times.append(seconds(lambda button=button: _replotted(page, button)))
                 sizes.append(traffic.bytes)
+                work.append(cpu() - busy)
             plot = page.locator(".nsewdrag").first.bounding_box()
             assert plot
             x, y = plot["x"] + plot["width"] / 2, plot["y"] + plot["height"] / 2
@@ -221,14 +228,16 @@ def measure_plotly(browser: Browser, run: Path, way: str, rounds: int) -> dict[s
         page.close()
     return result | {
         "threshold_to_redrawn_s": median(times),
+        "threshold_to_redrawn_cpu_s": median(work),
         "selection_s": median(selections),
         "bytes_per_threshold_change": int(median([float(size) for size in sizes]) or 0),
     }
 
 
-def _replotted(page: Page, button: Any, before: int) -> None:
+def _replotted(page: Page, button: Any) -> None:
+    page.evaluate(KEEP_DATA)
     button.click()
-    page.wait_for_function("(before) => window.plots > before", arg=before)
+    page.wait_for_function(DATA_IS_NEW)
     page.evaluate("() => window.painted('.gl-canvas-context')")
 
 

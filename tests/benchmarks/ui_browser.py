@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 FLAGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"]
 
 # Defined before any script of the page. `painted` waits until the graphics card has finished what it was told.
@@ -102,6 +104,16 @@ class Traffic:
     def _add(self, event: Any) -> None:
         # Binary frames come as base64: four letters for three bytes.
         self.bytes += len(event["response"]["payloadData"]) * 3 // 4
+
+
+def cpu() -> float:
+    """CPU seconds so far of all that this process has started: browser and server. Hardly depends on other load."""
+    total = 0.0
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            times = process.cpu_times()
+            total += times.user + times.system
+    return total
 
 
 def median(seconds: list[float]) -> float | None:
