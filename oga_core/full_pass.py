@@ -77,7 +77,7 @@ class FullPass:
         self.coverage = 1 - missed / max(1, sum(p.numel() for p in self.parameters.values()))
         if missed:
             self.notes.append(
-                f"{self.coverage:.1%} of the selected parameters are covered; left out: {', '.join(sorted(self.missed)[:5])}."
+                f"The sketch covers {self.coverage:.1%} of the parameters, without {', '.join(sorted(self.missed)[:5])}."
             )
 
     def _learn_layouts(self, few: Batch) -> None:
@@ -198,10 +198,11 @@ def relative_errors(found: Reduction, exact: Reduction, missed: set[str]) -> dic
     The whole's error is that of its sketches, parameter by parameter, or of its norm, whichever is larger.
     """
     names = sorted(exact.by_parameter.keys() - missed)
-    zero = torch.zeros_like(exact.sketch), torch.zeros_like(exact.squared)
-    pairs = [(found.by_parameter.get(name, zero), exact.by_parameter[name]) for name in names]
-    if not pairs:
+    if not names:
         return {"": 0.0}
+    pairs = [
+        (found.by_parameter.get(name) or _zero(exact.by_parameter[name]), exact.by_parameter[name]) for name in names
+    ]
     squares = torch.stack([(one[0] - other[0]).square().sum(1) for one, other in pairs])  # (parameter, sample)
     size = torch.stack([other[0].square().sum(1) for _, other in pairs]).sum(0).clamp(min=1e-30)
     one_norm, other_norm = (torch.stack([pair[side][1] for pair in pairs]).sum(0).sqrt() for side in (0, 1))
@@ -211,3 +212,7 @@ def relative_errors(found: Reduction, exact: Reduction, missed: set[str]) -> dic
         "": max(of_norm, float((squares.sum(0) / size).sqrt().max())),
         **dict(zip(names, by_parameter, strict=True)),
     }
+
+
+def _zero(like: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    return torch.zeros_like(like[0]), torch.zeros_like(like[1])

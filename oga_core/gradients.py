@@ -22,8 +22,8 @@ from oga_core.errors import OgaError
 from oga_core.full_pass import FullPass
 from oga_core.gradient_sketch import GradientSketch
 from oga_core.head_pass import HeadPass, outputs_arrays
-from oga_core.pass_arrays import PassArrays
 from oga_core.parameter_choice import choose_parameters
+from oga_core.pass_arrays import PassArrays
 from oga_core.pass_options import PassOptions
 from oga_core.samples import Problem, SampleSet
 from oga_core.tasks.task import Batch, Task

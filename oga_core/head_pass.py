@@ -42,7 +42,7 @@ class HeadPass:
 
     @torch.no_grad()
     def arrays_of(self, outputs: Tensor, capture: ForwardCapture, batch: Batch) -> dict[str, Tensor]:
-        """All that one captured forward pass gives beside the losses; nothing where the outputs are not `(n, classes)`."""
+        """All that a captured forward pass gives beside the losses; nothing where there are no class logits."""
         if outputs.ndim != 2:
             return {}
         seen = self._seen(outputs, capture)
@@ -93,8 +93,7 @@ def head_sketch(sketcher: Sketcher, delta: Tensor, features: Tensor | None) -> T
     """Sketch δ ⊗ h, `(batch, min(sketch_dim, n_classes · n_features))`; exact up to signs where it is that small."""
     if features is None:
         features = delta.new_ones(len(delta), 1)
-    size = delta.shape[1] * features.shape[1]
-    return sketcher.outer("head", delta, features)[:, :size]
+    return sketcher.outer("head", delta, features)
 
 
 def outputs_arrays(

@@ -6,7 +6,6 @@ counted as missed. `n` is the number of samples; layouts are those of `gradient_
 
 from __future__ import annotations
 
-import inspect
 import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -54,13 +53,8 @@ def derive(capture: GradientCapture, func: Any, args: Sequence[Any], kwargs: Map
     if name == "get" and func not in _TRANSPOSES:
         output = func(*args, **kwargs)
         return None if isinstance(output, Tensor) else (output,)
-    if isinstance(first, Tensor) and first.ndim == 2 and capture.sink(first) and not first.requires_grad:
-        if (
-            func in _TRANSPOSES
-            or name in ("t", "numpy_T")
-            or (name == "transpose" and {*args[1:3]} in ({0, 1}, {-1, -2}))
-        ):
-            return (capture.transposed(first, func(*args, **kwargs)),)
+    if isinstance(first, Tensor) and first.ndim == 2 and not first.requires_grad and _turns(func, name, args):
+        return (capture.transposed(first, func(*args, **kwargs)),)
     if name in _SPREADS and isinstance(first, Tensor):
         spread = _spread(capture, first, func(*args, **kwargs).shape)
         return None if spread is None else (spread,)
@@ -70,6 +64,12 @@ def derive(capture: GradientCapture, func: Any, args: Sequence[Any], kwargs: Map
         if capture.sink(weight) and not weight.requires_grad and not call["scale_grad_by_freq"]:
             return (capture.looked_up(weight, indices, func(*args, **kwargs), _padding(call, weight)),)
     return None
+
+
+def _turns(func: Any, name: str, args: Sequence[Any]) -> bool:
+    return (
+        func in _TRANSPOSES or name in ("t", "numpy_T") or (name == "transpose" and {*args[1:]} in ({0, 1}, {-1, -2}))
+    )
 
 
 class _Call:
@@ -263,7 +263,7 @@ def _normalisation(capture: GradientCapture, func: Any, call: _Call) -> Any:
     def hook(gradient: Tensor) -> None:
         gradient = gradient.float()
         if weight:
-            weight(to_parameter(gradient * _normalised(func, call, site.input())))
+            weight(to_parameter(_normalised(func, call, site.input()).mul_(gradient)))
         if bias:
             bias(to_parameter(gradient))
 

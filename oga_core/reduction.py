@@ -12,9 +12,9 @@ from oga_core.uses import LookupUse, Use, chunks, combined
 
 
 class Reduction:
-    """The sketch `(n, dim)`, and where wanted the squared L2 and the L1 norm `(n,)`, of all parameters so far.
+    """The sketch `(n, dim)`, and where wanted the squared L2 and the L1 norm `(n,)`, of the parameters so far.
 
-    by_parameter: the same per parameter, `(sketch, squared norm)`, kept where `keep` is set: for the self-check.
+    by_parameter: what each parameter adds, `(sketch before folding, squared norm)`, kept where `keep` is set: for the self-check.
     """
 
     def __init__(self, n: int, sketcher: Sketcher, *, l1: bool = False, l2: bool = True, keep: bool = False):
@@ -29,7 +29,7 @@ class Reduction:
         """Add the gradient of the parameter called `name`, which is the sum over its uses."""
         use = combined(uses)
         sketch, squared = self._reduce(name, use)
-        self.sketch += sketch
+        self.sketcher.fold(self.sketch, name, sketch)
         self.squared += squared
         if self.keep:
             self.by_parameter[name] = (sketch, squared)
@@ -62,9 +62,7 @@ class Reduction:
 
     def _reduce_explicit(self, name: str, use: Use) -> tuple[Tensor, Tensor]:
         """Form the gradient of a few samples at a time and take everything from it."""
-        rows, columns, copies = use.shape
-        kept = Kept.of(use.shape)
-        whole = rows <= kept.rows and columns * copies <= kept.patches  # else the sketch is cheaper from the factors
+        whole = Kept.of(use.shape).everything  # else the sketch is cheaper from the factors
         sketches, squares = [], []
         for part in chunks(use):
             gradient = use.explicit(part)

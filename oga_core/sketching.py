@@ -16,7 +16,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-SIDES = (32, 64)  # rows and columns kept of a gradient: of a small convolution, whose projection would cost most, and else
+SIDES = (
+    32,
+    64,
+)  # rows and columns kept of a gradient: of a small convolution, whose projection would cost most, and else
+SMALL = 2**13  # a gradient of no more numbers is kept whole
 LARGE = 2**16  # rows x columns from which a convolution is large
 
 
@@ -33,36 +37,39 @@ class Sketcher:
         return vectors if size <= kept else vectors @ self.matrix(name, side, size, kept)
 
     def gradient(self, name: str, gradient: Tensor) -> Tensor:
-        """Sketch gradients `(batch, rows, columns, copies)` themselves, as their factors would be: `(batch, dim)`."""
+        """Project gradients `(batch, rows, columns, copies)` themselves, as their factors would be: `(batch, kept)`."""
         kept = Kept.of(gradient.shape[1:])
+        if kept.everything:
+            return gradient.flatten(1)
         left = self.project(name, "left", gradient.movedim(1, 3), kept.rows)  # (batch, columns, copies, rows)
         right = self.project(name, "right", left.movedim(1, 3), kept.columns)  # (batch, copies, rows, columns)
-        right = self.project(name, "patches", right.permute(0, 2, 3, 1).flatten(2), kept.patches)
-        return self.fold(name, right)
+        return self.project(name, "patches", right.permute(0, 2, 3, 1).flatten(2), kept.patches).flatten(1)
 
     def matrix(self, name: str, side: str, size: int, kept: int) -> Tensor:
         """Random signs over sqrt(kept), `(size, kept)`: the projection of one side of one parameter."""
         return self._cached(name, f"{side} {kept}", (size, kept), 1 / math.sqrt(kept))
 
-    def fold(self, name: str, values: Tensor) -> Tensor:
-        """Add the numbers of every row, with random signs, into `dim` buckets: `(batch, …)` to `(batch, dim)`.
+    def fold(self, sketch: Tensor, name: str, values: Tensor) -> None:
+        """Add the numbers of every row `(batch, kept)`, with random signs, to the buckets of `sketch` `(batch, dim)`.
 
-        Exact up to signs where a row has no more than `dim` numbers.
+        Exact up to signs where a row has no more than `dim` numbers and no other parameter adds to the same buckets.
         """
-        flat = values.flatten(1)
-        size = flat.shape[1]
-        flat = flat * self._cached(name, "fold", (size,), 1.0)
-        buckets = -(-size // self.dim)
-        if buckets * self.dim != size:
-            flat = torch.nn.functional.pad(flat, (0, buckets * self.dim - size))
-        return flat.view(-1, buckets, self.dim).sum(1)
+        size, dim = values.shape[1], sketch.shape[1]
+        values = values * self._cached(name, "fold", (size,), 1.0)
+        # Short rows begin at a random bucket, so that parameters are spread over the buckets.
+        start = _number(f"{self.seed} {name} start") % (dim - size + 1) if size < dim else 0
+        sketch[:, start : start + size] += values[:, :dim]
+        for done in range(dim, size, dim):
+            sketch[:, : size - done] += values[:, done : done + dim]
 
     def outer(self, name: str, left: Tensor, right: Tensor) -> Tensor:
-        """Sketch the outer products of two sets of rows, `(batch, m)` and `(batch, n)`: `(batch, dim)`."""
+        """Sketch outer products of rows, `(batch, m)` and `(batch, n)`: `(batch, min(dim, m · n))`."""
         kept = Kept.of((left.shape[1], right.shape[1], 1))
         left = self.project(name, "left", left, kept.rows)
         right = self.project(name, "right", right, kept.columns)
-        return self.fold(name, left[:, :, None] * right[:, None, :])
+        sketch = left.new_zeros(len(left), min(self.dim, left.shape[1] * right.shape[1]))
+        self.fold(sketch, name, (left[:, :, None] * right[:, None, :]).flatten(1))
+        return sketch
 
     def _cached(self, name: str, purpose: str, shape: tuple[int, ...], scale: float) -> Tensor:
         key = (name, purpose)
@@ -77,20 +84,26 @@ class Kept(NamedTuple):
     rows: int
     columns: int
     patches: int
+    everything: bool
 
     @classmethod
     def of(cls, shape: Sequence[int]) -> Kept:
         """A function of the parameter's shape alone; narrow sides leave more room to the others."""
         m, n, copies = shape
+        if m * n * copies <= SMALL:
+            return cls(m, n, n * copies, True)
         side = SIDES[copies == 1 or m * n >= LARGE]
         patches = min(n * copies, max(side, side * side // m))
         rows = min(m, side * side // patches)
         columns = n if n * copies <= patches else min(n, max(side // 2 if copies > 1 else patches, patches // copies))
-        return cls(rows, columns, min(patches, columns * copies))
+        return cls(rows, columns, min(patches, columns * copies), False)
 
 
 def random_signs(key: str, shape: tuple[int, ...]) -> Tensor:
     """±1 in float32, a function of `key` and `shape` alone."""
-    number = int.from_bytes(hashlib.blake2b(key.encode(), digest_size=16).digest(), "big")
-    bits = np.random.default_rng(number).integers(0, 2, size=shape, dtype=np.int8)
+    bits = np.random.default_rng(_number(key)).integers(0, 2, size=shape, dtype=np.int8)
     return torch.from_numpy((bits * 2 - 1).astype(np.float32))
+
+
+def _number(key: str) -> int:
+    return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=16).digest(), "big")

@@ -20,6 +20,7 @@ from oga_core.sketching import Kept, Sketcher
 
 Shape = tuple[int, int, int]
 CHUNK_BYTES = 8 * 2**20  # of gradients that exist at a time, whatever the batch: they stay in the caches
+NARROW = 32  # columns up to which a convolution's gradient is cheaper as a product with its patches
 
 
 class Use(Protocol):
@@ -41,7 +42,7 @@ class Use(Protocol):
         ...
 
     def sketch(self, name: str, sketcher: Sketcher) -> Tensor:
-        """Its sketch, `(batch, dim)`."""
+        """What the sketch keeps of it before folding, `(batch, kept)`."""
         ...
 
     def squared_norms(self) -> Tensor:
@@ -132,7 +133,7 @@ class ProductUse(_Explicit):
         kept = Kept.of(self.shape)
         left = sketcher.project(name, "left", self.left, kept.rows)
         right = sketcher.project(name, "right", self.right, kept.columns)
-        return sketcher.fold(name, left.transpose(1, 2) @ right)
+        return (left.transpose(1, 2) @ right).flatten(1)
 
     def squared_norms(self) -> Tensor:
         if self.explicit_is_shorter:
@@ -174,7 +175,7 @@ class LookupUse(_Explicit):
             left = sketcher.matrix(name, "left", self.n_rows, kept.rows)[self.indices]
         else:
             left = torch.nn.functional.one_hot(self.indices, self.n_rows).to(right.dtype)
-        return sketcher.fold(name, left.transpose(1, 2) @ right)
+        return (left.transpose(1, 2) @ right).flatten(1)
 
     def squared_norms(self) -> Tensor:
         return self.token_gradients().square().sum((1, 2))
@@ -224,20 +225,20 @@ class Geometry:
     def filtered(self, image: Tensor, weight: Tensor) -> Tensor:
         """Convolve without groups, `(batch, filters, *out size)`."""
         convolve = (torch.conv1d, torch.conv2d, torch.conv3d)[len(self.kernel) - 1]
-        return convolve(self.padded(image), weight, None, self.stride, 0, self.dilation)
+        image, padding = self._evenly_padded(image)
+        return convolve(image, weight, None, self.stride, padding, self.dilation)
 
     def weight_gradients(self, left: Tensor, image: Tensor, shape: Shape) -> Tensor:
         """Weight gradients of every sample: samples become groups of one convolution, `(batch, *shape)`."""
         n, rows, columns, _ = len(left), *shape
-        even = all(before == after for before, after in self.padding)
-        image = image if even else self.padded(image)
+        image, padding = self._evenly_padded(image)
         return torch.ops.aten.convolution_backward(
             left.reshape(1, -1, *left.shape[2:]),
             image.reshape(1, -1, *image.shape[2:]),
             left.new_empty(1).expand(n * rows, columns, *self.kernel),
             None,
             self.stride,
-            [before if even else 0 for before, _ in self.padding],
+            padding,
             self.dilation,
             False,
             [0] * len(self.kernel),
@@ -245,10 +246,16 @@ class Geometry:
             [False, True, False],
         )[1].reshape(n, *shape)
 
+    def _evenly_padded(self, image: Tensor) -> tuple[Tensor, list[int]]:
+        """The image and the padding left to do, the same on both sides."""
+        if all(before == after for before, after in self.padding):
+            return image, [before for before, _ in self.padding]
+        return self.padded(image), [0] * len(self.padding)
+
 
 @dataclass
 class ConvolutionUse(_Explicit):
-    """G[o, c, k] = Σ_t left[o, t] · patches(image)[c, k, t]: left `(batch, rows, *size)`, image `(batch, channels, *size)`.
+    """G[o, c, k] = Σ_t left[o, t] · patches(image)[c, k, t]: `(batch, rows, *size)` and `(batch, channels, *size)`.
 
     A convolution has the gradient at its output on the left and its input as the image; a transposed convolution has
     its input on the left and the gradient at its output as the image.
@@ -273,12 +280,17 @@ class ConvolutionUse(_Explicit):
         return self.geometry.groups > 1 or time > _positions_that_pay((rows, columns * copies, 1))
 
     def explicit(self, rows: slice) -> Tensor:
-        return self.geometry.weight_gradients(self.left[rows], self.image[rows], self.shape)
+        left, image = self.left[rows], self.image[rows]
+        narrow = self.shape[1] * self.shape[2] <= NARROW or self.shape[2] == 1
+        if self.geometry.groups > 1 or not narrow:
+            return self.geometry.weight_gradients(left, image, self.shape)
+        patches = self.geometry.patches(image, left.shape[2:]).flatten(1, 2)
+        return (left.flatten(2) @ patches.transpose(1, 2)).reshape(-1, *self.shape)
 
     def sketch(self, name: str, sketcher: Sketcher) -> Tensor:
         rows, columns, copies = self.shape
         kept = Kept.of(self.shape)
-        if self.geometry.groups > 1 or (rows <= kept.rows and columns * copies <= kept.patches):
+        if self.geometry.groups > 1 or kept.everything:
             return super().sketch(name, sketcher)
         left, image = self.left.flatten(2), self.image
         if rows > kept.rows:
@@ -292,7 +304,7 @@ class ConvolutionUse(_Explicit):
             right = self.geometry.filtered(image, weight).flatten(2)
         else:
             right = self.geometry.patches(image, self.left.shape[2:]).flatten(1, 2)
-        return sketcher.fold(name, left @ right.transpose(1, 2))
+        return (left @ right.transpose(1, 2)).flatten(1)
 
     def squared_norms(self) -> Tensor:
         if self.explicit_is_shorter:
