@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from oga_core.errors import OgaError, unknown
 from oga_core.gradient_sketch import GradientSketch
-from oga_core.scores import confidence, dynamics, hessian_free, influence, outlier, valuation
+from oga_core.scores import confidence, dynamics, hessian_free, influence, oga, outlier, valuation
 
 Family = Literal["combined", "outlier", "confidence", "influence", "neighbour", "retraining"]
 ScoreArray = NDArray[np.float64]
@@ -45,6 +45,7 @@ class Score:
 HEAD = ("logits", "features")
 
 SCORES: dict[str, Score] = {
+    "oga": Score(oga.oga, "combined", ("logits",)),
     "isolation_forest": Score(outlier.isolation_forest, "outlier", HEAD),
     "l1_norm": Score(outlier.l1_norm, "outlier", HEAD),
     "l2_norm": Score(outlier.l2_norm, "outlier", HEAD),
