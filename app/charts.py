@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 import streamlit as st
 from numpy.typing import NDArray
 
-from oga_app import raster
+from oga_app import raster, state
 from oga_app.run_data import RunData, evenly
 from oga_app.theme import ACCENT, DECISION_COLOURS, GREY
 from oga_core.decisions import ACTIONS
@@ -107,28 +107,37 @@ def percent(label: str, unit: str = "%.1f %%", colour: str = "gray") -> Any:
     return st.column_config.ProgressColumn(label, format=unit, min_value=0, max_value=100, color=colour)
 
 
-def matrix(counts: NDArray[np.int64], classes: Sequence[str], key: str) -> tuple[str, str] | None:
-    """Given by predicted label as a table of counts; returns the cell that was chosen."""
+def matrix(counts: NDArray[np.int64], classes: Sequence[str], key: str, on_pair: Callable[[str, str], object]) -> None:
+    """Given by predicted label as a table of counts; `on_pair` is called with the labels of a cell that was chosen."""
+
+    def picked() -> None:
+        for line, column in state.chosen_in(key).cells:
+            on_pair(classes[int(line)], str(column))
+
     frame = pd.DataFrame(counts, index=list(classes), columns=list(classes))
-    picked = st.dataframe(
+    st.dataframe(
         frame.style.apply(_shade, axis=None).format("{:,}"),
-        on_select="rerun",
+        on_select=picked,
         selection_mode="single-cell",
         key=key,
         height=min(35 * len(classes) + 38, 720),
     )
-    for line, column in picked.selection.cells:
-        return classes[int(line)], str(column)
-    return None
 
 
-def confused_pairs(counts: NDArray[np.int64], classes: Sequence[str], key: str) -> tuple[str, str] | None:
-    """The pairs of labels that differ most often, as a table; returns the pair that was chosen."""
+def confused_pairs(
+    counts: NDArray[np.int64], classes: Sequence[str], key: str, on_pair: Callable[[str, str], object]
+) -> None:
+    """The pairs of labels that differ most often, as a table; `on_pair` is called with the pair that was chosen."""
     off = counts.copy()
     np.fill_diagonal(off, 0)
     top = np.argsort(-off, axis=None, kind="stable")[:200]
     top = top[off.ravel()[top] > 0]
     given, predicted = np.divmod(top, len(classes))
+
+    def picked() -> None:
+        for line in state.chosen_in(key).rows:
+            on_pair(classes[given[line]], classes[predicted[line]])
+
     table = pd.DataFrame(
         {
             "Given label": [classes[code] for code in given],
@@ -136,10 +145,7 @@ def confused_pairs(counts: NDArray[np.int64], classes: Sequence[str], key: str) 
             "Samples": off.ravel()[top],
         }
     )
-    picked = st.dataframe(table, hide_index=True, on_select="rerun", selection_mode="single-row", key=key)
-    for line in picked.selection.rows:
-        return classes[given[line]], classes[predicted[line]]
-    return None
+    st.dataframe(table, hide_index=True, on_select=picked, selection_mode="single-row", key=key, height=360)
 
 
 def heat(values: NDArray[np.float64], names: Sequence[str], lowest: float) -> go.Figure:

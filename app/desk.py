@@ -58,8 +58,8 @@ def why(data: RunData, row: int, score: str) -> str:
     if predicted == given:
         return f"The model agrees with its label ({percent(chance, 0)}), yet its gradient is unusual: it is {place}."
     return (
-        f"The model gives its label {data.class_name(given)!r} a probability of {percent(chance, 0)} "
-        f"and predicts {data.class_name(predicted)!r}; it is {place}."
+        f"The model gives its label '{data.class_name(given)}' a probability of {percent(chance, 0)} "
+        f"and predicts '{data.class_name(predicted)}'; it is {place}."
     )
 
 
@@ -69,9 +69,9 @@ def pull(data: RunData, row: int) -> str:
     if given < 0 or not np.isfinite(chance):
         return ""
     strength = percent(1 - chance, 0)
-    words = f"Training on it pulls the model towards {data.class_name(given)!r} at {strength} of full strength"
+    words = f"Training on it pulls the model towards '{data.class_name(given)}' at {strength} of full strength"
     if predicted not in (given, -1):
-        words += f", away from {data.class_name(predicted)!r} above all"
+        words += f", away from '{data.class_name(predicted)}' above all"
     return words + "."
 
 

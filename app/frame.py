@@ -82,12 +82,12 @@ def chips(view: Opened, before: Callable[[], T] = lambda: None) -> T:
         result = before()
         for name, words in current.filters.chips():
             if st.button(messages.plain(words), key=f"chip-{name}", icon=":material/close:", help="Remove this filter"):
-                current.filters = current.filters.without(name)
+                current.drop_filter(name)
                 st.rerun()
         if current.filters:
             messages.quiet(f"{int(view.mask.sum()):,} of {len(view.data):,} samples")
         if sum(1 for _ in current.filters.chips()) > 1 and st.button("Clear all", key="chip-all", type="tertiary"):
-            current.filters = Filters()
+            current.drop_filter()
             st.rerun()
         with st.popover("Filter", icon=":material/filter_list:"):
             _fields(view)

@@ -23,6 +23,7 @@ class Session:
 
     flagged: how many of the highest scores are flagged; None = the run's suggestion.
     stale: a callback changed something that other parts of the page show. pages: the pages by title.
+    removed: how often a filter was taken away; tables whose rows filter are then drawn without their selection.
     """
 
     settings: Settings
@@ -35,6 +36,7 @@ class Session:
     notice: str = ""
     stale: bool = False
     pages: dict[str, Any] = field(default_factory=dict)
+    removed: int = 0
 
     def open(self, run: Path) -> None:
         """Show another run, from its own defaults."""
@@ -61,6 +63,11 @@ class Session:
     def set_filters(self, filters: Filters) -> None:
         """Restrict what all views show."""
         self.filters, self.stale = filters, True
+
+    def drop_filter(self, name: str | None = None) -> None:
+        """Take one restriction away, or all."""
+        self.removed += 1
+        self.set_filters(self.filters.without(name) if name else Filters())
 
     def open_sample(self, sample_id: str) -> None:
         """Show one sample in detail."""
@@ -94,6 +101,11 @@ def memory(name: str, default: Any) -> Any:
 def remember(name: str, value: Any) -> None:
     """Write what `memory` returns."""
     st.session_state[f"oga_{name}"] = value
+
+
+def chosen_in(widget: str) -> Any:
+    """What is selected in a table or chart, for its callback."""
+    return st.session_state[widget].selection
 
 
 def choose(widget: str, value: Any) -> None:

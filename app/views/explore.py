@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -93,8 +94,6 @@ def _map() -> None:
 
 
 def _select(view: Opened, corners: NDArray[np.float64] | None) -> None:
-    from dataclasses import replace
-
     polygon = None if corners is None else tuple((float(x), float(y)) for x, y in corners)
     view.session.set_filters(replace(view.session.filters, polygon=polygon))
     if polygon is not None:
@@ -139,13 +138,19 @@ def _classes(view: Opened) -> None:
         return
     table = class_shares(data.given, len(data.classes), data.order(view.score)[: view.flagged])
     names = [data.class_name(code) for code in table["class"]]
-    picked = st.dataframe(
+    key = f"classes-{data.name}-{view.session.removed}"
+
+    def picked() -> None:
+        for position in state.chosen_in(key).rows:
+            _restrict(view, names[position])
+
+    st.dataframe(
         table.assign(**{"class": names}),
         hide_index=True,
         height=min(35 * len(table) + 38, 320),
-        on_select="rerun",
+        on_select=picked,
         selection_mode="single-row",
-        key=f"classes-{data.name}-{view.session.filters.given}",
+        key=key,
         column_config={
             "class": st.column_config.TextColumn("Given label"),
             "samples": st.column_config.NumberColumn("Samples", format="localized"),
@@ -153,17 +158,10 @@ def _classes(view: Opened) -> None:
             "share": charts.percent("Share flagged", colour="primary"),
         },
     )
-    for position in picked.selection.rows:
-        _restrict(view, given=names[position])
 
 
-def _restrict(view: Opened, **changes: str) -> None:
-    from dataclasses import replace
-
-    wanted = replace(view.session.filters, **changes)
-    if wanted != view.session.filters:
-        view.session.set_filters(wanted)
-        st.rerun()
+def _restrict(view: Opened, given: str, predicted: str | None = None) -> None:
+    view.session.set_filters(replace(view.session.filters, given=given, predicted=predicted))
 
 
 @messages.guarded
@@ -201,18 +199,15 @@ def _matrix(view: Opened) -> None:
     only_flagged = st.toggle("Count only flagged samples", key="matrix-flagged", persist_state="session")
     rows = np.flatnonzero(data.rank(view.score) < view.flagged) if only_flagged else np.arange(len(data))
     counts = confusion(data.given[rows], data.predicted[rows], len(data.classes))
+    key = f"{data.name}-{only_flagged}-{view.session.removed}"
+    pair = partial(_restrict, view)
     if len(data.classes) <= MATRIX_CLASSES:
-        messages.quiet("Rows: given label. Columns: predicted label. Choose a cell to see its samples.")
-        cell = charts.matrix(
-            counts, data.classes, key=f"matrix-{data.name}-{only_flagged}-{view.session.filters.given}"
-        )
+        messages.quiet("Rows: given label. Columns: predicted label. Choose a cell to see its samples below.")
+        charts.matrix(counts, data.classes, f"matrix-{key}", pair)
     else:
-        messages.quiet(
-            "The pairs of given and predicted label that differ most often. Choose a row to see its samples."
-        )
-        cell = charts.confused_pairs(counts, data.classes, key=f"pairs-{data.name}-{only_flagged}")
-    if cell:
-        _restrict(view, given=cell[0], predicted=cell[1])
+        messages.quiet("The pairs of labels that differ most often. Choose one to see its samples below.")
+        charts.confused_pairs(counts, data.classes, f"pairs-{key}", pair)
+    _samples(view)
 
 
 @messages.guarded
