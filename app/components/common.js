@@ -53,11 +53,17 @@ export function closeByEscape(dialog, then) {
   });
 }
 
+const colors = new Map();
+
+// Red, green and blue from 0 to 1 of any colour that CSS knows. Asked for many times in each frame.
 export function colorOf(text) {
-  const context = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
-  context.fillStyle = text || "#888";
-  context.fillRect(0, 0, 1, 1);
-  return Array.from(context.getImageData(0, 0, 1, 1).data.slice(0, 3), (part) => part / 255);
+  if (!colors.has(text)) {
+    const context = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+    context.fillStyle = text || "#888";
+    context.fillRect(0, 0, 1, 1);
+    colors.set(text, Array.from(context.getImageData(0, 0, 1, 1).data.slice(0, 3), (part) => part / 255));
+  }
+  return colors.get(text);
 }
 
 export function css(color, alpha = 1) {

@@ -11,6 +11,7 @@ import previewStyle from "./sample_preview.css";
 
 const HISTORY = 100;
 const WAITING = 500;
+const REST = 600;
 const DECISIONS = ["keep", "relabel", "remove", "unsure"];
 
 export function mount(component) {
@@ -58,6 +59,7 @@ class ReviewQueue {
   destroy() {
     window.removeEventListener("keydown", this.listener, true);
     this.events.close();
+    clearTimeout(this.resting);
     this.root.remove();
   }
 
@@ -103,10 +105,7 @@ class ReviewQueue {
   }
 
   #settle(event, error) {
-    if (error) {
-      this.#say(error);
-      return;
-    }
+    if (error) return this.#say(error);
     const decided = ({ sample, action, label, note }) =>
       Object.assign(this.samples.get(sample) ?? {}, { decision: action, new_label: label, note });
     if (event.action === "undo" && this.history.length) {
@@ -260,12 +259,12 @@ class ReviewQueue {
     if (drawn === this.drawn) return;
     this.drawn = drawn;
     this.said = "";
+    clearTimeout(this.resting);
+    this.resting = setTimeout(() => this.#rest(id), REST);
     this.panel.hidden = !sample;
     this.position.textContent = sample ? [this.back && "looking back", sample.position, id].filter(Boolean).join(" · ") : "";
-    if (!sample) {
-      this.stage.replaceChildren(el("p", { class: "empty" }, id === undefined ? "Everything in this queue is decided." : "Loading …"));
-      return;
-    }
+    const nothing = id === undefined ? "Everything in this queue is decided." : "Loading …";
+    if (!sample) return this.stage.replaceChildren(el("p", { class: "empty" }, nothing));
     this.stage.replaceChildren(...samplePreview(this.withOverlay ? sample : { ...sample, overlay: null }));
     this.stage.scrollTop = 0;
     this.overlay.hidden = !sample.overlay;
@@ -280,6 +279,12 @@ class ReviewQueue {
     this.note.hidden = !note;
     this.live.textContent = [sample.position, sample.given && `given ${sample.given}`, sample.predicted && `suggested ${sample.predicted}`,
       sample.why].filter(Boolean).join(". ");
+  }
+
+  // What takes longer than the sample itself is worth showing only where the person stops.
+  #rest(id) {
+    if (id !== undefined && !this.events.pending.length && id !== this.rested) this.setState("resting", id);
+    this.rested = id;
   }
 
   #drawState() {

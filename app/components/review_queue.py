@@ -77,8 +77,12 @@ def review_queue(
     classes: Sequence[str] = (),
     ahead: int = 20,
     height: int = 640,
-) -> None:
-    """Show the queue; see the module for the protocol. Must be called inside a fragment to be fast."""
+) -> str | None:
+    """Show the queue; see the module for the protocol. Must be called inside a fragment to be fast.
+
+    Returns the id of the sample at which the person last stopped, None before the first stop. Draw what takes time,
+    such as evidence, only for that sample: it runs after each press and would hold up the next one.
+    """
     memory: dict[str, Any] = st.session_state.setdefault(f"{key}:memory", {"done": {}, "last": [], "again": []})
 
     def sent() -> dict[str, Any]:
@@ -94,7 +98,7 @@ def review_queue(
     names, url = list(map(str, classes)), None
     if names:
         url = assets.media_url(assets.json_bytes(names), "application/json", f"{key}-classes")
-    _mount(
+    result = _mount(
         key=key,
         data={
             "module": assets.module_url("review_queue"),
@@ -108,7 +112,10 @@ def review_queue(
             "store": key,
         },
         on_events_change=received,
+        on_resting_change=lambda: None,
     )
+    resting = result.get("resting")
+    return resting if isinstance(resting, str) else None
 
 
 def _receive(backend: ReviewBackend, events: Any, memory: dict[str, Any], classes: Sequence[str]) -> None:
