@@ -12,7 +12,17 @@ from numpy.typing import NDArray
 
 from oga_core.errors import OgaError, unknown
 from oga_core.gradient_sketch import GradientSketch
-from oga_core.scores import confidence, dynamics, hessian_free, influence, oga, outlier, valuation
+from oga_core.scores import (
+    confidence,
+    dynamics,
+    hessian_free,
+    influence,
+    neighbour,
+    oga,
+    out_of_fold,
+    outlier,
+    valuation,
+)
 
 Family = Literal["combined", "outlier", "confidence", "influence", "neighbour", "retraining"]
 ScoreArray = NDArray[np.float64]
@@ -47,11 +57,30 @@ HEAD = ("logits", "features")
 SCORES: dict[str, Score] = {
     "oga": Score(oga.oga, "combined", ("logits",)),
     "isolation_forest": Score(outlier.isolation_forest, "outlier", HEAD),
+    "isolation_forest_per_class": Score(outlier.isolation_forest_per_class, "outlier", HEAD),
+    "isolation_forest_sketch": Score(outlier.isolation_forest_sketch, "outlier"),
     "l1_norm": Score(outlier.l1_norm, "outlier", HEAD),
+    "l1_norm_per_class": Score(outlier.l1_norm_per_class, "outlier", HEAD),
+    "l1_norm_all": Score(outlier.l1_norm_all, "outlier", ("l1_norm_all",)),
     "l2_norm": Score(outlier.l2_norm, "outlier", HEAD),
+    "l2_norm_per_class": Score(outlier.l2_norm_per_class, "outlier", HEAD),
+    "l2_norm_all": Score(outlier.l2_norm_all, "outlier", ("l2_norm_all",)),
+    "l2_norm_sketch": Score(outlier.l2_norm_sketch, "outlier"),
+    "ecod": Score(outlier.ecod, "outlier"),
+    "knn_distance": Score(outlier.knn_distance, "outlier"),
+    "mahalanobis": Score(outlier.mahalanobis, "outlier"),
     "loss": Score(confidence.loss, "confidence"),
     "margin": Score(confidence.margin, "confidence", ("logits",)),
+    "adjusted_margin": Score(confidence.adjusted_margin, "confidence", ("logits",)),
+    "view_margin": Score(confidence.view_margin, "confidence", ("logits", "view_logits")),
+    "normalized_margin": Score(confidence.normalized_margin, "confidence", ("logits",)),
+    "el2n": Score(confidence.el2n, "confidence", ("logits",)),
     "entropy": Score(confidence.entropy, "confidence", ("logits",)),
+    "discriminant_margin": Score(confidence.discriminant_margin, "confidence", HEAD),
+    "out_of_fold": Score(out_of_fold.out_of_fold, "confidence", HEAD),
+    "confident_learning": Score(out_of_fold.confident_learning, "confidence", HEAD),
+    "feature_neighbours": Score(neighbour.feature_neighbours, "neighbour", HEAD),
+    "gradient_neighbours": Score(neighbour.gradient_neighbours, "neighbour", ("logits",)),
 }
 
 _WITH_VALIDATION, _WITH_CHECKPOINTS = (VALIDATION,), (CHECKPOINTS,)
@@ -96,7 +125,7 @@ SCORES |= {
     "self_knn_shapley": Score(valuation.self_knn_shapley, "retraining", ("features",), by_default=False),
 }
 
-PREFERRED = ("oga", "isolation_forest", "loss")
+PREFERRED = ("oga", "isolation_forest", "isolation_forest_sketch", "loss")
 
 
 def compute_scores(

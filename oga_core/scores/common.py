@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from oga_core.gradient_sketch import GradientSketch
+from oga_core.gradient_sketch import Array, GradientSketch
 
 Values = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -46,3 +46,16 @@ def ranks(values: NDArray[np.floating[Any]]) -> Values:
 
     scaled: Values = (rankdata(values) - 0.5) / len(values)
     return scaled
+
+
+@once_per_sketch
+def principal_axes(sketch: GradientSketch, *, count: int) -> Array:
+    """The sketch on its leading principal axes, centred and scaled to unit variance, `(n_samples, ≤ count)`."""
+    rows = np.asarray(sketch.sketch, dtype=np.float32)
+    rows = rows - rows.mean(axis=0)
+    variances, axes = np.linalg.eigh((rows.T @ rows).astype(np.float64) / max(len(rows), 1))
+    leading = variances[::-1][:count]
+    kept = max(1, int((leading > 1e-9 * max(float(leading[0]), 1e-30)).sum()))
+    scales = np.sqrt(np.maximum(leading[:kept], 1e-30))
+    projected: Array = rows @ (axes[:, ::-1][:, :kept] / scales).astype(np.float32)
+    return projected

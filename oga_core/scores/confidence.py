@@ -6,6 +6,7 @@ import numpy as np
 
 from oga_core.gradient_sketch import Array, GradientSketch
 from oga_core.scores.common import Values
+from oga_core.scores.discriminant import discriminant_logits
 
 
 def loss(sketch: GradientSketch, *, seed: int = 0) -> Values:
@@ -18,10 +19,46 @@ def margin(sketch: GradientSketch, *, seed: int = 0) -> Values:
     return negative_margin(_logits(sketch), sketch)
 
 
+def adjusted_margin(sketch: GradientSketch, *, seed: int = 0) -> Values:
+    """Margin of the logits minus log π, π the mean predicted probabilities, `(n_samples,)`. Menon, arXiv 2007.07314."""
+    return negative_margin(_adjusted(_logits(sketch), sketch), sketch)
+
+
+def view_margin(sketch: GradientSketch, *, seed: int = 0) -> Values:
+    """Margin of the logits averaged over test-time views and adjusted for class priors, `(n_samples,)`.
+
+    Largest z_k - log π_k of another class minus that of the given one. Menon et al. 2021, arXiv 2007.07314.
+    """
+    assert sketch.view_logits is not None, "the registry asks for views"
+    return negative_margin(_adjusted(sketch.view_logits, sketch), sketch)
+
+
+def normalized_margin(sketch: GradientSketch, *, seed: int = 0) -> Values:
+    """Largest other probability minus the given label's, `(n_samples,)`, -1 to 1. Northcutt, arXiv 1911.00068."""
+    return negative_margin(sketch.probabilities, sketch)
+
+
+def el2n(sketch: GradientSketch, *, seed: int = 0) -> Values:
+    """EL2N, the norm of the error ‖p - y‖₂, `(n_samples,)`, 0 to √2. Paul et al. 2021, arXiv 2107.07075."""
+    norms: Values = np.linalg.norm(sketch.delta.astype(np.float64), axis=1)
+    return norms
+
+
 def entropy(sketch: GradientSketch, *, seed: int = 0) -> Values:
     """Entropy of the prediction, -Σ p log p, `(n_samples,)`, 0 to log n_classes; finds hard samples, not wrong ones."""
     p = sketch.probabilities.astype(np.float64)
     return -(p * np.log(np.maximum(p, 1e-300))).sum(axis=1)
+
+
+def discriminant_margin(sketch: GradientSketch, *, seed: int = 0) -> Values:
+    """Margin of leave-one-out linear discriminant analysis on the last layer's features, `(n_samples,)`.
+
+    Half the difference of squared Mahalanobis distances to the given class's mean and the nearest other one, with
+    shrunk covariance, each sample left out of the fit. Lee et al. 2019, arXiv 1901.11300, without their subsets.
+    """
+    features = sketch.features if sketch.view_features is None else sketch.view_features
+    assert features is not None, "the registry asks for features"
+    return negative_margin(discriminant_logits(features, sketch.given_labels, sketch.n_classes), sketch)
 
 
 def negative_margin(logits: Array | Values, sketch: GradientSketch) -> Values:
@@ -32,6 +69,11 @@ def negative_margin(logits: Array | Values, sketch: GradientSketch) -> Values:
     others[rows, sketch.given_labels] = -np.inf
     result: Values = others.max(axis=1) - given
     return result
+
+
+def _adjusted(logits: Array, sketch: GradientSketch) -> Array:
+    adjusted: Array = logits - np.log(np.maximum(sketch.probabilities.mean(axis=0), 1e-12))
+    return adjusted
 
 
 def _logits(sketch: GradientSketch) -> Array:

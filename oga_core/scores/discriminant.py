@@ -12,7 +12,7 @@ from oga_core.scores.label_noise import calibrated, log_likelihood
 
 SHRINKAGES = (0.02, 0.1, 0.35, 0.65, 0.9)
 PRIOR_SAMPLES = 1.0
-"""Class means are drawn to the mean of all samples by this many samples, so that a class of one has a mean without it."""
+"""Class means are drawn to the mean of all samples by this many samples, so that a class of one has a mean left."""
 
 
 def discriminant_logits(features: Array, labels: Indices, n_classes: int) -> Array:

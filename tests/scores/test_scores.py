@@ -63,7 +63,7 @@ def test_wrong_labels_rank_higher(name, problem):
     sketch, wrong = problem
     values = scores_of(sketch, name)
     auroc = (values[wrong][:, None] > values[~wrong]).mean() + 0.5 * (values[wrong][:, None] == values[~wrong]).mean()
-    assert auroc > 0.8 or name in FINDS_OTHER_THINGS
+    assert auroc > 0.75 or name in FINDS_OTHER_THINGS
 
 
 def test_every_score_says_its_formula(name):
