@@ -56,7 +56,7 @@ def why(data: RunData, row: int, score: str) -> str:
         return f"Its gradient is {place}."
     chance = data.given_probability[row]
     if predicted == given:
-        return f"The model agrees with its label ({percent(chance, 0)}), yet its gradient is unusual: it is {place}."
+        return f"The model agrees with its label ({percent(chance, 0)}); it is {place}."
     return (
         f"The model gives its label '{data.class_name(given)}' a probability of {percent(chance, 0)} "
         f"and predicts '{data.class_name(predicted)}'; it is {place}."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import zipfile
 from pathlib import Path
 
@@ -64,6 +65,36 @@ def table_run(folder: Path, name: str = "table", n: int = 60) -> Run:
     return run
 
 
+def language_run(folder: Path, name: str = "prompts", n: int = 40) -> Run:
+    """Scored prompts and completions: no classes, no predictions."""
+    data = folder / f"{name}.jsonl"
+    rows = [
+        {"id": f"p{i:03}", "prompt": f"Say {i}.", "completion": f"**{i}** ![x](http://evil.example/)"} for i in range(n)
+    ]
+    data.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    samples = read_samples(data)
+    losses = np.linspace(0.1, 3, n, dtype=np.float32)
+    vectors = np.stack([np.cos(losses), np.sin(losses), losses], axis=1).astype(np.float32)
+    run = Run.create(folder / name)
+    GradientSketch(given_labels=samples.given_labels, losses=losses, sketch=vectors).save(run.arrays)
+    table = pd.DataFrame({"sample_id": samples.ids.astype(str), "given_label": "", "predicted_label": ""})
+    table["given_label_probability"] = np.exp(-losses)
+    table[SCORE_PREFIX + "loss"] = losses.astype(float)
+    table[["map_x", "map_y"]] = project(vectors, method="pca")
+    run.write_table(table)
+    run.update(
+        status="done",
+        n_samples=n,
+        classes=[],
+        modality=samples.modality,
+        default_score="loss",
+        data=_described(samples),
+        model={"path": None},
+        options={},
+    )
+    return run
+
+
 def write_run(path: Path, samples: SampleSet, features: np.ndarray) -> Run:
     """Score `samples` by a logistic regression on `features` and write the run folder."""
     from sklearn.linear_model import LogisticRegression
@@ -104,12 +135,7 @@ def write_run(path: Path, samples: SampleSet, features: np.ndarray) -> Run:
         seconds={"total": 1.5, "each_score": {"loss": 0.01, "l2_norm": 0.02}},
         checks=[{"name": "rows", "level": "ok", "message": "Rows do not depend on each other."}],
         warnings=[],
-        data={
-            "path": str(samples.source.path),
-            "options": {},
-            "fingerprint": samples.fingerprint,
-            "format": samples.source.format,
-        },
+        data=_described(samples),
         model={"path": None},
         options={},
     )
@@ -126,6 +152,15 @@ def _sketch(logits: np.ndarray, features: np.ndarray, given: np.ndarray) -> Grad
     return GradientSketch(
         given_labels=given, losses=plain.losses, sketch=head.astype(np.float32), logits=logits, features=features
     )
+
+
+def _described(samples: SampleSet) -> dict[str, object]:
+    return {
+        "path": str(samples.source.path),
+        "options": {},
+        "fingerprint": samples.fingerprint,
+        "format": samples.source.format,
+    }
 
 
 def _flipped(labels: np.ndarray, n_classes: int) -> np.ndarray:

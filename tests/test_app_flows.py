@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from app_runs import ODD_CLASSES, image_run, table_run, text_run
+from app_runs import ODD_CLASSES, image_run, language_run, table_run, text_run
 from streamlit.testing.v1 import AppTest
 from streamlit.util import calc_hash
 
@@ -54,7 +54,7 @@ def problems(test: AppTest) -> list[str]:
 
 
 @pytest.mark.parametrize("page", PAGES)
-@pytest.mark.parametrize("make", [image_run, text_run, table_run])
+@pytest.mark.parametrize("make", [image_run, text_run, table_run, language_run])
 def test_every_page_draws_every_kind_of_run(folder, visit, make, page):
     run = make(folder)
     test = visit(page, run=run.path.name)
@@ -203,6 +203,25 @@ def test_unfinished_runs_say_what_happened(folder, visit):
     (damaged / "run.json").write_text("{")
     assert "run.json is damaged" in words(visit("run"))
     assert "is damaged" in words(visit("explore", run="damaged"))
+
+
+@pytest.mark.parametrize("make", [image_run, text_run, language_run])
+@pytest.mark.parametrize(
+    ("page", "control", "part"),
+    [
+        ("explore", "explore-part", "Scores"),
+        ("explore", "explore-list", "Random"),
+        ("review", "review-mode", "Grid by class"),
+        ("compare", "compare-part", "Disagreement"),
+        ("compare", "compare-part", "Retrain"),
+    ],
+)
+def test_every_part_of_a_page_draws(folder, visit, make, page, control, part):
+    run = make(folder)
+    test = visit(page, run=run.path.name)
+    test.segmented_control(key=control).set_value(part).run()
+    assert not test.exception
+    assert problems(test) == []
 
 
 def test_missing_data_leaves_the_rest_working(visit, digits):

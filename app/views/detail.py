@@ -106,10 +106,11 @@ def neighbours(view: Opened, row: int, key: str) -> None:
         messages.section("What looks most alike to the model", f"{agree} of {len(alike)} have the same given label.")
         _tiles(view, alike, f"{key}-alike")
     same, other = evidence.neighbours(row)
-    for title, near in (("with the same given label", same), ("with other labels", other)):
+    labelled = data.given[row] >= 0
+    for title, near in ((", with the same given label" if labelled else "", same), (", with other labels", other)):
         if near:
-            messages.section(f"Nearest in gradient space, {title}")
-            _tiles(view, near, f"{key}-{title}")
+            messages.section(f"Nearest in gradient space{title}")
+            _tiles(view, near, f"{key}-near{title}")
 
 
 def _tiles(view: Opened, near: list[Neighbour], key: str) -> None:

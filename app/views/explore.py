@@ -37,11 +37,19 @@ def show() -> None:
         _threshold(view)
         messages.guarded(outlook.expected)(view)
         _classes(view)
+    parts = {"Samples": _samples, "Given and predicted": _matrix, "Scores": _distributions}
+    if not view.data.classes:
+        del parts["Given and predicted"]
     part = st.segmented_control(
-        "Show", ["Samples", "Given and predicted", "Scores"], default="Samples", required=True, key="explore-part",
-        label_visibility="collapsed", persist_state="session",
-    )  # fmt: skip
-    {"Samples": _samples, "Given and predicted": _matrix, "Scores": _distributions}[part](view)
+        "Show",
+        list(parts),
+        default="Samples",
+        required=True,
+        key="explore-part",
+        label_visibility="collapsed",
+        persist_state="session",
+    )
+    parts[part](view)
     if view.session.opened:
         detail(view)
 

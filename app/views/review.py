@@ -85,6 +85,8 @@ def _queue() -> None:
     if not len(rows):
         messages.empty("No sample passes this filter, so there is nothing to review. Remove a chip above.")
         return
+    if not view.flagged:
+        messages.quiet("Nothing is flagged at this threshold, so the queue holds every sample, most suspicious first.")
     backend = desk.Desk(
         view.data,
         view.board,
@@ -94,15 +96,15 @@ def _queue() -> None:
         flagged=view.flagged,
         overlap=state.memory("overlap", 1),
     )
-    review_queue(
+    resting = review_queue(
         backend, key=f"review-{view.data.name}-{view.session.reviewer}", classes=view.data.classes, height=_HEIGHT
     )
     outlook.progress(view)
     cache.explainer(view.data).ahead(rows[view.board.codes[rows] < 0][:_AHEAD])
-    _evidence(view, backend)
+    _evidence(view, backend, resting)
 
 
-def _evidence(view: Opened, backend: desk.Desk) -> None:
+def _evidence(view: Opened, backend: desk.Desk, resting: str | None) -> None:
     coming = backend.upcoming(1)
     if not coming:
         messages.note(
@@ -111,6 +113,9 @@ def _evidence(view: Opened, backend: desk.Desk) -> None:
         return
     row = view.data.row_of[coming[0]]
     with st.expander("Evidence for the sample that is shown", expanded=True):
+        if resting is not None and resting != coming[0]:
+            messages.quiet("It follows when you stop at a sample.")
+            return
         scores, near = st.columns([1, 2], gap="medium")
         with scores:
             table = pd.DataFrame(
@@ -138,17 +143,10 @@ def _grid() -> None:
     data, chosen = view.data, view.mask
     order = data.order(view.score)
     rows = order[: view.flagged][chosen[order[: view.flagged]]]
-    present = [code for code in range(len(data.classes)) if (data.given[rows] == code).any()]
-    if not present:
+    if not len(rows):
         messages.empty("No flagged sample passes this filter.")
         return
-    counts = {code: int((data.given[rows] == code).sum()) for code in present}
-    code = st.selectbox(
-        "Given label",
-        sorted(present, key=lambda code: -counts[code]),
-        format_func=lambda code: f"{data.class_name(code)} ({counts[code]:,} flagged)",
-        key=f"grid-class-{data.name}",
-    )
+    code = _class_of(view, rows)
     mine = rows[data.given[rows] == code]
     pages = -(-len(mine) // _GRID)
     page = st.pagination(pages, key=f"grid-page-{code}-{pages}") if pages > 1 else 1
@@ -163,6 +161,22 @@ def _grid() -> None:
         on_bulk=lambda action: desk.bulk(view.board, action, view.session.reviewer),
         on_open=view.session.open_sample,
     )
+
+
+def _class_of(view: Opened, rows: NDArray[np.int64]) -> int:
+    """The class to look at, chosen by the person where the data has classes; -1 where it has none."""
+    data = view.data
+    codes, counts = np.unique(data.given[rows], return_counts=True)
+    flagged = dict(zip(codes.tolist(), counts.tolist(), strict=True))
+    if not data.classes:
+        return -1
+    chosen: int = st.selectbox(
+        "Given label",
+        sorted(flagged, key=lambda code: -flagged[code]),
+        format_func=lambda code: f"{data.class_name(code)} ({flagged[code]:,} flagged)",
+        key=f"grid-class-{data.name}",
+    )
+    return chosen
 
 
 @messages.guarded

@@ -32,7 +32,7 @@ def show() -> None:
         _open_run()
     runs = current.settings.runs()
     left, right = st.columns([3, 2], gap="large")
-    with left, st.expander("Score a data set", expanded=current.run is None, icon=":material/add:"):
+    with left, st.expander("Score a data set", expanded=not _scored(current), icon=":material/add:"):
         messages.guarded(new_run)(current)
     with right:
         _recent(current, runs)
@@ -138,6 +138,10 @@ def _checks(info: dict[str, object]) -> None:
             messages.quiet(text)
 
 
+def _scored(current: Session) -> bool:
+    return current.run is not None and jobs.status(current.run).state in ("running", "done")
+
+
 def _recent(current: Session, runs: list[Path]) -> None:
     messages.section("Runs", f"In {current.settings.folder}")
     if not runs:
@@ -151,7 +155,7 @@ def _recent(current: Session, runs: list[Path]) -> None:
             if st.button("Open", key=f"open-{path.name}", disabled=shown, help="This run is open" if shown else None):
                 current.open(path)
                 st.rerun()
-    if current.settings.data_root is None:
+    if current.settings.data_root is None and current.settings.accounts is None:
         typed = st.text_input(
             "Open a run folder elsewhere on this machine", placeholder="/path/to/run", key="open-path"
         )

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from app_runs import ODD_CLASSES, image_run, table_run, text_run
+from app_runs import ODD_CLASSES, image_run, language_run, table_run, text_run
 from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
 _FLAGS = ("--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
@@ -63,7 +63,7 @@ class Server:
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Run folders of every kind; tests that decide something make runs of their own."""
     folder = tmp_path_factory.mktemp("runs")
-    for make in (image_run, text_run, table_run):
+    for make in (image_run, text_run, table_run, language_run):
         make(folder)
     image_run(folder, "odd labels", ODD_CLASSES)
     return folder

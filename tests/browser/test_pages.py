@@ -23,7 +23,7 @@ def test_every_page_fits_in_every_look(browser, server, page_name, look, width):
     page.close()
 
 
-@pytest.mark.parametrize("run", ["texts", "table", "odd labels"])
+@pytest.mark.parametrize("run", ["texts", "table", "prompts", "odd labels"])
 def test_every_kind_of_run_draws(page, server, run):
     for name in PAGES:
         visit(page, server, f"{name}?run={run}")
@@ -47,7 +47,7 @@ def test_nothing_is_fetched_from_outside(browser, server):
     outside, dialogs = [], []
     page.on("request", lambda request: outside.append(request.url) if server.url not in request.url else None)
     page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
-    for run in ("texts", "odd labels"):
+    for run in ("texts", "prompts", "odd labels"):
         for name in PAGES:
             visit(page, server, f"{name}?run={run}")
             page.wait_for_timeout(300)
