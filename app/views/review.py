@@ -13,8 +13,7 @@ from oga_app.components.sample_grid import sample_grid
 from oga_app.frame import Opened
 from oga_app.views import outlook
 from oga_app.views.detail import detail, neighbours
-from oga_core.agreement import cohen_kappa
-from oga_core.decisions import Decision
+from oga_app.views.reviewers import history, reviewers
 
 _GRID = 60
 _AHEAD = 60
@@ -31,7 +30,7 @@ def show() -> None:
     view.session.take_stale()
     frame.header("Review", view)
     mode = frame.chips(view, lambda: _mode(view))
-    {"One by one": _queue, "Grid by class": _grid, "Reviewers": _reviewers, "History": _history}[mode]()
+    {"One by one": _queue, "Grid by class": _grid, "Reviewers": reviewers, "History": history}[mode]()
     if view.session.opened:
         detail(view)
 
@@ -111,11 +110,12 @@ def _evidence(view: Opened, backend: desk.Desk, resting: str | None) -> None:
             "Everything in this queue is decided. Lower the threshold on the Explore page to see more, or export."
         )
         return
-    row = view.data.row_of[coming[0]]
+    shown = _standing(view, coming[0], resting)
     with st.expander("Evidence for the sample that is shown", expanded=True):
-        if resting is not None and resting != coming[0]:
+        if shown is None:
             messages.quiet("It follows when you stop at a sample.")
             return
+        row = view.data.row_of[shown]
         scores, near = st.columns([1, 2], gap="medium")
         with scores:
             table = pd.DataFrame(
@@ -133,6 +133,15 @@ def _evidence(view: Opened, backend: desk.Desk, resting: str | None) -> None:
             messages.quiet(desk.pull(view.data, row))
         with near:
             neighbours(view, row, key="review-near")
+
+
+def _standing(view: Opened, coming: str, resting: str | None) -> str | None:
+    """The sample that the reviewer looks at; None while keys come fast, when evidence would hold up the next one."""
+    pressed = state.memory("pressed", view.board.version) != view.board.version
+    state.remember("pressed", view.board.version)
+    if resting is None or resting == coming or resting not in view.data.row_of:
+        return coming
+    return None if pressed else resting
 
 
 @messages.guarded
@@ -177,91 +186,3 @@ def _class_of(view: Opened, rows: NDArray[np.int64]) -> int:
         key=f"grid-class-{data.name}",
     )
     return chosen
-
-
-@messages.guarded
-def _reviewers() -> None:
-    view = frame.opened()
-    assert view is not None
-    store = view.board.store
-    people = store.reviewers()
-    if not people:
-        messages.empty("Nobody has decided anything yet.")
-        return
-    alpha, differing = store.agreement(), store.disagreements()
-    each = ", ".join(f"{name}: {count:,}" for name, count in people.items())
-    about = "Krippendorff's alpha: 1 = always agree, 0 = chance"
-    messages.figures(
-        messages.Figure("Reviewers", f"{len(people)}", each),
-        messages.Figure("Agreement", "–" if alpha is None else f"{alpha:.2f}", about),
-        messages.Figure("Open disagreements", f"{len(differing):,}"),
-    )
-    _kappas(view, list(people))
-    if differing:
-        _settle(view, differing)
-
-
-def _kappas(view: Opened, people: list[str]) -> None:
-    if len(people) < 2:
-        return
-    own = {name: view.board.store.decisions(name) for name in people}
-    table = []
-    for i, first in enumerate(people):
-        for second in people[i + 1 :]:
-            shared = sorted(own[first].keys() & own[second].keys())
-            kappa = cohen_kappa(*([own[name][sample_id].verdict for sample_id in shared] for name in (first, second)))
-            table.append({"First": first, "Second": second, "Shared samples": len(shared), "Cohen's kappa": kappa})
-    st.dataframe(pd.DataFrame(table), hide_index=True)
-
-
-def _settle(view: Opened, differing: dict[str, list[Decision]]) -> None:
-    messages.section(
-        "Settle", "The chosen verdict stands over those of all reviewers; it can be undone like any other."
-    )
-    sample_id = st.selectbox("Sample", list(differing), key="settle-sample")
-    row = view.data.row_of.get(sample_id)
-    if row is None:
-        return
-    shown = desk.sample_view(view.data, view.board, row, score=view.score, flagged=view.flagged, side=desk.LARGE)
-    sample_grid([shown], key="settle-view", size=240)
-    votes = {vote.reviewer: vote for vote in differing[sample_id]}
-    for name, vote in votes.items():
-        if st.button(messages.plain(f"{name}: {vote.verdict}"), key=f"settle-{name}"):
-            settled = Decision(
-                sample_id, vote.action, vote.new_label, view.session.reviewer, note=f"settled as {name} said"
-            )
-            view.board.store.decide(settled, settle=True)
-            st.rerun()
-
-
-@messages.guarded
-def _history() -> None:
-    view = frame.opened()
-    assert view is not None
-    steps = view.board.store.history(limit=500)
-    if not steps:
-        messages.empty("Nothing has been decided yet. The history of every decision will be here.")
-        return
-    current = view.session
-    with st.container(horizontal=True):
-        if st.button("Undo my last step", icon=":material/undo:", key="history-undo"):
-            view.board.store.undo(current.reviewer)
-            st.rerun()
-        if st.button("Redo", icon=":material/redo:", key="history-redo"):
-            view.board.store.redo(current.reviewer)
-            st.rerun()
-    rows = [
-        {
-            "Step": step.seq,
-            "When": step.time[:19].replace("T", " "),
-            "Who": step.reviewer,
-            "What": step.kind + (f" of step {step.undoes}" if step.undoes else ""),
-            "Verdict": step.first.verdict if step.first else "",
-            "Samples": step.n_samples,
-            "First sample": step.first.sample_id if step.first else "",
-            "Undone": step.undone,
-        }
-        for step in steps
-    ]
-    st.dataframe(pd.DataFrame(rows), hide_index=True)
-    cache.board(view.data)
