@@ -80,6 +80,14 @@ def cancel(run: Path) -> None:
         os.kill(process, signal.SIGTERM)
 
 
+def map_is_coming(run: Path) -> bool:
+    """Whether a quick map stands in for one that is still being computed."""
+    info = Run(run).info
+    process = info.get("process")
+    wanted = info.get("options", {}).get("map")
+    return wanted == "umap" != info.get("map") and isinstance(process, int) and _is_ours(process, run)
+
+
 def status(run: Path) -> Job:
     """How far the run is, from its files."""
     info = Run(run).info

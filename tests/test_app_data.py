@@ -1,12 +1,14 @@
 """What the pages compute from a run, without Streamlit."""
 
+import base64
 import io
 
 import numpy as np
 import pytest
 from app_runs import ODD_CLASSES, image_run, table_run, text_run
+from PIL import Image
 
-from oga_app import desk, jobs, messages, ordering, raster
+from oga_app import charts, desk, explaining, jobs, messages, ordering, raster
 from oga_app.decision_board import DecisionBoard
 from oga_app.evidence import Evidence
 from oga_app.filters import Filters
@@ -234,6 +236,32 @@ def test_the_raster_does_not_grow_with_the_samples():
     small, large = raster.density_png(positions[:20_000], edges), raster.density_png(positions, edges)
     assert large.startswith(b"\x89PNG")
     assert len(large) < 3 * len(small) < 2_000_000
+
+
+def test_the_raster_map_shows_the_flagged_and_selects_by_polygon(data):
+    figure = charts.raster_map(data, "loss", 12, np.arange(30))
+    assert len(figure.data[0].x) == 12
+    assert figure.layout.images[0].source.startswith("data:image/png;base64,")
+    box = charts.polygon_of({"box": [{"x": [0, 1], "y": [2, 3]}], "lasso": []})
+    assert box == ((0, 2), (1, 2), (1, 3), (0, 3))
+    assert charts.polygon_of({"lasso": [{"x": [0, 1, 2], "y": [3, 4, 5]}]}) == ((0, 3), (1, 4), (2, 5))
+    assert charts.polygon_of({"box": [], "lasso": []}) is None
+
+
+def test_the_histogram_holds_every_sample_once(data):
+    codes = np.full(len(data), -1, dtype=np.int8)
+    codes[:5] = 2
+    figure = charts.histogram(data, "loss", 12, codes)
+    assert {bars.name: sum(bars.y) for bars in figure.data} == {"undecided": len(data) - 5, "remove": 5}
+
+
+def test_a_saliency_overlay_is_warm_where_the_loss_rises():
+    address = explaining.overlay(np.array([[1.0, -0.5], [0.0, 2.0]]))
+    picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(address.split(",")[1]))))
+    assert picture[0, 0].tolist() == [194, 65, 12, 220]
+    assert picture[0, 1].tolist() == [0, 114, 178, 110]
+    assert picture[1, 0, 3] == 0
+    assert picture[1, 1, 3] == 220
 
 
 def test_settings_find_runs_and_confine_paths(run, tmp_path):

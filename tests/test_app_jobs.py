@@ -1,6 +1,8 @@
 """Scoring in a process of its own: what it is told, how far it is, and how it ends."""
 
 import json
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -65,3 +67,16 @@ def test_a_run_is_cancelled_and_continued(tmp_path):
     jobs.start(*arguments)
     assert finished(run).state == "done"
     assert Run.open(run).info["n_samples"] == len(Run.open(run).table)
+
+
+def test_a_map_is_awaited_only_while_its_process_lives(tmp_path):
+    run = Run.create(tmp_path / "r")
+    words = [sys.executable, "-c", "import time; time.sleep(60)", str(run.path)]
+    with subprocess.Popen(words) as process:
+        run.update(status="done", process=process.pid, options={"map": "umap"}, map="pca")
+        assert jobs.map_is_coming(run.path)
+        run.update(map="umap")
+        assert not jobs.map_is_coming(run.path)
+        run.update(map="pca")
+        process.kill()
+    assert not jobs.map_is_coming(run.path)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from oga_app import cache, charts, desk, frame, messages, ordering, state
+from oga_app import cache, charts, desk, frame, jobs, messages, ordering, state
 from oga_app.components.gradient_map import COLOR_BY, DECISION_CODES, gradient_map
 from oga_app.components.sample_grid import sample_grid
 from oga_app.frame import Opened
@@ -33,6 +34,8 @@ def show() -> None:
     left, right = st.columns([5, 3], gap="medium")
     with left:
         _map()
+        if jobs.map_is_coming(view.data.path):
+            _wait_for_map(view.data.path)
     with right:
         _threshold(view)
         messages.guarded(outlook.expected)(view)
@@ -61,9 +64,9 @@ def _map() -> None:
     assert view is not None
     points = cache.points(view.data, view.score)
     if points is None:
-        messages.empty(
-            "This run has no map: it was scored with --map none.\nThe threshold, tables and samples work without it."
-        )
+        coming = jobs.map_is_coming(view.data.path)
+        reason = "The map is being made." if coming else "This run has no map: it was scored with --map none."
+        messages.empty(f"{reason}\nThe threshold, tables and samples work without it.")
         return
     colours = [name for name in COLOR_BY if name != "finding" or view.data.finding_names]
     colour = st.segmented_control(
@@ -99,6 +102,14 @@ def _map() -> None:
         _raster(view)
     if current.take_stale():
         st.rerun()
+
+
+@st.fragment(run_every=3.0)
+@messages.guarded
+def _wait_for_map(run: Path) -> None:
+    if not jobs.map_is_coming(run):
+        st.rerun()
+    messages.quiet("The final map, by UMAP, appears here when it is ready.")
 
 
 def _select(view: Opened, corners: NDArray[np.float64] | None) -> None:
