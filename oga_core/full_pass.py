@@ -17,7 +17,7 @@ from oga_core.pass_options import PassOptions
 from oga_core.reduction import Reduction
 from oga_core.sketching import Sketcher
 from oga_core.tasks.task import Batch, Task
-from oga_core.uses import DirectUse, canonical
+from oga_core.uses import DirectUse, Use, canonical
 
 TOLERANCE = {"float32": 1e-3, "bfloat16": 5e-2}  # relative error of the check above which a slower way is taken
 _CHECKED_SAMPLES = 4
@@ -76,17 +76,8 @@ class FullPass:
         missed = sum(self.parameters[name].numel() for name in self.missed)
         self.coverage = 1 - missed / max(1, sum(p.numel() for p in self.parameters.values()))
         if missed:
-            self.notes.append(
-                f"The sketch covers {self.coverage:.1%} of the parameters, without {', '.join(sorted(self.missed)[:5])}."
-            )
-
-    def _learn_layouts(self, few: Batch) -> None:
-        """Where the batch is in each input shows when its size changes."""
-        n = len(few["labels"])
-        for size in {n, max(1, n - 1)}:
-            part = rows_of(few, size)
-            self._capture(part, self._reduction(part))
-        self.layouts.learning = False
+            some = ", ".join(sorted(self.missed)[:5])
+            self.notes.append(f"The gradients cover {self.coverage:.1%} of the parameters; left out are {some}.")
 
     def _error_of(self, way: Way, few: Batch, exact: Reduction) -> tuple[float, str | None]:
         try:
@@ -123,7 +114,7 @@ class FullPass:
     def _capture(self, batch: Batch, reduction: Reduction) -> Tensor:
         """Let hooks on the outputs of functions reduce each parameter's gradient as it comes."""
 
-        def consume(name: str, uses: list) -> None:  # type: ignore[type-arg]
+        def consume(name: str, uses: list[Use]) -> None:
             if name not in self.missed:
                 reduction(name, uses)
 

@@ -113,8 +113,8 @@ def outputs_pass(
     """Make the same arrays from a model's outputs alone, `(n_samples, n_classes)` and `(n_samples, n_features)`."""
     options = options or PassOptions()
     start = time.perf_counter()
-    sketch = GradientSketch(given_labels=given_labels, **outputs_arrays(logits, features, given_labels, options))
-    sketch.save(folder)
+    arrays: dict[str, Any] = {**outputs_arrays(logits, features, given_labels, options)}
+    GradientSketch(given_labels=given_labels, **arrays).save(folder)
     notes = () if options.parameters == "head" else ("Outputs alone tell the gradient of the last layer only.",)
     seconds = time.perf_counter() - start
     return PassResult(GradientSketch.load(folder), np.arange(len(logits)), (), notes, len(logits), "cpu", seconds)
@@ -202,5 +202,5 @@ def _fingerprint(model: nn.Module, samples: SampleSet, options: PassOptions) -> 
     for name, tensor in sorted(model.state_dict().items()):
         if isinstance(tensor, Tensor):
             digest.update(name.encode())
-            digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+            digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()

@@ -14,18 +14,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from oga_core.calls import Call, Site, plain_name
 from oga_core.uses import ComputedUse, ConvolutionUse, DirectUse, Geometry, LookupUse, ProductUse, canonical
 
 if TYPE_CHECKING:
     from oga_core.gradient_capture import GradientCapture
 
 aten = torch.ops.aten
-Layout = int | str
-Rule = Callable[["GradientCapture", Any, Mapping[str, Any]], Any]
-
-
-class OverwrittenError(RuntimeError):
-    """A layer's input was changed in place after the layer used it, so its gradient cannot be formed from it."""
+Rule = Callable[["GradientCapture", Any, Call], Any]
 
 
 def apply(capture: GradientCapture, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
@@ -33,8 +29,8 @@ def apply(capture: GradientCapture, func: Any, args: Sequence[Any], kwargs: Mapp
     known = _RULES.get(func)
     if known is not None:
         names, rule = known
-        return rule(capture, func, _Call(names, args, kwargs))
-    name = _name(func)
+        return rule(capture, func, Call(names, args, kwargs))
+    name = plain_name(func)
     if func is F.multi_head_attention_forward:
         with capture:
             return _opened(func)(*args, **kwargs)
@@ -49,7 +45,7 @@ def apply(capture: GradientCapture, func: Any, args: Sequence[Any], kwargs: Mapp
 
 def derive(capture: GradientCapture, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     """Run a function of parameters alone where there is a shorter way than a tape; None where there is not."""
-    name, first = _name(func), args[0] if args else None
+    name, first = plain_name(func), args[0] if args else None
     if name == "get" and func not in _TRANSPOSES:
         output = func(*args, **kwargs)
         return None if isinstance(output, Tensor) else (output,)
@@ -59,7 +55,7 @@ def derive(capture: GradientCapture, func: Any, args: Sequence[Any], kwargs: Map
         spread = _spread(capture, first, func(*args, **kwargs).shape)
         return None if spread is None else (spread,)
     if func in _LOOKUPS:
-        call = _Call(_LOOKUPS[func], args, kwargs)
+        call = Call(_LOOKUPS[func], args, kwargs)
         weight, indices = call["weight"], call["indices"]
         if capture.sink(weight) and not weight.requires_grad and not call["scale_grad_by_freq"]:
             return (capture.looked_up(weight, indices, func(*args, **kwargs), _padding(call, weight)),)
@@ -72,78 +68,21 @@ def _turns(func: Any, name: str, args: Sequence[Any]) -> bool:
     )
 
 
-class _Call:
-    """The arguments of a call by name; None where left out. Calls the function again with replaced parameters."""
-
-    def __init__(self, names: Sequence[str], args: Sequence[Any], kwargs: Mapping[str, Any]):
-        self.names, self.args, self.kwargs = names, list(args), dict(kwargs)
-
-    def __getitem__(self, name: str) -> Any:
-        position = self.names.index(name) if name in self.names else len(self.args)
-        return self.args[position] if position < len(self.args) else self.kwargs.get(name)
-
-    def run(self, func: Any) -> Any:
-        """Call the function with the values of derived tensors, off their own tape."""
-        return func(*map(_plain, self.args), **{name: _plain(value) for name, value in self.kwargs.items()})
-
-
-def _plain(value: Any) -> Any:
-    return value.detach() if isinstance(value, Tensor) and hasattr(value, "_oga_sink") else value
-
-
-class _Site:
-    """One call: the layout of its input, kept for the backward pass, and where gradients of its parameters go."""
-
-    def __init__(self, capture: GradientCapture, call: _Call, data: Tensor, shape: Sequence[int] | None = None):
-        self.n, self.capture, self.call = capture.n, capture, call
-        self.layout = capture.layout(shape or data.shape)
-        self.data, self._version = data.detach(), data._version
-
-    def take(self, name: str) -> Callable[[Any], None] | None:
-        """Return what takes the use of the parameter called `name` in the call, None if it is not selected."""
-        sink = self.capture.sink(self.call[name])
-        return self.capture.route(sink) if sink else None
-
-    def input(self) -> Tensor:
-        """The input as it was when the layer used it, in float32 where it holds real numbers."""
-        if self.data._version != self._version:
-            raise OverwrittenError("the input of a layer was changed in place")
-        return self.data.float() if self.data.is_floating_point() else self.data
-
-    def positions(self, tensor: Tensor) -> Tensor:
-        """Bring `(…, size)` into `(batch, time, size)`."""
-        if self.layout == "interleaved":
-            tensor = tensor.unflatten(0, (-1, self.n))
-        tensor = tensor.movedim(1, 0) if self.layout in (1, "interleaved") else tensor
-        return tensor.reshape(self.n, -1, tensor.shape[-1])
-
-    def per_sample(self, values: Tensor) -> Tensor:
-        """Add up what belongs to one sample where the first axis holds more than the batch."""
-        return per_sample(values, self.layout, self.n)
-
-
-def per_sample(values: Tensor, layout: Layout | None, n: int) -> Tensor:
-    """Add up what belongs to one sample where the first axis holds more than the batch of `n`."""
-    if layout == "folded":
-        return values.unflatten(0, (n, -1)).sum(1)
-    return values.unflatten(0, (-1, n)).sum(0) if layout == "interleaved" else values
-
-
-def _linear(capture: GradientCapture, func: Any, call: _Call) -> Any:
+def _linear(capture: GradientCapture, func: Any, call: Call) -> Any:
     return _product(capture, func, call, call["input"], lambda use: use)
 
 
-def _matrix_product(capture: GradientCapture, func: Any, call: _Call) -> Any:
+def _matrix_product(capture: GradientCapture, func: Any, call: Call) -> Any:
     data, other = call["input"], call["weight"]
     if capture.sink(other) and other.ndim == 2 and not capture.sink(data):
         return _product(capture, func, call, data, lambda use: use.transposed())
     return _broadcast_product(capture, func, data, other)
 
 
-def _product(capture: GradientCapture, func: Any, call: _Call, data: Tensor, turn: Any) -> Any:
+def _product(capture: GradientCapture, func: Any, call: Call, data: Tensor, turn: Any) -> Any:
     if capture.sink(data) or data.ndim < 2 or call["alpha"] not in (None, 1) or call["beta"] not in (None, 1):
         return _missed(capture, func, call.args, call.kwargs)
-    site = _Site(capture, call, data)
+    site = Site(capture, call, data)
     if site.layout is None:
         return _missed(capture, func, call.args, call.kwargs)
     weight, bias = site.take("weight"), site.take("bias")
@@ -169,9 +108,9 @@ def _broadcast_product(capture: GradientCapture, func: Any, one: Tensor, other: 
     return func(copies, other) if parameter is one else func(one, copies)
 
 
-def _convolution(capture: GradientCapture, func: Any, call: _Call) -> Any:
+def _convolution(capture: GradientCapture, func: Any, call: Call) -> Any:
     data, weight, transposed = call["input"], call["weight"], func in _TRANSPOSED or bool(call["transposed"])
-    site = _Site(capture, call, data)
+    site = Site(capture, call, data)
     if capture.sink(data) or data.ndim != weight.ndim or site.layout not in (0, "folded"):
         return _missed(capture, func, call.args, call.kwargs)
     geometry = _geometry(call, tuple(weight.shape[2:]))
@@ -188,7 +127,7 @@ def _convolution(capture: GradientCapture, func: Any, call: _Call) -> Any:
     return capture.on_tape(call.run(func), hook)
 
 
-def _unfolded(use: ConvolutionUse, site: _Site) -> ConvolutionUse | ComputedUse:
+def _unfolded(use: ConvolutionUse, site: Site) -> ConvolutionUse | ComputedUse:
     if site.layout == 0:
         return use
     share = len(use) // site.n
@@ -199,7 +138,7 @@ def _unfolded(use: ConvolutionUse, site: _Site) -> ConvolutionUse | ComputedUse:
     )
 
 
-def _geometry(call: _Call, kernel: tuple[int, ...]) -> Geometry:
+def _geometry(call: Call, kernel: tuple[int, ...]) -> Geometry:
     def numbers(name: str, default: int) -> tuple[int, ...]:
         value = call[name]
         value = default if value is None else value
@@ -217,9 +156,9 @@ def _geometry(call: _Call, kernel: tuple[int, ...]) -> Geometry:
     return Geometry(kernel, numbers("stride", 1), padding, dilation, call["groups"] or 1)
 
 
-def _embedding(capture: GradientCapture, func: Any, call: _Call) -> Any:
+def _embedding(capture: GradientCapture, func: Any, call: Call) -> Any:
     indices, table = call["indices"], call["weight"]
-    site = _Site(capture, call, indices, (*indices.shape, 1))
+    site = Site(capture, call, indices, (*indices.shape, 1))
     if site.layout is None or call["scale_grad_by_freq"] or table.ndim != 2 or capture.sink(indices):
         return _missed(capture, func, call.args, call.kwargs)
     take, padding = site.take("weight"), _padding(call, table)
@@ -235,7 +174,7 @@ def _embedding(capture: GradientCapture, func: Any, call: _Call) -> Any:
     return capture.on_tape(call.run(func), hook)
 
 
-def _padding(call: _Call, table: Tensor) -> int | None:
+def _padding(call: Call, table: Tensor) -> int | None:
     padding = call["padding_idx"]
     if padding is None or (
         padding < 0 and call.names[0] == "weight"
@@ -244,10 +183,10 @@ def _padding(call: _Call, table: Tensor) -> int | None:
     return padding % len(table)
 
 
-def _normalisation(capture: GradientCapture, func: Any, call: _Call) -> Any:
+def _normalisation(capture: GradientCapture, func: Any, call: Call) -> Any:
     """Scale and shift after a normalisation: the scale's gradient is δ times the input, normalised again."""
     data, last = call["input"], func in _OVER_LAST_AXES
-    site = _Site(capture, call, data)
+    site = Site(capture, call, data)
     trains = call["training"] or (call["use_input_stats"] is False and call["running_mean"] is None)
     if site.layout is None or trains or capture.sink(data) or (site.layout == 1 and not last):
         return _missed(capture, func, call.args, call.kwargs)
@@ -273,10 +212,10 @@ def _normalisation(capture: GradientCapture, func: Any, call: _Call) -> Any:
     return capture.on_tape(output, hook)
 
 
-def _normalised(func: Any, call: _Call, data: Tensor) -> Tensor:
+def _normalised(func: Any, call: Call, data: Tensor) -> Tensor:
     """The input normalised as the layer does, without scale and shift."""
     eps = 1e-5 if call["eps"] is None else call["eps"]
-    kind = _name(func).removeprefix("native_")
+    kind = plain_name(func).removeprefix("native_")
     if kind == "layer_norm":
         return F.layer_norm(data, call["normalized_shape"], eps=eps)
     if kind == "rms_norm":
@@ -290,9 +229,9 @@ def _normalised(func: Any, call: _Call, data: Tensor) -> Tensor:
     return F.batch_norm(data, mean, variance, eps=eps)
 
 
-def _prelu(capture: GradientCapture, func: Any, call: _Call) -> Any:
+def _prelu(capture: GradientCapture, func: Any, call: Call) -> Any:
     data, slope = call["input"], call["weight"]
-    site = _Site(capture, call, data)
+    site = Site(capture, call, data)
     take = site.take("weight")
     if take is None or site.layout not in (0, "folded") or capture.sink(data):
         return _missed(capture, func, call.args, call.kwargs)
@@ -305,7 +244,7 @@ def _prelu(capture: GradientCapture, func: Any, call: _Call) -> Any:
     return capture.on_tape(call.run(func), hook)
 
 
-def _attention(capture: GradientCapture, func: Any, call: _Call) -> Any:
+def _attention(capture: GradientCapture, func: Any, call: Call) -> Any:
     """Attention with a learned bias: copied for each sample."""
     query, key, mask = call["query"], call["key"], call["attn_mask"]
     layout = capture.layout(query.shape)
@@ -376,11 +315,6 @@ def _opened(func: Any) -> Any:
         func.__defaults__,
         func.__closure__,
     )
-
-
-def _name(func: Any) -> str:
-    """The plain name: `add` for torch.add, Tensor.__add__, Tensor.add_ and aten.add.Tensor; `get` for attributes."""
-    return str(getattr(func, "__name__", "")).partition(".")[0].strip("_")
 
 
 _LINEAR = ("input", "weight", "bias")

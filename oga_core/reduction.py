@@ -14,7 +14,7 @@ from oga_core.uses import LookupUse, Use, chunks, combined
 class Reduction:
     """The sketch `(n, dim)`, and where wanted the squared L2 and the L1 norm `(n,)`, of the parameters so far.
 
-    by_parameter: what each parameter adds, `(sketch before folding, squared norm)`, kept where `keep` is set: for the self-check.
+    by_parameter: what each parameter adds, `(sketch before folding, squared norm)`, for the self-check.
     """
 
     def __init__(self, n: int, sketcher: Sketcher, *, l1: bool = False, l2: bool = True, keep: bool = False):

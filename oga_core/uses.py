@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import itertools
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -23,31 +23,34 @@ CHUNK_BYTES = 8 * 2**20  # of gradients that exist at a time, whatever the batch
 NARROW = 32  # columns up to which a convolution's gradient is cheaper as a product with its patches
 
 
-class Use(Protocol):
-    """One use of a parameter of canonical `shape` by a batch of samples."""
+class Use(ABC):
+    """One use of a parameter by a batch of samples."""
 
-    shape: Shape
+    @property
+    @abstractmethod
+    def shape(self) -> Shape:
+        """The parameter's canonical shape."""
 
+    @abstractmethod
     def __len__(self) -> int:
         """Number of samples."""
-        ...
+
+    @abstractmethod
+    def explicit(self, rows: slice) -> Tensor:
+        """The gradient of the samples in `rows`, `(rows, *shape)`."""
 
     @property
     def explicit_is_shorter(self) -> bool:
-        """Whether forming the gradient costs less than working on its factors."""
-        ...
-
-    def explicit(self, rows: slice) -> Tensor:
-        """The gradient of the samples in `rows`, `(rows, *shape)`."""
-        ...
+        """Whether forming the gradient costs less than its norm from the factors."""
+        return True
 
     def sketch(self, name: str, sketcher: Sketcher) -> Tensor:
         """What the sketch keeps of it before folding, `(batch, kept)`."""
-        ...
+        return torch.cat([sketcher.gradient(name, self.explicit(rows)) for rows in chunks(self)])
 
     def squared_norms(self) -> Tensor:
         """Squared L2 norms, `(batch,)`."""
-        ...
+        return torch.cat([self.explicit(rows).flatten(1).square().sum(1) for rows in chunks(self)])
 
 
 def canonical(shape: Sequence[int]) -> Shape:
@@ -63,25 +66,16 @@ def chunks(use: Use) -> Iterator[slice]:
         yield slice(start, min(start + step, len(use)))
 
 
-class _Explicit:
-    """What every use can do once it can form its gradient."""
-
-    shape: Shape
-    explicit_is_shorter = True
-
-    def sketch(self: Use, name: str, sketcher: Sketcher) -> Tensor:
-        return torch.cat([sketcher.gradient(name, self.explicit(rows)) for rows in chunks(self)])
-
-    def squared_norms(self: Use) -> Tensor:
-        return torch.cat([self.explicit(rows).flatten(1).square().sum(1) for rows in chunks(self)])
-
-
 @dataclass
-class DirectUse(_Explicit):
+class DirectUse(Use):
     """A small parameter's gradient as it is, `(batch, *parameter shape)`."""
 
     values: Tensor
-    shape: Shape
+    size: Shape
+
+    @property
+    def shape(self) -> Shape:
+        return self.size
 
     def __len__(self) -> int:
         return len(self.values)
@@ -91,12 +85,16 @@ class DirectUse(_Explicit):
 
 
 @dataclass
-class ComputedUse(_Explicit):
+class ComputedUse(Use):
     """A gradient that `compute` forms for a slice of samples, as through a function of the parameter."""
 
     compute: Callable[[slice], Tensor]
-    shape: Shape
+    size: Shape
     n_samples: int
+
+    @property
+    def shape(self) -> Shape:
+        return self.size
 
     def __len__(self) -> int:
         return self.n_samples
@@ -106,7 +104,7 @@ class ComputedUse(_Explicit):
 
 
 @dataclass
-class ProductUse(_Explicit):
+class ProductUse(Use):
     """G = Σ_t left_t right_tᵀ: a linear layer with `left` the gradient at its output and `right` its input.
 
     left: `(batch, time, rows)`; right: `(batch, time, columns)`.
@@ -116,14 +114,14 @@ class ProductUse(_Explicit):
     right: Tensor
 
     @property
-    def shape(self) -> Shape:  # type: ignore[override]
+    def shape(self) -> Shape:
         return self.left.shape[2], self.right.shape[2], 1
 
     def __len__(self) -> int:
         return len(self.left)
 
     @property
-    def explicit_is_shorter(self) -> bool:  # type: ignore[override]
+    def explicit_is_shorter(self) -> bool:
         return self.left.shape[1] > _positions_that_pay(self.shape)
 
     def explicit(self, rows: slice) -> Tensor:
@@ -148,16 +146,15 @@ class ProductUse(_Explicit):
 
 
 @dataclass
-class LookupUse(_Explicit):
+class LookupUse(Use):
     """An embedding: row `indices[t]` of the parameter gets `right_t`; `(batch, time)` and `(batch, time, columns)`."""
 
     indices: Tensor
     right: Tensor
     n_rows: int
-    explicit_is_shorter = False
 
     @property
-    def shape(self) -> Shape:  # type: ignore[override]
+    def shape(self) -> Shape:
         return self.n_rows, self.right.shape[2], 1
 
     def __len__(self) -> int:
@@ -179,6 +176,10 @@ class LookupUse(_Explicit):
 
     def squared_norms(self) -> Tensor:
         return self.token_gradients().square().sum((1, 2))
+
+    @property
+    def explicit_is_shorter(self) -> bool:
+        return False
 
     def absolute_norms(self) -> Tensor:
         """L1 norms, `(batch,)`."""
@@ -254,7 +255,7 @@ class Geometry:
 
 
 @dataclass
-class ConvolutionUse(_Explicit):
+class ConvolutionUse(Use):
     """G[o, c, k] = Σ_t left[o, t] · patches(image)[c, k, t]: `(batch, rows, *size)` and `(batch, channels, *size)`.
 
     A convolution has the gradient at its output on the left and its input as the image; a transposed convolution has
@@ -266,7 +267,7 @@ class ConvolutionUse(_Explicit):
     geometry: Geometry
 
     @property
-    def shape(self) -> Shape:  # type: ignore[override]
+    def shape(self) -> Shape:
         geometry = self.geometry
         return self.left.shape[1], self.image.shape[1] // geometry.groups, geometry.n_positions
 
@@ -274,7 +275,7 @@ class ConvolutionUse(_Explicit):
         return len(self.left)
 
     @property
-    def explicit_is_shorter(self) -> bool:  # type: ignore[override]
+    def explicit_is_shorter(self) -> bool:
         rows, columns, copies = self.shape
         time = math.prod(self.left.shape[2:])
         return self.geometry.groups > 1 or time > _positions_that_pay((rows, columns * copies, 1))
@@ -314,21 +315,24 @@ class ConvolutionUse(_Explicit):
         return ProductUse(left, right).squared_norms()
 
 
-class SumUse(_Explicit):
+class SumUse(Use):
     """Several uses of one parameter: their gradients are added before any norm."""
 
     def __init__(self, uses: Sequence[Use]):
-        self.uses, self.shape = uses, uses[0].shape
+        self.uses = uses
+
+    @property
+    def shape(self) -> Shape:
+        return self.uses[0].shape
 
     def __len__(self) -> int:
         return len(self.uses[0])
 
     @property
-    def explicit_is_shorter(self) -> bool:  # type: ignore[override]
-        if not all(isinstance(use, (ProductUse, LookupUse)) for use in self.uses):
-            return True
-        time = sum(use.right.shape[1] for use in self.uses if isinstance(use, (ProductUse, LookupUse)))
-        return time > _positions_that_pay(self.shape)
+    def explicit_is_shorter(self) -> bool:
+        factored = [use for use in self.uses if isinstance(use, (ProductUse, LookupUse))]
+        time = sum(use.right.shape[1] for use in factored)
+        return len(factored) < len(self.uses) or time > _positions_that_pay(self.shape)
 
     def explicit(self, rows: slice) -> Tensor:
         return torch.stack([use.explicit(rows) for use in self.uses]).sum(0)
@@ -347,14 +351,14 @@ class SumUse(_Explicit):
 
 def combined(uses: Sequence[Use]) -> Use:
     """Return all uses of one parameter as one."""
-    if len(uses) == 1:
-        return uses[0]
     products = [use for use in uses if isinstance(use, ProductUse)]
     rest = [use for use in uses if not isinstance(use, ProductUse)]
     if len(products) > 1:
-        joined = ProductUse(torch.cat([use.left for use in products], 1), torch.cat([use.right for use in products], 1))
-        return combined([joined, *rest])
-    return SumUse(uses)
+        left, right = torch.cat([use.left for use in products], 1), torch.cat([use.right for use in products], 1)
+        rest.append(ProductUse(left, right))
+    else:
+        rest += products
+    return rest[0] if len(rest) == 1 else SumUse(rest)
 
 
 def _positions_that_pay(shape: Shape) -> int:
