@@ -164,6 +164,13 @@ class GradientMap {
 
   #draw() {
     if (!this.points || this.lost || this.gone || !this.ratio) return;
+    // The pointer and an outline change only what lies over the points.
+    if (this.stale || this.flagged !== this.drawnFlagged) this.#drawPoints();
+    this.clear.hidden = !this.data.polygon;
+    drawOverlay(this);
+  }
+
+  #drawPoints() {
     const look = lookOf(this.theme, this.data.colorBy, this.points.n, this.ratio, this.view.zoom);
     const { clip } = this.view;
     if (this.stale) this.layer.drawDensity(clip, look, this.stale === "draft");
@@ -176,9 +183,8 @@ class GradientMap {
     const score = this.flagged ? `${this.data.scoreName} ≥ ${number(this.points.scores[this.flagged - 1])}` : "none";
     this.readout.replaceChildren(el("strong", {}, count(this.flagged)),
       ` of ${count(this.points.n)} flagged · ${share(this.flagged, this.points.n)} · ${score}`);
-    this.clear.hidden = !this.data.polygon;
-    drawOverlay(this);
     this.stale = null;
+    this.drawnFlagged = this.flagged;
   }
 
   #drawLegend(look) {

@@ -114,7 +114,8 @@ def map_page() -> None:
 
 @st.fragment
 def queue_page() -> None:
-    review_queue(Desk(), key="queue", classes=CLASSES)
+    resting = review_queue(Desk(), key="queue", classes=CLASSES)
+    st.text(f"resting at {resting}")
 
 
 @st.fragment

@@ -476,6 +476,14 @@ def test_nothing_is_lost_when_the_page_is_reloaded_before_it_was_saved(opened, q
     assert [row[1:3] for row in steps(queue_server)] == [("s0", "keep"), ("s1", "remove"), ("s2", "unsure")]
 
 
+def test_the_server_learns_where_the_person_stops(opened, queue_server):
+    page = opened("queue", queue_server.url)
+    for i in range(3):
+        page.keyboard.press("k")
+        until(lambda i=i: shown(page) == f"s{i + 1}")
+    page.get_by_text("resting at s3").wait_for(timeout=10_000)
+
+
 def test_samples_are_shown_as_plain_text(opened, queue_server):
     page = opened("queue", queue_server.url)
     text = page.locator(".stage").inner_text()
