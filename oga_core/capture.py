@@ -41,7 +41,7 @@ _SAME_VALUES = {
     "reshape",
     "flatten",
 }
-_SELECTIONS = {"__getitem__", "select"}
+_SELECTIONS = {"__getitem__", "select", "index"}
 
 
 @dataclass
@@ -75,7 +75,7 @@ class ForwardCapture(TorchFunctionMode):
         elif func in CONVOLUTIONS:
             self._layer(_pool_space, args[0], output)
         elif args and id(args[0]) in self._products and isinstance(output, Tensor):
-            self._follow(getattr(func, "__name__", "").partition(".")[0], self._products[id(args[0])], output, args)
+            self._follow(func, self._products[id(args[0])], output, args)
         return output
 
     def features_of(self, logits: Tensor) -> Tensor | None:
@@ -91,12 +91,13 @@ class ForwardCapture(TorchFunctionMode):
         self.n_layers += 1
         self.output_bytes += output.numel() * output.element_size()
 
-    def _follow(self, name: str, product: _Product, output: Tensor, args: Sequence[Any]) -> None:
+    def _follow(self, func: Any, product: _Product, output: Tensor, args: Sequence[Any]) -> None:
+        name = getattr(func, "__name__", "").partition(".")[0]
         features = product.features
         if name in _SAME_VALUES and output.shape[-1] == product.output.shape[-1]:
             features = features.reshape(*output.shape[:-1], features.shape[-1])
         elif name in _SELECTIONS and output.shape[-1] == product.output.shape[-1]:
-            features = getattr(features, name)(*args[1:])
+            features = func(features, *args[1:])
         else:
             return
         self._products[id(output)] = _Product(output, features)

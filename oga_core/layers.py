@@ -57,8 +57,14 @@ def derive(capture: GradientCapture, func: Any, args: Sequence[Any], kwargs: Map
     if func in _LOOKUPS:
         call = Call(_LOOKUPS[func], args, kwargs)
         weight, indices = call["weight"], call["indices"]
-        if capture.sink(weight) and not weight.requires_grad and not call["scale_grad_by_freq"]:
-            return (capture.looked_up(weight, indices, func(*args, **kwargs), _padding(call, weight)),)
+        site = Site(capture, call, indices, (*indices.shape, 1))
+        if not capture.sink(weight) or weight.requires_grad or call["scale_grad_by_freq"]:
+            return None
+        if site.layout in (0, 1):  # the same indices for every sample, but already repeated for each
+            output = _lookup(capture, func, call, site)
+            capture.watch((output,))
+            return (output,)
+        return (capture.looked_up(weight, indices, func(*args, **kwargs), _padding(call, weight)),)
     return None
 
 
@@ -161,6 +167,11 @@ def _embedding(capture: GradientCapture, func: Any, call: Call) -> Any:
     site = Site(capture, call, indices, (*indices.shape, 1))
     if site.layout is None or call["scale_grad_by_freq"] or table.ndim != 2 or capture.sink(indices):
         return _missed(capture, func, call.args, call.kwargs)
+    return _lookup(capture, func, call, site)
+
+
+def _lookup(capture: GradientCapture, func: Any, call: Call, site: Site) -> Any:
+    table = call["weight"]
     take, padding = site.take("weight"), _padding(call, table)
     assert take is not None
 

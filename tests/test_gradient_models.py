@@ -1,0 +1,284 @@
+"""Whole models as people bring them: Hugging Face, PEFT, `.pt2`, and models the fast way must refuse."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+from engine_helpers import ArrayTask, random_samples
+from test_gradient_capture import InPlaceAfterBatchNorm, assert_exact, exact_norms
+from torch import Tensor, nn
+
+from oga_core.errors import OgaError
+from oga_core.gradients import PassOptions, gradient_pass
+from oga_core.models.pt2 import read_pt2
+from oga_core.oracle import loop_gradients, vmap_gradients
+from oga_core.parameter_choice import choose_parameters
+
+SMALL = {
+    "hidden_size": 8,
+    "intermediate_size": 12,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "num_labels": 3,
+    "vocab_size": 11,
+}
+
+
+class Logits(nn.Module):
+    """A Hugging Face model that returns its logits."""
+
+    def __init__(self, model: nn.Module):
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.model(x).logits
+
+
+def hugging_face(name: str) -> nn.Module:
+    import transformers as t
+
+    torch.manual_seed(0)
+    configs = {
+        "bert": lambda: t.BertForSequenceClassification(t.BertConfig(**SMALL)),
+        "bert, sdpa": lambda: t.BertForSequenceClassification(t.BertConfig(**SMALL, attn_implementation="sdpa")),
+        "distilbert": lambda: t.DistilBertForSequenceClassification(
+            t.DistilBertConfig(dim=8, hidden_dim=12, n_layers=2, n_heads=2, num_labels=3, vocab_size=11)
+        ),
+        "gpt2": lambda: t.GPT2ForSequenceClassification(
+            t.GPT2Config(n_embd=8, n_layer=2, n_head=2, vocab_size=11, num_labels=3, pad_token_id=0)
+        ),
+        "llama": lambda: t.LlamaForSequenceClassification(t.LlamaConfig(**SMALL, pad_token_id=0)),
+        "t5 encoder": lambda: _T5(t),
+        "vit": lambda: t.ViTForImageClassification(
+            t.ViTConfig(
+                hidden_size=8,
+                intermediate_size=12,
+                num_hidden_layers=2,
+                num_attention_heads=2,
+                image_size=8,
+                patch_size=4,
+                num_labels=3,
+            )
+        ),
+        "swin": lambda: t.SwinForImageClassification(
+            t.SwinConfig(
+                image_size=16, patch_size=2, embed_dim=8, depths=[2, 1], num_heads=[2, 2], window_size=4, num_labels=3
+            )
+        ),
+        "resnet": lambda: t.ResNetForImageClassification(
+            t.ResNetConfig(embedding_size=8, hidden_sizes=[8, 12], depths=[1, 1], layer_type="basic", num_labels=3)
+        ),
+        "convnext": lambda: t.ConvNextForImageClassification(
+            t.ConvNextConfig(hidden_sizes=[8, 12, 12, 16], depths=[1, 1, 1, 1], patch_size=2, num_labels=3)
+        ),
+    }
+    return configs[name]().eval()
+
+
+def _T5(t) -> nn.Module:
+    class Classifier(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.encoder = t.T5EncoderModel(
+                t.T5Config(d_model=8, d_kv=4, d_ff=12, num_layers=2, num_heads=2, vocab_size=11)
+            )
+            self.head = nn.Linear(8, 3)
+
+        def forward(self, x):
+            return type("Output", (), {"logits": self.head(self.encoder(x).last_hidden_state.mean(1))})
+
+    return Classifier()
+
+
+IMAGES = {"vit": 8, "swin": 16, "resnet": 32, "convnext": 32}
+
+
+@pytest.mark.parametrize(
+    "name", ["bert", "bert, sdpa", "distilbert", "gpt2", "llama", "t5 encoder", "vit", "resnet", "convnext"]
+)
+def test_hugging_face_models(name, tmp_path):
+    size = IMAGES.get(name)
+    samples = random_samples(6, 3, size, size) if size else random_samples(6, 7, tokens=11)
+    assert_exact(Logits(hugging_face(name)), samples, tmp_path, batch_size=4)
+
+
+def test_a_shifted_window_s_bias_is_left_out(tmp_path):
+    samples, model = random_samples(6, 3, 16, 16), Logits(hugging_face("swin"))
+    result = gradient_pass(ArrayTask(), model, samples, folder=tmp_path, options=PassOptions(parameters="all"))
+    assert 0.98 < result.sketch.coverage < 1
+    assert result.sketch.check_error < 1e-5
+    assert re.search("left out are .*relative_position_bias_table", result.notes[0])
+
+
+@pytest.mark.parametrize("name", ["conv", "bert", "vit", "llama"])
+def test_the_graph_of_a_pt2_file_gives_the_same_gradients(name, tmp_path):
+    torch.manual_seed(0)
+    model = (InPlaceAfterBatchNorm() if name == "conv" else Logits(hugging_face(name))).eval()
+    samples = random_samples(6, 3, 8, 8) if name in ("conv", "vit") else random_samples(6, 7, tokens=11)
+    example = torch.from_numpy(np.stack([samples.inputs[0], samples.inputs[1]]))
+    program = torch.export.export(model, (example,), dynamic_shapes=({0: torch.export.Dim.DYNAMIC},))
+    torch.export.save(program, tmp_path / "model.pt2")
+    graph = read_pt2(tmp_path / "model.pt2")[0].eval()
+    eager = gradient_pass(ArrayTask(), model, samples, folder=tmp_path / "a", options=PassOptions(parameters="all"))
+    found = gradient_pass(ArrayTask(), graph, samples, folder=tmp_path / "b", options=PassOptions(parameters="all"))
+    assert not found.notes
+    assert found.sketch.coverage == 1
+    np.testing.assert_allclose(found.sketch.l2_norm_all, exact_norms(model, samples)[1], rtol=1e-4)
+    np.testing.assert_allclose(found.sketch.sketch, eager.sketch.sketch, atol=1e-4)
+    np.testing.assert_array_equal(found.sketch.features, eager.sketch.features)
+
+
+@dataclass
+class LanguageTask(ArrayTask):
+    """Next-token loss on token ids."""
+
+    def outputs(self, model: nn.Module, batch) -> Tensor:
+        return model(input_ids=batch["x"]).logits
+
+    def losses(self, outputs: Tensor, batch) -> Tensor:
+        targets = batch["x"][:, 1:]
+        return nn.functional.cross_entropy(outputs[:, :-1].transpose(1, 2), targets, reduction="none").mean(1)
+
+
+def norms_by_loop(task, model, samples, choice) -> np.ndarray:
+    parameters = choose_parameters(model, choice)
+    batch = task.batch(samples, np.arange(len(samples)))
+    parts = loop_gradients(task, model, batch, parameters)
+    return np.array([float(torch.cat([g.flatten() for g in part.values()]).norm()) for part in parts])
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_causal_language_model(tied, tmp_path):
+    import transformers as t
+
+    torch.manual_seed(0)
+    config = t.LlamaConfig(**{**SMALL, "num_labels": 2}, tie_word_embeddings=tied)
+    model, samples, task = t.LlamaForCausalLM(config).eval(), random_samples(6, 7, tokens=11), LanguageTask()
+    result = gradient_pass(task, model, samples, folder=tmp_path, options=PassOptions(batch_size=4))
+    assert result.notes == ("The model has no classes, so the gradient of its parameters is computed: all.",)
+    assert result.sketch.logits is None
+    assert result.sketch.features is None
+    np.testing.assert_allclose(result.sketch.l2_norm_all, norms_by_loop(task, model, samples, "all"), rtol=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated:FutureWarning")
+def test_only_the_adapter_of_a_peft_model(tmp_path):
+    import transformers as t
+    from peft import LoraConfig, get_peft_model
+
+    torch.manual_seed(0)
+    base = t.LlamaForCausalLM(t.LlamaConfig(**{**SMALL, "num_labels": 2}))
+    model = get_peft_model(base, LoraConfig(r=2, target_modules=["q_proj", "v_proj"])).eval()
+    for name, p in model.named_parameters():
+        if "lora_B" in name:
+            nn.init.normal_(p)
+    samples, task = random_samples(6, 7, tokens=11), LanguageTask()
+    result = gradient_pass(task, model, samples, folder=tmp_path, options=PassOptions(parameters="lora", batch_size=4))
+    assert (result.notes, result.sketch.coverage) == ((), 1)
+    np.testing.assert_allclose(result.sketch.l2_norm_all, norms_by_loop(task, model, samples, "lora"), rtol=1e-4)
+
+
+class Recurrent(nn.Module):
+    """A layer the fast way has no rule for."""
+
+    def __init__(self):
+        super().__init__()
+        self.lstm, self.head = nn.LSTM(4, 5, batch_first=True), nn.Linear(5, 3)
+
+    def forward(self, x):
+        return self.head(self.lstm(x)[0][:, -1])
+
+
+def test_layers_without_a_rule_are_left_out_and_counted(tmp_path):
+    model, samples = Recurrent(), random_samples(8, 5, 4)
+    result = gradient_pass(ArrayTask(), model, samples, folder=tmp_path, options=PassOptions(parameters="all"))
+    head = 5 * 3 + 3
+    assert result.sketch.coverage == pytest.approx(head / sum(p.numel() for p in model.parameters()))
+    assert "left out are lstm." in result.notes[0]
+    head_norms = exact_norms(model, samples, {"head.weight", "head.bias"})[1]
+    np.testing.assert_allclose(result.sketch.l2_norm_all, head_norms, rtol=1e-4)
+
+
+class Mixing(nn.Module):
+    """Hides the batch from the fast way: rows are reordered by a data-independent permutation of a larger axis."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer, self.head = nn.Linear(4, 4), nn.Linear(4, 3)
+
+    def forward(self, x):
+        n, time, size = x.shape
+        x = x.flip(0).reshape(n * time, size)
+        return self.head(self.layer(x).tanh().view(n, time, size).flip(0).mean(1))
+
+
+@pytest.mark.parametrize("way", ["vmap", "loop"])
+def test_what_fails_the_self_check_is_computed_a_slower_way(way, tmp_path, monkeypatch):
+    if way == "loop":
+        monkeypatch.setattr("oga_core.full_pass.vmap_gradients", vmap_of_another_model)
+    samples, model = random_samples(8, 5, 4), Mixing()
+    options = PassOptions(parameters="all", exact_l1=True)
+    result = gradient_pass(ArrayTask(), model, samples, folder=tmp_path, options=options)
+    assert re.search("by hooks did not pass the self-check .* computed by vmap", result.notes[0])
+    assert len(result.notes) == (1 if way == "vmap" else 2)
+    l1, l2 = exact_norms(model, samples)
+    np.testing.assert_allclose(result.sketch.l2_norm_all, l2, rtol=1e-4)
+    np.testing.assert_allclose(result.sketch.l1_norm_all, l1, rtol=1e-4)
+    assert result.sketch.check_error < 1e-5
+    assert result.sketch.coverage == 1
+
+
+def vmap_of_another_model(task, model, batch, parameters):
+    for part in vmap_gradients(task, model, batch, parameters):
+        yield {name: 2 * gradient for name, gradient in part.items()}
+
+
+def test_bfloat16_is_close_and_summed_in_float32(tmp_path):
+    samples, model = random_samples(8, 3, 8, 8), InPlaceAfterBatchNorm().eval()
+    options = PassOptions(parameters="all", precision="bfloat16")
+    result = gradient_pass(ArrayTask(), model, samples, folder=tmp_path, options=options)
+    assert result.sketch.sketch.dtype == np.float32
+    np.testing.assert_allclose(result.sketch.l2_norm_all, exact_norms(model, samples)[1], rtol=0.05)
+
+
+@pytest.mark.parametrize(
+    ("choice", "first", "count"),
+    [
+        ("all", "0.0.weight", 6),
+        ("last:1", "2.0.weight", 2),
+        ("last:2", "1.0.weight", 4),
+        ("last:9", "0.0.weight", 6),
+        ("pattern:bias$", "0.0.bias", 3),
+    ],
+)
+def test_choice_of_parameters(choice, first, count):
+    model = nn.Sequential(*(nn.Sequential(nn.Linear(2, 2)) for _ in range(3)))
+    chosen = list(choose_parameters(model, choice))
+    assert (chosen[0], len(chosen)) == (first, count)
+
+
+@pytest.mark.parametrize(
+    ("choice", "message"),
+    [
+        ("most", r"Unknown choice of parameters 'most'.*last:N"),
+        ("last:0", "Unknown choice"),
+        ("lora", "matches none of the model's 2: weight, bias"),
+        ("pattern:[", "not a valid regular expression"),
+    ],
+)
+def test_wrong_choice_of_parameters(choice, message):
+    with pytest.raises(OgaError, match=message):
+        choose_parameters(nn.Linear(2, 2), choice)
+
+
+def test_all_means_what_the_model_trains():
+    model = nn.Linear(2, 2)
+    model.bias.requires_grad_(False)
+    assert list(choose_parameters(model, "all")) == ["weight"]
+    model.weight.requires_grad_(False)
+    assert list(choose_parameters(model, "all")) == ["weight", "bias"]

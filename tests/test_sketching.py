@@ -1,0 +1,126 @@
+"""The mathematics of the sketch: dot products are kept in expectation, and their error shrinks as it should."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from oga_core.sketching import Kept, Sketcher, random_signs
+from oga_core.uses import ConvolutionUse, DirectUse, Geometry, LookupUse, ProductUse, Use
+
+SEEDS = 200
+
+
+def product(m: int, n: int, time: int = 3) -> Use:
+    torch.manual_seed(0)
+    return ProductUse(torch.randn(2, time, m), torch.randn(2, time, n))
+
+
+def convolution(m: int, n: int) -> Use:
+    torch.manual_seed(0)
+    return ConvolutionUse(
+        torch.randn(2, m, 4, 4), torch.randn(2, n, 4, 4), Geometry((3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1), 1)
+    )
+
+
+def lookup(rows: int, n: int) -> Use:
+    torch.manual_seed(0)
+    return LookupUse(torch.randint(0, rows, (2, 6)), torch.randn(2, 6, n), rows)
+
+
+USES = {
+    "small": product(5, 7),
+    "linear": product(96, 160),
+    "one position": product(96, 160, time=1),
+    "narrow": product(4, 3000),
+    "convolution": convolution(40, 48),
+    "embedding": lookup(300, 80),
+    "vector": DirectUse(torch.randn(2, 9000), (9000, 1, 1)),
+}
+
+
+def sketches(use: Use, dim: int, seeds: int = SEEDS) -> torch.Tensor:
+    rows = []
+    for seed in range(seeds):
+        sketcher = Sketcher(dim, seed)
+        sketch = torch.zeros(len(use), dim)
+        sketcher.fold(sketch, "weight", use.sketch("weight", sketcher))
+        rows.append(sketch)
+    return torch.stack(rows)  # (seed, sample, dim)
+
+
+@pytest.mark.parametrize("name", USES)
+def test_dot_products_are_kept_in_expectation_with_a_small_error(name):
+    use = USES[name]
+    exact = use.explicit(slice(0, 2)).flatten(1)
+    one, other = sketches(use, 512).unbind(1)
+    found, truth = (one * other).sum(1), exact[0] @ exact[1]
+    scale = exact[0].norm() * exact[1].norm()
+    error = (found - truth) / scale
+    # The mean over seeds is right within four standard errors, and one seed's error is a few times 1 / sqrt(512).
+    assert abs(error.mean()) < 4 * error.std() / np.sqrt(SEEDS) + 1e-6
+    assert error.std() < 5 / np.sqrt(512)
+    norms = one.square().sum(1) / exact[0].square().sum()
+    assert abs(norms.mean() - 1) < 4 * norms.std() / np.sqrt(SEEDS) + 1e-6
+
+
+def test_the_error_shrinks_with_the_root_of_the_dimension():
+    use = product(60, 60)
+    exact = use.explicit(slice(0, 2)).flatten(1)
+    truth, scale = exact[0] @ exact[1], exact[0].norm() * exact[1].norm()
+    errors = []
+    for dim in (64, 1024):
+        one, other = sketches(use, dim).unbind(1)
+        errors.append(float((((one * other).sum(1) - truth) / scale).std()))
+    assert 2.5 < errors[0] / errors[1] < 6.5  # 4, within the spread of two hundred seeds
+
+
+def test_parameters_do_not_disturb_each_other_in_expectation():
+    use = product(20, 30)
+    exact = use.explicit(slice(0, 2)).flatten(1)
+    dots = []
+    for seed in range(SEEDS):
+        sketcher = Sketcher(256, seed)
+        sketch = torch.zeros(2, 256)
+        sketcher.fold(sketch, "a", use.sketch("a", sketcher))
+        sketcher.fold(sketch, "b", -use.sketch("b", sketcher))
+        dots.append(sketch[0] @ sketch[1])
+    dots = torch.stack(dots)
+    truth = 2 * exact[0] @ exact[1]
+    assert abs(dots.mean() - truth) < 4 * dots.std() / np.sqrt(SEEDS)
+
+
+@pytest.mark.parametrize("name", USES)
+def test_factors_and_gradients_give_the_same_sketch(name):
+    use, sketcher = USES[name], Sketcher(512, 3)
+    direct = sketcher.gradient("w", use.explicit(slice(0, 2)))
+    torch.testing.assert_close(use.sketch("w", sketcher), direct, rtol=1e-4, atol=1e-4 * float(direct.abs().max()))
+
+
+@pytest.mark.parametrize("name", USES)
+def test_norms_by_both_forms(name):
+    use = USES[name]
+    exact = use.explicit(slice(0, 2)).flatten(1).norm(dim=1)
+    torch.testing.assert_close(use.squared_norms().sqrt(), exact, rtol=1e-5, atol=1e-5)
+
+
+def test_signs_depend_on_seed_and_name_only():
+    assert torch.equal(random_signs("0 a left 32", (7, 3)), random_signs("0 a left 32", (7, 3)))
+    assert not torch.equal(random_signs("0 a left 32", (40,)), random_signs("0 b left 32", (40,)))
+    assert not torch.equal(random_signs("0 a left 32", (40,)), random_signs("1 a left 32", (40,)))
+    # Fixed for good: sketches of different runs and machines must agree.
+    assert random_signs("0 weight fold", (8,)).tolist() == SIGNS
+
+
+SIGNS = [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, -1.0]
+
+
+@pytest.mark.parametrize(
+    "shape", [(10, 512, 1), (384, 1536, 1), (64, 64, 9), (512, 512, 9), (30522, 384, 1), (1, 1, 1)]
+)
+def test_what_is_kept_is_bounded(shape):
+    kept = Kept.of(shape)
+    assert kept.rows * kept.patches <= 2**13
+    assert kept.rows <= shape[0]
+    assert kept.columns <= shape[1]
