@@ -16,6 +16,8 @@ Values = NDArray[np.float64]
 Indices = NDArray[np.int64]
 Result = TypeVar("Result")
 
+BLOCK = 8192
+
 
 def canonical_order(sketch: GradientSketch) -> Indices:
     """Positions of the samples in an order that does not depend on the order of the data, `(n_samples,)`.
@@ -52,10 +54,11 @@ def ranks(values: NDArray[np.floating[Any]]) -> Values:
 def principal_axes(sketch: GradientSketch, *, count: int) -> Array:
     """The sketch on its leading principal axes, centred and scaled to unit variance, `(n_samples, ≤ count)`."""
     rows = np.asarray(sketch.sketch, dtype=np.float32)
-    rows = rows - rows.mean(axis=0)
-    variances, axes = np.linalg.eigh((rows.T @ rows).astype(np.float64) / max(len(rows), 1))
+    centre = rows.mean(axis=0, dtype=np.float64)
+    blocks = (rows[start : start + BLOCK] - centre for start in range(0, len(rows), BLOCK))
+    variances, axes = np.linalg.eigh(sum(block.T @ block for block in blocks) / max(len(rows), 1))
     leading = variances[::-1][:count]
-    kept = max(1, int((leading > 1e-9 * max(float(leading[0]), 1e-30)).sum()))
-    scales = np.sqrt(np.maximum(leading[:kept], 1e-30))
-    projected: Array = rows @ (axes[:, ::-1][:, :kept] / scales).astype(np.float32)
+    kept = max(1, int((leading > 1e-6 * max(float(leading[0]), 1e-30)).sum()))
+    turn = axes[:, ::-1][:, :kept] / np.sqrt(np.maximum(leading[:kept], 1e-30))
+    projected: Array = (rows @ turn.astype(np.float32) - (centre @ turn).astype(np.float32)).astype(np.float32)
     return projected

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from oga_core.gradient_sketch import Array
 from oga_core.scores.common import Indices, Values
 
-SMOOTHING = 0.01
-"""Share of the samples that is spread evenly over all pairs of classes before pairs are counted."""
+SMOOTHING, SMOOTHING_SHARE = 1.0, 0.01
+"""Samples that every pair of true and given class has before any is counted, all pairs at most this share of the data."""
 ROUNDS = 20
 LARGEST_MARGIN = 30.0
 
@@ -55,13 +55,13 @@ def joint_of_labels(logits: Array, labels: Indices) -> NDArray[np.float64]:
     p /= p.sum(axis=1, keepdims=True)
     shares = np.bincount(labels, minlength=n_classes) / n_samples
     joint = (0.8 * np.eye(n_classes) + 0.2 / n_classes) * shares
+    added = min(SMOOTHING / n_samples, SMOOTHING_SHARE / n_classes**2)
     for _ in range(ROUNDS):
-        joint = (1 - SMOOTHING) * joint + SMOOTHING / n_classes**2
         posterior = p * joint.T.astype(np.float32)[labels]
         posterior /= posterior.sum(axis=1, keepdims=True)
-        joint = np.asarray((members @ posterior).T, dtype=np.float64) / n_samples
-    result: NDArray[np.float64] = (1 - SMOOTHING) * joint + SMOOTHING / n_classes**2
-    return result
+        counted = np.asarray((members @ posterior).T, dtype=np.float64) / n_samples
+        joint = (counted + added) / (1 + added * n_classes**2)
+    return joint
 
 
 def log_odds_of_another_label(logits: Array, labels: Indices) -> Values:
