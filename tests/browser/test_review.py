@@ -19,13 +19,19 @@ def decided(run):
         store.close()
 
 
+def begin(page, server, path):
+    visit(page, server, path)
+    # Keys count from the moment that a sample shows.
+    queue(page).wait_for(timeout=60_000)
+
+
 def until(page, count, timeout=60_000):
     queue(page).filter(has_text=re.compile(rf"^{count} of ")).wait_for(timeout=timeout)
 
 
 def test_every_key_does_what_it_says(page, server, runs):
     run = image_run(runs, "keys")
-    visit(page, server, "review?run=keys")
+    begin(page, server, "review?run=keys")
     for count, key in enumerate("kru", start=1):
         page.keyboard.press(key)
         until(page, count)
@@ -50,7 +56,7 @@ def test_every_key_does_what_it_says(page, server, runs):
 
 def test_ten_presses_a_second_all_arrive(page, server, runs):
     run = image_run(runs, "fast")
-    visit(page, server, "review?run=fast&flagged=60")
+    begin(page, server, "review?run=fast&flagged=60")
     for _ in range(30):
         page.keyboard.press("k")
         page.wait_for_timeout(100)
@@ -63,7 +69,7 @@ def test_a_killed_server_loses_and_doubles_nothing(browser, tmp_path):
     server = Server(tmp_path)
     server.start()
     page = browser.new_page(viewport={"width": 1440, "height": 1000})
-    visit(page, server, "review?run=killed&flagged=60")
+    begin(page, server, "review?run=killed&flagged=60")
     pressed = 0
     for _ in range(3):
         for _ in range(5):
@@ -90,7 +96,7 @@ def test_two_reviewers_never_get_the_same_sample(browser, tmp_path):
     for server in servers:
         server.start()
         page = browser.new_page(viewport={"width": 1440, "height": 1000})
-        visit(page, server, "review?run=shared&flagged=100")
+        begin(page, server, "review?run=shared&flagged=100")
         pages.append(page)
     for _ in range(8):
         for page in pages:
@@ -111,7 +117,7 @@ def test_two_reviewers_never_get_the_same_sample(browser, tmp_path):
 
 def test_history_and_grid_by_class(page, server, runs):
     image_run(runs, "grids")
-    visit(page, server, "review?run=grids")
+    begin(page, server, "review?run=grids")
     page.keyboard.press("k")
     until(page, 1)
     page.get_by_text("Grid by class", exact=True).click()

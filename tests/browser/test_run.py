@@ -49,6 +49,7 @@ def test_from_paths_to_an_export_with_ten_decisions(page, desk, tmp_path):
     wait_until_scored(page, desk, "first run")
     shot(page, "run-done")
     visit(page, desk, "review?run=first+run")
+    queue(page).wait_for(timeout=60_000)
     for key in "krukrskuru":
         page.keyboard.press(key)
         page.wait_for_timeout(250)
