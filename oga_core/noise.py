@@ -66,7 +66,7 @@ def suggested_trim_fraction(sketch: GradientSketch, *, budget: float | None = No
 def mean_probabilities(sketch: GradientSketch) -> Array:
     """Class probabilities by all witnesses together, `(n_samples, n_classes)`: softmax of their mean logits."""
     parts = witnesses(sketch)
-    return softmax(sum(parts[1:], start=parts[0]) / len(parts))
+    return softmax(np.mean(parts, axis=0, dtype=np.float32))
 
 
 def most_confident_class(probabilities: Array, labels: NDArray[np.int64]) -> NDArray[np.int64]:

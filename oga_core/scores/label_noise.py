@@ -9,7 +9,7 @@ from oga_core.gradient_sketch import Array
 from oga_core.scores.common import Indices, Values
 
 SMOOTHING, SMOOTHING_SHARE = 1.0, 0.01
-"""Samples that every pair of true and given class has before any is counted, all pairs at most this share of the data."""
+"""Samples that every pair of true and given class starts with, all pairs together at most this share of the data."""
 ROUNDS = 20
 LARGEST_MARGIN = 30.0
 
