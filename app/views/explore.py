@@ -62,6 +62,9 @@ def show() -> None:
 def _map() -> None:
     view = frame.opened()
     assert view is not None
+    # What the map's own callbacks changed concerns the whole page: drawing the map twice would only delay it.
+    if view.session.take_stale():
+        st.rerun()
     points = cache.points(view.data, view.score)
     if points is None:
         coming = jobs.map_is_coming(view.data.path)
