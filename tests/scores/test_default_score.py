@@ -1,0 +1,144 @@
+"""The default score and what it rests on, against plain computations."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from problems import blobs, sketch_of
+from sklearn.linear_model import LogisticRegression
+
+from oga_core.gradient_sketch import softmax
+from oga_core.scores import discriminant, oga
+from oga_core.scores.label_noise import calibrated, joint_of_labels, log_odds_of_another_label
+from oga_core.scores.out_of_fold import class_thresholds, out_of_fold_logits
+
+
+def average_precision(scores, wrong):
+    hits = wrong[np.argsort(-scores, kind="stable")]
+    return (np.cumsum(hits) / np.arange(1, len(hits) + 1))[hits].mean()
+
+
+@pytest.mark.parametrize("shrinkage", [0.02, 0.35])
+def test_leave_one_out_discriminants_are_those_of_fits_without_the_sample(shrinkage, monkeypatch):
+    """The covariance without a sample is compared up to the share of its trace, which the closed form keeps."""
+    monkeypatch.setattr(discriminant, "PRIOR_SAMPLES", 0.0)
+    monkeypatch.setattr(discriminant, "SHRINKAGES", (shrinkage,))
+    rng = np.random.default_rng(0)
+    labels = rng.integers(3, size=60)
+    x = (rng.normal(size=(60, 4)) + labels[:, None]).astype(np.float32)
+    (ours,) = discriminant._path(x, labels, 3)
+    trace = np.trace(pooled(x, labels)) / 4
+    for i in range(0, 60, 7):
+        kept = np.arange(60) != i
+        means = np.stack([x[kept & (labels == c)].mean(axis=0) for c in range(3)])
+        spread = (1 - shrinkage) * pooled(x[kept], labels[kept]) * 59 / 60 + shrinkage * trace * np.eye(4)
+        away = x[i] - means
+        np.testing.assert_allclose(
+            ours[i], -0.5 * np.einsum("cd,de,ce->c", away, np.linalg.inv(spread), away), rtol=1e-3
+        )
+
+
+def pooled(x, labels):
+    residuals = x - np.stack([x[labels == c].mean(axis=0) for c in range(3)])[labels]
+    return (residuals.T @ residuals).astype(float) / len(x)
+
+
+def test_calibration_finds_the_scale_that_was_lost():
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(20000, 4)).astype(np.float32)
+    drawn = softmax(logits).cumsum(axis=1) < rng.random((20000, 1))
+    labels = np.minimum(drawn.sum(axis=1), 3)
+    scaled = calibrated(5 * logits, labels)
+    ratio = np.ptp(scaled, axis=1) / np.ptp(logits, axis=1)
+    assert abs(ratio.mean() - 1) < 0.05
+
+
+def test_calibration_of_separable_logits_stays_finite():
+    labels = np.arange(50) % 2
+    assert np.isfinite(calibrated(np.eye(2, dtype=np.float32)[labels] * 9, labels)).all()
+
+
+def test_the_joint_sees_noise_that_runs_one_way():
+    rng = np.random.default_rng(0)
+    true = rng.integers(2, size=4000)
+    given = np.where((true == 1) & (rng.random(4000) < 0.3), 0, true)
+    logits = 4 * np.eye(2, dtype=np.float32)[true] + rng.normal(size=(4000, 2)).astype(np.float32)
+    joint = joint_of_labels(logits, given)
+    assert joint.sum() == pytest.approx(1, abs=1e-4)
+    assert joint[1, 0] == pytest.approx(0.15, abs=0.03)
+    assert joint[0, 1] < 0.01
+
+
+def test_one_way_noise_clears_the_other_way():
+    rng = np.random.default_rng(0)
+    true = rng.integers(2, size=4000)
+    given = np.where((true == 1) & (rng.random(4000) < 0.3), 0, true)
+    logits = (1.5 * np.eye(2)[true] + rng.normal(size=(4000, 2))).astype(np.float32)
+    odds = log_odds_of_another_label(logits, given)
+    margins = logits[np.arange(4000), 1 - given] - logits[np.arange(4000), given]
+    assert average_precision(odds, given != true) > average_precision(margins, given != true) + 0.05
+
+
+def test_a_memorised_model_is_seen_and_its_own_logits_left_out():
+    sketch, wrong = blobs(600, flipped=0.2)
+    learnt = replace(sketch, logits=9 * np.eye(3, dtype=np.float32)[sketch.given_labels], view_logits=None)
+    assert not oga.has_memorised(sketch)
+    assert oga.has_memorised(learnt)
+    assert len(oga.witnesses(learnt)) == 1
+    assert average_precision(oga.oga(learnt), wrong) > 0.9
+
+
+@pytest.mark.parametrize("missing", ["view_logits", "middle_features", "features"])
+def test_it_works_with_what_there_is(missing):
+    sketch, wrong = blobs(400)
+    gone = {"view_features": None, missing: None}
+    assert average_precision(oga.oga(replace(sketch, **gone)), wrong) > 0.9
+
+
+def test_a_class_of_one_sample_and_a_class_of_none():
+    sketch, _ = blobs(200)
+    labels = sketch.given_labels.copy()
+    labels[labels == 2] = 1
+    labels[0] = 2
+    assert np.isfinite(oga.oga(replace(sketch, given_labels=labels))).all()
+    labels[0] = 0
+    assert np.isfinite(oga.oga(replace(sketch, given_labels=labels))).all()
+
+
+def test_it_beats_the_papers_detectors_where_classes_overlap():
+    from oga_core.scores import compute_scores
+
+    rng = np.random.default_rng(1)
+    true = rng.integers(4, size=2000)
+    features = np.maximum(np.eye(4, 20)[true] * 2 + rng.normal(size=(2000, 20)), 0).astype(np.float32)
+    given = np.where(rng.random(2000) < 0.15, rng.integers(4, size=2000), true)
+    head = LogisticRegression().fit(features, given)
+    sketch = sketch_of(features, head.decision_function(features).astype(np.float32), given)
+    scores = compute_scores(sketch, ["oga", "isolation_forest", "l1_norm", "l2_norm"])[0]
+    found = {name: average_precision(values, given != true) for name, values in scores.items()}
+    assert found.pop("oga") > max(found.values())
+
+
+def test_out_of_fold_logits_agree_with_scikit_learns_regression():
+    from sklearn.model_selection import cross_val_predict
+
+    rng = np.random.default_rng(0)
+    labels = rng.integers(3, size=1500)
+    features = (np.eye(3, 6)[labels] * 1.5 + rng.normal(size=(1500, 6))).astype(np.float32)
+    sketch = replace(sketch_of(features, features[:, :3], labels), view_features=None)
+    theirs = cross_val_predict(LogisticRegression(C=0.1), features, labels, method="decision_function")
+    ours = out_of_fold_logits(sketch)
+    assert np.corrcoef((ours - ours.mean(1, keepdims=True)).ravel(), theirs.ravel())[0, 1] > 0.99
+    assert (ours.argmax(1) == theirs.argmax(1)).mean() > 0.97
+
+
+def test_out_of_fold_knows_nothing_of_random_labels():
+    rng = np.random.default_rng(0)
+    labels, features = rng.integers(2, size=300), rng.normal(size=(300, 100)).astype(np.float32)
+    logits = out_of_fold_logits(replace(sketch_of(features, features[:, :2], labels), view_features=None))
+    assert abs((logits.argmax(1) == labels).mean() - 0.5) < 0.1
+
+
+def test_class_thresholds_are_mean_self_confidences():
+    p = np.array([[0.9, 0.1, 0], [0.5, 0.5, 0], [0.2, 0.8, 0]], dtype=np.float32)
+    np.testing.assert_allclose(class_thresholds(p, np.array([0, 0, 1])), [0.7, 0.8, 1.0])

@@ -1,0 +1,142 @@
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from oga_core.duplicates import nearest_twins
+from oga_core.errors import OgaError
+from oga_core.findings import AMBIGUOUS, DUPLICATE, KINDS, MISLABELLED, RARE, STRANGE, find, set_warnings
+from oga_core.noise import estimate_noise, suggested_trim_fraction
+
+sys.path.insert(0, str(Path(__file__).parent / "scores"))
+from problems import blobs, sketch_of
+
+NAMES = ("ant", "bee", "cow")
+
+
+@pytest.fixture(scope="module")
+def problem():
+    return blobs(1000, flipped=0.1)
+
+
+def test_wrong_labels_are_found_with_the_right_suggestion(problem):
+    sketch, wrong = problem
+    findings = find(sketch)
+    found = findings.kind == MISLABELLED
+    assert wrong[found].mean() > 0.9
+    assert found[wrong].mean() > 0.8
+    # The problem's model sees the true classes.
+    assert (findings.suggested_label[found & wrong] == sketch.logits.argmax(1)[found & wrong]).mean() > 0.95
+    assert (findings.suggested_probability[found] > findings.given_probability[found]).all()
+    assert set(findings.kind) <= set(KINDS)
+
+
+def test_a_twin_with_another_label_comes_first(problem):
+    sketch, _ = problem
+    pair = np.flatnonzero(sketch.given_labels == 0)[0]
+    twice = sketch.take(np.append(np.arange(len(sketch)), pair))
+    twice = replace(twice, given_labels=np.append(sketch.given_labels, 1))
+    findings = find(twice)
+    assert findings.kind[pair] == findings.kind[-1] == DUPLICATE
+    assert findings.twin[pair] == len(sketch)
+    assert findings.twin[-1] == pair
+    ids = [f"s{i}" for i in range(len(twice))]
+    assert findings.sentence(pair, NAMES, ids) == "Nearly the same as s1000, which is labelled bee, this one ant."
+
+
+def test_a_sample_between_two_classes_is_ambiguous():
+    sketch, _ = blobs(1000, flipped=0.0)
+    features = sketch.features.copy()
+    features[0] = (features[sketch.given_labels == 0].mean(0) + features[sketch.given_labels == 1].mean(0)) / 2
+    logits = sketch.logits.copy()
+    logits[0] = [3, 3, 0]
+    labels = sketch.given_labels.copy()
+    labels[0] = 0
+    findings = find(sketch_of(features, logits, labels))
+    assert findings.kind[0] == AMBIGUOUS
+    assert "ant" in findings.sentence(0, NAMES, range(1000))
+    assert "bee" in findings.sentence(0, NAMES, range(1000))
+
+
+def test_far_samples_are_rare_or_strange():
+    sketch, _ = blobs(1000, flipped=0.0)
+    features, logits, labels = sketch.features.copy(), sketch.logits.copy(), sketch.given_labels.copy()
+    labels[:2] = 0
+    features[0] = [14, 0, 0, 0, 0, 0, 0, 9]
+    logits[0] = [12, 0, 0]
+    features[1] = [0, 0, 0, 14, 14, 14, 14, 14]
+    logits[1] = [0.5, 0.1, 0.2]
+    findings = find(replace(sketch_of(features, logits, labels), view_features=None, middle_features=None))
+    assert findings.unusualness[:2].min() > 4
+    assert findings.kind[0] == RARE
+    assert findings.kind[1] in (STRANGE, AMBIGUOUS)
+
+
+def test_the_order_of_the_samples_does_not_matter(problem):
+    sketch, _ = problem
+    order = np.random.default_rng(0).permutation(len(sketch))
+    np.testing.assert_array_equal(find(sketch.take(order)).kind, find(sketch).kind[order])
+
+
+def test_warnings_name_the_class_and_the_group_that_are_flagged_too_often(problem):
+    sketch, _ = problem
+    flagged = np.zeros(len(sketch), dtype=bool)
+    flagged[np.flatnonzero(sketch.given_labels == 2)[:150]] = True
+    site = np.where(flagged, "north", np.where(np.arange(len(sketch)) % 2, "south", "west"))
+    warnings = set_warnings(sketch, flagged, NAMES, {"site": site, "id": np.arange(len(sketch))})
+    assert [warning.split(":")[0] for warning in warnings] == ["Class cow", "site = north"]
+
+
+def test_flags_spread_by_chance_give_no_warning(problem):
+    sketch, _ = problem
+    flagged = np.random.default_rng(0).random(len(sketch)) < 0.1
+    assert set_warnings(sketch, flagged, NAMES, {"site": np.arange(len(sketch)) % 3}) == []
+
+
+def test_a_memorised_model_is_warned_of(problem):
+    sketch, _ = problem
+    learnt = replace(sketch, logits=9 * np.eye(3, dtype=np.float32)[sketch.given_labels], view_logits=None)
+    assert "memorised" in set_warnings(learnt, np.zeros(len(sketch), dtype=bool), NAMES)[0]
+
+
+def test_twins_are_the_nearest_of_all():
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(3000, 10)).astype(np.float32)
+    features[7], features[2900] = features[1500] + 1e-4, features[3]
+    twin, distance = nearest_twins(features)
+    assert twin[7] == 1500
+    assert twin[1500] == 7
+    assert twin[3] == 2900
+    assert distance[3] == pytest.approx(0, abs=1e-3)
+    assert np.median(distance) == pytest.approx(1, abs=0.01)
+
+
+def test_one_sample_has_no_twin():
+    assert nearest_twins(np.ones((1, 4), dtype=np.float32))[0].tolist() == [-1]
+
+
+@pytest.mark.parametrize("flipped", [0.0, 0.1, 0.3])
+def test_the_noise_rate_lies_near_the_truth_and_in_its_interval(flipped):
+    sketch, wrong = blobs(2000, flipped=flipped)
+    noise = estimate_noise(sketch)
+    assert noise.rate == pytest.approx(wrong.mean(), abs=0.04)
+    assert noise.low <= noise.rate <= noise.high
+    assert noise.low - 0.02 <= wrong.mean() <= noise.high + 0.02
+    assert noise.confusions.sum() <= 2000
+    assert suggested_trim_fraction(sketch) == noise.rate
+
+
+def test_the_trimming_budget_caps_the_suggestion(problem):
+    assert suggested_trim_fraction(problem[0], budget=0.05) == 0.05
+    with pytest.raises(OgaError, match="budget must be above 0 and at most 1, got 5"):
+        suggested_trim_fraction(problem[0], budget=5)
+
+
+def test_without_logits_the_person_is_told(problem):
+    blind = replace(problem[0], logits=None)
+    with pytest.raises(OgaError, match="needs class logits"):
+        estimate_noise(blind)
+    with pytest.raises(OgaError, match="need class logits"):
+        find(blind)
