@@ -18,8 +18,14 @@ def facts(page):
     return page.locator("p.oga-quiet").first.inner_text()
 
 
+def begin(page, server, path):
+    visit(page, server, path)
+    # The slider has a value from the moment that the points have arrived.
+    page.locator("[role=slider][aria-valuenow]").wait_for(timeout=60_000)
+
+
 def test_the_threshold_is_dragged_in_the_browser(page, server):
-    visit(page, server, "explore?run=digits")
+    begin(page, server, "explore?run=digits")
     handle = page.get_by_role("slider", name="Threshold")
     handle.focus()
     for _ in range(3):
@@ -31,7 +37,7 @@ def test_the_threshold_is_dragged_in_the_browser(page, server):
 
 
 def test_a_box_on_the_map_filters_every_view(page, server):
-    visit(page, server, "explore?run=digits")
+    begin(page, server, "explore?run=digits")
     page.get_by_role("button", name=re.compile("^Box")).click()
     canvas = page.locator(".surface").bounding_box()
     page.mouse.move(canvas["x"] + 5, canvas["y"] + 5)
@@ -50,7 +56,7 @@ def test_a_box_on_the_map_filters_every_view(page, server):
 
 
 def test_a_cell_of_the_matrix_filters_by_both_labels(page, server):
-    visit(page, server, "explore?run=digits")
+    begin(page, server, "explore?run=digits")
     page.get_by_text("Given and predicted", exact=True).click()
     settle(page)
     table = page.get_by_test_id("stDataFrame").last
@@ -70,7 +76,7 @@ def test_a_sample_opens_from_the_grid_and_is_decided(page, server, runs):
     from oga_core.review import ReviewStore
 
     image_run(runs, "opened")
-    visit(page, server, "explore?run=opened")
+    begin(page, server, "explore?run=opened")
     tile = page.get_by_role("option").first
     tile.scroll_into_view_if_needed()
     tile.dblclick()
@@ -90,7 +96,7 @@ def test_many_samples_are_decided_at_once(page, server, runs):
     from oga_core.review import ReviewStore
 
     image_run(runs, "bulk")
-    visit(page, server, "explore?run=bulk")
+    begin(page, server, "explore?run=bulk")
     page.get_by_role("button", name="Select all").click()
     page.get_by_role("option").first.focus()
     page.keyboard.press("r")
