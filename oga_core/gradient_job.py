@@ -31,6 +31,8 @@ from oga_core.tasks import Task, task_for
 Report = Callable[[dict[str, Any]], None]
 _OUTPUTS_SUFFIXES = (".npz", ".parquet")
 _CHECKED_SAMPLES = 16
+_GROUPED_SAMPLES = 200_000
+_GROUP_VALUES = 50
 _LABEL_CHECKED_SAMPLES = 512
 
 
@@ -66,7 +68,9 @@ def run(arguments: dict[str, Any], report: Report) -> dict[str, Any]:
         samples, result, summary = _score_outputs(samples, model, arguments, stages)
     else:
         samples, result, summary = _score_model(samples, model, arguments, stages)
-    _write_samples(samples.take(result.rows), folder / "samples.parquet")
+    scored = samples.take(result.rows)
+    _write_samples(scored, folder / "samples.parquet")
+    write_whole(folder / "groups.parquet", lambda path: groups_of(scored).to_parquet(path, index=False))
     problems = [*samples.problems, *result.problems]
     return {
         **summary,
@@ -258,6 +262,25 @@ def _write_samples(samples: SampleSet, path: Path) -> None:
     names = np.array([*samples.class_names, ""], dtype=object)
     table = pd.DataFrame({"sample_id": samples.ids, "given_label": names[samples.given_labels]})
     write_whole(path, lambda temporary: table.to_parquet(temporary, index=False))
+
+
+def groups_of(samples: SampleSet) -> pd.DataFrame:
+    """Columns of the original rows with few distinct values, which may be groups of people or places."""
+    if samples.modality == "outputs" or len(samples) > _GROUPED_SAMPLES:
+        return pd.DataFrame()
+    known = {*samples.source.columns.values(), "file", "label"}
+    names = [name for name in samples.rows[0] if name not in known] if len(samples) else []
+    values: dict[str, list[str]] = {name: [] for name in names}
+    distinct: dict[str, set[str]] = {name: set() for name in names}
+    for row in samples.rows:
+        for name in list(values):
+            values[name].append(str(row.get(name, "")))
+            distinct[name].add(values[name][-1])
+            if len(distinct[name]) > _GROUP_VALUES:
+                del values[name]
+        if not values:
+            break
+    return pd.DataFrame(values)
 
 
 def _peak_rss_mb() -> float:

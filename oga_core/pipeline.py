@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from oga_core.diagnosis import Diagnosis, diagnose
 from oga_core.errors import OgaError, unknown
 from oga_core.gradient_sketch import GradientSketch
 from oga_core.models import files_of
@@ -104,9 +105,18 @@ def _score(
     scores, seconds = _scores(run, sketch, options, progress)
     table = _table(run, sketch, scores)
     np.save(run.path / "sketch.npy", sketch.sketch, allow_pickle=False)
-    seconds = {**result["seconds"], "scores": round(sum(seconds.values()), 3), "each_score": seconds}
-    run.write_table(table.assign(map_x=np.nan, map_y=np.nan))
-    run.update(status="done", default_score=default_score(list(scores)), seconds=seconds, map="none")
+    chosen = default_score(list(scores))
+    start = time.perf_counter()
+    diagnosis = _diagnosis(run, sketch, table, scores[chosen], options)
+    seconds = {
+        **result["seconds"],
+        "scores": round(sum(seconds.values()), 3),
+        "findings": round(time.perf_counter() - start, 3),
+        "each_score": seconds,
+    }
+    run.write_table(table.assign(**diagnosis.columns, map_x=np.nan, map_y=np.nan))
+    fields = {**diagnosis.fields, "warnings": [*result["warnings"], *diagnosis.fields["warnings"]]}
+    run.update(status="done", default_score=chosen, seconds=seconds, map="none", **fields)
     if options.map != "none":
         progress({"stage": "map"})
         draw_map(run, "pca")
@@ -248,6 +258,20 @@ def _scores(
         checkpoints=checkpoints("checkpoint"),
         validation_checkpoints=checkpoints("validation_checkpoint") if options.validation else (),
         progress=lambda name: progress({"stage": "scores", "score": name}),
+    )
+
+
+def _diagnosis(
+    run: Run, sketch: GradientSketch, table: pd.DataFrame, score: NDArray[np.floating[Any]], options: ScoreOptions
+) -> Diagnosis:
+    groups = pd.read_parquet(run.path / "groups.parquet")
+    return diagnose(
+        sketch,
+        np.asarray(score, dtype=np.float64),
+        class_names=run.info["classes"],
+        ids=table["sample_id"].to_numpy(dtype=object),
+        groups={str(name): groups[name].tolist() for name in groups},
+        seed=options.seed,
     )
 
 

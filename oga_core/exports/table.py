@@ -99,6 +99,9 @@ def table_rows(decided: Decided) -> Iterator[dict[str, Any]]:
 
 def reason(decided: Decided, i: int, given: str | None, predicted: str | None, probability: float | None) -> str:
     """Say in one sentence why a sample has its rank."""
+    finding = decided.table["reason"].iat[i] if "reason" in decided.table else ""
+    if finding:
+        return str(finding)
     place = f"{decided.method} ranks it {decided.ranks[i]:,} of {len(decided):,}"
     if given is None or predicted is None or probability is None:
         return f"{place}."
