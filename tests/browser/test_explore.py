@@ -51,6 +51,7 @@ def test_a_box_on_the_map_filters_every_view(page, server):
     assert page.get_by_text(re.compile(r"\d+ of 120 samples")).is_visible()
     shot(page, "explore-selection")
     chip.click()
+    page.wait_for_function("() => !location.search.includes('filters')", timeout=30_000)
     settle(page)
     assert "filters" not in address(page)
 
