@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from oga_core.gradient_sketch import Array, GradientSketch
-from oga_core.scores.common import Values, once_per_sketch, ranks
+from oga_core.scores.common import Values, once_per_sketch
 from oga_core.scores.discriminant import discriminant_logits, standardised
 from oga_core.scores.label_noise import calibrated, log_odds_of_another_label
 
@@ -16,7 +16,7 @@ MEMORISED = 1 / 3
 
 
 def oga(sketch: GradientSketch, *, seed: int = 0) -> Values:
-    """Mean rank of the log odds that the label is wrong, by up to three witnesses, `(n_samples,)` in 0 to 1.
+    """Mean log odds that the label is wrong, by up to three witnesses, each over its own spread, `(n_samples,)`.
 
     Witnesses: the model's logits, averaged over views and adjusted for class priors (Menon et al. 2021, arXiv
     2007.07314); leave-one-out discriminant analysis on the features of the last and the middle layers; the same on the
@@ -24,7 +24,7 @@ def oga(sketch: GradientSketch, *, seed: int = 0) -> Values:
     (see `label_noise`). A memorised model's own logits and last features say nothing and are left out.
     """
     odds = [log_odds_of_another_label(logits, sketch.given_labels) for logits in witnesses(sketch)]
-    mean: Values = np.mean([ranks(part) for part in odds], axis=0)
+    mean: Values = np.mean([part / max(float(part.std()), 1e-12) for part in odds], axis=0)
     return mean
 
 
