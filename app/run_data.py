@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from oga_core.errors import OgaError, unknown
+from oga_core.findings import MISLABELLED
 from oga_core.runs import SCORE_PREFIX, Run, score_names
 from oga_core.threshold import RankedScores
 
@@ -140,10 +141,15 @@ class RunData:
         return "" if value is None or value != value else str(value)
 
     def suggestion(self, row: int) -> int:
-        """The class to relabel to: the run's suggestion, else the prediction, -1 where it equals the given label."""
+        """The class to relabel to, -1 where nothing speaks against the given label.
+
+        The run's own suggestion where it finds the label wrong, else the prediction where it differs.
+        """
+        predicted, given = int(self.predicted[row]), int(self.given[row])
         suggested = self.text("suggested_label", row)
-        code = self.classes.index(suggested) if suggested in self.classes else int(self.predicted[row])
-        return -1 if code == self.given[row] else code
+        if suggested in self.classes and (predicted != given or self.text("finding", row) == MISLABELLED):
+            predicted = self.classes.index(suggested)
+        return -1 if predicted == given else predicted
 
     def _codes(self, column: str) -> NDArray[np.int64]:
         if column not in self.table or not self.classes:

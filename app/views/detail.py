@@ -100,6 +100,10 @@ def _decide(view: Opened, decision: Decision) -> None:
 def neighbours(view: Opened, row: int, key: str) -> None:
     """What the model sees alike, and whose gradients point the same way, with the same label and with others."""
     data, evidence = view.data, cache.evidence(view.data)
+    twin = data.row_of.get(data.text("twin_id", row))
+    if twin is not None:
+        messages.section("Its near-duplicate")
+        _tiles(view, [Neighbour(twin, 1.0)], f"{key}-twin")
     alike = evidence.look_alikes(row)
     if alike and data.given[row] >= 0:
         agree = sum(data.given[item.row] == data.given[row] for item in alike)
