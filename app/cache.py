@@ -141,6 +141,7 @@ def _mask(
 
 @st.cache_resource(max_entries=8, show_spinner=False)
 def _points(run: str, stamp: Stamp, score: str, _data: RunData) -> MapPoints:
+    assert _data.positions is not None, "the map is drawn only where there are positions"
     return MapPoints.pack(
         _data.positions,
         _data.score(score),

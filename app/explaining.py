@@ -6,7 +6,7 @@ import base64
 import io
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,7 +29,7 @@ class Explainer:
     _asked: set[int] = field(default_factory=set)
     _thread: threading.Thread | None = None
 
-    def ahead(self, rows: Sequence[int]) -> None:
+    def ahead(self, rows: Iterable[int]) -> None:
         """Begin to explain the next of `rows` that nobody has asked for, unless that is going on already."""
         if self.reason or (self._thread is not None and self._thread.is_alive()):
             return

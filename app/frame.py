@@ -75,7 +75,7 @@ def header(page: str, view: Opened) -> None:
         st.rerun()
 
 
-def chips(view: Opened, before: Callable[[], T] = lambda: None) -> T:
+def chips(view: Opened, before: Callable[[], T]) -> T:
     """The filter as chips that can be removed one by one, and views kept by name; `before` stands first in the row."""
     current = view.session
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):

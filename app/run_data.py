@@ -137,8 +137,8 @@ class RunData:
         """An optional text column of the table, empty where it is missing."""
         if column not in self.table:
             return ""
-        value = self.table[column].iat[row]
-        return "" if value is None or value != value else str(value)
+        value: Any = self.table[column].iat[row]
+        return "" if pd.isna(value) else str(value)
 
     def suggestion(self, row: int) -> int:
         """The class to relabel to, -1 where nothing speaks against the given label.

@@ -48,14 +48,14 @@ def diagnose(
         return Diagnosis({}, {"warnings": set_warnings(sketch, flagged, [""], groups)})
     noise = estimate_noise(sketch, seed=seed)
     findings = find(sketch)
-    found = findings.kind != NONE
-    reasons = [findings.sentence(i, class_names, ids) if found[i] else "" for i in range(len(findings))]
+    found, names = findings.kind != NONE, ids.tolist()
+    reasons = [findings.sentence(i, class_names, names) if found[i] else "" for i in range(len(findings))]
     columns = {
         "finding": findings.kind,
         "reason": reasons,
         "suggested_label": np.asarray(class_names, dtype=object)[findings.suggested_label],
         "suggested_label_probability": findings.suggested_probability,
-        "twin_id": np.where(findings.twin >= 0, ids[findings.twin], None),
+        "twin_id": [names[twin] if twin >= 0 else None for twin in findings.twin],
     }
     fields = {
         "noise_rate": {"estimate": noise.rate, "low": noise.low, "high": noise.high},

@@ -172,8 +172,10 @@ class Expectation:
         bins = self._bin_of_rank[candidates]
         weight = share[bins] / self._unreviewed_in_bin[bins]
         size = min(count, len(candidates))
-        chosen = self._random.choice(candidates, size=size, replace=False, p=weight / weight.sum()) if size else []
-        return self.scores.order[np.asarray(chosen, dtype=np.int64)]
+        if not size:
+            return np.empty(0, dtype=np.int64)
+        chosen = self._random.choice(candidates, size=size, replace=False, p=weight / weight.sum())
+        return self.scores.order[chosen]
 
     def _bad_among_first(self, flagged: int) -> Floats:
         """Bad samples among the first `flagged` ranks in every draw, `(draws,)`."""

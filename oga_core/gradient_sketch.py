@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +28,7 @@ class GradientSketch:
     sketch: `(n_samples, sketch_dim)` random sketch of the gradient of all selected parameters (of the head's
         gradient where only the head was scored); dot products are kept in expectation.
     l1_norm_all, l2_norm_all: `(n_samples,)` exact norms of the gradient of all selected parameters.
-    middle_features: `(n_samples, n_middle)` features pooled from middle layers, averaged over views where there are any.
+    middle_features: `(n_samples, n_middle)` features pooled from middle layers, averaged over views if any.
     view_logits: `(n_samples, n_classes)` logits averaged over test-time views, for images.
     view_features: `(n_samples, n_features)` features averaged over the same views.
     coverage: share of the selected parameters that the sketch covers, 0 to 1.
@@ -69,7 +70,7 @@ class GradientSketch:
 
     def take(self, indices: NDArray[np.int64]) -> GradientSketch:
         """Return the samples at `indices`."""
-        changes = {
+        changes: dict[str, Any] = {
             field.name: np.asarray(value)[indices]
             for field in fields(self)
             if isinstance(value := getattr(self, field.name), np.ndarray)

@@ -102,7 +102,7 @@ def _score(
     run.update(**_run_fields(data, result, options))
     sketch = run.gradient_sketch()
     progress({"stage": "scores"})
-    scores, seconds = _scores(run, sketch, options, progress)
+    scores, each = _scores(run, sketch, options, progress)
     table = _table(run, sketch, scores)
     np.save(run.path / "sketch.npy", sketch.sketch, allow_pickle=False)
     chosen = default_score(list(scores))
@@ -110,9 +110,9 @@ def _score(
     diagnosis = _diagnosis(run, sketch, table, scores[chosen], options)
     seconds = {
         **result["seconds"],
-        "scores": round(sum(seconds.values()), 3),
+        "scores": round(sum(each.values()), 3),
         "findings": round(time.perf_counter() - start, 3),
-        "each_score": seconds,
+        "each_score": each,
     }
     run.write_table(table.assign(**diagnosis.columns, map_x=np.nan, map_y=np.nan))
     fields = {**diagnosis.fields, "warnings": [*result["warnings"], *diagnosis.fields["warnings"]]}
@@ -245,7 +245,7 @@ def _run_fields(data: Path, result: dict[str, Any], options: ScoreOptions) -> di
 
 def _scores(
     run: Run, sketch: GradientSketch, options: ScoreOptions, progress: Progress
-) -> tuple[dict[str, NDArray[np.floating[Any]]], dict[str, float]]:
+) -> tuple[dict[str, NDArray[np.float64]], dict[str, float]]:
     def checkpoints(name: str) -> list[GradientSketch]:
         folders = sorted(run.path.glob(f"{name}_[0-9]*"))
         return [GradientSketch.load(folder) for folder in folders[: len(options.checkpoints)]]
@@ -262,12 +262,12 @@ def _scores(
 
 
 def _diagnosis(
-    run: Run, sketch: GradientSketch, table: pd.DataFrame, score: NDArray[np.floating[Any]], options: ScoreOptions
+    run: Run, sketch: GradientSketch, table: pd.DataFrame, score: NDArray[np.float64], options: ScoreOptions
 ) -> Diagnosis:
     groups = pd.read_parquet(run.path / "groups.parquet")
     return diagnose(
         sketch,
-        np.asarray(score, dtype=np.float64),
+        score,
         class_names=run.info["classes"],
         ids=table["sample_id"].to_numpy(dtype=object),
         groups={str(name): groups[name].tolist() for name in groups},
@@ -275,7 +275,7 @@ def _diagnosis(
     )
 
 
-def _table(run: Run, sketch: GradientSketch, scores: dict[str, NDArray[np.floating[Any]]]) -> pd.DataFrame:
+def _table(run: Run, sketch: GradientSketch, scores: dict[str, NDArray[np.float64]]) -> pd.DataFrame:
     table = pd.read_parquet(run.path / "samples.parquet")
     if sketch.logits is not None:
         classes = np.array(run.info["classes"], dtype=object)

@@ -131,7 +131,7 @@ class ReviewStore(ReviewLog):
     def counts(self) -> dict[str, int]:
         """Return the number of samples for every action, as it stands."""
         rows = self._read(f"SELECT action, COUNT(*) FROM ({_RESOLVED.format(where='')}) GROUP BY action", ())
-        return dict.fromkeys(ACTIONS, 0) | dict(rows)
+        return {**dict.fromkeys(ACTIONS, 0), **dict(rows)}
 
     def pace(self, reviewer: str, last: int = 50, pause: float = 120.0) -> float | None:
         """Median seconds between the reviewer's last decisions, breaks longer than `pause` left out."""
@@ -158,8 +158,17 @@ class ReviewStore(ReviewLog):
             () if sample_id is None else (sample_id,),
         )
         return [
-            Step(*row[:6], bool(row[6]), Decision(row[7], row[8], row[9], row[2], row[3], row[10]) if row[7] else None)
-            for row in rows
+            Step(
+                seq=seq,
+                kind=kind,
+                reviewer=who,
+                time=time,
+                n_samples=n_samples,
+                undoes=undoes,
+                undone=bool(undone),
+                first=Decision(first, action, new_label, who, time, note) if first else None,
+            )
+            for seq, kind, who, time, n_samples, undoes, undone, first, action, new_label, note in rows
         ]
 
     def claim(self, reviewer: str, queue: Iterable[str], n: int, seconds: float = 300.0, overlap: int = 1) -> list[str]:
@@ -168,7 +177,8 @@ class ReviewStore(ReviewLog):
         Skipped: what the reviewer decided, what `overlap` reviewers decided, what others hold. A claim ends with the
         decision or after `seconds`, so that a closed browser blocks nothing.
         """
-        now, taken = clock.time(), []
+        now = clock.time()
+        taken: list[str] = []
         with self._transaction():
             self._db.execute("DELETE FROM claims WHERE expires < ?", (now,))
             for sample_id in queue:

@@ -24,7 +24,8 @@ SCORE_PREFIX = "score_"
 class Run:
     """One run folder.
 
-    run.json: versions, fingerprints, options, checks, seconds per stage; `status` is running, done, failed or cancelled.
+    run.json: versions, fingerprints, options, checks, seconds per stage; `status` is running, done, failed or
+        cancelled.
     scores.parquet: one row per sample in the data's order.
     arrays/: the gradient sketch, one `.npy` per array. review.sqlite: the decisions.
     """
@@ -47,7 +48,8 @@ class Run:
         """Open a run that exists; raises `OgaError` where there is none."""
         if not (path / "run.json").is_file():
             raise OgaError(
-                f"{path} is not a run folder: it has no run.json. Make one with: oga score DATA --model MODEL --run {path}"
+                f"{path} is not a run folder: it has no run.json. "
+                f"Make one with: oga score DATA --model MODEL --run {path}"
             )
         return cls(path)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from oga_core.errors import OgaError
 from oga_core.files import write_whole
+from oga_core.models import files_of
 from oga_core.runs import Run
 from oga_core.worker import run_job
 
@@ -31,7 +33,7 @@ def explain(
     if missing:
         for row, content in _compute(run, missing, report).items():
             folder.mkdir(exist_ok=True)
-            write_whole(_path(folder, int(row)), lambda path, content=content: path.write_text(json.dumps(content)))
+            write_whole(_path(folder, int(row)), partial(_write, content=content))
     return {int(row): found for row in rows if (found := stored(run, row)) is not None}
 
 
@@ -54,14 +56,16 @@ def _compute(run: Run, rows: Sequence[int], report: Callable[[dict[str, Any]], N
         "model": info["model"]["path"],
         "model_card": Path(card).read_text(encoding="utf-8") if card else None,
     }
-    paths = (arguments["data"], arguments["model"], info["data"]["options"].get("labels"))
-    readable = [path for path in paths if path]
-    # The worker's jail shows it no other file, so the model card beside the model is named too.
-    readable += [str(beside) for beside in [Path(arguments["model"]).with_suffix(".json")] if beside.exists()]
+    labels = info["data"]["options"].get("labels")
+    readable = [arguments["data"], *([labels] if labels else []), *files_of(Path(arguments["model"]))]
     found = run_job("saliency", arguments, report=report, readable=readable)["samples"]
     return {
         str(row): found[sample_id] for row, sample_id in zip(rows, arguments["ids"], strict=True) if sample_id in found
     }
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    path.write_text(json.dumps(content))
 
 
 def _path(folder: Path, row: int) -> Path:

@@ -111,9 +111,8 @@ class Subset(Sequence[Any]):
     """A lazy view of some positions of another sequence."""
 
     def __init__(self, base: Sequence[Any], indices: NDArray[np.int64]):
-        if isinstance(base, Subset):
-            base, indices = base.base, base.indices[indices]
-        self.base, self.indices = base, indices
+        self.base: Sequence[Any] = base.base if isinstance(base, Subset) else base
+        self.indices: NDArray[np.int64] = base.indices[indices] if isinstance(base, Subset) else indices
 
     def __len__(self) -> int:
         return len(self.indices)

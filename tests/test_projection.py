@@ -53,5 +53,5 @@ def test_small_data_has_a_map_too(n, dim):
 
 
 def test_unknown_method_is_named():
-    with pytest.raises(OgaError, match="Unknown map 'tsne'. Choose one of: umap, pca, none"):
+    with pytest.raises(OgaError, match=r"Unknown map 'tsne'\. Choose one of: umap, pca, none"):
         projection.project(np.ones((3, 3), dtype=np.float32), method="tsne")

@@ -63,7 +63,7 @@ class MapPoints:
             np.full(n, -1) if part is None else np.asarray(part) for part in (labels, findings)
         ]
         if any(len(column) != n for column in (place, *kinds)):
-            sizes = [len(column) for column in (place, score, *kinds)]
+            sizes = [len(place), len(score), *map(len, kinds)]
             raise OgaError(f"Positions, scores, labels and findings have {sizes} entries. Give one of each per sample.")
         score = np.where(np.isnan(score), -np.inf, score)
         order = np.argsort(-score, kind="stable")

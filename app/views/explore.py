@@ -30,7 +30,7 @@ def show() -> None:
         return
     view.session.take_stale()
     frame.header("Explore", view)
-    frame.chips(view)
+    frame.chips(view, lambda: None)
     left, right = st.columns([5, 3], gap="medium")
     with left:
         _map()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -87,7 +88,9 @@ def _continue(current: Session) -> None:
     from oga_core.pipeline import ScoreOptions
 
     lists = ("scores", "checkpoints")
-    kept = {name: tuple(value) if name in lists else value for name, value in info.get("options", {}).items()}
+    kept: dict[str, Any] = {
+        name: tuple(value) if name in lists else value for name, value in info.get("options", {}).items()
+    }
     jobs.start(Path(data), Path(model) if model else None, current.run, ScoreOptions(**kept))
     st.rerun()
 

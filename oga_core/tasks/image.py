@@ -87,11 +87,10 @@ def _shift(images: Tensor, direction: int) -> Tensor:
 
 
 def _image_size(card_input: Mapping[str, Any]) -> tuple[int, int]:
-    size = card_input.get("image_size")
-    size = [size, size] if isinstance(size, int) else size
-    valid = isinstance(size, (list, tuple)) and len(size) == 2 and all(isinstance(n, int) for n in size)
-    if not valid or not all(1 <= n <= 4096 for n in size):
-        raise OgaError(f"'image_size' in the model card must be [height, width] in pixels, 1 to 4096, got {size!r}.")
+    given = card_input.get("image_size")
+    size: Any = given if isinstance(given, (list, tuple)) else [given, given]
+    if len(size) != 2 or not all(isinstance(n, int) and 1 <= n <= 4096 for n in size):
+        raise OgaError(f"'image_size' in the model card must be [height, width] in pixels, 1 to 4096, got {given!r}.")
     return (size[0], size[1])
 
 

@@ -2,7 +2,9 @@
 
 Each size runs in a process of its own; result arrays are memory-mapped files, so that the process's own (anonymous)
 memory is what counts. Batches are decoded while others are worked on, so that the peak depends on chance: the smaller
-size is passed over as often as gives the same number of samples, each time afresh. Run: OMP_NUM_THREADS=1 python tests/benchmarks/engine_memory.py
+size is passed over as often as gives the same number of samples, each time afresh.
+
+    OMP_NUM_THREADS=1 python tests/benchmarks/engine_memory.py
 """
 
 from __future__ import annotations
