@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 from oga_core.gradient_sketch import Array
-from oga_core.scores.common import Indices
+from oga_core.scores.common import BLOCK, Indices
 from oga_core.scores.label_noise import calibrated, log_likelihood
 
 SHRINKAGES = (0.02, 0.1, 0.35, 0.65, 0.9)
@@ -39,27 +40,50 @@ def _path(x: Array, labels: Indices, n_classes: int) -> Iterator[Array]:
     Without sample i of class y, with r = x - μ_y and N samples, μ_y moves by -r / (N - 1) and S loses β r rᵀ: the
     new distances follow from rᵀS⁻¹r and (x - μ_k)ᵀS⁻¹r by the Sherman-Morrison formula.
     """
-    n_samples, rows = len(x), np.arange(len(x))
     counts = np.bincount(labels, minlength=n_classes) + PRIOR_SAMPLES
     sums = np.zeros((n_classes, x.shape[1]), dtype=np.float32)
     np.add.at(sums, labels, x)
-    means = sums / counts[:, None].astype(np.float32)
-    residuals = x - means[labels]
-    variances, axes = np.linalg.eigh((residuals.T @ residuals).astype(np.float64) / n_samples)
-    variances = np.maximum(variances, 0)
-    x, means = x @ axes.astype(np.float32), means @ axes.astype(np.float32)
-    squares, own = x * x, counts[labels].astype(np.float32)
+    means: Array = np.divide(sums, counts[:, None], dtype=np.float32, casting="unsafe")
+    scatter: NDArray[np.float64] = _scatter(x, labels, means) / len(x)
+    variances, axes = np.linalg.eigh(scatter)
+    variances, axes = np.maximum(variances, 0), axes.astype(np.float32)
+    x, means = np.matmul(x, axes), np.matmul(means, axes)
+    empty, own = counts <= PRIOR_SAMPLES, counts[labels]
     for shrinkage in SHRINKAGES:
-        weights = 1 / ((1 - shrinkage) * variances + shrinkage * variances.mean() + 1e-9)
-        weighted = means * weights.astype(np.float32)
-        products, between = x @ weighted.T, weighted @ means.T  # (n_samples, n_classes), (n_classes, n_classes)
-        sizes = (squares @ weights.astype(np.float32))[:, None]
-        distances = sizes - 2 * products + np.diag(between)
-        to_own = distances[rows, labels]
-        across = sizes - products - products[rows, labels][:, None] + between[labels]
-        growth = own / (own - 1)
-        beta = (1 - shrinkage) * growth / n_samples
-        factor = beta / np.maximum(1 - beta * to_own, 1e-3)
-        distances += factor[:, None] * across**2
-        distances[rows, labels] = growth**2 * (to_own + factor * to_own**2)
-        yield -0.5 * distances
+        precisions = 1 / ((1 - shrinkage) * variances + shrinkage * variances.mean() + 1e-9)
+        growth = (own / (own - 1)).astype(np.float32)
+        beta = (1 - shrinkage) / len(x) * growth
+        blocks = (
+            _without_itself(x[part], labels[part], means, precisions.astype(np.float32), growth[part], beta[part])
+            for part in _slices(len(x))
+        )
+        distances: Array = np.concatenate(list(blocks))
+        distances[:, empty] = distances.max(axis=1, keepdims=True)
+        yield np.multiply(distances, np.float32(-0.5))
+
+
+def _without_itself(x: Array, labels: Indices, means: Array, precisions: Array, growth: Array, beta: Array) -> Array:
+    """Squared distances to the class means, each sample left out; axes are those of the covariance."""
+    rows, weighted = np.arange(len(x)), means * precisions
+    products, between = x @ weighted.T, weighted @ means.T  # (n_samples, n_classes), (n_classes, n_classes)
+    sizes = ((x * x) @ precisions)[:, None]
+    distances: Array = sizes - 2 * products + np.diag(between)
+    to_own = distances[rows, labels]
+    across = sizes - products - products[rows, labels][:, None] + between[labels]
+    factor = beta / np.maximum(1 - beta * to_own, 1e-3)
+    distances += factor[:, None] * across**2
+    distances[rows, labels] = growth**2 * (to_own + factor * to_own**2)
+    return distances
+
+
+def _scatter(x: Array, labels: Indices, means: Array) -> NDArray[np.float64]:
+    """Sum of r rᵀ over the samples, r = x - μ_y, `(n_features, n_features)`."""
+    total = np.zeros((x.shape[1], x.shape[1]))
+    for part in _slices(len(x)):
+        residuals = x[part] - means[labels[part]]
+        total += residuals.T @ residuals
+    return total
+
+
+def _slices(n_samples: int) -> Iterator[slice]:
+    yield from (slice(start, start + BLOCK) for start in range(0, n_samples, BLOCK))

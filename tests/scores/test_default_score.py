@@ -103,6 +103,7 @@ def test_a_class_of_one_sample_and_a_class_of_none():
     assert np.isfinite(oga.oga(replace(sketch, given_labels=labels))).all()
     labels[0] = 0
     assert np.isfinite(oga.oga(replace(sketch, given_labels=labels))).all()
+    assert (oga.held_out_logits(replace(sketch, given_labels=labels)).argmax(axis=1) < 2).all()
 
 
 def test_it_beats_the_papers_detectors_where_classes_overlap():
