@@ -20,9 +20,9 @@ from oga_app.ordering import mixed_queue
 from oga_app.previews import Preview, preview
 from oga_app.run_data import RunData
 from oga_app.verifying import Verification
-from oga_core.decisions import ACTIONS
 from oga_core.errors import OgaError
 from oga_core.review import ReviewStore
+from oga_core.review.decisions import ACTIONS
 from oga_core.samples import SampleSet
 
 if TYPE_CHECKING:

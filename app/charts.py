@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from oga_app import raster, state
 from oga_app.run_data import RunData, evenly
 from oga_app.theme import ACCENT, DECISION_COLOURS, GREY
-from oga_core.decisions import ACTIONS
+from oga_core.review.decisions import ACTIONS
 
 _MAX_POINTS = 10_000
 _BINS = 60

@@ -7,8 +7,8 @@ import threading
 import numpy as np
 
 from oga_app.run_data import RunData
-from oga_core.decisions import ACTIONS, Decision
 from oga_core.review import ReviewStore
+from oga_core.review.decisions import ACTIONS, Decision
 
 
 class DecisionBoard:

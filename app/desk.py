@@ -16,7 +16,7 @@ from oga_app.decision_board import DecisionBoard
 from oga_app.messages import percent
 from oga_app.previews import Preview
 from oga_app.run_data import RunData
-from oga_core.decisions import Decision
+from oga_core.review.decisions import Decision
 
 LARGE, SMALL, CARD = 640, 160, 200
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from oga_app.components.map_points import points_in_polygon
 from oga_app.decision_board import DecisionBoard
 from oga_app.run_data import RunData
-from oga_core.decisions import ACTIONS
 from oga_core.errors import OgaError
+from oga_core.review.decisions import ACTIONS
 
 SIDES = ("flagged", "unflagged")
 UNDECIDED = "undecided"

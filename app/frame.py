@@ -98,7 +98,7 @@ def chips(view: Opened, before: Callable[[], T]) -> T:
 
 def _fields(view: Opened) -> None:
     from oga_app.filters import SIDES, UNDECIDED
-    from oga_core.decisions import ACTIONS
+    from oga_core.review.decisions import ACTIONS
 
     current, data = view.session, view.data
     choices = {

@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from oga_core.decisions import ACTIONS, Decision
 from oga_core.expectation import Expectation, Interval
 from oga_core.files import write_whole
 from oga_core.readers import preview_image
 from oga_core.report_charts import histogram, map_image
 from oga_core.review import ReviewStore
+from oga_core.review.decisions import ACTIONS, Decision
 from oga_core.runs import SCORE_PREFIX, Run
 from oga_core.samples import SampleSet, UnreadableSample
 from oga_core.threshold import RankedScores

@@ -33,7 +33,7 @@ Report = Callable[[dict[str, Any]], None]
 JOBS = {
     "score": "oga_core.gradient_job:run",
     "saliency": "oga_core.saliency_job:run",
-    "verify": "oga_core.retraining_job:run",
+    "verify": "oga_core.retrain.job:run",
 }
 
 _POLL_SECONDS = 0.1

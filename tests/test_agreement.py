@@ -1,6 +1,6 @@
 import pytest
 
-from oga_core.agreement import cohen_kappa, krippendorff_alpha
+from oga_core.review.agreement import cohen_kappa, krippendorff_alpha
 
 
 def test_alpha_of_krippendorffs_own_example_with_missing_values():

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from oga_core.errors import OgaError
 from oga_core.gradients import PassOptions, gradient_pass
+from oga_core.gradients.oracle import loop_gradients, vmap_gradients
+from oga_core.gradients.parameter_choice import choose_parameters
 from oga_core.models.pt2 import read_pt2
-from oga_core.oracle import loop_gradients, vmap_gradients
-from oga_core.parameter_choice import choose_parameters
 
 SMALL = {
     "hidden_size": 8,
@@ -220,7 +220,7 @@ class Mixing(nn.Module):
 @pytest.mark.parametrize("way", ["vmap", "loop"])
 def test_what_fails_the_self_check_is_computed_a_slower_way(way, tmp_path, monkeypatch):
     if way == "loop":
-        monkeypatch.setattr("oga_core.full_pass.vmap_gradients", vmap_of_another_model)
+        monkeypatch.setattr("oga_core.gradients.full_pass.vmap_gradients", vmap_of_another_model)
     samples, model = random_samples(8, 5, 4), Mixing()
     options = PassOptions(parameters="all", exact_l1=True)
     result = gradient_pass(ArrayTask(), model, samples, folder=tmp_path, options=options)

@@ -12,16 +12,16 @@ from scipy.optimize import minimize
 from torch import nn
 
 import oga_core
-from oga_core import retrain, retraining_job
-from oga_core.arms import DECIDED, NOTHING_CHANGED, RANDOM_TRIM, RELABELLED, TRIMMED, Plan, stratified_split
-from oga_core.comparison import compare, verdict, warnings
-from oga_core.decisions import Decision
 from oga_core.errors import OgaError
 from oga_core.pipeline import ScoreOptions, score
-from oga_core.retrain import verify
+from oga_core.retrain import retraining_job, verify
+from oga_core.retrain import verification as retrain
+from oga_core.retrain.arms import DECIDED, NOTHING_CHANGED, RANDOM_TRIM, RELABELLED, TRIMMED, Plan, stratified_split
+from oga_core.retrain.comparison import compare, verdict, warnings
+from oga_core.retrain.training import CachedInputs, Recipe, fit_head, head_logits, labelled, reinitialise, train_network
 from oga_core.review import ReviewStore
+from oga_core.review.decisions import Decision
 from oga_core.runs import Run
-from oga_core.training import CachedInputs, Recipe, fit_head, head_logits, labelled, reinitialise, train_network
 
 CLASSES = ("cat", "dog", "eel")
 N = 240
@@ -248,7 +248,7 @@ def test_reinitialising_forgets_and_keeps_the_scale():
 
 
 def test_decoded_inputs_are_kept_while_there_is_room(monkeypatch):
-    monkeypatch.setattr("oga_core.training._CACHED_BYTES", 8 * 8 * 3 + 1)
+    monkeypatch.setattr("oga_core.retrain.training._CACHED_BYTES", 8 * 8 * 3 + 1)
     reads = []
 
     class Inputs(list):

@@ -12,7 +12,7 @@ from oga_app.components.sample_grid import sample_grid
 from oga_app.frame import Opened
 from oga_app.run_data import RunData
 from oga_app.views.detail import detail
-from oga_core.decisions import ACTIONS
+from oga_core.review.decisions import ACTIONS
 
 _SHOWN = 24
 _MAX_NAMES = 12

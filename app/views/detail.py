@@ -9,7 +9,7 @@ from oga_app import cache, charts, desk, messages, state
 from oga_app.components.sample_grid import sample_grid
 from oga_app.evidence import Neighbour
 from oga_app.frame import Opened
-from oga_core.decisions import Decision
+from oga_core.review.decisions import Decision
 
 
 def detail(view: Opened) -> None:

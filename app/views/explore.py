@@ -17,7 +17,7 @@ from oga_app.frame import Opened
 from oga_app.run_data import class_shares, confusion
 from oga_app.views import outlook
 from oga_app.views.detail import detail
-from oga_core.decisions import ACTIONS
+from oga_core.review.decisions import ACTIONS
 
 PAGE = 60
 MATRIX_CLASSES = 40

@@ -8,8 +8,8 @@ import streamlit as st
 from oga_app import desk, frame, messages
 from oga_app.components.sample_grid import sample_grid
 from oga_app.frame import Opened
-from oga_core.agreement import cohen_kappa
-from oga_core.decisions import Decision
+from oga_core.review.agreement import cohen_kappa
+from oga_core.review.decisions import Decision
 
 
 @messages.guarded

@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from oga_core.decisions import Decision
 from oga_core.readers import read_samples
 from oga_core.review import ReviewStore
+from oga_core.review.decisions import Decision
 from oga_core.runs import SCORE_PREFIX, Run, score_names
 from oga_core.samples import SampleSet
 from oga_core.threshold import RankedScores

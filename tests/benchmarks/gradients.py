@@ -20,12 +20,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from oga_core.capture import survey
-from oga_core.full_pass import FullPass
-from oga_core.head_pass import HeadPass
-from oga_core.oracle import loop_gradients, vmap_gradients
-from oga_core.parameter_choice import choose_parameters
-from oga_core.pass_options import PassOptions
+from oga_core.gradients.forward_capture import survey
+from oga_core.gradients.full_pass import FullPass
+from oga_core.gradients.head_pass import HeadPass
+from oga_core.gradients.options import PassOptions
+from oga_core.gradients.oracle import loop_gradients, vmap_gradients
+from oga_core.gradients.parameter_choice import choose_parameters
 from oga_core.tasks import Batch, Task
 from oga_core.tasks.task import classification_losses
 

@@ -241,7 +241,7 @@ class Photographs:
         if not all(path.exists() for path in paths):
             from safetensors.torch import save_file
 
-            from oga_core.training import reinitialise
+            from oga_core.retrain.training import reinitialise
 
             torch.manual_seed(seed)
             reinitialise(model)

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from oga_app.components.review_queue import ReviewEvent, _receive
 from oga_app.components.sample_view import SampleView
-from oga_core.decisions import ACTIONS, Decision
 from oga_core.review import ReviewStore
+from oga_core.review.decisions import ACTIONS, Decision
 
 CLASSES = [f"class {i}" for i in range(10)]
 FORK = multiprocessing.get_context("fork")

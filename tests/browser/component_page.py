@@ -18,9 +18,9 @@ from oga_app.components.map_points import MapPoints
 from oga_app.components.review_queue import ReviewEvent, review_queue
 from oga_app.components.sample_grid import sample_grid
 from oga_app.components.sample_view import SampleView
-from oga_core.decisions import Decision
 from oga_core.errors import OgaError
 from oga_core.review import ReviewStore
+from oga_core.review.decisions import Decision
 
 CLASSES = [f"class {i}" for i in range(int(os.environ.get("PAGE_CLASSES", "5")))]
 CRAFTED = "<img src=x onerror=\"document.title='hacked'\"> **bold** ![x](http://evil.example/x.png)"

@@ -8,16 +8,16 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from oga_core.capture import ForwardCapture
 from oga_core.devices import precision_context
-from oga_core.gradient_capture import GradientCapture, Layouts
-from oga_core.head_pass import HeadPass
-from oga_core.oracle import loop_gradients, vmap_gradients
-from oga_core.pass_options import PassOptions
-from oga_core.reduction import Reduction
-from oga_core.sketching import Sketcher
+from oga_core.gradients.forward_capture import ForwardCapture
+from oga_core.gradients.gradient_capture import GradientCapture, Layouts
+from oga_core.gradients.head_pass import HeadPass
+from oga_core.gradients.options import PassOptions
+from oga_core.gradients.oracle import loop_gradients, vmap_gradients
+from oga_core.gradients.reduction import Reduction
+from oga_core.gradients.sketching import Sketcher
+from oga_core.gradients.uses import DirectUse, Use, canonical
 from oga_core.tasks.task import Batch, Task
-from oga_core.uses import DirectUse, Use, canonical
 
 TOLERANCE = {"float32": 1e-3, "bfloat16": 5e-2}  # relative error of the check above which a slower way is taken
 _CHECKED_SAMPLES = 4

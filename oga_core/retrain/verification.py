@@ -15,11 +15,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from oga_core.arms import Plan
-from oga_core.comparison import compare, verdict, warnings
 from oga_core.errors import OgaError, unknown
 from oga_core.models import files_of
-from oga_core.retraining_job import HELD_OUT_SHARE
+from oga_core.retrain.arms import Plan
+from oga_core.retrain.comparison import compare, verdict, warnings
+from oga_core.retrain.job import HELD_OUT_SHARE
 from oga_core.review import ReviewStore
 from oga_core.runs import SCORE_PREFIX, Run, score_names, write_whole
 from oga_core.threshold import RankedScores

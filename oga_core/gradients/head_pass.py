@@ -9,10 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from oga_core.capture import ForwardCapture, Survey, middle_features
 from oga_core.devices import precision_context
-from oga_core.pass_options import PassOptions
-from oga_core.sketching import Sketcher
+from oga_core.gradients.forward_capture import ForwardCapture, Survey, middle_features
+from oga_core.gradients.options import PassOptions
+from oga_core.gradients.sketching import Sketcher
 from oga_core.tasks.task import Batch, Task
 
 VIEWED = {"view_logits": "logits", "view_features": "features", "middle_features": "middle_features"}

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from oga_core.sketching import Kept, Sketcher
+from oga_core.gradients.sketching import Kept, Sketcher
 
 Shape = tuple[int, int, int]
 CHUNK_BYTES = 8 * 2**20  # of gradients that exist at a time, whatever the batch: they stay in the caches

@@ -15,16 +15,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from oga_core.batches import batches, load, pass_order, stop_above_share, to_device
-from oga_core.capture import Survey, survey
 from oga_core.devices import batch_size_for, choose_device
 from oga_core.errors import OgaError
-from oga_core.full_pass import FullPass
 from oga_core.gradient_sketch import GradientSketch
-from oga_core.head_pass import HeadPass, outputs_arrays
-from oga_core.parameter_choice import choose_parameters
-from oga_core.pass_arrays import PassArrays
-from oga_core.pass_options import PassOptions
+from oga_core.gradients.arrays import PassArrays
+from oga_core.gradients.batches import batches, load, pass_order, stop_above_share, to_device
+from oga_core.gradients.forward_capture import Survey, survey
+from oga_core.gradients.full_pass import FullPass
+from oga_core.gradients.head_pass import HeadPass, outputs_arrays
+from oga_core.gradients.options import PassOptions
+from oga_core.gradients.parameter_choice import choose_parameters
 from oga_core.samples import Problem, SampleSet
 from oga_core.tasks.task import Batch, Task
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from oga_core.gradient_capture import GradientCapture
+    from oga_core.gradients.gradient_capture import GradientCapture
 
 Layout = int | str  # see gradient_capture.Layouts
 

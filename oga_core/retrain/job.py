@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from oga_core.arms import NOTHING_CHANGED, Arm, Plan, stratified_split
 from oga_core.devices import choose_device
 from oga_core.errors import OgaError
 from oga_core.gradient_sketch import softmax
@@ -23,10 +22,8 @@ from oga_core.gradients import PassOptions, gradient_pass
 from oga_core.models import load_model
 from oga_core.models.card import ModelCard
 from oga_core.readers import read_samples
-from oga_core.runs import Run
-from oga_core.samples import SampleSet
-from oga_core.tasks import Task, task_for
-from oga_core.training import (
+from oga_core.retrain.arms import NOTHING_CHANGED, Arm, Plan, stratified_split
+from oga_core.retrain.training import (
     CachedInputs,
     Recipe,
     choose_penalty,
@@ -37,6 +34,9 @@ from oga_core.training import (
     recipe_for,
     train_network,
 )
+from oga_core.runs import Run
+from oga_core.samples import SampleSet
+from oga_core.tasks import Task, task_for
 
 Report = Callable[[dict[str, Any]], None]
 Judge = Callable[[Arm, int], "tuple[NDArray[np.float32], NDArray[np.int64]]"]

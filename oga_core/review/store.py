@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from itertools import pairwise
 
-from oga_core.agreement import krippendorff_alpha
-from oga_core.decisions import ACTIONS, Action, Decision, Step, check_step
-from oga_core.review_log import ReviewLog
+from oga_core.review.agreement import krippendorff_alpha
+from oga_core.review.decisions import ACTIONS, Action, Decision, Step, check_step
+from oga_core.review.log import ReviewLog
 
 __all__ = ["ACTIONS", "Action", "Decision", "ReviewStore", "Step"]
 

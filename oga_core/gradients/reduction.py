@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from oga_core.sketching import Kept, Sketcher
-from oga_core.uses import LookupUse, Use, chunks, combined
+from oga_core.gradients.sketching import Kept, Sketcher
+from oga_core.gradients.uses import LookupUse, Use, chunks, combined
 
 
 class Reduction:

@@ -14,11 +14,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from oga_core.calls import Call, Site, plain_name
-from oga_core.uses import ComputedUse, ConvolutionUse, DirectUse, Geometry, LookupUse, ProductUse, canonical
+from oga_core.gradients.calls import Call, Site, plain_name
+from oga_core.gradients.uses import ComputedUse, ConvolutionUse, DirectUse, Geometry, LookupUse, ProductUse, canonical
 
 if TYPE_CHECKING:
-    from oga_core.gradient_capture import GradientCapture
+    from oga_core.gradients.gradient_capture import GradientCapture
 
 aten = torch.ops.aten
 Rule = Callable[["GradientCapture", Any, Call], Any]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from oga_core.batches import batches, to_device
+from oga_core.gradients.batches import batches, to_device
 from oga_core.samples import SampleSet
 from oga_core.tasks.task import Batch, Task
 

@@ -20,9 +20,9 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from oga_core import layers
-from oga_core.calls import Layout, per_sample
-from oga_core.uses import ComputedUse, DirectUse, LookupUse, ProductUse, SumUse, Use, canonical
+from oga_core.gradients import layers
+from oga_core.gradients.calls import Layout, per_sample
+from oga_core.gradients.uses import ComputedUse, DirectUse, LookupUse, ProductUse, SumUse, Use, canonical
 
 LARGEST_EXPANSION = 16 * 2**20  # numbers in the per-sample gradients of a parameter that is copied for each sample
 Consume = Callable[[str, list[Use]], None]

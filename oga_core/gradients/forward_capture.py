@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from oga_core.sketching import Sketcher
+from oga_core.gradients.sketching import Sketcher
 
 MIDDLE_DEPTHS = (0.5, 0.65)  # where in the network middle features are taken: shares of its layers
 MIDDLE_SIZE = 512  # numbers of all depths together
