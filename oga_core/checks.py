@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from oga_core.gradient_sketch import softmax
 from oga_core.samples import SampleSet, UnreadableSample
 from oga_core.tasks import Batch, Task
 
@@ -18,6 +19,7 @@ Level = Literal["ok", "warning", "failure"]
 
 MEMORISED_ACCURACY = 0.95
 _TOLERANCE = 1e-3
+_VIEWS_KEPT = 0.9
 
 
 @dataclass(frozen=True)
@@ -190,6 +192,36 @@ def check_labels(
         )
         checks.append(Check("swapped_classes", "warning", message, {"classes": swapped}))
     return [*checks, *check_memorised(accuracy)]
+
+
+def check_views(
+    logits: NDArray[np.float32], views: Sequence[NDArray[np.float32]], given_labels: NDArray[np.int64]
+) -> Check:
+    """Compare predictions on test-time views with those on the samples: are they still pictures of the same classes?
+
+    logits and each of views: `(n_samples, n_classes)`. A mirrored digit or letter is no longer what it was. Views are
+    usable when the classes that the model recognises, by the mean probability of their samples, stay recognised for
+    nine samples in ten. Accuracy would not tell: on views even a memorised model errs where its labels are wrong.
+    """
+    n_classes = logits.shape[1]
+    recognised = _mean_prediction(logits, given_labels, n_classes) == np.arange(n_classes)
+    counted = recognised[given_labels]
+    kept = [(_mean_prediction(view, given_labels, n_classes) == np.arange(n_classes))[given_labels] for view in views]
+    share = min((float(stays[counted].mean()) for stays in kept), default=0.0) if counted.any() else 0.0
+    usable = share >= _VIEWS_KEPT
+    message = (
+        "Mirrored and shifted copies are recognised as the same classes, so predictions are averaged over them."
+        if usable
+        else "Mirrored and shifted copies are taken for other classes, so only the samples themselves are used."
+    )
+    return Check("views", "ok", message, {"usable": usable, "share": share})
+
+
+def _mean_prediction(logits: NDArray[np.float32], given_labels: NDArray[np.int64], n_classes: int) -> NDArray[np.int64]:
+    """The class that the samples of every given class get on average, `(n_classes,)`."""
+    totals = np.zeros((n_classes, n_classes))
+    np.add.at(totals, given_labels, softmax(logits))
+    return totals.argmax(axis=1)
 
 
 def check_memorised(accuracy: float) -> list[Check]:

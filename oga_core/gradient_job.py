@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from oga_core.checks import Check, check_labels, check_memorised, check_model, readable_batch
+from oga_core.checks import Check, check_labels, check_memorised, check_model, check_views, readable_batch
 from oga_core.errors import OgaError
 from oga_core.gradients import PassOptions, PassResult, gradient_pass, outputs_pass
 from oga_core.models import load_model
@@ -110,9 +110,11 @@ def _score_model(
         loaded = load_model(path, _card(arguments))
         samples, task = prepare(samples, loaded)
     with stages("check model"):
-        checks = _checks(loaded, task, samples, stages.report)
+        options = _pass_options(arguments, samples)
+        checks = _checks(loaded, task, samples, options.views, stages.report)
         _stop_on_failure(checks, force=arguments["force"])
-    options = _pass_options(arguments, samples)
+        usable = all(check.detail["usable"] for check in checks if check.name == "views")
+        options = replace(options, views=options.views and usable)
     folder = Path(arguments["folder"])
     with stages("gradients"):
         result = gradient_pass(
@@ -213,23 +215,35 @@ def _card(arguments: dict[str, Any]) -> ModelCard | None:
     return ModelCard.from_json(card, "given") if card else None
 
 
-def _checks(loaded: LoadedModel, task: Task, samples: SampleSet, report: Report) -> list[Check]:
-    import torch
-
+def _checks(loaded: LoadedModel, task: Task, samples: SampleSet, wants_views: bool, report: Report) -> list[Check]:
     checks = check_model(loaded.module, task, samples, _spread(len(samples), _CHECKED_SAMPLES))
     if not samples.class_names or any(check.level == "failure" for check in checks):
         return checks
     rows = _spread(len(samples), _LABEL_CHECKED_SAMPLES)
-    logits, labels = [], []
     start = time.perf_counter()
+    logits, views, labels = _predictions(loaded, task, samples, rows, wants_views)
+    seconds = (time.perf_counter() - start) / len(rows) * len(samples)
+    report({"stage": "estimate", "seconds_left": round(seconds, 1), "memory_mb": round(_peak_rss_mb())})
+    checks += check_labels(logits, labels, samples.class_names)
+    return [*checks, check_views(logits, views, labels)] if views else checks
+
+
+def _predictions(
+    loaded: LoadedModel, task: Task, samples: SampleSet, rows: NDArray[np.int64], wants_views: bool
+) -> tuple[NDArray[np.float32], list[NDArray[np.float32]], NDArray[np.int64]]:
+    """Logits of the samples at `rows` and of each of their views, and their labels."""
+    import torch
+
+    found: list[list[torch.Tensor]] = []
+    labels = []
     with torch.no_grad():
         for part in np.array_split(rows, len(rows) // 64 + 1):
             if (batch := readable_batch(task, samples, part)) is not None:
-                logits.append(task.outputs(loaded.module, batch).float())
+                seen = [batch, *(task.views(batch) if wants_views else [])]
+                found.append([task.outputs(loaded.module, view).float() for view in seen])
                 labels.append(batch["labels"])
-    seconds = (time.perf_counter() - start) / len(rows) * len(samples)
-    report({"stage": "estimate", "seconds_left": round(seconds, 1), "memory_mb": round(_peak_rss_mb())})
-    return checks + check_labels(torch.cat(logits).numpy(), torch.cat(labels).numpy(), samples.class_names)
+    logits, *views = (torch.cat(parts).numpy() for parts in zip(*found, strict=True))
+    return logits, views, torch.cat(labels).numpy()
 
 
 def _spread(n_samples: int, count: int) -> NDArray[np.int64]:

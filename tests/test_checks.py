@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from oga_core.checks import check_labels, check_memorised, check_model
+from oga_core.checks import check_labels, check_memorised, check_model, check_views
 from oga_core.models.card import ModelCard
 from oga_core.samples import SampleSet, Source
 from oga_core.tasks import task_for
@@ -90,3 +90,19 @@ def test_two_swapped_classes_of_many_are_a_warning():
 def test_a_memorised_model_is_a_warning():
     assert check_memorised(0.999)[0].level == "warning"
     assert check_memorised(0.9) == []
+
+
+@pytest.mark.parametrize(("moved", "usable"), [((), True), ((1,), False)])
+def test_views_that_look_like_other_classes_are_not_used(moved, usable):
+    labels = np.arange(90) % 3
+    seen = np.where(np.isin(labels, moved), 2, labels)
+    logits = 4 * np.eye(3, dtype=np.float32)
+    assert check_views(logits[labels], [logits[labels], logits[seen]], labels).detail["usable"] is usable
+
+
+def test_views_on_which_a_memorised_model_errs_are_used():
+    random = np.random.default_rng(0)
+    true = np.arange(900) % 3
+    labels = np.where(random.random(900) < 0.4, random.integers(0, 3, 900), true)
+    logits = 4 * np.eye(3, dtype=np.float32)
+    assert check_views(logits[labels], [logits[true]], labels).detail["usable"]
