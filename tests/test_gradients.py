@@ -110,7 +110,7 @@ def interrupt_at(done: int):
 
 
 def test_an_interrupted_pass_goes_on_where_it_stopped(tmp_path, monkeypatch):
-    monkeypatch.setattr("oga_core.gradients._SECONDS_BETWEEN_RECORDS", 0.0)
+    monkeypatch.setattr("oga_core.gradients.passes._SECONDS_BETWEEN_RECORDS", 0.0)
     samples, model, options = random_samples(64, 6), mlp(), PassOptions(batch_size=8)
     whole = gradient_pass(ArrayTask(), model, samples, folder=tmp_path / "whole", options=options)
     with pytest.raises(Interrupted):
@@ -124,7 +124,7 @@ def test_an_interrupted_pass_goes_on_where_it_stopped(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("change", ["options", "model", "labels"])
 def test_a_changed_input_starts_afresh(tmp_path, monkeypatch, change):
-    monkeypatch.setattr("oga_core.gradients._SECONDS_BETWEEN_RECORDS", 0.0)
+    monkeypatch.setattr("oga_core.gradients.passes._SECONDS_BETWEEN_RECORDS", 0.0)
     samples, model, options = random_samples(64, 6), mlp(), PassOptions(batch_size=8)
     with pytest.raises(Interrupted):
         gradient_pass(ArrayTask(), model, samples, folder=tmp_path, options=options, progress=interrupt_at(40))

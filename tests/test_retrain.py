@@ -14,8 +14,9 @@ from torch import nn
 import oga_core
 from oga_core.errors import OgaError
 from oga_core.pipeline import ScoreOptions, score
-from oga_core.retrain import retraining_job, verify
+from oga_core.retrain import job as retraining_job
 from oga_core.retrain import verification as retrain
+from oga_core.retrain import verify
 from oga_core.retrain.arms import DECIDED, NOTHING_CHANGED, RANDOM_TRIM, RELABELLED, TRIMMED, Plan, stratified_split
 from oga_core.retrain.comparison import compare, verdict, warnings
 from oga_core.retrain.training import CachedInputs, Recipe, fit_head, head_logits, labelled, reinitialise, train_network
