@@ -107,7 +107,7 @@ def _score(
     np.save(run.path / "sketch.npy", sketch.sketch, allow_pickle=False)
     chosen = default_score(list(scores))
     start = time.perf_counter()
-    diagnosis = _diagnosis(run, sketch, table, scores[chosen], options)
+    diagnosis = _diagnosis(run, sketch, table, scores, options)
     seconds = {
         **result["seconds"],
         "scores": round(sum(each.values()), 3),
@@ -262,12 +262,19 @@ def _scores(
 
 
 def _diagnosis(
-    run: Run, sketch: GradientSketch, table: pd.DataFrame, score: NDArray[np.float64], options: ScoreOptions
+    run: Run,
+    sketch: GradientSketch,
+    table: pd.DataFrame,
+    scores: dict[str, NDArray[np.float64]],
+    options: ScoreOptions,
 ) -> Diagnosis:
+    # Findings come from the fits behind the default score; who asks for others only is not made to wait for them.
+    if options.scores and "oga" not in scores:
+        return Diagnosis({}, {"warnings": []})
     groups = pd.read_parquet(run.path / "groups.parquet")
     return diagnose(
         sketch,
-        score,
+        scores[default_score(list(scores))],
         class_names=run.info["classes"],
         ids=table["sample_id"].to_numpy(dtype=object),
         groups={str(name): groups[name].tolist() for name in groups},
