@@ -123,6 +123,8 @@ def _add_export(commands: Any) -> None:
         "--format", required=True, help="csv, parquet, jsonl, fixed and others; a wrong name lists them"
     )
     parser.add_argument("--out", type=Path, required=True, help="file or folder to write")
+    parser.add_argument("--score", help="score that decides what is flagged (the run's default)")
+    parser.add_argument("--trim-fraction", type=float, help="share of the samples to flag (the run's suggestion)")
     parser.add_argument(
         "--spreadsheet-safe", action="store_true", help="put ' before cells that a spreadsheet would run"
     )
@@ -210,7 +212,14 @@ def _export(options: argparse.Namespace) -> dict[str, Any]:
     from oga_core.exports import export
     from oga_core.runs import Run
 
-    path = export(Run.open(options.run), options.format, options.out, spreadsheet_safe=options.spreadsheet_safe)
+    path = export(
+        Run.open(options.run),
+        options.format,
+        options.out,
+        spreadsheet_safe=options.spreadsheet_safe,
+        score=options.score,
+        trim_fraction=options.trim_fraction,
+    )
     return {"written": str(path)}
 
 

@@ -89,3 +89,14 @@ def test_progress_reads_like_a_sentence():
     event = {"stage": "gradients", "done": 1200, "total": 5000, "seconds_left": 200}
     assert describe(event) == "gradients · 1,200 of 5,000 · about 3 min left"
     assert [duration(seconds) for seconds in (0.2, 80, 5000, 8000)] == ["1 s", "80 s", "83 min", "2 h 13 min"]
+
+
+def test_the_chosen_score_and_share_decide_what_is_flagged(run, tmp_path):
+    words = ["export", run, "--format", "csv", "--out", tmp_path / "t.csv", "--score", "margin", "--trim-fraction"]
+    assert oga(*words, "0.1").returncode == 0
+    rows = (tmp_path / "t.csv").read_text().splitlines()
+    assert sum(",True," in row for row in rows) == 57
+    assert all("margin" in row for row in rows[1:])
+    wrong = oga(*words, "7")
+    assert wrong.returncode == 2
+    assert "must be from 0 to 1, got 7" in wrong.stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 
@@ -69,7 +70,7 @@ def _export(view: Opened) -> None:
         make = st.button("Prepare a download", type="primary", key="export-make")
     if write:
         path = _target(view, typed)
-        messages.note(f"Written to {export(view.data.run, name, path, spreadsheet_safe=safe)}")
+        messages.note(f"Written to {export(view.data.run, name, path, spreadsheet_safe=safe, **_flagging(view))}")
     if make:
         state.remember("download", (name, safe, _state(view), _bytes(view, name, safe)))
     ready = state.memory("download", None)
@@ -81,15 +82,19 @@ def _export(view: Opened) -> None:
         messages.quiet(f"{filename}, {len(content):,} bytes")
 
 
+def _flagging(view: Opened) -> dict[str, Any]:
+    """The score and the threshold that the person sees decide what counts as flagged."""
+    return {"score": view.score, "trim_fraction": view.flagged / len(view.data)}
+
+
 def _bytes(view: Opened, name: str, safe: bool) -> tuple[str, bytes]:
     import shutil
 
     from oga_core.exports import export
 
     with tempfile.TemporaryDirectory() as folder, st.spinner("Writing"):
-        written = Path(
-            export(view.data.run, name, Path(folder) / f"{_slug(view.data.name)}_{name}", spreadsheet_safe=safe)
-        )
+        target = Path(folder) / f"{_slug(view.data.name)}_{name}"
+        written = export(view.data.run, name, target, spreadsheet_safe=safe, **_flagging(view))
         if written.is_dir():
             written = Path(shutil.make_archive(str(written), "zip", written))
         if written.stat().st_size > _MAX_DOWNLOAD:

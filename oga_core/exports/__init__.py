@@ -57,21 +57,35 @@ EXPORTS: dict[str, Export] = {
     ),
     "report": Export(
         "What was scored, how, decisions, estimates and examples as one HTML file.",
-        lambda decided, out, _: write_report(decided.run, out if out.suffix else out.with_name(out.name + ".html")),
+        lambda decided, out, _: write_report(
+            decided.run,
+            out if out.suffix else out.with_name(out.name + ".html"),
+            score=decided.method,
+            trim_fraction=decided.trim_fraction,
+        ),
     ),
 }
 
 
-def export(run: Run, format: str, out: Path, *, spreadsheet_safe: bool = False) -> Path:
+def export(
+    run: Run,
+    format: str,
+    out: Path,
+    *,
+    spreadsheet_safe: bool = False,
+    score: str | None = None,
+    trim_fraction: float | None = None,
+) -> Path:
     """Write a run's result in one of `EXPORTS` and return the path written: `out`, with an ending where it has none.
 
+    score, trim_fraction: which samples count as flagged where nobody decided; the run's own by default.
     Raises `OgaError` for an unknown format, a run without scores, or a place that cannot be written.
     """
     if format not in EXPORTS:
         raise unknown("export format", format, EXPORTS)
     if not out.parent.is_dir():
         raise OgaError(f"There is no folder {str(out.parent)!r} to write to. Make it first.")
-    decided = Decided.of(run)
+    decided = Decided.of(run, score, trim_fraction)
     source = decided.samples.source
     if out.resolve() in {path.resolve() for path in (source.path, source.labels_path) if path is not None}:
         raise OgaError(f"{str(out)!r} is the data that was scored. Give another place, so that it stays as it is.")

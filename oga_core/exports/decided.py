@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from oga_core.errors import unknown
 from oga_core.readers import read_samples
 from oga_core.review import ReviewStore
 from oga_core.review.decisions import Decision
@@ -36,7 +37,8 @@ class Edits:
 class Decided:
     """A run with its decisions, in the order of its table.
 
-    samples: labels numbered as the model's classes; decisions: what stands, by sample id; method: the score.
+    samples: labels numbered as the model's classes; decisions: what stands, by sample id; method: the score;
+    trim_fraction: the share that the machine flags.
     """
 
     run: Run
@@ -44,15 +46,19 @@ class Decided:
     table: pd.DataFrame
     decisions: Mapping[str, Decision]
     method: str
+    trim_fraction: float
 
     @classmethod
-    def of(cls, run: Run) -> Decided:
-        """Read a run's samples, scores and decisions."""
+    def of(cls, run: Run, score: str | None = None, trim_fraction: float | None = None) -> Decided:
+        """Read a run's samples, scores and decisions; None stands for the run's own score and suggestion."""
         table = run.table
         decisions = ReviewStore(run.review).decisions() if run.review.exists() else {}
         names = score_names(table)
-        method = run.info.get("default_score") or (names[0] if names else "")
-        return cls(run, run.samples, table, decisions, method)
+        if score is not None and score not in names:
+            raise unknown("score", score, names)
+        method = score or run.info.get("default_score") or (names[0] if names else "")
+        fraction = run.info.get("suggested_trim_fraction") if trim_fraction is None else trim_fraction
+        return cls(run, run.samples, table, decisions, method, float(fraction or 0))
 
     def __len__(self) -> int:
         return len(self.table)
@@ -70,7 +76,7 @@ class Decided:
     @cached_property
     def is_issue(self) -> NDArray[np.bool_]:
         """Whether a person found the sample detrimental; where nobody decided, whether the machine flags it."""
-        flagged = self.ranks <= round(float(self.run.info.get("suggested_trim_fraction") or 0) * len(self))
+        flagged = self.ranks <= RankedScores(self.scores).count(self.trim_fraction)
         for i, sample_id in enumerate(self.samples.ids):
             decision = self.decisions.get(sample_id)
             if decision is not None and decision.action != "unsure":
