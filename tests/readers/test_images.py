@@ -108,12 +108,14 @@ def test_a_readme_in_a_tar_does_not_make_it_a_webdataset(tmp_path: Path) -> None
 
 @needs_shared_data
 def test_the_shared_photographs_are_read_lazily_and_no_slower_than_a_plain_loop(
-    capsys: pytest.CaptureFixture[str],
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Prints the ratio to a loop of zipfile and Pillow; asserts only what no busy machine can upset."""
+    """Prints the ratio to a loop of zipfile and Pillow; asserts only that opening decodes nothing."""
     path, labels = SHARED / "cifar10n" / "images.zip", SHARED / "cifar10n" / "labels_aggre.csv"
     start = time.process_time()
-    samples = read_samples(path, labels=labels)
+    with monkeypatch.context() as patch:
+        patch.setattr(Image, "open", lambda *args, **kwargs: pytest.fail("an image was opened before it was asked for"))
+        samples = read_samples(path, labels=labels)
     opened = time.process_time() - start
     for i in range(3_000):
         samples.inputs[i]
@@ -129,7 +131,6 @@ def test_the_shared_photographs_are_read_lazily_and_no_slower_than_a_plain_loop(
             f"\n12,000 photographs: opened in {opened:.2f} s, the first 3,000 decoded {ours / plain:.2f} × a plain loop"
         )
     assert len(samples) == 12_000
-    assert opened < ours / 2
 
 
 @needs_shared_data
