@@ -71,7 +71,7 @@ def opened(browser, site) -> Iterator[Callable]:
     assert faults == []
 
 
-def until(condition: Callable[[], object], seconds: float = 10) -> None:
+def until(condition: Callable[[], object], seconds: float = 30) -> None:
     """Wait until the condition holds; fail with what it returned last."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
