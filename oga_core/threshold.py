@@ -46,13 +46,3 @@ class RankedScores:
         """The lowest score that is flagged; infinity when nothing is."""
         count = self.count(trim_fraction)
         return float(self.values[self.order[count - 1]]) if count else float("inf")
-
-    def at_threshold(self, trim_fraction: float, count: int) -> NDArray[np.int64]:
-        """Positions of the `count` samples nearest to the cut, half of them flagged."""
-        cut = self.count(trim_fraction)
-        start = max(0, min(cut - count // 2, len(self) - count))
-        return self.order[start : start + count]
-
-    def class_counts(self, trim_fraction: float, labels: NDArray[np.int64], n_classes: int) -> NDArray[np.int64]:
-        """How many samples of every given class are flagged, `(n_classes,)`."""
-        return np.bincount(labels[self.flagged(trim_fraction)], minlength=n_classes)
