@@ -20,6 +20,7 @@ from oga_core.review.decisions import ACTIONS
 
 _MAX_POINTS = 10_000
 _BINS = 60
+_MAX_NUMBERS = 16
 
 
 def quiet(figure: go.Figure, height: int, **layout: Any) -> go.Figure:
@@ -149,7 +150,7 @@ def confused_pairs(
 
 
 def heat(values: NDArray[np.float64], names: Sequence[str], lowest: float) -> go.Figure:
-    """A square of correlations (`lowest` -1) or shares (`lowest` 0), at most 1, with its numbers."""
+    """A square of correlations (`lowest` -1) or shares (`lowest` 0), at most 1, with its numbers while they fit."""
     words = [name.replace("_", " ") for name in names]
     figure = go.Figure(
         go.Heatmap(
@@ -159,7 +160,7 @@ def heat(values: NDArray[np.float64], names: Sequence[str], lowest: float) -> go
             zmin=lowest,
             zmax=1,
             showscale=False,
-            texttemplate="%{z:.2f}",
+            texttemplate="%{z:.2f}" if len(names) <= _MAX_NUMBERS else None,
             colorscale=[[0, "#b9701f"], [0.5, "#ece8e1"], [1, "#2f6f9f"]]
             if lowest < 0
             else [[0, "#ece8e1"], [1, "#2f6f9f"]],
@@ -167,7 +168,7 @@ def heat(values: NDArray[np.float64], names: Sequence[str], lowest: float) -> go
         )
     )
     figure.update_yaxes(autorange="reversed")
-    return quiet(figure, 90 + 34 * len(names))
+    return quiet(figure, 90 + (34 if len(names) <= _MAX_NUMBERS else 18) * len(names))
 
 
 def _shade(frame: pd.DataFrame) -> pd.DataFrame:

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 from oga_app.progress import ProgressLine
 from oga_core.errors import OgaError
+from oga_core.files import disk_error
 
 EXIT_OUR_FAULT, EXIT_YOUR_INPUT, EXIT_CANCELLED = 1, 2, 130
 
@@ -34,6 +35,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return EXIT_OUR_FAULT
     except Exception as error:
+        written = getattr(options, "out", None) or getattr(options, "run", None) or Path()
+        if (told := disk_error(error, written)) is not None:
+            _print_error(str(told), as_json=options.json)
+            return EXIT_YOUR_INPUT
         _print_error(f"A fault in oga, not in your input: {type(error).__name__}: {error}", as_json=options.json)
         return EXIT_OUR_FAULT
     return 0

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from oga_core.gradient_sketch import softmax
+from oga_core.gradients.failures import OutOfMemory, model_runs
 from oga_core.samples import SampleSet, UnreadableSample
 from oga_core.tasks import Batch, Task
 
@@ -39,17 +41,38 @@ class Check:
         return asdict(self)
 
 
-def check_model(model: nn.Module, task: Task, samples: SampleSet, rows: NDArray[np.int64]) -> list[Check]:
-    """Check shapes, finiteness, independence of rows and repeatability on the samples at `rows` (a few suffice)."""
+def check_model(
+    model: nn.Module,
+    task: Task,
+    samples: SampleSet,
+    rows: NDArray[np.int64],
+    report: Callable[[dict[str, Any]], object] = lambda message: None,
+) -> list[Check]:
+    """Check shapes, finiteness, independence of rows and repeatability on the samples at `rows` (a few suffice).
+
+    Raises `OgaError` where the model fails on them.
+    """
+    report({"stage": "read samples"})
     batch = readable_batch(task, samples, rows)
     if batch is None:
         return [Check("readable", "failure", "None of the samples that were tried can be read. Check the data.")]
-    with torch.no_grad():
+    report({"stage": "check model"})
+    with torch.no_grad(), explained(batch):
         outputs = task.outputs(model, batch).float()
         again = task.outputs(model, batch).float()
         alone = [task.outputs(model, take_row(batch, i)).float() for i in range(min(3, len(batch["labels"])))]
     checks = [_shape(outputs, samples), _finite(outputs), _repeatable(outputs, again), _independent(outputs, alone)]
     return [*checks, _parameters(model)]
+
+
+@contextmanager
+def explained(batch: Batch) -> Iterator[None]:
+    """Turn what a model raises on a batch that does not fit it into `OgaError`; a lack of memory stays one."""
+    try:
+        with model_runs(batch):
+            yield
+    except OutOfMemory as error:
+        raise MemoryError(str(error)) from error
 
 
 def readable_batch(task: Task, samples: SampleSet, rows: NDArray[np.int64]) -> Batch | None:

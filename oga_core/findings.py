@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from oga_core.duplicates import NEAR, nearest_twins
+from oga_core.duplicates import nearest_twins, principal
 from oga_core.errors import OgaError
 from oga_core.gradient_sketch import Array, GradientSketch
-from oga_core.noise import mean_probabilities, most_confident_class
+from oga_core.noise import is_informative, mean_probabilities, most_confident_class
 from oga_core.scores.common import canonical_order
 from oga_core.scores.discriminant import standardised
 from oga_core.scores.neighbour import distances_to_references
@@ -21,10 +21,12 @@ MISLABELLED, AMBIGUOUS, RARE = "likely mislabelled", "ambiguous", "rare but vali
 DUPLICATE, STRANGE, NONE = "near-duplicate", "out of distribution", "none"
 KINDS = (MISLABELLED, AMBIGUOUS, RARE, DUPLICATE, STRANGE, NONE)
 
-UNUSUAL, FAR = 2.5, 4.0
+UNUSUAL, FAR = 2.5, 4.5
 """Distances from other samples, in robust standard deviations of their logarithm, that make a sample rare, strange."""
-CLOSE = 0.2
-"""Two classes whose probabilities differ by less are both possible."""
+CLOSE, PLAUSIBLE = 0.2, 0.3
+"""Two classes are both possible where their probabilities differ by at most the one and reach the other."""
+AXES = 128
+"""Distances over all layers are taken on this many principal axes, which keep them within a few per cent."""
 MOST_VALUES, FEWEST_SAMPLES = 50, 20
 TIMES, SIGMAS = 1.5, 4.0
 """A group is flagged too often from this many times the share of all, when chance would not do it."""
@@ -36,7 +38,8 @@ class Findings:
 
     kind: one of `KINDS`. given_label, suggested_label: class indices; the suggested one is the most probable other.
     given_probability, suggested_probability: 0 to 1, by fits that did not see the sample's own label.
-    unusualness: distance from the other samples, in robust standard deviations; above 2.5 is rare.
+    unusualness: distance from the other samples, in robust standard deviations; above 2.5 is
+        rare, above 4.5 out of distribution.
     twin: position of a nearly equal sample, -1 without one. twin_label: its given label, -1 without one.
     """
 
@@ -64,18 +67,18 @@ class Findings:
             MISLABELLED: f"Looks like {other} ({there}) rather than {given} ({here}).",
             AMBIGUOUS: f"Could be {given} ({here}) or {other} ({there}).",
             RARE: f"Unlike most samples, but {given} fits ({here}).",
-            STRANGE: f"Unlike all other samples, and no class fits well ({given}: {here}).",
-            NONE: f"Nothing speaks against {given} ({here}).",
+            STRANGE: f"Unlike all other samples, so what the model makes of it says little ({given}: {here}).",
+            NONE: f"Nothing clear speaks against {given} ({here}).",
         }[self.kind[i]]
 
 
 def find(sketch: GradientSketch) -> Findings:
     """Tell what kind of finding every sample is; raises `OgaError` where the model has no class logits.
 
-    Likely mislabelled: confident of another class (see `noise`), well above the given one. Ambiguous: the given and
-    another class are about as probable. Near-duplicate: a sample with nearly equal features, before all others
-    where the labels differ. Out of distribution: far from all samples and confident of no class; rare but valid: far
-    from most, and confident of the given class.
+    In this order: near-duplicate with another label: a sample has nearly equal features. Out of distribution: far from
+    all samples, whatever the model says, for it is confident there too. Likely mislabelled: confident of another class
+    (see `noise`), well above the given one. Near-duplicate with the same label. Ambiguous: the given and another class
+    are about as probable, and each has at least 0.3. Rare but valid: far from most, and confident of the given class.
     """
     if sketch.logits is None:
         raise OgaError("Findings need class logits; this model has none. Sort the samples by a score instead.")
@@ -87,21 +90,19 @@ def find(sketch: GradientSketch) -> Findings:
     suggested = np.where((likely >= 0) & (likely != labels), likely, others.argmax(axis=1))
     given = probabilities[rows, labels].astype(np.float64)
     gap = others[rows, suggested] - given
-    features = _features(sketch)
-    unusual = _unusualness(features, sketch)
-    twin, distance = nearest_twins(features)
-    twin = np.where(distance < NEAR, twin, -1)
+    unusual, informed = _unusualness(sketch), is_informative(sketch)
+    twin, _ = nearest_twins(_features(sketch))
     twin_label = np.where(twin >= 0, labels[twin], -1)
     kind = np.select(
         [
             (twin >= 0) & (twin_label != labels),
-            (likely >= 0) & (likely != labels) & (gap > CLOSE),
+            unusual > FAR,
+            (likely >= 0) & (likely != labels) & (gap > CLOSE) & informed,
             twin >= 0,
-            (unusual > FAR) & (likely < 0),
-            np.abs(gap) <= CLOSE,
-            (unusual > UNUSUAL) & (likely == labels),
+            (np.abs(gap) <= CLOSE) & (np.minimum(given, others[rows, suggested]) >= PLAUSIBLE) & informed,
+            (unusual > UNUSUAL) & (likely == labels) & informed,
         ],
-        [DUPLICATE, MISLABELLED, DUPLICATE, STRANGE, AMBIGUOUS, RARE],
+        [DUPLICATE, STRANGE, MISLABELLED, DUPLICATE, AMBIGUOUS, RARE],
         NONE,
     ).astype(object)
     return Findings(
@@ -111,7 +112,7 @@ def find(sketch: GradientSketch) -> Findings:
         given_probability=given,
         suggested_probability=others[rows, suggested],
         unusualness=unusual,
-        twin=twin.astype(np.int64),
+        twin=twin,
         twin_label=twin_label,
     )
 
@@ -127,12 +128,7 @@ def set_warnings(
     flagged: `(n_samples,)`, what the machine would trim. columns: further columns of the data, `(n_samples,)` each;
     those with few distinct values are groups.
     """
-    warnings = []
-    if sketch.logits is not None and has_memorised(sketch):
-        warnings.append(
-            "The model has memorised its labels, wrong ones too: its own losses and gradients say little here. "
-            "The default score uses middle layers instead; an earlier checkpoint would serve better still."
-        )
+    warnings = list(_model_warnings(sketch)) if sketch.logits is not None else []
     names = np.asarray(class_names, dtype=object)[np.asarray(sketch.given_labels)]
     for value, share in _over_flagged(flagged, names):
         warnings.append(
@@ -146,6 +142,20 @@ def set_warnings(
                 "Trimming would thin this group out; look at it before you trim."
             )
     return warnings
+
+
+def _model_warnings(sketch: GradientSketch) -> Iterator[str]:
+    if not is_informative(sketch):
+        yield (
+            "The model tells nothing about the labels: it agrees with them no more often than chance would. "
+            "The scores, the findings and the share to trim mean little."
+        )
+    elif has_memorised(sketch):
+        instead = "middle layers" if sketch.middle_features is not None else "fits that leave out each sample's label"
+        yield (
+            "The model has memorised its labels, wrong ones too: its own losses and gradients say little here. "
+            f"The default score uses {instead} instead; an earlier checkpoint would serve better still."
+        )
 
 
 def _over_flagged(flagged: NDArray[np.bool_], groups: NDArray[np.object_]) -> Iterator[tuple[str, float]]:
@@ -169,9 +179,13 @@ def _features(sketch: GradientSketch) -> Array:
     raise AssertionError("logits are there")
 
 
-def _unusualness(features: Array, sketch: GradientSketch) -> NDArray[np.float64]:
-    distances = distances_to_references(features, canonical_order(sketch), count=10)
-    logs = np.log(np.maximum(distances, 1e-12))
+def _unusualness(sketch: GradientSketch) -> NDArray[np.float64]:
+    """Distance from the others on all layers: the last ones put what they have never seen among what they know."""
+    features = _features(sketch)
+    if sketch.middle_features is not None and not has_memorised(sketch):
+        features = np.concatenate([features, standardised(sketch.middle_features)], axis=1)
+    features = principal(features, count=AXES)
+    logs = np.log(np.maximum(distances_to_references(features, canonical_order(sketch), count=10), 1e-12))
     spread = 1.4826 * float(np.median(np.abs(logs - np.median(logs))))
     result: NDArray[np.float64] = (logs - np.median(logs)) / max(spread, 1e-12)
     return result

@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
+import math
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from torch import nn
 
-from oga_core.checks import Check, check_labels, check_memorised, check_model, check_views, readable_batch
+from oga_core.checks import (
+    Check,
+    check_labels,
+    check_memorised,
+    check_model,
+    check_views,
+    explained,
+    readable_batch,
+)
+from oga_core.devices import choose_device, precision_context
 from oga_core.errors import OgaError
 from oga_core.gradients import PassOptions, PassResult, gradient_pass, outputs_pass
+from oga_core.gradients.parameter_choice import choose_parameters
 from oga_core.models import load_model
 from oga_core.models.card import ModelCard
 from oga_core.models.loaded import LoadedModel
-from oga_core.models.weights import assign, read_weights
+from oga_core.models.weights import Weights, assign, read_weights
 from oga_core.readers import read_samples, reading_notes
 from oga_core.readers.outputs import OutputsBundle, read_outputs
 from oga_core.runs import write_whole
@@ -55,10 +67,12 @@ def run(arguments: dict[str, Any], report: Report) -> dict[str, Any]:
     """Take the gradient pass over the data and return what belongs in run.json.
 
     arguments: data, data_options, model (None for a bundle of outputs), model_card, folder, pass_options, force,
-    validation, checkpoints. Arrays go to `folder`/arrays, ids and labels to `folder`/samples.parquet.
+    needs (of each score that was asked for), validation, checkpoints. Arrays go to `folder`/arrays, ids and labels to
+    `folder`/samples.parquet. What can be refused is refused before the pass, which may take hours.
     """
     stages = Stages(report)
     folder = Path(arguments["folder"])
+    precision_context(choose_device(arguments["pass_options"]["device"]), arguments["pass_options"]["precision"])
     with stages("read data"):
         samples = read_samples(Path(arguments["data"]), **arguments["data_options"])
     if not arguments["model"] and samples.modality != "outputs":
@@ -109,48 +123,123 @@ def _score_model(
     with stages("load model"):
         loaded = load_model(path, _card(arguments))
         samples, task = prepare(samples, loaded)
-    with stages("check model"):
         options = _pass_options(arguments, samples)
+        if options.parameters != "head":
+            choose_parameters(loaded.module, options.parameters)
+    with stages("check model"):
         checks = _checks(loaded, task, samples, options.views, stages.report)
         _stop_on_failure(checks, force=arguments["force"])
         usable = all(check.detail["usable"] for check in checks if check.name == "views")
         options = replace(options, views=options.views and usable)
+        seen = any(check.name == "views" and check.detail["usable"] for check in checks)
+        _check_needs(arguments["needs"], samples, options, has_views=seen)
+    validation = _read_validation(loaded, task, arguments, stages)
+    _check_checkpoints(loaded, arguments, stages)
     folder = Path(arguments["folder"])
     with stages("gradients"):
         result = gradient_pass(
             task, loaded.module, samples, folder=folder / "arrays", options=options, progress=stages.report
         )
-    _further_passes(loaded, task, samples.take(result.rows), arguments, options, stages)
-    if result.sketch.logits is not None:
-        checks = [*checks, *check_memorised(_accuracy(result) or 0.0)]
-    return samples, result, _summary(loaded.format, checks, loaded.notes)
+    further = _further_passes(loaded, task, samples.take(result.rows), validation, arguments, options, stages)
+    return samples, _joined(result, further), _summary(loaded.format, _of_all(checks, result), loaded.notes)
+
+
+def _check_needs(
+    needs: Mapping[str, Sequence[str]], samples: SampleSet, options: PassOptions, *, has_views: bool
+) -> None:
+    """Refuse scores that no pass of this model over these data can offer. Raises `OgaError`."""
+    for name, needed in needs.items():
+        if {"l1_norm_all", "l2_norm_all"} & set(needed) and options.parameters == "head" and samples.class_names:
+            raise OgaError(
+                f"The score {name!r} needs the gradient of more than the head, which is all that is taken of a "
+                "classifier unasked. Give --parameters all."
+            )
+        if "logits" in needed and not samples.class_names:
+            raise OgaError(
+                f"The score {name!r} needs logits of classes, which a language model does not have. Choose another."
+            )
+        if "view_logits" in needed and not has_views:
+            raise OgaError(
+                f"The score {name!r} needs mirrored and shifted copies that are recognised as the same classes, which "
+                "these data and this model do not offer. Choose another."
+            )
+
+
+def _read_validation(loaded: LoadedModel, task: Task, arguments: dict[str, Any], stages: Stages) -> SampleSet | None:
+    """Read the validation data and try the model on some of them."""
+    if not arguments["validation"]:
+        return None
+    with stages("read validation data"):
+        validation, _ = prepare(read_samples(Path(arguments["validation"])), loaded)
+        try:
+            _stop_on_failure(check_model(loaded.module, task, validation, _spread(len(validation), _CHECKED_SAMPLES)))
+        except OgaError as error:
+            raise OgaError(f"With the validation data: {error}", error.detail) from error
+    return validation
+
+
+class _Unchanged:
+    """Stands for a network that keeps its weights, so that `assign` compares names and shapes and no more."""
+
+    def __init__(self, module: nn.Module):
+        self.state_dict = module.state_dict
+
+    def load_state_dict(self, weights: Weights, strict: bool) -> None:
+        """Take nothing."""
+
+
+def _check_checkpoints(loaded: LoadedModel, arguments: dict[str, Any], stages: Stages) -> None:
+    if arguments["checkpoints"]:
+        with stages("read checkpoints"):
+            for path in map(Path, arguments["checkpoints"]):
+                assign(cast("nn.Module", _Unchanged(loaded.module)), read_weights(path), path.name)
 
 
 def _further_passes(
     loaded: LoadedModel,
     task: Task,
     samples: SampleSet,
+    validation: SampleSet | None,
     arguments: dict[str, Any],
     options: PassOptions,
     stages: Stages,
-) -> None:
+) -> list[PassResult]:
     """The same pass over the validation data, and over both with the weights of every checkpoint."""
     folder = Path(arguments["folder"])
+    found: list[PassResult] = []
 
-    def take(subject: SampleSet, name: str) -> None:
-        gradient_pass(task, loaded.module, subject, folder=folder / name, options=options, progress=stages.report)
+    def take(subject: SampleSet, name: str, options: PassOptions) -> None:
+        found.append(
+            gradient_pass(task, loaded.module, subject, folder=folder / name, options=options, progress=stages.report)
+        )
 
-    validation = None
-    if arguments["validation"]:
+    if validation is not None:
         with stages("gradients of the validation data"):
-            validation, _ = prepare(read_samples(Path(arguments["validation"])), loaded)
-            take(validation, "validation")
+            take(validation, "validation", options)
+    without_views = replace(options, views=False)  # what no score reads of a checkpoint
     for number, checkpoint in enumerate(arguments["checkpoints"]):
         with stages("gradients of the checkpoints"):
             assign(loaded.module, read_weights(Path(checkpoint)), Path(checkpoint).name)
-            take(samples, f"checkpoint_{number:03d}")
+            take(samples, f"checkpoint_{number:03d}", without_views)
             if validation is not None:
-                take(validation, f"validation_checkpoint_{number:03d}")
+                take(validation, f"validation_checkpoint_{number:03d}", without_views)
+    return found
+
+
+def _joined(result: PassResult, further: Sequence[PassResult]) -> PassResult:
+    """The first pass with the largest error that is known and the notes of all."""
+    errors = [each.sketch.check_error for each in (result, *further)]
+    error = max((error for error in errors if not math.isnan(error)), default=math.nan)
+    notes = dict.fromkeys(note for each in (result, *further) for note in each.notes)
+    return replace(result, sketch=replace(result.sketch, check_error=error), notes=tuple(notes))
+
+
+def _of_all(checks: list[Check], result: PassResult) -> list[Check]:
+    """The checks, with what all samples tell about memorised labels in place of what a few told."""
+    accuracy = _accuracy(result)
+    if accuracy is None:
+        return checks
+    return [*(check for check in checks if check.name != "memorised"), *check_memorised(accuracy)]
 
 
 def _score_outputs(
@@ -167,8 +256,7 @@ def _score_outputs(
         options = _pass_options(arguments, samples)
         folder = Path(arguments["folder"]) / "arrays"
         result = outputs_pass(logits, features, samples.given_labels, folder=folder, options=options)
-    checks += check_memorised(_accuracy(result) or 0.0)
-    return samples, result, _summary("outputs", checks, ())
+    return samples, result, _summary("outputs", _of_all(checks, result), ())
 
 
 def _pass_options(arguments: dict[str, Any], samples: SampleSet) -> PassOptions:
@@ -176,6 +264,7 @@ def _pass_options(arguments: dict[str, Any], samples: SampleSet) -> PassOptions:
     chosen = dict(arguments["pass_options"])
     if chosen["parameters"] == "auto":
         chosen["parameters"] = "head" if samples.class_names else "all"
+    chosen["exact_l1"] = chosen["exact_l1"] and chosen["parameters"] != "head"
     return PassOptions(**chosen)
 
 
@@ -216,7 +305,7 @@ def _card(arguments: dict[str, Any]) -> ModelCard | None:
 
 
 def _checks(loaded: LoadedModel, task: Task, samples: SampleSet, wants_views: bool, report: Report) -> list[Check]:
-    checks = check_model(loaded.module, task, samples, _spread(len(samples), _CHECKED_SAMPLES))
+    checks = check_model(loaded.module, task, samples, _spread(len(samples), _CHECKED_SAMPLES), report)
     if not samples.class_names or any(check.level == "failure" for check in checks):
         return checks
     rows = _spread(len(samples), _LABEL_CHECKED_SAMPLES)
@@ -240,7 +329,8 @@ def _predictions(
         for part in np.array_split(rows, len(rows) // 64 + 1):
             if (batch := readable_batch(task, samples, part)) is not None:
                 seen = [batch, *(task.views(batch) if wants_views else [])]
-                found.append([task.outputs(loaded.module, view).float() for view in seen])
+                with explained(batch):
+                    found.append([task.outputs(loaded.module, view).float() for view in seen])
                 labels.append(batch["labels"])
     logits, *views = (torch.cat(parts).numpy() for parts in zip(*found, strict=True))
     return logits, views, torch.cat(labels).numpy()
@@ -250,7 +340,7 @@ def _spread(n_samples: int, count: int) -> NDArray[np.int64]:
     return np.unique(np.linspace(0, n_samples - 1, min(count, n_samples)).astype(np.int64))
 
 
-def _stop_on_failure(checks: list[Check], *, force: bool) -> None:
+def _stop_on_failure(checks: list[Check], *, force: bool = False) -> None:
     failures = [check for check in checks if check.level == "failure"]
     forced = force and all(check.name == "label_order" for check in failures)
     if failures and not forced:

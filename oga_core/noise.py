@@ -15,6 +15,8 @@ from oga_core.scores.out_of_fold import class_thresholds, out_of_fold_logits
 
 RESAMPLES = 100
 TAIL = 0.025
+CHANCE_SIGMAS = 3.0
+"""A model that agrees with the labels by no more than chance and this many standard deviations tells nothing."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,8 @@ def estimate_noise(sketch: GradientSketch, *, seed: int = 0) -> NoiseEstimate:
 
     A sample counts as wrong when, among the classes whose probability reaches that of their own samples on average,
     the most probable is another one. Northcutt et al. 2021, arXiv 1911.00068. The lowest reading counts samples that
-    are confident of no class as right, the highest as wrong as the rest of their class.
+    are confident of no class as right, the highest as wrong as the rest of their class. A model that tells nothing
+    about the labels gives a rate of 0 in an interval up to what guessing gets wrong.
     Raises `OgaError` where the model has no class logits.
     """
     if sketch.logits is None:
@@ -47,6 +50,8 @@ def estimate_noise(sketch: GradientSketch, *, seed: int = 0) -> NoiseEstimate:
     confident = likely >= 0
     confusions = np.zeros((n_classes, n_classes), dtype=np.int64)
     np.add.at(confusions, (likely[confident], labels[confident]), 1)
+    if not is_informative(sketch):
+        return NoiseEstimate(0.0, 0.0, 1 - 1 / n_classes, confusions)
     readings = [most_confident_class(softmax(logits), labels) for logits in _evidence(sketch)]
     low, high = _interval([likely, *readings], labels, n_classes, np.random.default_rng(seed))
     rate = _lowest(likely, labels)
@@ -67,6 +72,21 @@ def mean_probabilities(sketch: GradientSketch) -> Array:
     """Class probabilities by all witnesses together, `(n_samples, n_classes)`: softmax of their mean logits."""
     parts = witnesses(sketch)
     return softmax(np.mean(parts, axis=0, dtype=np.float32))
+
+
+def is_informative(sketch: GradientSketch) -> bool:
+    """Whether the witnesses' most probable class agrees with the given one more often than by chance.
+
+    Chance and its spread are those of two independent classifications with the same class counts (Fleiss, Cohen and
+    Everitt, Psychological Bulletin 1969). With one class given nothing can be said, and the model is trusted.
+    """
+    labels, n_classes = np.asarray(sketch.given_labels), sketch.n_classes
+    said = mean_probabilities(sketch).argmax(axis=1)
+    p, q = (np.bincount(part, minlength=n_classes) / max(len(labels), 1) for part in (said, labels))
+    chance = float(p @ q)
+    variance = max(chance + chance**2 - float((p * q) @ (p + q)), 0.0) / max(len(labels), 1)
+    more = float((said == labels).mean()) - chance
+    return bool(q.max() == 1 or more > CHANCE_SIGMAS * np.sqrt(variance) + 1e-9)
 
 
 def most_confident_class(probabilities: Array, labels: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -7,12 +7,12 @@ import os
 import platform
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from hashlib import blake2b
 from importlib.metadata import version
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -21,15 +21,41 @@ from numpy.typing import NDArray
 
 from oga_core.diagnosis import Diagnosis, diagnose
 from oga_core.errors import OgaError, unknown
+from oga_core.files import disk_error
 from oga_core.gradient_sketch import GradientSketch
 from oga_core.models import files_of
 from oga_core.models.card import ModelCard
+from oga_core.models.folders import is_model_file
 from oga_core.projection import METHODS, project, warm_up
 from oga_core.runs import SCORE_PREFIX, Run
-from oga_core.scores import compute_scores, default_score, require_known
+from oga_core.scores import (
+    CHECKPOINTS,
+    SCORES,
+    VALIDATION,
+    VALIDATION_CHECKPOINTS,
+    compute_scores,
+    default_score,
+    require_known,
+)
 from oga_core.worker import run_job
 
 Progress = Callable[[dict[str, Any]], None]
+
+_CALLED = {
+    "data": "data set",
+    "model": "model",
+    "labels": "table of labels",
+    "validation": "validation set",
+}
+_FLAGS = {
+    VALIDATION: "clean samples: give them with --validation DATA",
+    CHECKPOINTS: "weights saved during training: give them with --checkpoints FILE,FILE",
+    VALIDATION_CHECKPOINTS: "clean samples and weights saved during training: give --validation and --checkpoints",
+}
+_ALL_NORMS = {"l1_norm_all", "l2_norm_all"}
+# In these stages nothing says how far it is, and nothing should take long: a chat template may loop forever in them.
+_QUIET_STAGES = ("starting", "read data", "read outputs", "load model", "read samples", "read validation data")
+_QUIET_SECONDS, _SLOWEST_READING = 300.0, 20e6
 
 
 @dataclass(frozen=True)
@@ -75,16 +101,24 @@ def score(
     _check_options(data, model, options)
     run = Run.create(run_path)
     start = time.perf_counter()
-    _begin(run, data, model, options)
     try:
+        _begin(run, data, model, options)
         _score(run, data, model, options, progress, cancelled)
     except BaseException as error:
+        told = disk_error(error, run.path) or error
         status = "cancelled" if cancelled() or isinstance(error, KeyboardInterrupt) else "failed"
-        message = str(error) if isinstance(error, OgaError) else f"{type(error).__name__}: {error}"
-        run.update(status=status, error=message, **getattr(error, "detail", {}))
-        raise
+        run.end(status, _message(told), **getattr(told, "detail", {}))
+        if told is error:
+            raise
+        raise told from error
     run.update(seconds={**run.info["seconds"], "total": round(time.perf_counter() - start, 3)})
     return run
+
+
+def _message(error: BaseException) -> str:
+    if isinstance(error, KeyboardInterrupt):
+        return "Cancelled. What was finished is kept: start the same run again to go on."
+    return str(error) if isinstance(error, OgaError) else f"{type(error).__name__}: {error}"
 
 
 def _score(
@@ -141,10 +175,14 @@ def _check_options(data: Path, model: Path | None, options: ScoreOptions) -> Non
         ("validation", options.validation),
     ):
         if path is not None and not Path(path).exists():
-            raise OgaError(f"The {name} {str(path)!r} does not exist. Give a file or folder on this machine.")
+            raise OgaError(f"The {_CALLED[name]} {str(path)!r} does not exist. Give a file or folder on this machine.")
+        if path is not None and not os.access(path, os.R_OK):
+            raise OgaError(f"The {_CALLED[name]} {str(path)!r} cannot be read. Change its permissions.")
     for checkpoint in options.checkpoints:
         if not Path(checkpoint).is_file():
             raise OgaError(f"The checkpoint {checkpoint!r} does not exist. Give files of weights, separated by commas.")
+        if not os.access(checkpoint, os.R_OK):
+            raise OgaError(f"The checkpoint {checkpoint!r} cannot be read. Change its permissions.")
     if options.map not in METHODS:
         raise unknown("map", options.map, METHODS)
     if options.seed < 0:
@@ -154,6 +192,23 @@ def _check_options(data: Path, model: Path | None, options: ScoreOptions) -> Non
         if value is not None and value < 1:
             raise OgaError(f"{name.replace('_', ' ').capitalize()} must be 1 or more, got {value}.")
     require_known(options.scores)
+    _check_needs(options)
+
+
+def _check_needs(options: ScoreOptions) -> None:
+    """Refuse scores that lack what the person has to give; the pass before them may take hours."""
+    given = {
+        VALIDATION: bool(options.validation),
+        CHECKPOINTS: bool(options.checkpoints),
+        VALIDATION_CHECKPOINTS: bool(options.validation and options.checkpoints),
+    }
+    for name in options.scores:
+        needs = SCORES[name].needs
+        for need in (VALIDATION_CHECKPOINTS, VALIDATION, CHECKPOINTS):
+            if need in needs and not given[need]:
+                raise OgaError(f"The score {name!r} needs {_FLAGS[need]}.")
+        if options.parameters == "head" and _ALL_NORMS & set(needs):
+            raise OgaError(f"The score {name!r} needs the gradient of more than the head. Give --parameters all.")
 
 
 def _begin(run: Run, data: Path, model: Path | None, options: ScoreOptions) -> None:
@@ -164,8 +219,8 @@ def _begin(run: Run, data: Path, model: Path | None, options: ScoreOptions) -> N
         process=os.getpid(),
         versions={name: version(name) for name in ("oga", "torch", "numpy", "scikit-learn", "umap-learn")},
         python=platform.python_version(),
-        data={"path": str(data.resolve()), "options": _data_options(options)},
-        model={"path": str(model.resolve()) if model else None},
+        data={"path": _named(data), "options": _data_options(options)},
+        model={"path": _named(model) if model else None},
         options=asdict(options),
     )
 
@@ -179,9 +234,9 @@ def _gradients(
     cancelled: Callable[[], bool],
 ) -> dict[str, Any]:
     arguments = {
-        "data": str(data.resolve()),
+        "data": _named(data),
         "data_options": _data_options(options),
-        "model": str(model.resolve()) if model else None,
+        "model": _named(model) if model else None,
         "model_card": _read_card(options.model_card),
         "folder": str(run.path.resolve()),
         "pass_options": {
@@ -191,27 +246,53 @@ def _gradients(
             "precision": options.precision,
             "batch_size": options.batch_size,
             "views": _wants_views(options),
+            "exact_l1": "l1_norm_all" in options.scores,
         },
         "force": options.force,
-        "validation": str(Path(options.validation).resolve()) if options.validation else None,
-        "checkpoints": [str(Path(path).resolve()) for path in options.checkpoints],
+        "needs": {name: list(SCORES[name].needs) for name in options.scores},
+        "validation": _named(options.validation) if options.validation else None,
+        "checkpoints": [_named(path) for path in options.checkpoints],
     }
-    inputs = [data, model, options.labels, options.validation, *options.checkpoints]
-    readable = [Path(path).resolve() for path in inputs if path is not None]
+    inputs = [data, options.labels, options.validation, *options.checkpoints]
+    readable = [Path(path) for path in inputs if path is not None] + (_files_of(model) if model else [])
     return run_job(
         "score",
         arguments,
         report=progress,
         cancelled=cancelled,
-        readable=[*readable, *(files_of(model.resolve()) if model else [])],
+        readable=readable,
         writable=[run.path.resolve()],
+        quiet_stages=_quiet_stages(readable),
     )
+
+
+def _named(path: Path | str) -> str:
+    """The full path of what the person named.
+
+    A linked file keeps its own name, since what it leads to, as in the hub's cache, may have one that tells no format.
+    """
+    path = Path(path)
+    return str(path.resolve() if path.is_dir() else path.parent.resolve() / path.name)
+
+
+def _files_of(model: Path) -> list[Path]:
+    """What loading the model opens; of links in its folders, those to weights, tokenizer and configuration only."""
+    named = Path(_named(model))
+    files = [*files_of(named), *files_of(named.resolve())]
+    inside = (entry for folder in files if folder.is_dir() and folder.name != "blobs" for entry in folder.iterdir())
+    links = (entry for entry in inside if entry.is_symlink() and is_model_file(PurePosixPath(entry.name)))
+    return [*files, *(link.resolve() for link in links)]
+
+
+def _quiet_stages(files: Iterable[Path]) -> dict[str, float]:
+    size = sum(path.stat().st_size for path in set(files) if path.is_file())
+    return dict.fromkeys(_QUIET_STAGES, _QUIET_SECONDS + size / _SLOWEST_READING)
 
 
 def _data_options(options: ScoreOptions) -> dict[str, Any]:
     names = ("label_column", "id_column", "text_column", "modality", "max_samples")
     return {
-        "labels": str(Path(options.labels).resolve()) if options.labels else None,
+        "labels": _named(options.labels) if options.labels else None,
         **{name: getattr(options, name) for name in names},
     }
 
@@ -234,7 +315,7 @@ def _wants_views(options: ScoreOptions) -> bool:
 def _run_fields(data: Path, result: dict[str, Any], options: ScoreOptions) -> dict[str, Any]:
     fields = {name: value for name, value in result.items() if name not in ("data_fingerprint", "data_format")}
     described = {
-        "path": str(data.resolve()),
+        "path": _named(data),
         "options": _data_options(options),
         "fingerprint": result["data_fingerprint"],
         "format": result["data_format"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from oga_core.errors import OgaError
-from oga_core.files import write_whole
+from oga_core.files import unwritable, write_whole
 from oga_core.gradient_sketch import GradientSketch
 from oga_core.readers import read_samples
 from oga_core.samples import SampleSet
@@ -36,11 +37,14 @@ class Run:
     @classmethod
     def create(cls, path: Path) -> Run:
         """Open `path` for a new or continued run; refuses a folder that holds something else."""
-        if path.exists() and not path.is_dir():
-            raise OgaError(f"The run folder {path} is a file. Give a new or empty folder.")
-        if path.is_dir() and any(path.iterdir()) and not (path / "run.json").exists():
-            raise OgaError(f"The folder {path} is not empty and is not a run. Give a new or empty folder.")
-        path.mkdir(parents=True, exist_ok=True)
+        try:
+            if path.exists() and not path.is_dir():
+                raise OgaError(f"The run folder {path} is a file. Give a new or empty folder.")
+            if path.is_dir() and any(path.iterdir()) and not (path / "run.json").exists():
+                raise OgaError(f"The folder {path} is not empty and is not a run. Give a new or empty folder.")
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise unwritable(path, error) from error
         return cls(path)
 
     @classmethod
@@ -72,6 +76,23 @@ class Run:
         write_whole(
             self.path / "run.json", lambda path: path.write_text(json.dumps(content, indent=1, ensure_ascii=False))
         )
+
+    def end(self, status: str, error: str, **detail: Any) -> None:
+        """Write how a run ended that did not come to its end; on a full disk at least that it is not running."""
+        try:
+            self.update(status=status, error=error, **detail)
+        except (OgaError, OSError):
+            self._overwrite_status()
+
+    def _overwrite_status(self) -> None:
+        """Replace "running" in place, by nothing longer: that needs no space, and a new file would."""
+        path, old, new = self.path / "run.json", b'\n "status": "running"', b'\n "status": "failed"'
+        with contextlib.suppress(OSError):
+            content = path.read_bytes()
+            if old in content:
+                with path.open("r+b") as file:
+                    file.seek(content.index(old))
+                    file.write(new.ljust(len(old)))
 
     @property
     def is_scored(self) -> bool:

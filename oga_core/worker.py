@@ -27,6 +27,7 @@ import psutil
 
 from oga_core import jail as jails
 from oga_core.errors import OgaError, unknown
+from oga_core.files import is_full, unwritable
 
 Report = Callable[[dict[str, Any]], None]
 
@@ -65,11 +66,12 @@ class WorkerFault(RuntimeError):
 
 @dataclass(frozen=True)
 class Limits:
-    """memory: bytes; seconds: for the whole job; quiet_seconds: without any report."""
+    """memory: bytes; seconds: for the whole job; quiet_seconds: without any report, quiet_stages: in these stages."""
 
     memory: int
     seconds: float | None
     quiet_seconds: float
+    quiet_stages: Mapping[str, float]
 
 
 def run_job(
@@ -83,18 +85,21 @@ def run_job(
     memory_gb: float | None = None,
     seconds: float | None = None,
     quiet_seconds: float = _QUIET_SECONDS,
+    quiet_stages: Mapping[str, float] | None = None,
     jail: bool = True,
 ) -> dict[str, Any]:
     """Run one of `JOBS` in a new process and return its result, with `jail`: which layers of the jail held.
 
     arguments: JSON. report: called here, in this thread, with every report of the job. readable, writable: what the job
-    may open beside the Python installation. memory_gb: None stands for nine tenths of this machine's. jail: False
-    leaves the resource limits only. Raises the job's own `OgaError`, `Cancelled`, `WorkerError` for a limit or a crash,
+    may open beside the Python installation. memory_gb: None stands for nine tenths of this machine's. quiet_seconds:
+    without any report; quiet_stages: another such limit by the name of a stage. jail: False leaves the resource limits
+    only. Raises the job's own `OgaError`, `Cancelled`, `WorkerError` for a limit or a crash,
     and `WorkerFault` for a fault of ours.
     """
     if name not in JOBS:
         raise unknown("job", name, JOBS)
-    limits = Limits(int(memory_gb * 2**30) if memory_gb else int(0.9 * _machine_memory()), seconds, quiet_seconds)
+    memory = int(memory_gb * 2**30) if memory_gb else int(0.9 * _machine_memory())
+    limits = Limits(memory, seconds, quiet_seconds, quiet_stages or {})
     with TemporaryDirectory(prefix="oga-worker-", ignore_cleanup_errors=True) as scratch:
         job = {
             "entry": JOBS[name],
@@ -203,9 +208,10 @@ class _Supervisor:
             raise WorkerError(
                 f"Stopped after {self.limits.seconds:.0f} s while {self.stage}. Allow more time, or use fewer samples."
             )
-        if now - self.heard > self.limits.quiet_seconds:
+        quiet = self.limits.quiet_stages.get(self.stage, self.limits.quiet_seconds)
+        if now - self.heard > quiet:
             raise WorkerError(
-                f"Stopped: no progress for {self.limits.quiet_seconds:.0f} s while {self.stage}. The model may be too "
+                f"Stopped: no progress for {quiet:.0f} s while {self.stage}. The model may be too "
                 "large for this machine, or a file in it makes a library run forever."
             )
         if now - self.watched > _WATCH_SECONDS:
@@ -267,6 +273,8 @@ class _Supervisor:
             return WorkerError(
                 f"The worker crashed ({name}) while {self.stage}: something in the model or the data makes native code "
                 "fail. The dashboard is not affected. Check that the model runs where it was made, and save it again."
+                # A page of a memory-mapped array that finds no room on the disk ends the process this way.
+                + (" Or the disk of the run folder is full: free some space." if name == "SIGBUS" else "")
             )
         if any("MemoryError" in line or "bad_alloc" in line for line in self.stderr):
             return self._out_of_memory()
@@ -312,6 +320,8 @@ def _outcome(job: dict[str, Any], report: Report) -> tuple[str, Any]:
     except OgaError as error:
         return "error", {"message": str(error), "detail": error.detail}
     except BaseException as error:
+        if isinstance(error, OSError) and is_full(error):
+            return "error", {"message": str(unwritable(Path(job["writable"][0]), error))}
         return ("memory" if _is_memory(error) else "fault"), traceback.format_exc()
 
 

@@ -15,7 +15,6 @@ from oga_app.filters import Filters
 from oga_app.previews import as_fields, conversation, cut, preview
 from oga_app.run_data import RunData, class_shares, confusion, evenly
 from oga_app.settings import Settings
-from oga_app.views import compare
 from oga_core.errors import OgaError
 from oga_core.review import Decision, ReviewStore
 
@@ -217,16 +216,6 @@ def test_class_names_in_any_script_survive(tmp_path):
 def test_markdown_of_labels_is_escaped():
     assert messages.plain("![a](b) **x**") == r"\!\[a\]\(b\) \*\*x\*\*"
     assert messages.plain("猫 قطة") == "猫 قطة"
-
-
-def test_compare_on_known_ranks(data):
-    assert compare.rank_correlation(data, ["loss", "loss"]).tolist() == pytest.approx(np.ones((2, 2)))
-    assert compare.overlaps(data, ["loss", "l2_norm"], 12)[0, 0] == 1.0
-    codes = np.full(len(data), -1, dtype=np.int8)
-    codes[data.order("loss")[:4]] = [2, 1, 0, 3]  # remove, relabel, keep, unsure
-    table = compare.method_table(data, codes, "loss", 12).set_index("score")
-    assert table.loc["loss", "precision"] == pytest.approx(200 / 3)
-    assert table.loc["loss", "verdicts"] == 3
 
 
 def test_the_raster_does_not_grow_with_the_samples():

@@ -187,8 +187,36 @@ def test_compare_shows_precision_on_the_verdicts(visit, digits):
     store.decide([Decision(str(name), "remove") for name in top[:3]])
     store.decide(Decision(str(top.iloc[3]), "keep"))
     store.close()
-    shown = visit("compare", run="digits").dataframe[0].value
-    assert shown.set_index("score").loc["loss", "precision"] == pytest.approx(75.0)
+    test = visit("compare", run="digits")
+    shown = test.dataframe[0].value.set_index("score")
+    assert shown.loc["loss", ["precision", "verdicts", "interval"]].tolist() == [75.0, "3 of 4", "36 to 94 %"]
+    assert shown.loc["loss", "about"].startswith("Cross-entropy")
+    assert shown.loc["l2 norm", "family"] == "outlier"
+    assert "Most verdicts come from the queue of the score you sort by" in words(test)
+
+
+def test_the_scores_in_the_charts_follow_the_family(visit, digits):
+    test = visit("compare", run="digits")
+    assert test.multiselect[0].value == ["loss", "l2_norm"]
+    test.selectbox(key="compare-group-digits").set_value("outlier").run()
+    assert test.multiselect[0].value == ["l2_norm"]
+    assert "Choose two scores or more" in words(test)
+    test.selectbox(key="compare-group-digits").set_value("All").run()
+    assert test.multiselect[0].value == ["loss", "l2_norm"]
+
+
+def test_both_scores_that_disagree_are_the_persons_choice(visit, digits):
+    test = visit("compare", run="digits")
+    test.segmented_control(key="compare-part").set_value("Disagreement").run()
+    assert "High by loss, low by l2 norm" in words(test)
+    one, other = test.selectbox(key="compare-Compare-digits-loss"), test.selectbox(key="compare-With-digits-loss")
+    one.set_value("l2_norm")
+    other.set_value("loss").run()
+    assert words(test).index("High by l2 norm, low by loss") < words(test).index("High by loss, low by l2 norm")
+    assert "Cross-entropy" in words(test)
+    test.selectbox(key="compare-With-digits-loss").set_value("l2_norm").run()
+    assert "Choose two different scores" in words(test)
+    assert problems(test) == []
 
 
 def test_unfinished_runs_say_what_happened(folder, visit):

@@ -1,13 +1,16 @@
+import errno
 import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 import oga_sample_data
 from oga_app.cli import _parser, main
 from oga_app.progress import describe, duration
+from oga_core.models.architectures import Linear
 
 SAMPLE_DATA = Path(oga_sample_data.__file__).parent
 ROOT = Path(__file__).parent.parent
@@ -64,6 +67,46 @@ def test_wrong_input_is_one_message_and_exit_status_2(words, message, tmp_path):
     assert done.returncode == 2
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_weights_that_do_not_fit_their_card_are_the_input_s_fault(tmp_path):
+    torch.save(Linear(9, 2).state_dict(), tmp_path / "linear.pt")
+    card = {"modality": "tabular", "classes": ["malignant", "benign"], "input": {"features": ["mean radius"]}}
+    (tmp_path / "linear.json").write_text(json.dumps(card))
+    data = tmp_path / "data.csv"
+    data.write_text("mean radius,diagnosis\n" + "".join(f"{i},{('malignant', 'benign')[i % 2]}\n" for i in range(8)))
+    done = oga(
+        "score", data, "--model", tmp_path / "linear.pt", "--label-column", "diagnosis", "--run", tmp_path / "run"
+    )
+    assert done.returncode == 2, done.stderr
+    assert "The model fails on these inputs" in done.stderr
+    assert "(8, 1)" in done.stderr
+    assert "Traceback" not in (tmp_path / "run" / "run.json").read_text()
+
+
+def test_a_run_folder_that_cannot_be_written_is_the_input_s_fault(tmp_path, capsys):
+    (tmp_path / "file").touch()
+    words = ["score", SAMPLE_DATA / "tumours.csv", "--model", SAMPLE_DATA / "tumours.pt2", "--run", tmp_path / "file/r"]
+    assert main([str(word) for word in words]) == 2
+    assert "file/r cannot be written: Not a directory" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "message"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), 2, "The folder runs/a cannot be written: No space left"),
+        (PermissionError(errno.EACCES, "Permission denied", "/data/x"), 2, "/data/x cannot be used: Permission denied"),
+        (OSError(errno.EIO, "Input/output error"), 1, "A fault in oga"),
+        (ZeroDivisionError("division by zero"), 1, "A fault in oga"),
+    ],
+)
+def test_a_full_disk_is_told_from_a_fault_of_ours(error, status, message, monkeypatch, capsys):
+    def fail(*arguments: object) -> None:
+        raise error
+
+    monkeypatch.setattr("oga_core.pipeline.score", fail)
+    assert main(["score", "data.csv", "--run", "runs/a"]) == status
+    assert message in capsys.readouterr().err
 
 
 def test_errors_are_json_for_machines(capsys):

@@ -7,8 +7,9 @@ import pytest
 
 from oga_core.duplicates import nearest_twins
 from oga_core.errors import OgaError
-from oga_core.findings import AMBIGUOUS, DUPLICATE, KINDS, MISLABELLED, RARE, STRANGE, find, set_warnings
-from oga_core.noise import estimate_noise, suggested_trim_fraction
+from oga_core.findings import AMBIGUOUS, DUPLICATE, KINDS, MISLABELLED, NONE, RARE, STRANGE, find, set_warnings
+from oga_core.noise import estimate_noise, is_informative, suggested_trim_fraction
+from oga_core.scores.oga import has_memorised
 
 sys.path.insert(0, str(Path(__file__).parent / "scores"))
 from problems import blobs, sketch_of
@@ -60,18 +61,36 @@ def test_a_sample_between_two_classes_is_ambiguous():
     assert "bee" in findings.sentence(0, NAMES, range(1000))
 
 
-def test_far_samples_are_rare_or_strange():
+def test_classes_that_are_all_improbable_or_far_apart_are_not_ambiguous(problem):
+    sketch, _ = problem
+    findings = find(replace(sketch, logits=sketch.logits * 0.3))
+    found = findings.kind == AMBIGUOUS
+    assert 0 < found.mean() < 0.1
+    assert findings.given_probability[found].min() >= 0.3
+    assert findings.suggested_probability[found].min() >= 0.3
+
+
+@pytest.mark.parametrize("label", [0, 1])
+def test_far_samples_are_strange_whatever_the_model_says_and_less_far_ones_are_rare(label):
     sketch, _ = blobs(1000, flipped=0.0)
     features, logits, labels = sketch.features.copy(), sketch.logits.copy(), sketch.given_labels.copy()
-    labels[:2] = 0
-    features[0] = [14, 0, 0, 0, 0, 0, 0, 9]
-    logits[0] = [12, 0, 0]
-    features[1] = [0, 0, 0, 14, 14, 14, 14, 14]
-    logits[1] = [0.5, 0.1, 0.2]
+    labels[:2] = label, 0
+    features[0], logits[0] = [30, 0, 0, 0, 0, 0, 0, 25], [14, 0, 0]
+    usual = features[sketch.given_labels == 0].mean(0)
+    features[1], logits[1] = usual + np.array([0, 0, 0, 0, 0, 0, 0, 3.8], dtype=np.float32), [14, 0, 0]
     findings = find(replace(sketch_of(features, logits, labels), view_features=None, middle_features=None))
-    assert findings.unusualness[:2].min() > 4
-    assert findings.kind[0] == RARE
-    assert findings.kind[1] in (STRANGE, AMBIGUOUS)
+    assert findings.unusualness[0] > 4.5 > findings.unusualness[1] > 2.5
+    assert findings.kind[:2].tolist() == [STRANGE, RARE]
+    assert findings.sentence(0, NAMES, range(1000)).startswith("Unlike all other samples, so what the model makes")
+
+
+def test_what_only_the_middle_layers_see_is_strange_too():
+    sketch, _ = blobs(1000, flipped=0.0)
+    more = np.random.default_rng(0).normal(size=(1000, 200)).astype(np.float32)
+    more[0] += 5
+    sketch = replace(sketch, middle_features=np.concatenate([sketch.features, more], axis=1))
+    assert not has_memorised(sketch)
+    assert find(sketch).kind[0] == STRANGE
 
 
 def test_the_order_of_the_samples_does_not_matter(problem):
@@ -98,7 +117,34 @@ def test_flags_spread_by_chance_give_no_warning(problem):
 def test_a_memorised_model_is_warned_of(problem):
     sketch, _ = problem
     learnt = replace(sketch, logits=9 * np.eye(3, dtype=np.float32)[sketch.given_labels], view_logits=None)
-    assert "memorised" in set_warnings(learnt, np.zeros(len(sketch), dtype=bool), NAMES)[0]
+    said = set_warnings(learnt, np.zeros(len(sketch), dtype=bool), NAMES)[0]
+    assert "memorised" in said
+    assert "uses middle layers instead" in said
+    blind = replace(learnt, middle_features=None)
+    said = set_warnings(blind, np.zeros(len(sketch), dtype=bool), NAMES)[0]
+    assert "memorised" in said
+    assert "middle layers" not in said
+    assert "leave out each sample's label" in said
+
+
+def test_a_model_that_tells_nothing_is_said_to():
+    sketch, _ = blobs(600, flipped=0.1)
+    blank = sketch_of(np.ones_like(sketch.features), np.tile(sketch.logits[:1], (600, 1)), sketch.given_labels)
+    noise = estimate_noise(blank)
+    assert (noise.rate, noise.low) == (0, 0)
+    assert noise.high > 0.6
+    assert "tells nothing" in set_warnings(blank, np.zeros(600, dtype=bool), NAMES)[0]
+    assert set(find(blank).kind) == {NONE}
+    guess = replace(sketch, given_labels=np.random.default_rng(0).permutation(sketch.given_labels))
+    assert not is_informative(guess)
+    assert is_informative(sketch)
+
+
+def test_a_rare_class_that_is_found_is_no_chance():
+    labels = (np.arange(1000) < 10).astype(np.int64)
+    logits = np.zeros((1000, 2), dtype=np.float32)
+    logits[:, 1] = np.where(np.arange(1000) < 50, 4, -4)
+    assert is_informative(sketch_of(logits.copy(), logits, labels))
 
 
 def test_twins_are_the_nearest_of_all():
@@ -110,11 +156,47 @@ def test_twins_are_the_nearest_of_all():
     assert twin[1500] == 7
     assert twin[3] == 2900
     assert distance[3] == pytest.approx(0, abs=1e-3)
-    assert np.median(distance) == pytest.approx(1, abs=0.01)
+    assert np.median(distance) == pytest.approx(1, abs=0.1)
+    assert (twin >= 0).sum() == 4
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 1.0])
+@pytest.mark.parametrize("noise", [0, 1e-3])
+def test_twins_are_found_however_many_there_are(share, noise):
+    rng = np.random.default_rng(0)
+    features, n_copied = rng.normal(size=(1000, 40)).astype(np.float32), int(share * 1000)
+    copies = features[:n_copied] + noise * rng.normal(size=(n_copied, 40)).astype(np.float32)
+    twin, _ = nearest_twins(np.concatenate([features, copies]))
+    assert (twin[:n_copied] == np.arange(1000, 1000 + n_copied)).all()
+    assert (twin[n_copied:1000] == -1).all()
+
+
+def test_many_copies_of_one_sample_are_twins_and_the_others_are_not():
+    features = np.random.default_rng(0).normal(size=(2000, 40)).astype(np.float32)
+    twin, _ = nearest_twins(np.concatenate([features, np.repeat(features[:1], 3000, axis=0)]))
+    assert twin[0] >= 2000
+    assert (twin[1:2000] == -1).all()
+    assert (twin[2000:] >= 0).all()
+
+
+def test_chance_makes_no_twins_in_few_dimensions():
+    features = np.random.default_rng(0).normal(size=(20_000, 2)).astype(np.float32)
+    assert (nearest_twins(features)[0] >= 0).mean() < 0.001
+
+
+def test_a_slightly_changed_copy_is_a_twin():
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(2000, 40)).astype(np.float32)
+    features[0] = features[1] + 0.1 * rng.normal(size=40)
+    twin, distance = nearest_twins(features)
+    assert distance[0] > 0.05
+    assert twin[:2].tolist() == [1, 0]
 
 
 def test_one_sample_has_no_twin():
     assert nearest_twins(np.ones((1, 4), dtype=np.float32))[0].tolist() == [-1]
+    assert nearest_twins(np.ones((3, 4), dtype=np.float32))[0].tolist() == [-1, -1, -1]
+    assert nearest_twins(np.eye(2, dtype=np.float32))[0].tolist() == [-1, -1]
 
 
 @pytest.mark.parametrize("flipped", [0.0, 0.1, 0.3])

@@ -359,6 +359,24 @@ def test_image_models(model, tmp_path):
     assert_exact(model(), random_samples(8, 3, 8, 8), tmp_path)
 
 
+class Frames(nn.Module):
+    """Frames of a video are folded into the batch; with three channels or five, that can look like another layout."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.conv, self.norm, self.head = nn.Conv2d(channels, 6, 3), nn.BatchNorm2d(6), nn.Linear(6, N_CLASSES)
+
+    def forward(self, x):
+        n, time = x.shape[:2]
+        x = self.norm(self.conv(x.flatten(0, 1))).relu().mean((2, 3))
+        return self.head(x.view(n, time, -1).mean(1))
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4, 5, 7])
+def test_sizes_of_the_model_that_look_like_the_batch(channels, tmp_path):
+    assert_exact(Frames(channels), random_samples(9, 5, channels, 6, 6), tmp_path, batch_size=4)
+
+
 def test_weights_and_flags_are_left_as_they_were(tmp_path):
     model = InPlaceAfterBatchNorm()
     model.head.bias.requires_grad_(False)

@@ -1,6 +1,13 @@
+import errno
 import json
+import signal
+import subprocess
+import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -8,7 +15,12 @@ import pytest
 import torch
 
 import oga_sample_data
+from oga_core import gradient_job, pipeline, runs
+from oga_core.checks import check_memorised
 from oga_core.errors import OgaError
+from oga_core.files import write_whole
+from oga_core.gradient_sketch import GradientSketch
+from oga_core.gradients import PassOptions, PassResult
 from oga_core.models.card import ModelCard
 from oga_core.pipeline import ScoreOptions, score
 from oga_core.runs import Run, score_names
@@ -18,9 +30,14 @@ TUMOURS = SAMPLE_DATA / "tumours.csv", SAMPLE_DATA / "tumours.pt2"
 OPTIONS = ScoreOptions(label_column="diagnosis", map="pca", scores=("loss", "margin", "l2_norm", "isolation_forest"))
 
 
+STAGES: list[str] = []
+
+
 @pytest.fixture(scope="module")
 def tumours(tmp_path_factory) -> Run:
-    return score(*TUMOURS, tmp_path_factory.mktemp("runs") / "tumours", OPTIONS)
+    STAGES.clear()
+    folder = tmp_path_factory.mktemp("runs") / "tumours"
+    return score(*TUMOURS, folder, OPTIONS, lambda event: STAGES.append(event["stage"]))
 
 
 def truth(name: str) -> pd.Series:
@@ -127,6 +144,12 @@ def _features() -> dict:
         ({"batch_size": 0}, "Batch size must be 1 or more"),
         ({"validation": "nowhere"}, "'nowhere' does not exist"),
         ({"checkpoints": ("nowhere",)}, "'nowhere' does not exist"),
+        ({"labels": "nowhere"}, "The table of labels 'nowhere' does not exist"),
+        ({"scores": ("tracin",)}, "'tracin' needs clean samples: give them with --validation"),
+        ({"scores": ("aum",)}, "'aum' needs weights saved during training: give them with --checkpoints"),
+        ({"scores": ("tracin_cp",)}, "'tracin_cp' needs clean samples and weights .* --validation and --checkpoints"),
+        ({"scores": ("l1_norm_all",), "parameters": "head"}, "'l1_norm_all' needs .* --parameters all"),
+        ({"scores": ("l2_norm_all",), "parameters": "head"}, "'l2_norm_all' needs .* --parameters all"),
     ],
 )
 def test_wrong_options_are_refused_before_anything_is_written(change, message, tmp_path):
@@ -156,3 +179,266 @@ def test_changed_data_is_not_mixed_with_old_scores(tmp_path):
     data.write_text(data.read_text().replace("malignant", "benign", 1))
     with pytest.raises(OgaError, match="has changed since it was scored"):
         _ = run.samples
+
+
+@pytest.mark.parametrize("name", ["validation", "checkpoints"])
+def test_a_file_that_cannot_be_read_is_refused_before_anything_is_written(name, tmp_path, monkeypatch):
+    given = tmp_path / "given.csv"
+    given.touch()
+    monkeypatch.setattr(pipeline.os, "access", lambda path, mode: Path(path) != given)
+    with pytest.raises(OgaError, match=r"given\.csv' cannot be read"):
+        score(*TUMOURS, tmp_path / "run", ScoreOptions(**{name: str(given) if name == "validation" else (str(given),)}))
+    assert not (tmp_path / "run").exists()
+
+
+def other_network(folder: Path) -> str:
+    torch.save({"weight": torch.zeros(2, 2)}, folder / "epoch.pt")
+    return str(folder / "epoch.pt")
+
+
+def other_columns(folder: Path) -> str:
+    (folder / "clean.csv").write_text("size,label\n1,malignant\n2,benign\n")
+    return str(folder / "clean.csv")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda _: {"device": "tpu"}, "Unknown device 'tpu'"),
+        (lambda _: {"precision": "float16"}, "Unknown precision 'float16'"),
+        (lambda _: {"parameters": "pattern:nothing"}, "matches none of the model's"),
+        (lambda _: {"scores": ("l1_norm_all",)}, "'l1_norm_all' needs .* --parameters all"),
+        (lambda _: {"scores": ("view_margin",)}, "'view_margin' needs mirrored and shifted copies"),
+        (lambda folder: {"checkpoints": (other_network(folder),)}, "are of another network"),
+        (lambda folder: {"validation": other_columns(folder)}, "With the validation data: .*no column"),
+    ],
+)
+def test_what_a_pass_cannot_use_is_refused_before_the_pass(change, message, tmp_path):
+    events: list[dict[str, Any]] = []
+    with pytest.raises(OgaError, match=message):
+        score(*TUMOURS, tmp_path / "run", replace(OPTIONS, **change(tmp_path)), events.append)
+    assert "gradients" not in {event["stage"] for event in events}
+    assert Run(tmp_path / "run").info["status"] == "failed"
+
+
+def test_exact_norms_of_all_parameters_can_be_asked_for(tmp_path):
+    options = replace(OPTIONS, parameters="all", scores=("l1_norm_all", "l2_norm_all"), map="none")
+    run = score(*TUMOURS, tmp_path / "run", options)
+    l1, l2 = run.table["score_l1_norm_all"], run.table["score_l2_norm_all"]
+    assert (l1 >= l2).all()
+    assert (l2 > 0).any()
+
+
+def _script(body: str) -> list[str]:
+    """A process that scores as these tests do, in its one process, and does `body` at every event."""
+    code = f"""
+import os, signal, sys
+from pathlib import Path
+from oga_core import gradient_job, pipeline
+from oga_core.gradients import walk
+assert walk.SECONDS_BETWEEN_RECORDS > 0
+walk.SECONDS_BETWEEN_RECORDS = -1.0
+def at(event):
+    {body}
+pipeline.run_job = lambda name, arguments, **options: gradient_job.run(arguments, at)
+data, model, run = map(Path, sys.argv[1:])
+options = pipeline.ScoreOptions(
+    label_column="diagnosis", map="none", scores=("loss",), parameters="all", batch_size=64
+)
+pipeline.score(data, model, run, options, at)
+"""
+    return [sys.executable, "-c", code]
+
+
+KILLED_OPTIONS = replace(OPTIONS, map="none", scores=("loss",), parameters="all", batch_size=64)
+
+
+def _killed(body: str, folder: Path) -> None:
+    done = subprocess.run([*_script(body), *map(str, TUMOURS), str(folder)], capture_output=True, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+    assert Run(folder).info["status"] == "running"
+
+
+def _batches(events: list[dict[str, Any]]) -> list[int]:
+    return [event["done"] for event in events if event["stage"] == "gradients" and "done" in event]
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory) -> tuple[Run, list[int]]:
+    events: list[dict[str, Any]] = []
+    run = score(*TUMOURS, tmp_path_factory.mktemp("unbroken") / "run", KILLED_OPTIONS, events.append)
+    return run, _batches(events)
+
+
+def _same_arrays(one: Run, other: Run) -> None:
+    names = sorted(path.name for path in one.arrays.glob("*.npy"))
+    assert names == sorted(path.name for path in other.arrays.glob("*.npy"))
+    for name in names:
+        np.testing.assert_array_equal(np.load(one.arrays / name), np.load(other.arrays / name))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
+def test_a_pass_that_was_killed_in_its_middle_goes_on_to_the_same_arrays(unbroken, tmp_path):
+    whole, batches = unbroken
+    assert batches[0] == 64
+    _killed("event.get('done', 0) >= 256 and os.kill(os.getpid(), signal.SIGKILL)", tmp_path / "run")
+    events: list[dict[str, Any]] = []
+    run = score(*TUMOURS, tmp_path / "run", KILLED_OPTIONS, events.append)
+    assert _batches(events) == [done for done in batches if done > 256]
+    _same_arrays(run, whole)
+    pd.testing.assert_frame_equal(run.table, whole.table)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
+def test_a_pass_that_was_finished_is_not_repeated_when_its_scores_were_killed(unbroken, tmp_path):
+    whole, _ = unbroken
+    _killed("event['stage'] == 'scores' and os.kill(os.getpid(), signal.SIGKILL)", tmp_path / "run")
+    events: list[dict[str, Any]] = []
+    run = score(*TUMOURS, tmp_path / "run", KILLED_OPTIONS, events.append)
+    assert run.info["status"] == "done"
+    assert sum(done < 569 for done in _batches(events)) == 0
+    _same_arrays(run, whole)
+    pd.testing.assert_frame_equal(run.table, whole.table)
+
+
+FULL = OSError(errno.ENOSPC, "No space left on device")
+
+
+def _raise(error: BaseException) -> Any:
+    def function(*arguments: object, **options: object) -> None:
+        raise error
+
+    return function
+
+
+def test_a_full_disk_is_said_with_its_folder_and_ends_the_run(tmp_path, monkeypatch):
+    monkeypatch.setattr(pipeline, "_gradients", _raise(FULL))
+    with pytest.raises(OgaError, match=rf"The folder {tmp_path / 'run'} cannot be written: No space left"):
+        score(*TUMOURS, tmp_path / "run", OPTIONS)
+    info = Run(tmp_path / "run").info
+    assert info["status"] == "failed"
+    assert "No space left" in info["error"]
+
+
+def test_a_run_does_not_stay_running_where_not_even_its_status_finds_room(tmp_path, monkeypatch):
+    def fill(*arguments: object) -> None:
+        monkeypatch.setattr(runs, "write_whole", _raise(OgaError("full")))
+        raise FULL
+
+    monkeypatch.setattr(pipeline, "_gradients", fill)
+    before = score_begun(tmp_path / "begun")
+    with pytest.raises(OgaError, match="No space left"):
+        score(*TUMOURS, tmp_path / "run", OPTIONS)
+    info = Run(tmp_path / "run").info
+    assert info.pop("status") == "failed"
+    assert info.keys() == before.keys() - {"status"}
+
+
+def score_begun(folder: Path) -> dict[str, Any]:
+    run = Run.create(folder)
+    pipeline._begin(run, *TUMOURS, OPTIONS)
+    return run.info
+
+
+def test_a_run_folder_that_cannot_be_made_is_said(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OgaError, match=r"The folder .*file/run cannot be written: Not a directory"):
+        Run.create(tmp_path / "file" / "run")
+
+
+def test_a_file_that_cannot_be_written_names_its_folder_and_leaves_nothing(tmp_path):
+    with pytest.raises(OgaError, match=rf"{tmp_path / 'nowhere'} cannot be written: No such file"):
+        write_whole(tmp_path / "nowhere" / "file", lambda path: path.write_text("text"))
+    with pytest.raises(OgaError, match=rf"{tmp_path} cannot be written: No space left"):
+        write_whole(tmp_path / "file", _raise(FULL))
+    with pytest.raises(FileNotFoundError, match=r"source\.csv"):
+        write_whole(tmp_path / "file", lambda path: Path("source.csv").read_text())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_that_was_interrupted_says_cancelled(tmp_path, monkeypatch):
+    monkeypatch.setattr(pipeline, "_gradients", _raise(KeyboardInterrupt()))
+    with pytest.raises(KeyboardInterrupt):
+        score(*TUMOURS, tmp_path / "run", OPTIONS)
+    info = Run(tmp_path / "run").info
+    assert info["status"] == "cancelled"
+    assert info["error"].startswith("Cancelled. What was finished is kept")
+
+
+@pytest.mark.usefixtures("tumours")
+def test_stages_without_progress_have_a_shorter_silence_limit(tmp_path, monkeypatch):
+    given: dict[str, Any] = {}
+    monkeypatch.setattr(pipeline, "run_job", lambda name, arguments, **options: given.update(options) or 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        score(*TUMOURS, tmp_path / "run", OPTIONS)
+    # The stage "check model" is entered, left for the samples' reading, and entered again to run the model.
+    before = STAGES[: STAGES.index("read samples") + 1]
+    assert {"read data", "load model", "read samples"} <= set(before)
+    limited = given["quiet_stages"]
+    assert set(before) - {"check model"} <= set(limited)
+    assert all(300 <= limit < 600 for limit in limited.values())
+    assert not {"check model", "gradients"} & set(limited)
+
+
+def result(check_error: float, notes: tuple[str, ...] = (), accuracy: float = 0.5) -> PassResult:
+    labels = np.arange(200) % 2
+    logits = np.eye(2, dtype=np.float32)[np.where(np.arange(200) < 200 * accuracy, labels, 1 - labels)]
+    sketch = GradientSketch(labels, logits[:, 0], logits, logits=logits, check_error=check_error)
+    return PassResult(sketch, np.arange(200), (), notes, 1, "cpu", 0.0)
+
+
+def test_only_passes_whose_views_a_score_reads_make_them(tmp_path, monkeypatch):
+    taken = {}
+
+    def take(task, module, samples, *, folder, options, progress):
+        taken[folder.name] = options.views
+        return result(0.0)
+
+    for name, stub in (("gradient_pass", take), ("assign", print), ("read_weights", str)):
+        monkeypatch.setattr(gradient_job, name, stub)
+    arguments = {"folder": str(tmp_path), "checkpoints": ["a.pt"]}
+    stages = gradient_job.Stages(lambda event: None)
+    loaded, options = SimpleNamespace(module=None), PassOptions(views=True)
+    passes = gradient_job._further_passes(loaded, None, "samples", "clean", arguments, options, stages)
+    assert taken == {"validation": True, "checkpoint_000": False, "validation_checkpoint_000": False}
+    assert len(passes) == 3
+
+
+def test_the_largest_error_and_the_notes_of_all_passes_are_kept():
+    further = [result(3e-4, ("a", "b")), result(float("nan"), ("b", "c"))]
+    joined = gradient_job._joined(result(1e-6, ("a",)), further)
+    assert joined.sketch.check_error == 3e-4
+    assert joined.notes == ("a", "b", "c")
+
+
+@pytest.mark.parametrize(("accuracy", "warnings"), [(0.99, 1), (0.9, 0)])
+def test_memorised_labels_are_said_once_by_what_all_samples_tell(accuracy, warnings):
+    checks = gradient_job._of_all(check_memorised(0.999), result(0.0, accuracy=accuracy))
+    assert len(checks) == warnings
+    assert all("99.0%" in check.message for check in checks)
+
+
+def test_linked_data_and_models_are_read_under_the_names_of_their_links(tmp_path):
+    blobs = tmp_path / "blobs"
+    blobs.mkdir()
+    links = []
+    for name, source in (("train.csv", TUMOURS[0]), ("model.pt2", TUMOURS[1])):
+        (blobs / source.name.encode().hex()).write_bytes(source.read_bytes())
+        (tmp_path / "snapshot").mkdir(exist_ok=True)
+        links.append(tmp_path / "snapshot" / name)
+        links[-1].symlink_to(Path("..") / "blobs" / source.name.encode().hex())
+    run = score(*links, tmp_path / "run", replace(OPTIONS, map="none"))
+    assert run.info["data"]["path"] == str(links[0])
+    assert len(run.samples) == 569
+
+
+def test_of_links_in_a_model_folder_only_those_of_a_model_are_followed(tmp_path):
+    model, elsewhere = tmp_path / "model", tmp_path / "elsewhere"
+    model.mkdir()
+    elsewhere.mkdir()
+    for name in ("model.safetensors", "tokenizer.json", "config.json", "notes.txt", "secrets.env"):
+        (elsewhere / name).touch()
+        (model / name).symlink_to(elsewhere / name)
+    readable = {path for path in pipeline._files_of(model) if path.parent == elsewhere}
+    assert {path.name for path in readable} == {"model.safetensors", "tokenizer.json", "config.json"}
+    assert elsewhere not in pipeline._files_of(model)

@@ -50,6 +50,21 @@ def test_views_of_images_keep_shape_and_labels():
     assert torch.equal(views[0]["images"], batch["images"].flip(3))
 
 
+@pytest.mark.parametrize("size", [(16, 300), (300, 16), (4, 4), (5, 400)])
+def test_views_shift_by_a_sixteenth_of_the_shorter_side(size):
+    task = task_for(ModelCard("image", ("a", "b"), {"image_size": list(size), "channels": 1}))
+    images = torch.arange(size[0] * size[1], dtype=torch.float32).reshape(1, 1, *size)
+    _, shifted, _ = (view["images"] for view in task.views({"images": images}))
+    step = max(1, min(size) // 16)
+    assert torch.equal(shifted[..., :-step, :-step], images[..., step:, step:])
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 40)])
+def test_images_of_very_few_pixels_have_no_views(size):
+    task = task_for(ModelCard("image", ("a", "b"), {"image_size": list(size), "channels": 1}))
+    assert task.views({"images": torch.zeros(2, 1, *size)}) == []
+
+
 @pytest.mark.parametrize(
     ("card_input", "message"),
     [
@@ -116,6 +131,70 @@ def test_a_response_that_is_cut_away_is_an_unreadable_sample():
         task.batch(make([{"prompt": "abc", "completion": "d"}], "causal_lm"), np.arange(1))
 
 
-def test_a_text_model_without_tokenizer_says_how_to_save_it():
-    with pytest.raises(OgaError, match=r"tokenizer\.save_pretrained"):
-        task_for(ModelCard("text", ("a", "b")))
+@pytest.mark.parametrize("modality", ["text", "causal_lm"])
+def test_a_text_model_without_tokenizer_says_how_to_give_it(modality):
+    with pytest.raises(OgaError, match=r"tokenizer\.save_pretrained.*package_model\(…, tokenizer=tokenizer\)"):
+        task_for(ModelCard(modality, ("a", "b")))
+
+
+def word_tokenizer(words: str = "w1 w2 w3", **options):
+    """A real word tokenizer that adds no token of its own."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    vocabulary = {word: i for i, word in enumerate(["[PAD]", "[UNK]", "</s>", *words.split()])}
+    inner = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    inner.pre_tokenizer = pre_tokenizers.Whitespace()
+    return PreTrainedTokenizerFast(tokenizer_object=inner, pad_token="[PAD]", eos_token="</s>", **options)
+
+
+@pytest.mark.parametrize("rows", [[1], [0, 1]])
+@pytest.mark.parametrize("blank", ["", "  \n", ("", "")])
+def test_a_text_without_tokens_is_an_unreadable_sample(rows, blank):
+    task = task_for(ModelCard("text", ("a", "b")), word_tokenizer())
+    samples = make(["w1 w2" if isinstance(blank, str) else ("w1", "w2"), blank], "text")
+    assert task.batch(samples, np.array([0]))["input_ids"].tolist() == [[3, 4]]
+    with pytest.raises(UnreadableSample, match="the text has no tokens"):
+        task.batch(samples, np.array(rows))
+
+
+TURNS = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}]
+JOINED = "{% for m in messages %}{{ m['role'] + ':' + m['content'] + ';' }}{% endfor %}"
+
+
+@pytest.mark.parametrize(
+    ("template", "reason"),
+    [
+        ("{{ raise_exception('No system role here') }}", "TemplateError: No system role here"),
+        ("{{ messages[0]['content'] + 1 }}", "TypeError"),
+        ("{{ messages[7]['content'].strip() }}", "UndefinedError"),
+        ("{{ 1 // 0 }}", "ZeroDivisionError"),
+    ],
+)
+def test_a_conversation_that_the_chat_template_refuses_is_an_unreadable_sample(template, reason):
+    task = task_for(ModelCard("causal_lm", ()), word_tokenizer(chat_template=template))
+    with pytest.raises(UnreadableSample, match=f"chat template refuses the conversation: {reason}"):
+        task.batch(make([{"messages": TURNS}], "causal_lm"), np.arange(1))
+
+
+def test_a_chat_template_that_is_no_template_is_an_error():
+    task = task_for(ModelCard("causal_lm", ()), word_tokenizer(chat_template="\n{% for %}"))
+    with pytest.raises(OgaError, match=r"chat template is no valid template \(line 2"):
+        task.batch(make([{"messages": TURNS}], "causal_lm"), np.arange(1))
+
+
+def test_a_conversation_of_one_turn_is_all_response():
+    task = task_for(ModelCard("causal_lm", ()), word_tokenizer("assistant : yo ;", chat_template=JOINED))
+    batch = task.batch(make([{"messages": TURNS[1:]}], "causal_lm"), np.arange(1))
+    assert batch["input_ids"].tolist() == [[3, 4, 5, 6, 2]]
+    assert batch["labels"].tolist() == [[IGNORED, 4, 5, 6, 2]]
+
+
+def test_language_model_rows_are_ordered_by_length():
+    from oga_core.gradients.batches import pass_order
+
+    task = task_for(ModelCard("causal_lm", ()), Tokenizer())
+    rows = [{"text": "xyz"}, {"messages": TURNS * 3}, {"prompt": "ab", "completion": "cd"}]
+    samples = make(rows, "causal_lm")
+    assert [task.length(samples, row) for row in range(3)] == [3, 12, 4]
+    assert pass_order(task, samples).tolist() == [1, 2, 0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
 import time
@@ -112,6 +113,32 @@ def test_time_limit_holds(tmp_path: Path) -> None:
 def test_silence_is_limited(tmp_path: Path) -> None:
     with pytest.raises(WorkerError, match="no progress for 1 s while looping"):
         run("forever", {"folder": str(tmp_path)}, writable=[tmp_path], quiet_seconds=1)
+
+
+def test_a_stage_can_have_a_silence_limit_of_its_own(tmp_path: Path) -> None:
+    with pytest.raises(WorkerError, match="no progress for 1 s while looping"):
+        run("forever", {"folder": str(tmp_path)}, writable=[tmp_path], seconds=60, quiet_stages={"looping": 1.0})
+
+
+def test_the_silence_limit_of_another_stage_does_not_count(tmp_path: Path) -> None:
+    with pytest.raises(WorkerError, match="Stopped after 2 s while looping"):
+        run("forever", {"folder": str(tmp_path)}, writable=[tmp_path], seconds=2, quiet_stages={"reading": 0.1})
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left"), OSError("512 requested and 0 written")])
+def test_a_full_disk_is_no_fault_of_ours(error: OSError, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fill(arguments: dict[str, Any], report: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(worker_jobs, "fill", fill, raising=False)
+    kind, content = worker._outcome({"entry": "worker_jobs:fill", "arguments": {}, "writable": ["/runs/a"]}, print)
+    assert kind == "error"
+    assert content["message"].startswith("The folder /runs/a cannot be written: No space left on the device.")
+
+
+def test_a_bus_error_may_be_a_full_disk() -> None:
+    with pytest.raises(WorkerError, match="the disk of the run folder is full"):
+        run("crash", {"signal": "SIGBUS"})
 
 
 def test_reports_are_not_silence() -> None:

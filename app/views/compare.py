@@ -5,17 +5,26 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import streamlit as st
-from numpy.typing import NDArray
+from streamlit.delta_generator import DeltaGenerator
 
 from oga_app import charts, desk, frame, messages
+from oga_app.comparison import (
+    ALL,
+    SELECTION,
+    average_ranks,
+    described,
+    families,
+    members,
+    method_table,
+    overlaps,
+    rank_correlation,
+)
 from oga_app.components.sample_grid import sample_grid
 from oga_app.frame import Opened
-from oga_app.run_data import RunData
 from oga_app.views.detail import detail
-from oga_core.review.decisions import ACTIONS
 
 _SHOWN = 24
-_MAX_NAMES = 12
+_SIDE_BY_SIDE = 14
 
 
 def show() -> None:
@@ -36,38 +45,62 @@ def show() -> None:
 
 @messages.guarded
 def _scores(view: Opened) -> None:
-    data = view.data
     messages.section(
         "How good each score is, on your verdicts",
-        "Precision: share of the decided samples among its flagged ones that you relabelled or removed.",
+        "Precision: share of the decided samples among its flagged ones that you relabelled or removed, with a 90 % "
+        "interval; the highest lower bound first. Most verdicts come from the queue of the score you sort by, so a "
+        "score that ranks other samples first has few, and they are not a fair draw of what it flags.",
     )
-    table = method_table(data, view.board.codes, view.score, view.flagged)
+    messages.quiet(f"{_words(view.score)}: {described(view.score)}")
+    table = method_table(view.data, view.board.codes, view.score, view.flagged)
+    _table(table)
+    if not (view.board.codes >= 0).any():
+        messages.quiet("No verdicts yet. The first columns fill as you review.")
+    if len(view.data.scores) > 1:
+        _charts(view, table)
+
+
+def _table(table: pd.DataFrame) -> None:
     st.dataframe(
-        table.assign(score=table["score"].str.replace("_", " ")),
+        table.assign(score=table["score"].map(_words)).drop(columns="low"),
         hide_index=True,
         column_config={
-            "score": "Score",
+            "score": st.column_config.TextColumn("Score", pinned=True),
+            "family": st.column_config.TextColumn("Family"),
             "precision": charts.percent("Precision on verdicts"),
-            "verdicts": st.column_config.NumberColumn("Verdicts among flagged"),
-            "found": st.column_config.NumberColumn("Bad ones found"),
+            "verdicts": st.column_config.TextColumn("Bad of decided"),
+            "interval": st.column_config.TextColumn("90 % interval"),
             "overlap": charts.percent("Overlap with the chosen"),
-            "seconds": st.column_config.NumberColumn("Seconds", format="%.3g"),
+            "seconds": st.column_config.NumberColumn("Seconds after the pass", format="%.3g"),
+            "passes": st.column_config.TextColumn("Passes it needs"),
+            "about": st.column_config.TextColumn("What it is"),
         },
     )
-    if not (view.board.codes >= 0).any():
-        messages.quiet("No verdicts yet. The first column fills as you review.")
-    if len(data.scores) < 2:
-        return
-    names = st.multiselect(
-        "Scores in the charts", data.scores, data.scores[:_MAX_NAMES], format_func=lambda name: name.replace("_", " "),
-        key=f"compare-names-{data.name}",
+    messages.quiet(
+        "Seconds after the pass: what the score alone took once the passes beside it were there, which scores share. "
+        "Where a score is the same for many samples at the threshold, verdicts on all of them count; in the overlap "
+        "each counts by the share of them that is flagged."
+    )
+
+
+def _charts(view: Opened, table: pd.DataFrame) -> None:
+    data = view.data
+    narrow, wide = st.columns([1, 3], gap="medium")
+    group = narrow.selectbox(
+        "Scores in the charts", [SELECTION, *families(data), ALL], key=f"compare-group-{data.name}",
+        format_func=lambda name: name.capitalize() or "Other",
+        help="A selection: the default score, the chosen one, the paper's three, and the best of each family.",
+    )  # fmt: skip
+    names = wide.multiselect(
+        "Which of them", data.scores, members(data, table, group, view.score), format_func=_words,
+        key=f"compare-names-{data.name}-{group}",
     )  # fmt: skip
     if len(names) < 2:
         messages.quiet("Choose two scores or more.")
         return
-    left, right = st.columns(2, gap="large")
+    left, right = st.columns(2, gap="large") if len(names) <= _SIDE_BY_SIDE else (st.container(), st.container())
     with left:
-        messages.section("Rank correlation", "Spearman, over all samples.")
+        messages.section("Rank correlation", "Spearman, over all samples; equal scores share their mean rank.")
         st.plotly_chart(charts.heat(rank_correlation(data, names), names, -1), key="correlation")
     with right:
         messages.section(
@@ -79,18 +112,20 @@ def _scores(view: Opened) -> None:
 @messages.guarded
 def _disagreement(view: Opened) -> None:
     data = view.data
-    others = [name for name in data.scores if name != view.score]
-    if not others:
+    if len(data.scores) < 2:
         messages.empty("This run has one score, so there is nothing to compare it with.")
         return
-    other = st.selectbox("Compare with", others, format_func=lambda name: name.replace("_", " "), key="compare-with")
-    distance = (data.rank(other) - data.rank(view.score)) / len(data)
-    for title, rows in (
-        (f"High by {view.score}, low by {other}", np.argsort(-distance, kind="stable")[:_SHOWN]),
-        (f"High by {other}, low by {view.score}", np.argsort(distance, kind="stable")[:_SHOWN]),
-    ):
-        rows = rows[np.abs(distance[rows]) > 0]
-        messages.section(title.replace("_", " "))
+    sides = st.columns(2, gap="medium")
+    one = _choice(sides[0], "Compare", view, view.score)
+    other = _choice(sides[1], "With", view, next(name for name in data.scores if name != view.score))
+    if one == other:
+        messages.empty("Choose two different scores.")
+        return
+    lead = average_ranks(data, other) - average_ranks(data, one)
+    for title, ahead in ((f"High by {one}, low by {other}", lead), (f"High by {other}, low by {one}", -lead)):
+        rows = np.argsort(-ahead, kind="stable")[:_SHOWN]
+        rows = rows[ahead[rows] > 0]
+        messages.section(_words(title))
         if not len(rows):
             messages.empty("The two scores order all samples alike.")
             continue
@@ -101,6 +136,16 @@ def _disagreement(view: Opened) -> None:
         sample_grid(views, key=f"differ-{title}", on_open=view.session.open_sample)
 
 
+def _choice(column: DeltaGenerator, label: str, view: Opened, first: str) -> str:
+    """A score of the person's choice, with what it is below it."""
+    scores = view.data.scores
+    with column:
+        key = f"compare-{label}-{view.data.name}-{view.score}"
+        name = st.selectbox(label, scores, scores.index(first), format_func=_words, key=key)
+        messages.quiet(described(name))
+    return name
+
+
 @messages.guarded
 def _retrain(view: Opened) -> None:
     from oga_app.views import retrain
@@ -108,37 +153,5 @@ def _retrain(view: Opened) -> None:
     retrain.show(view)
 
 
-def method_table(data: RunData, codes: NDArray[np.int8], chosen: str, flagged: int) -> pd.DataFrame:
-    """One line a score: precision on the verdicts among its flagged samples, overlap with the chosen score, cost."""
-    bad = np.isin(codes, [ACTIONS.index("relabel"), ACTIONS.index("remove")])
-    judged = bad | (codes == ACTIONS.index("keep"))
-    seconds = data.info.get("seconds", {}).get("each_score", {})
-    lines = []
-    for name in data.scores:
-        top = data.rank(name) < flagged
-        verdicts, found = int((top & judged).sum()), int((top & bad).sum())
-        both = int((top & (data.rank(chosen) < flagged)).sum())
-        lines.append(
-            {
-                "score": name,
-                "precision": 100 * found / verdicts if verdicts else None,
-                "verdicts": verdicts,
-                "found": found,
-                "overlap": 100 * both / flagged if flagged else None,
-                "seconds": seconds.get(name),
-            }
-        )
-    return pd.DataFrame(lines).sort_values("precision", ascending=False, kind="stable", na_position="last")
-
-
-def rank_correlation(data: RunData, names: list[str]) -> NDArray[np.float64]:
-    """Spearman's correlation of the scores, `(n_names, n_names)`, ties by position."""
-    if len(data) < 2:
-        return np.ones((len(names), len(names)))
-    return np.corrcoef(np.stack([data.rank(name) for name in names]))
-
-
-def overlaps(data: RunData, names: list[str], flagged: int) -> NDArray[np.float64]:
-    """Share of the flagged samples that two scores have in common, `(n_names, n_names)`, 0 to 1."""
-    top = np.stack([data.rank(name) < flagged for name in names]).astype(np.float64)
-    return top @ top.T / max(flagged, 1)
+def _words(name: str) -> str:
+    return name.replace("_", " ")

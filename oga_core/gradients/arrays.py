@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,13 +14,17 @@ from oga_core.files import write_whole
 from oga_core.samples import Problem
 
 PROGRESS = "progress.json"
+OPTIONAL = {"middle_features", "view_logits", "view_features"}
 _COPIED_ROWS = 65_536
 
 
 class PassArrays:
     """One `.npy` per array in `folder`, `n_samples` rows each, and `progress.json` that says how much is done.
 
-    An interrupted pass with the same fingerprint goes on where it stopped; any other content is replaced.
+    An interrupted pass with the same fingerprint goes on where it stopped, a finished one is done; any other content is
+    replaced.
+
+    given_up: what the pass has found not to hold for this model. finished: what a finished pass has to say.
     """
 
     def __init__(self, folder: Path, n_samples: int, fingerprint: str):
@@ -28,13 +33,23 @@ class PassArrays:
         self.done = 0
         self.batch_size = 0
         self.problems: dict[int, Problem] = {}
+        self.given_up: list[str] = []
+        self.finished: dict[str, Any] | None = None
         folder.mkdir(parents=True, exist_ok=True)
         if not self._continue():
             for path in folder.glob("*.npy"):
                 path.unlink()
 
     def write(self, rows: NDArray[np.int64], values: Mapping[str, NDArray[np.generic]]) -> None:
-        """Write the values of `rows` (positions among the samples); files are made at the first write."""
+        """Write the values of `rows` (positions among the samples); files are made at the first write.
+
+        An optional array that not every batch has, in the same width, is dropped.
+        """
+        if self.arrays.keys() & values.keys():
+            values = {name: value for name, value in values.items() if self._goes_on(name, value)}
+            for name in (OPTIONAL & self.arrays.keys()) - values.keys():
+                del self.arrays[name]
+                self._path(name).unlink()
         for name, value in values.items():
             if name not in self.arrays:
                 self.arrays[name] = np.lib.format.open_memmap(
@@ -56,33 +71,58 @@ class PassArrays:
                 [position, problem.sample_id, problem.row, problem.reason]
                 for position, problem in self.problems.items()
             ],
+            "given_up": self.given_up,
+            "names": sorted(self.arrays),
+            "finished": self.finished,
         }
         write_whole(self.folder / PROGRESS, lambda path: path.write_text(json.dumps(content)))
 
-    def finish(self) -> NDArray[np.int64]:
-        """Drop the rows that could not be read and return the positions of those that remain."""
-        readable = np.ones(self.n_samples, dtype=bool)
-        readable[list(self.problems)] = False
-        rows = np.flatnonzero(readable)
+    def start_again(self, given_up: Collection[str]) -> None:
+        """Forget what was written, because it was computed in a way that does not suit the model."""
+        self.given_up = sorted(given_up)
+        self._clear()
+        self.record(0)
+
+    def finish(self, summary: dict[str, Any]) -> None:
+        """Drop the rows of the problems, and keep the summary for who asks for the same pass again."""
         if self.problems:
             (self.folder / PROGRESS).unlink(missing_ok=True)  # from here on the rows are no longer the samples'
             for name, array in self.arrays.items():
-                write_whole(self._path(name), lambda path, array=array: _copy_rows(array, rows, path))  # type: ignore[misc]
+                write_whole(self._path(name), lambda path, array=array: _copy_rows(array, self.rows, path))  # type: ignore[misc]
+        self.finished = summary
+        self.record(self.n_samples)
         self.arrays.clear()
-        (self.folder / PROGRESS).unlink(missing_ok=True)
-        return rows
+
+    @property
+    def rows(self) -> NDArray[np.int64]:
+        """Positions of the samples without a problem."""
+        usable = np.ones(self.n_samples, dtype=bool)
+        usable[list(self.problems)] = False
+        return np.flatnonzero(usable)
+
+    def _goes_on(self, name: str, value: NDArray[np.generic]) -> bool:
+        if name not in OPTIONAL:
+            return True
+        return name in self.arrays and self.arrays[name].shape[1:] == value.shape[1:]
+
+    def _clear(self) -> None:
+        self.arrays.clear()
+        for path in self.folder.glob("*.npy"):
+            path.unlink()
 
     def _continue(self) -> bool:
         try:
             content = json.loads((self.folder / PROGRESS).read_bytes())
             if content["fingerprint"] != self.fingerprint:
                 return False
-            arrays = {path.stem: np.lib.format.open_memmap(path, mode="r+") for path in self.folder.glob("*.npy")}
-            if any(len(array) != self.n_samples for array in arrays.values()):
+            problems = {position: Problem(*problem) for position, *problem in content["problems"]}
+            n_rows = self.n_samples - (len(problems) if content["finished"] else 0)
+            arrays = {name: np.lib.format.open_memmap(self._path(name), mode="r+") for name in content["names"]}
+            if any(len(array) != n_rows for array in arrays.values()):
                 return False
-            self.arrays = dict(arrays)
+            self.finished, self.problems, self.given_up = content["finished"], problems, content["given_up"]
             self.done, self.batch_size = content["done"], content["batch_size"]
-            self.problems = {position: Problem(*problem) for position, *problem in content["problems"]}
+            self.arrays = {} if self.finished else dict(arrays)
         except (OSError, ValueError, KeyError, TypeError):
             return False
         return True

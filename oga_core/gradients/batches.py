@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ from oga_core.samples import Problem, SampleSet, UnreadableSample
 from oga_core.tasks.task import Batch, Task
 
 LARGEST_UNREADABLE_SHARE = 0.05
-_AHEAD = 2
+_AHEAD = 1
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def _problem(task: Task, samples: SampleSet, row: int) -> Problem | None:
     return None
 
 
-def batches(task: Task, samples: SampleSet, parts: Sequence[NDArray[np.int64]]) -> Iterator[Loaded]:
+def batches(task: Task, samples: SampleSet, parts: Sequence[NDArray[np.int64]]) -> Generator[Loaded, None, None]:
     """Yield the batches of `parts` in order; the next ones are decoded in a thread while one is worked on."""
     waiting: deque[Future[Loaded]] = deque()
     with ThreadPoolExecutor(1, thread_name_prefix="decode") as thread:
@@ -79,12 +79,12 @@ def _length(length: object, samples: SampleSet, row: int) -> int:
 
 
 def stop_above_share(problems: dict[int, Problem], n_samples: int) -> None:
-    """Raise `OgaError` when more than 5 % of the samples could not be read."""
+    """Raise `OgaError` when more than 5 % of the samples could not be read, or have no finite output."""
     if len(problems) > LARGEST_UNREADABLE_SHARE * n_samples:
         some = "; ".join(f"{problem.sample_id}: {problem.reason}" for problem in list(problems.values())[:3])
         share = f"{LARGEST_UNREADABLE_SHARE:.0%}"
         raise OgaError(
-            f"{len(problems)} of {n_samples} samples cannot be read, more than {share} of the data "
+            f"{len(problems)} of {n_samples} samples cannot be read or scored, more than {share} of the data "
             f"({some}). Check the files and the model card's input, then score again."
         )
 

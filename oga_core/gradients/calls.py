@@ -10,11 +10,14 @@ from torch import Tensor
 if TYPE_CHECKING:
     from oga_core.gradients.gradient_capture import GradientCapture
 
-Layout = int | str  # see gradient_capture.Layouts
+Layout = int | str  # see layouts.Layouts
 
 
 class OverwrittenError(RuntimeError):
     """A layer's input was changed in place after the layer used it, so its gradient cannot be formed from it."""
+
+
+_DATA = ("input", "indices")
 
 
 class Call:
@@ -28,8 +31,11 @@ class Call:
         return self.args[position] if position < len(self.args) else self.kwargs.get(name)
 
     def run(self, func: Any) -> Any:
-        """Call the function with the values of derived tensors, off their own tape."""
-        return func(*map(_plain, self.args), **{name: _plain(value) for name, value in self.kwargs.items()})
+        """Call the function with the values of derived tensors, off their own tape, and let go of the data."""
+        args, kwargs = self.args, self.kwargs
+        self.args = [None if name in _DATA else value for name, value in zip(self.names, args, strict=False)]
+        self.kwargs = {name: value for name, value in kwargs.items() if name not in _DATA}
+        return func(*map(_plain, args), **{name: _plain(value) for name, value in kwargs.items()})
 
 
 def _plain(value: Any) -> Any:
@@ -42,7 +48,7 @@ class Site:
     def __init__(self, capture: GradientCapture, call: Call, data: Tensor, shape: Sequence[int] | None = None):
         self.n, self.capture, self.call = capture.n, capture, call
         self.layout = capture.layout(shape or data.shape)
-        self.data, self._version = data.detach(), data._version
+        self._data, self._version = [data.detach()], data._version
 
     def take(self, name: str) -> Callable[[Any], None] | None:
         """Return what takes the use of the parameter called `name` in the call, None if it is not selected."""
@@ -50,10 +56,11 @@ class Site:
         return self.capture.route(sink) if sink else None
 
     def input(self) -> Tensor:
-        """The input as it was when the layer used it, in float32 where it holds real numbers."""
-        if self.data._version != self._version:
+        """The input as it was when the layer used it, in float32 where it holds real numbers; given away, once."""
+        data = self._data.pop()
+        if data._version != self._version:
             raise OverwrittenError("the input of a layer was changed in place")
-        return self.data.float() if self.data.is_floating_point() else self.data
+        return data.float() if data.is_floating_point() else data
 
     def positions(self, tensor: Tensor) -> Tensor:
         """Bring `(…, size)` into `(batch, time, size)`."""

@@ -6,7 +6,7 @@ Eager modules, PEFT models and graphs read from `.pt2` call the same functions, 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from oga_core.gradients.calls import Call
 from oga_core.gradients.sketching import Sketcher
 
 MIDDLE_DEPTHS = (0.5, 0.65)  # where in the network middle features are taken: shares of its layers
@@ -26,7 +27,8 @@ CONVOLUTIONS = {
     *(aten.conv1d.default, aten.conv1d.padding, aten.conv2d.default, aten.conv2d.padding),
     *(aten.conv3d.default, aten.conv3d.padding, aten.convolution.default),
 }
-ADDMM = {torch.addmm, Tensor.addmm, aten.addmm.default}  # bias, input, weight (in, out): Conv1D of GPT-2
+ADDMM = {torch.addmm, Tensor.addmm, aten.addmm.default}  # weight (in, out): Conv1D of GPT-2
+OPERANDS = (("input", "weight", "bias"), ("bias", "input", "weight"))  # of a linear layer, of addmm
 _SAME_VALUES = {
     "float",
     "to",
@@ -44,14 +46,6 @@ _SAME_VALUES = {
 _SELECTIONS = {"__getitem__", "select", "index"}
 
 
-@dataclass
-class _Product:
-    """A linear layer's output (or a selection of it) and the input rows that it came from."""
-
-    output: Tensor
-    features: Tensor
-
-
 class ForwardCapture(TorchFunctionMode):
     """Watches one forward pass: the inputs of linear layers, and pooled inputs of the layers at `middle`.
 
@@ -65,25 +59,18 @@ class ForwardCapture(TorchFunctionMode):
         self.pooled: list[Tensor] = []
         self.n_layers = 0
         self.output_bytes = 0
-        self._products: dict[int, _Product] = {}
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         output = func(*args, **(kwargs or {}))
         if func in LINEAR or func in ADDMM:
-            self._layer(_pool_tokens, args[1] if func in ADDMM else args[0], output)
-            self._products[id(output)] = _Product(output, args[1] if func in ADDMM else args[0])
+            call = Call(OPERANDS[func in ADDMM], args, kwargs or {})
+            self._layer(_pool_tokens, call["input"], output)
+            _mark(output, Product(call["input"], call["weight"]))
         elif func in CONVOLUTIONS:
-            self._layer(_pool_space, args[0], output)
-        elif args and id(args[0]) in self._products and isinstance(output, Tensor):
-            self._follow(func, self._products[id(args[0])], output, args)
+            self._layer(_pool_space, Call(("input",), args, kwargs or {})["input"], output)
+        elif args and isinstance(output, Tensor):
+            _follow(func, output, args)
         return output
-
-    def features_of(self, logits: Tensor) -> Tensor | None:
-        """Return the inputs `(batch, n_features)` of the linear layer that made `logits`, None where none did."""
-        product = self._products.get(id(logits))
-        if product is None or product.features.ndim != 2 or len(product.features) != len(logits):
-            return None
-        return product.features.detach()
 
     def _layer(self, pool: Callable[[Tensor, Tensor | None], Tensor], inputs: Tensor, output: Tensor) -> None:
         if self.n_layers in self.middle:
@@ -91,16 +78,56 @@ class ForwardCapture(TorchFunctionMode):
         self.n_layers += 1
         self.output_bytes += output.numel() * output.element_size()
 
-    def _follow(self, func: Any, product: _Product, output: Tensor, args: Sequence[Any]) -> None:
-        name = getattr(func, "__name__", "").partition(".")[0]
-        features = product.features
-        if name in _SAME_VALUES and output.shape[-1] == product.output.shape[-1]:
-            features = features.reshape(*output.shape[:-1], features.shape[-1])
-        elif name in _SELECTIONS and output.shape[-1] == product.output.shape[-1]:
-            features = func(features, *args[1:])
-        else:
-            return
-        self._products[id(output)] = _Product(output, features)
+
+@dataclass(frozen=True)
+class Product:
+    """What made a linear layer's output, or a selection of its rows: the rows of its input, and its weight."""
+
+    features: Tensor
+    weight: Tensor
+
+
+def features_of(logits: Tensor) -> Tensor | None:
+    """Return the inputs `(batch, n_features)` of the linear layer that made `logits`, None where none was seen to."""
+    product = product_of(logits)
+    if product is None or product.features.ndim != 2 or len(product.features) != len(logits):
+        return None
+    return product.features.detach()
+
+
+def product_of(output: Any) -> Product | None:
+    """Return what made a tensor, None where it was no linear layer or its values were changed in place since."""
+    product, version = getattr(output, "_oga_product", (None, 0))
+    return product if product is None or output._version == version else None
+
+
+def _mark(output: Tensor, product: Product) -> None:
+    """Note what made a tensor; the note goes when the tensor goes."""
+    if not output.is_inference():  # whose changes in place are not counted
+        output._oga_product = (product, output._version)  # type: ignore[attr-defined]
+
+
+def _follow(func: Any, output: Tensor, args: Sequence[Any]) -> None:
+    name, product = getattr(func, "__name__", "").partition(".")[0], product_of(args[0])
+    if product is None or output is args[0] or output.shape[-1:] != args[0].shape[-1:]:
+        return
+    features = product.features
+    if name in _SAME_VALUES:
+        _mark(output, replace(product, features=features.reshape(*output.shape[:-1], features.shape[-1])))
+    elif name in _SELECTIONS and not _reaches_the_last_axis(name, args[0].ndim, args[1:]):
+        _mark(output, replace(product, features=func(features, *args[1:])))
+
+
+def _reaches_the_last_axis(name: str, n_axes: int, args: Sequence[Any]) -> bool:
+    """Whether a selection may pick classes: of rows it would be the same for logits and features."""
+    if name == "select":
+        return not args or int(args[0]) % n_axes == n_axes - 1
+    index = args[0] if isinstance(args[0], tuple) or name == "index" else (args[0],)
+    parts = [part for part in index if part is not None]
+    axes = [part.ndim if isinstance(part, Tensor) and part.dtype == torch.bool else 1 for part in parts]
+    rest = [position for position, part in enumerate(parts) if part is Ellipsis]
+    whole = isinstance(parts[-1], slice) and parts[-1] == slice(None) if parts else True
+    return not whole and ((bool(rest) and rest[0] < len(parts) - 1) or sum(axes) - len(rest) >= n_axes)
 
 
 def _pool_space(inputs: Tensor, mask: Tensor | None) -> Tensor:
@@ -122,12 +149,17 @@ def _pool_tokens(inputs: Tensor, mask: Tensor | None) -> Tensor:
 
 @dataclass(frozen=True)
 class Survey:
-    """What a first look at a model with a few samples tells: its layers and what one sample takes."""
+    """What a first look at a model with a few samples tells: its layers and what one sample takes.
+
+    unlikely: `(samples,)` the class that the model believes in least, None where there are no classes. With these
+        labels a self-check is far from the rounding of p - y where a model has learnt its samples by heart.
+    """
 
     n_layers: int
     bytes_per_sample: int
     middle: tuple[int, ...]
     n_output_axes: int
+    unlikely: Tensor | None
 
 
 def survey(forward: Callable[[], Tensor], n_samples: int) -> Survey:
@@ -135,7 +167,8 @@ def survey(forward: Callable[[], Tensor], n_samples: int) -> Survey:
     with torch.no_grad(), ForwardCapture() as capture:
         outputs = forward()
     depths = sorted({int(depth * capture.n_layers) for depth in MIDDLE_DEPTHS} - {0})
-    return Survey(capture.n_layers, max(1, capture.output_bytes // n_samples), tuple(depths), outputs.ndim)
+    unlikely = outputs.argmin(1) if outputs.ndim == 2 else None
+    return Survey(capture.n_layers, max(1, capture.output_bytes // n_samples), tuple(depths), outputs.ndim, unlikely)
 
 
 def middle_features(pooled: Sequence[Tensor], middle: Sequence[int], sketcher: Sketcher) -> Tensor | None:

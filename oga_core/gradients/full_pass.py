@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from oga_core.devices import precision_context
+from oga_core.errors import OgaError
+from oga_core.gradients.failures import StartAgain, is_for_others, not_finite
 from oga_core.gradients.forward_capture import ForwardCapture
-from oga_core.gradients.gradient_capture import GradientCapture, Layouts
+from oga_core.gradients.gradient_capture import Consume, GradientCapture
 from oga_core.gradients.head_pass import HeadPass
+from oga_core.gradients.layouts import Layouts
 from oga_core.gradients.options import PassOptions
-from oga_core.gradients.oracle import loop_gradients, vmap_gradients
+from oga_core.gradients.oracle import VMAP_BYTES, depends, loop_gradients, vmap_gradients
 from oga_core.gradients.reduction import Reduction
+from oga_core.gradients.self_check import checked_rows, relative_errors, rows_of, tolerance_of
 from oga_core.gradients.sketching import Sketcher
 from oga_core.gradients.uses import DirectUse, Use, canonical
 from oga_core.tasks.task import Batch, Task
 
-TOLERANCE = {"float32": 1e-3, "bfloat16": 5e-2}  # relative error of the check above which a slower way is taken
-_CHECKED_SAMPLES = 4
+HOOKS = "hooks"  # given up where a later batch shows that they would be wrong
+_LEARNT_FROM = ((5, 7), (11, 13))  # numbers of samples that a model's own sizes are rarely all multiples of
 _TRIALS = 3
+_SMALL = 2**20  # parameters of a model on which no way takes long
+_WORTH_VMAP = 0.02  # share of a larger model's parameters from which vmap is worth its time
+_NAMED = 5
+_CHOOSE = "Choose --parameters head, or another pattern."
 
 Way = Callable[[Batch, Reduction], Tensor]
 
@@ -30,7 +40,8 @@ class FullPass:
     """Sketch and norms of the gradient of all `parameters`, and for classifiers what `HeadPass` gives.
 
     The ways are tried in order of speed on a few samples against the one-by-one loop, which is the last of them:
-    capture (hooks on what each layer gets back), vmap (of the gradient function), loop.
+    hooks on what each layer gets back, with vmap for the parameters that they miss; vmap; loop.
+    Raises `StartAgain` where a batch shows that hooks would be wrong; after another `check` it goes a slower way.
     """
 
     def __init__(
@@ -38,14 +49,14 @@ class FullPass:
     ):
         self.task, self.model, self.options, self.head = task, model, options, head
         self.parameters = dict(parameters)
-        size = sum(p.numel() for p in parameters.values())
-        self.sketcher = Sketcher(min(options.sketch_dim, size), options.seed, head.device)
-        self.tolerance = TOLERANCE[options.precision]
+        self.sketcher = Sketcher(min(options.sketch_dim, _size(parameters)), options.seed, head.device)
+        self.tolerance = tolerance_of(options.precision, model.parameters())
         self.layouts = Layouts()
         self.missed: set[str] = set()
-        self.way: Way = self._capture
-        self.notes = head.notes
-        self.coverage, self.check_error = 1.0, 0.0
+        self.by_vmap: dict[str, nn.Parameter] = {}
+        self.way: Way = self._hooks
+        self.notes, self.given_up = head.notes, head.given_up
+        self.coverage, self.check_error = 1.0, math.nan
 
     def __call__(self, batch: Batch) -> dict[str, Tensor]:
         """Return the arrays of one batch."""
@@ -57,59 +68,132 @@ class FullPass:
 
     def check(self, batch: Batch) -> None:
         """Compare a few samples with the one-by-one loop and choose the fastest way that agrees."""
-        n = min(_CHECKED_SAMPLES, len(batch["labels"]))
-        few = rows_of(batch, n)
+        few = checked_rows(batch)
         with self._frozen():
             exact = self._reduction(few, keep=True)
             self._loop(few, exact)
-            for way, name in ((self._capture, "hooks"), (self._vmap, "vmap"), (self._loop, "loop")):
+            if not exact.sketch.any() and not depends(self.task, self.model, few, self.parameters):
+                raise OgaError(f"The loss does not depend on {_some(self.parameters)}. {_CHOOSE}")
+            if not exact.sketch.isfinite().all(1).any():
+                raise not_finite()
+            self._choose(few, exact)
+        left_out = self._left_out()
+        self.coverage = 1 - _size({name: self.parameters[name] for name in left_out}) / max(1, _size(self.parameters))
+        if left_out == self.parameters.keys():
+            raise OgaError(f"There is no way to compute the gradient of {_some(left_out)}. {_CHOOSE}")
+        if left_out:
+            self.notes.append(
+                f"The gradients cover {self.coverage:.1%} of the parameters; left out are {_some(left_out)}."
+            )
+
+    def _choose(self, few: Batch, exact: Reduction) -> None:
+        for way, name in ((self._hooks, "hooks"), (self._vmap, "vmap"), (self._loop, "loop")):
+            if way == self._hooks and HOOKS in self.given_up:
+                problem: str | None = "layers meet other samples in one batch than in another"
+            else:
                 self.check_error, problem = self._error_of(way, few, exact)
-                if problem is None:
-                    break
-                slower = "one by one" if name == "vmap" else "by vmap"
-                self.notes.append(
-                    f"Gradients by {name} did not pass the self-check ({problem}); they are computed {slower}."
-                )
-            self.way = way
-        if way != self._capture:
+            if problem is None:
+                self.way = way
+                return
             self.missed.clear()
-        missed = sum(self.parameters[name].numel() for name in self.missed)
-        self.coverage = 1 - missed / max(1, sum(p.numel() for p in self.parameters.values()))
-        if missed:
-            some = ", ".join(sorted(self.missed)[:5])
-            self.notes.append(f"The gradients cover {self.coverage:.1%} of the parameters; left out are {some}.")
+            self.by_vmap = {}
+            slower = "one by one" if name == "vmap" else "by vmap"
+            self.notes.append(
+                f"Gradients by {name} did not pass the self-check ({problem}); they are computed {slower}."
+            )
 
     def _error_of(self, way: Way, few: Batch, exact: Reduction) -> tuple[float, str | None]:
         try:
-            if way == self._capture:
+            if way == self._hooks:
                 self._learn_layouts(few, exact)
+                self._cover_missed(few, exact)
             errors = self._errors(way, few, exact)
         except Exception as error:
-            return 0.0, f"{type(error).__name__}: {error}".splitlines()[0][:200]
+            if is_for_others(error):
+                raise
+            return math.nan, f"{type(error).__name__}: {error}".splitlines()[0][:200]
         worst = errors[""]
-        return worst, None if worst <= self.tolerance else f"relative error {worst:.1e}"
+        if worst <= self.tolerance or self._left_out() == self.parameters.keys():
+            self.layouts.watching = True
+            return worst, None
+        return worst, f"relative error {worst:.1e}"
 
     def _learn_layouts(self, few: Batch, exact: Reduction) -> None:
         """Where the batch is in each input shows when its size changes, and in the end by trial."""
-        n = len(few["labels"])
-        for size in {n, max(1, n - 1)}:
-            part = rows_of(few, size)
-            self._capture(part, self._reduction(part))
+        if not any(self._calls_agree(few, sizes) for sizes in _LEARNT_FROM):
+            raise RuntimeError("layers are called differently from batch to batch")
         self.layouts.learning = False
         for _ in range(_TRIALS):
+            self.layouts.changed = False
+            self.missed.clear()  # what it misses with a wrong layout it may meet with the right one
             errors = self._errors(self._capture, few, exact)
             wrong = {name for name, error in errors.items() if name and error > self.tolerance / len(errors)}
             if errors[""] <= self.tolerance or not self.layouts.rule_out(wrong):
-                return
+                break
+        if self.layouts.changed:
+            raise RuntimeError("layers are called differently from batch to batch")
+
+    def _calls_agree(self, few: Batch, sizes: tuple[int, ...]) -> bool:
+        """Learn from batches of these sizes; False where calls differ, as when one looks like a size of the model."""
+        self.layouts.forget()
+        n_calls = set()
+        for size in sizes:
+            part = rows_of(few, size)
+            self._watched(part, self._watcher(part, lambda name, uses: None))
+            n_calls.add(self.layouts.n_calls)
+        return len(n_calls) == 1
+
+    def _cover_missed(self, few: Batch, exact: Reduction) -> None:
+        """Let vmap compute what has no rule, if it agrees and one sample's gradients are of a bearable size."""
+        missed = {name: p for name, p in self.parameters.items() if name in self.missed}
+        if not missed or not self._is_bearable(_size(missed)):
+            return
+        self.by_vmap = missed
+        try:
+            agrees = self._errors(self._hooks, few, exact)[""] <= self.tolerance
+        except Exception as error:
+            if is_for_others(error):
+                raise
+            agrees = False
+        if not agrees:
+            self.by_vmap = {}
+
+    def _is_bearable(self, size: int) -> bool:
+        """Whether vmap is worth its time, several times that of hooks, for parameters of this size altogether."""
+        whole = _size(self.parameters)
+        return 4 * size <= VMAP_BYTES and (whole <= _SMALL or size > _WORTH_VMAP * whole)
+
+    def _left_out(self) -> set[str]:
+        return self.missed - self.by_vmap.keys()
 
     def _errors(self, way: Way, few: Batch, exact: Reduction) -> dict[str, float]:
         found = self._reduction(few, keep=True)
         way(few, found)
-        return relative_errors(found, exact, self.missed)
+        return relative_errors(found, exact, self._left_out())
 
     def _reduction(self, batch: Batch, *, keep: bool = False) -> Reduction:
         options = self.options
         return Reduction(len(batch["labels"]), self.sketcher, l1=options.exact_l1, l2=options.exact_l2, keep=keep)
+
+    def _hooks(self, batch: Batch, reduction: Reduction) -> Tensor:
+        """Capture, with vmap for what it misses; what it then shows to be wrong is not used."""
+        known = set(self.missed)
+        try:
+            losses = self._capture(batch, reduction)
+        except Exception as error:
+            if not self.layouts.watching or is_for_others(error):
+                raise
+            self._forward(batch)  # fails itself where the model is what fails
+            self.layouts.changed = True
+        if self.layouts.watching and (self.layouts.changed or self.missed != known):
+            self.given_up.add(HOOKS)
+            raise StartAgain
+        if self.by_vmap:
+            rest = self._reduction(batch, keep=reduction.keep)
+            with precision_context(self.head.device, self.options.precision):
+                self._reduce(vmap_gradients(self.task, self.model, batch, self.by_vmap), rest)
+            reduction.add(rest)
+        return losses
 
     def _capture(self, batch: Batch, reduction: Reduction) -> Tensor:
         """Let hooks on the outputs of functions reduce each parameter's gradient as it comes."""
@@ -118,24 +202,31 @@ class FullPass:
             if name not in self.missed:
                 reduction(name, uses)
 
-        capture = GradientCapture(self.parameters, len(batch["labels"]), self.layouts, consume)
+        capture = self._watcher(batch, consume)
+        losses = self._watched(batch, capture)
+        self.missed |= capture.missed
+        if losses.requires_grad:
+            losses.sum().backward()
+        capture.finish()
+        return losses.detach()
+
+    def _watcher(self, batch: Batch, consume: Consume) -> GradientCapture:
+        return GradientCapture(self.parameters, len(batch["labels"]), self.layouts, consume)
+
+    def _watched(self, batch: Batch, capture: GradientCapture) -> Tensor:
+        """The losses, on the tape; the backward pass holds what it needs of the forward pass, and nothing else does."""
         capture.watch(batch.values())
         with torch.enable_grad(), precision_context(self.head.device, self.options.precision):
             with capture, ForwardCapture(self.head.middle, batch.get("attention_mask")) as forward:
                 outputs = self.task.outputs(self.model, batch)
+            capture.end()
             losses = self.task.losses(outputs, batch)
-        self.missed |= capture.missed
         self.outputs_arrays = self.head.arrays_of(outputs, forward, batch)
-        total = losses.sum()
-        if total.requires_grad:
-            total.backward()
-        capture.finish()
-        return losses.detach()
+        return losses
 
     def _loop(self, batch: Batch, reduction: Reduction) -> Tensor:
         with precision_context(self.head.device, self.options.precision):
-            parts = loop_gradients(self.task, self.model, batch, self.parameters)
-            self._reduce(({name: g[None] for name, g in gradients.items()} for gradients in parts), reduction)
+            self._reduce(map(_as_batch, loop_gradients(self.task, self.model, batch, self.parameters)), reduction)
             return self._forward(batch)
 
     def _vmap(self, batch: Batch, reduction: Reduction) -> Tensor:
@@ -145,14 +236,16 @@ class FullPass:
 
     def _reduce(self, parts: Iterator[dict[str, Tensor]], whole: Reduction) -> None:
         """Reduce the gradients of a few samples after the other, `(samples, *parameter shape)` by name."""
-        reduced = []
-        for gradients in parts:
-            n = len(next(iter(gradients.values())))
-            part = Reduction(n, self.sketcher, l1=whole.l1, l2=whole.l2, keep=whole.keep)
-            for name, gradient in gradients.items():
-                part(name, [DirectUse(gradient.float(), canonical(gradient.shape[1:]))])
-            reduced.append(part)
-        whole.join(reduced)
+        whole.join(list(map(partial(self._reduced, whole), parts)))
+
+    def _reduced(self, whole: Reduction, gradients: dict[str, Tensor]) -> Reduction:
+        """Reduce gradients, each let go of once it is reduced: whole gradients take more memory than a batch does."""
+        n = len(next(iter(gradients.values())))
+        part = Reduction(n, self.sketcher, l1=whole.l1, l2=whole.l2, keep=whole.keep)
+        while gradients:
+            name, gradient = gradients.popitem()
+            part(name, [DirectUse(gradient.float(), canonical(gradient.shape[1:]))])
+        return part
 
     @torch.no_grad()
     def _forward(self, batch: Batch) -> Tensor:
@@ -174,36 +267,16 @@ class FullPass:
                 p.requires_grad_()
 
 
-def rows_of(batch: Batch, n: int) -> Batch:
-    """The first `n` samples of a batch."""
-    whole = len(batch["labels"])
-    return {
-        name: value[:n] if isinstance(value, Tensor) and value.ndim and len(value) == whole else value
-        for name, value in batch.items()
-    }
+def _as_batch(gradients: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: gradient[None] for name, gradient in gradients.items()}
 
 
-def relative_errors(found: Reduction, exact: Reduction, missed: set[str]) -> dict[str, float]:
-    """Largest error over the samples of each parameter's gradient, relative to the whole gradient; "" for the whole.
-
-    The whole's error is that of its sketches, parameter by parameter, or of its norm, whichever is larger.
-    """
-    names = sorted(exact.by_parameter.keys() - missed)
-    if not names:
-        return {"": 0.0}
-    pairs = [
-        (found.by_parameter.get(name) or _zero(exact.by_parameter[name]), exact.by_parameter[name]) for name in names
-    ]
-    squares = torch.stack([(one[0] - other[0]).square().sum(1) for one, other in pairs])  # (parameter, sample)
-    size = torch.stack([other[0].square().sum(1) for _, other in pairs]).sum(0).clamp(min=1e-30)
-    one_norm, other_norm = (torch.stack([pair[side][1] for pair in pairs]).sum(0).sqrt() for side in (0, 1))
-    of_norm = float(((one_norm - other_norm).abs() / other_norm.clamp(min=1e-15)).max())
-    by_parameter = (squares / size).sqrt().amax(1).tolist()
-    return {
-        "": max(of_norm, float((squares.sum(0) / size).sqrt().max())),
-        **dict(zip(names, by_parameter, strict=True)),
-    }
+def _size(parameters: Mapping[str, Tensor]) -> int:
+    return sum(p.numel() for p in parameters.values())
 
 
-def _zero(like: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-    return torch.zeros_like(like[0]), torch.zeros_like(like[1])
+def _some(names: Iterable[str]) -> str:
+    """The first few names, and how many more there are."""
+    names = sorted(names)
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more

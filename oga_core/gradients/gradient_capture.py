@@ -22,6 +22,7 @@ from torch.overrides import TorchFunctionMode
 
 from oga_core.gradients import layers
 from oga_core.gradients.calls import Layout, per_sample
+from oga_core.gradients.layouts import Layouts
 from oga_core.gradients.uses import ComputedUse, DirectUse, LookupUse, ProductUse, SumUse, Use, canonical
 
 LARGEST_EXPANSION = 16 * 2**20  # numbers in the per-sample gradients of a parameter that is copied for each sample
@@ -34,48 +35,6 @@ class Sink:
 
     shape: tuple[int, ...]
     routes: Mapping[str, Callable[[Use], Use]]
-
-
-class Layouts:
-    """Where the batch is in the inputs of each call of a forward pass.
-
-    0: first axis; 1: second axis; "folded": the first axis is batch x something; "interleaved": something x batch.
-    Passes with different batch sizes leave few possibilities, a comparison with the one-by-one loop decides the rest.
-    """
-
-    def __init__(self) -> None:
-        self.learning = True
-        self._possible: dict[int, list[Layout]] = {}
-        self._names: defaultdict[int, set[str]] = defaultdict(set)
-
-    def find(self, call: int, shape: Sequence[int], n: int) -> Layout | None:
-        """Return the layout of the input of call number `call`, None if its shape holds no batch."""
-        if self.learning or call not in self._possible:
-            possible = _possible_layouts(shape, n)
-            self._possible[call] = [layout for layout in self._possible.get(call, possible) if layout in possible]
-        return next(iter(self._possible[call]), None)
-
-    def belongs(self, call: int, name: str) -> None:
-        """Note that the call makes a use of the parameter called `name`."""
-        self._names[call].add(name)
-
-    def rule_out(self, wrong: set[str]) -> bool:
-        """Take the next possibility for calls of parameters whose gradient was wrong; False where there is none."""
-        open_calls = [call for call, rest in self._possible.items() if len(rest) > 1 and self._names[call] & wrong]
-        for call in open_calls:
-            self._possible[call].pop(0)
-        return bool(open_calls)
-
-
-def _possible_layouts(shape: Sequence[int], n: int) -> list[Layout]:
-    possible: list[Layout] = []
-    if shape[0] == n:
-        possible.append(0)
-    if len(shape) > 2 and shape[1] == n:
-        possible.append(1)
-    if shape[0] % n == 0 and shape[0] > n:
-        possible += ["folded", "interleaved"]
-    return possible
 
 
 class GradientCapture(TorchFunctionMode):
@@ -104,6 +63,10 @@ class GradientCapture(TorchFunctionMode):
         for tensor in tensors:
             if isinstance(tensor, Tensor):
                 tensor._oga_data = True  # type: ignore[attr-defined]
+
+    def end(self) -> None:
+        """Say that the forward pass is over."""
+        self.layouts.end(self._calls)
 
     def finish(self) -> None:
         """Hand over what waits for uses that got no gradient, or for the tapes of derived tensors."""

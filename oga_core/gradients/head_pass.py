@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -10,26 +11,66 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from oga_core.devices import precision_context
-from oga_core.gradients.forward_capture import ForwardCapture, Survey, middle_features
+from oga_core.gradients.failures import StartAgain, not_finite
+from oga_core.gradients.forward_capture import ForwardCapture, Survey, features_of, middle_features
 from oga_core.gradients.options import PassOptions
+from oga_core.gradients.self_check import checked_rows, head_gradients, largest_error, logit_gradients, tolerance_of
 from oga_core.gradients.sketching import Sketcher
 from oga_core.tasks.task import Batch, Task
 
 VIEWED = {"view_logits": "logits", "view_features": "features", "middle_features": "middle_features"}
 """Arrays that are means over test-time views, and what of each view they are the mean of."""
+FEATURES = "features"  # given up where the head's gradient is not δ ⊗ h
 _ROWS_AT_ONCE = 8192
 
 
 class HeadPass:
     """Losses, logits, features, middle features and a sketch of δ ⊗ h, from one forward pass a batch."""
 
-    coverage, check_error = 1.0, 0.0
+    coverage = 1.0
 
-    def __init__(self, task: Task, model: nn.Module, options: PassOptions, found: Survey, device: torch.device):
+    def __init__(
+        self,
+        task: Task,
+        model: nn.Module,
+        options: PassOptions,
+        found: Survey,
+        device: torch.device,
+        given_up: set[str] | None = None,
+    ):
         self.task, self.model, self.options, self.device = task, model, options, device
         self.middle = found.middle
         self.sketcher = Sketcher(options.sketch_dim, options.seed, device)
         self.notes: list[str] = []
+        self.given_up = set() if given_up is None else given_up
+        self.uses_features = FEATURES not in self.given_up
+        self.check_error = math.nan
+
+    def check(self, batch: Batch) -> None:
+        """Compare δ ⊗ h of a few samples with the gradient of the head's weight; where they differ, h is not used."""
+        few = checked_rows(batch)
+        with precision_context(self.device, self.options.precision):
+            with torch.no_grad(), ForwardCapture() as capture:
+                outputs = self.task.outputs(self.model, few)
+            del capture
+            delta, features = _delta(outputs.float(), few["labels"]), features_of(outputs)
+            error = self._error_of_product(delta, features, few)
+            self.check_error = largest_error(delta, logit_gradients(self.task, outputs, few).float())
+        if math.isnan(self.check_error):
+            raise not_finite()
+        if error <= tolerance_of(self.options.precision, self.model.parameters()):
+            self.check_error = max(error, self.check_error)
+            return
+        self.notes.append(_no_features(features, error, given_up=not self.uses_features))
+        self.uses_features = False
+
+    def _error_of_product(self, delta: Tensor, features: Tensor | None, few: Batch) -> float:
+        """Relative error of δ ⊗ h, infinite where the head's gradient cannot be had."""
+        if features is None or not self.uses_features:
+            return math.inf
+        exact = head_gradients(self.task, self.model, few)
+        found = delta[:, :, None] * features.float()[:, None, :]
+        return math.inf if exact is None or exact.shape != found.shape else largest_error(found, exact.float())
 
     @torch.no_grad()
     def __call__(self, batch: Batch) -> dict[str, Tensor]:
@@ -46,6 +87,7 @@ class HeadPass:
         if outputs.ndim != 2:
             return {}
         seen = self._seen(outputs, capture)
+        self._require_features(seen["features"])
         arrays = self.head_arrays(outputs, seen["features"], batch["labels"])
         views = [seen, *self._views(batch)]
         for name, source in VIEWED.items():
@@ -63,20 +105,23 @@ class HeadPass:
     def _seen(self, outputs: Tensor, capture: ForwardCapture) -> dict[str, Tensor | None]:
         """What one forward pass shows of every sample, in float32."""
         middle = middle_features(capture.pooled, self.middle, self.sketcher)
-        shown = {"logits": outputs, "features": capture.features_of(outputs), "middle_features": middle}
+        features = features_of(outputs) if self.uses_features else None
+        shown = {"logits": outputs, "features": features, "middle_features": middle}
         return {
             name: None if part is None or len(part) != len(outputs) else part.detach().float()
             for name, part in shown.items()
         }
 
+    def _require_features(self, features: Tensor | None) -> None:
+        """Where some batches have no features, no sample is to have any."""
+        if features is None and self.uses_features:
+            self.given_up.add(FEATURES)
+            raise StartAgain
+
     def head_arrays(self, outputs: Tensor, features: Tensor | None, labels: Tensor) -> dict[str, Tensor]:
         """Logits, features and the sketch of the head's gradient, in float32."""
         logits = outputs.detach().float()
         if features is None:
-            self._note_once(
-                "The model has no last linear layer that makes its logits, so there are no features: scores from "
-                "features are left out, and the sketch is of the gradient at the logits."
-            )
             return {"logits": logits, "sketch": self._sketch(_delta(logits, labels), None)}
         features = features.float()
         return {"logits": logits, "features": features, "sketch": self._sketch(_delta(logits, labels), features)}
@@ -84,9 +129,20 @@ class HeadPass:
     def _sketch(self, delta: Tensor, features: Tensor | None) -> Tensor:
         return head_sketch(self.sketcher, delta, features)
 
-    def _note_once(self, note: str) -> None:
-        if note not in self.notes:
-            self.notes.append(note)
+
+def _no_features(features: Tensor | None, error: float, *, given_up: bool) -> str:
+    if given_up:
+        reason = "The logits of some samples are made by no last linear layer"
+    elif features is None:
+        reason = "The model has no last linear layer that makes its logits"
+    elif math.isinf(error):
+        reason = "No gradient comes back to the model's last linear layer"
+    else:
+        reason = f"The gradient of the last linear layer did not pass the self-check (relative error {error:.1e})"
+    return (
+        f"{reason}, so there are no features: scores from features are left out, and the sketch is of the gradient at "
+        "the logits."
+    )
 
 
 def head_sketch(sketcher: Sketcher, delta: Tensor, features: Tensor | None) -> Tensor:

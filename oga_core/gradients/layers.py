@@ -1,7 +1,7 @@
 """How each function that takes a parameter makes uses of it: one short rule per kind of function.
 
 A rule gets the capture and the call as it came, runs it, and hangs a hook on the output. Functions without a rule are
-counted as missed. `n` is the number of samples; layouts are those of `gradient_capture.Layouts`.
+counted as missed. `n` is the number of samples; layouts are those of `layouts.Layouts`.
 """
 
 from __future__ import annotations

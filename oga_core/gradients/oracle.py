@@ -5,6 +5,7 @@ Both stand in where the fast pass does not do a model justice.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -28,11 +29,27 @@ def loop_gradients(
             for row in range(len(batch["labels"])):
                 sample = one_sample(batch, row)
                 loss = task.losses(task.outputs(model, sample), sample).sum()
-                gradients = torch.autograd.grad(loss, list(parameters.values()), materialize_grads=True)
-                yield dict(zip(parameters, gradients, strict=True))
+                yield _gradients(loss, parameters)
     finally:
         for name, p in parameters.items():
             p.requires_grad_(required[name])
+
+
+def _gradients(loss: Tensor, parameters: Mapping[str, nn.Parameter]) -> dict[str, Tensor]:
+    if not loss.requires_grad:
+        return {name: torch.zeros_like(p) for name, p in parameters.items()}
+    gradients = torch.autograd.grad(loss, list(parameters.values()), materialize_grads=True)
+    return dict(zip(parameters, gradients, strict=True))
+
+
+def depends(task: Task, model: nn.Module, batch: Batch, parameters: Mapping[str, nn.Parameter]) -> bool:
+    """Whether the loss of a batch depends on any of the parameters by way of a gradient."""
+    with torch.enable_grad():
+        values = {name: p.detach().requires_grad_() for name, p in parameters.items()}
+        loss = task.losses(task.outputs(_Stateless(model, values), batch), batch).sum()  # type: ignore[arg-type]
+        if not loss.requires_grad:
+            return False
+        return any(g is not None for g in torch.autograd.grad(loss, list(values.values()), allow_unused=True))
 
 
 def one_sample(batch: Batch, row: int) -> Batch:
@@ -61,8 +78,10 @@ def vmap_gradients(
 
     gradients = torch.func.vmap(torch.func.grad(loss), in_dims=(None, 0))
     step = max(1, VMAP_BYTES // (4 * sum(p.numel() for p in parameters.values())))
-    for start in range(0, n, step):
-        yield gradients(values, {name: value[start : start + step] for name, value in moving.items()})
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "There is a performance drop", UserWarning)  # slow, but right
+        for start in range(0, n, step):
+            yield gradients(values, {name: value[start : start + step] for name, value in moving.items()})
 
 
 class _Stateless:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,28 +19,31 @@ from torch import Tensor, nn
 from oga_core.devices import batch_size_for, choose_device
 from oga_core.errors import OgaError
 from oga_core.gradient_sketch import GradientSketch
-from oga_core.gradients.arrays import PassArrays
-from oga_core.gradients.batches import batches, load, pass_order, stop_above_share, to_device
+from oga_core.gradients.arrays import PROGRESS, PassArrays
+from oga_core.gradients.batches import load, pass_order, to_device
+from oga_core.gradients.failures import OutOfMemory, model_runs, not_enough_memory
 from oga_core.gradients.forward_capture import Survey, survey
 from oga_core.gradients.full_pass import FullPass
 from oga_core.gradients.head_pass import HeadPass, outputs_arrays
 from oga_core.gradients.options import PassOptions
 from oga_core.gradients.parameter_choice import choose_parameters
+from oga_core.gradients.self_check import CHECKED_SAMPLES, rows_of
+from oga_core.gradients.walk import BatchPass, Progress, Walk
 from oga_core.samples import Problem, SampleSet
 from oga_core.tasks.task import Batch, Task
 
 __all__ = ["PassOptions", "PassResult", "gradient_pass", "outputs_pass"]
 
-Progress = Callable[[dict[str, Any]], object]
-_SURVEYED_SAMPLES = 4
-_SECONDS_BETWEEN_RECORDS = 5.0
+_SURVEYED_SAMPLES = CHECKED_SAMPLES
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
 
 @dataclass(frozen=True, eq=False)
 class PassResult:
     """What a pass leaves: the sketch of the readable samples and their positions among the samples given.
 
-    problems: the samples that could not be read. notes: sentences for the person. seconds: of the pass, this time.
+    problems: the samples that could not be read or have no finite output. notes: sentences for the person.
+    seconds: of the pass, this time.
     """
 
     sketch: GradientSketch
@@ -49,16 +53,6 @@ class PassResult:
     batch_size: int
     device: str
     seconds: float
-
-
-class BatchPass(Protocol):
-    """Computes the arrays of one batch, by the names of `GradientSketch`."""
-
-    notes: list[str]
-    coverage: float
-    check_error: float
-
-    def __call__(self, batch: Batch) -> dict[str, Tensor]: ...
 
 
 def gradient_pass(
@@ -72,31 +66,35 @@ def gradient_pass(
 ) -> PassResult:
     """Compute every sample's gradient in reduced form and write it to memory-mapped arrays in `folder`.
 
-    A pass that was interrupted goes on where it stopped if data, model and options are the same.
+    A pass that was interrupted goes on where it stopped if data, model and options are the same; one that is
+    done is not done again.
     progress: called with stage, done, total and seconds_left; may raise to stop.
-    Raises `OgaError` when more than 5 % of the samples cannot be read.
+    Raises `OgaError` when more than 5 % of the samples cannot be read or scored, or the model does not take them.
     """
     options = options or PassOptions()
     start = time.perf_counter()
     device = choose_device(options.device)
     model = model.to(device)
-    arrays = PassArrays(folder, len(samples), _fingerprint(model, samples, options))
     order = pass_order(task, samples)
-    with _evaluating(model):
-        first = _first_batch(task, samples, order, device)
-        found = survey(lambda: task.outputs(model, first), len(first["labels"]))
-        batch_size = arrays.batch_size or options.batch_size or _batch_size(device, found, options)
-        arrays.batch_size = batch_size
-        batch_pass = _batch_pass(task, model, options, found, first, device)
-        _run(batch_pass, task, samples, order, arrays, device, progress)
-    rows = arrays.finish()
-    sketch = GradientSketch.load(folder, coverage=batch_pass.coverage, check_error=batch_pass.check_error)
+    first = _first_batch(task, samples, order, device)
+    arrays = PassArrays(folder, len(samples), _fingerprint(model, samples, options, first))
+    if arrays.finished is None:
+        with _evaluating(model):
+            batch_pass = _walk(task, model, samples, order, first, arrays, options, device, progress)()
+        summary = {
+            "coverage": batch_pass.coverage,
+            "check_error": batch_pass.check_error,
+            "notes": batch_pass.notes,
+        }
+        arrays.finish(summary)
+    assert arrays.finished is not None
+    numbers = {name: arrays.finished[name] for name in ("coverage", "check_error")}
     return PassResult(
-        sketch,
-        rows,
+        GradientSketch.load(folder, **numbers),
+        arrays.rows,
         tuple(arrays.problems[position] for position in sorted(arrays.problems)),
-        tuple(batch_pass.notes),
-        batch_size,
+        tuple(arrays.finished["notes"]),
+        arrays.batch_size,
         str(device),
         time.perf_counter() - start,
     )
@@ -113,6 +111,7 @@ def outputs_pass(
     """Make the same arrays from a model's outputs alone, `(n_samples, n_classes)` and `(n_samples, n_features)`."""
     options = options or PassOptions()
     start = time.perf_counter()
+    (folder / PROGRESS).unlink(missing_ok=True)
     arrays: dict[str, Any] = {**outputs_arrays(logits, features, given_labels, options)}
     GradientSketch(given_labels=given_labels, **arrays).save(folder)
     notes = () if options.parameters == "head" else ("Outputs alone tell the gradient of the last layer only.",)
@@ -120,14 +119,56 @@ def outputs_pass(
     return PassResult(GradientSketch.load(folder), np.arange(len(logits)), (), notes, len(logits), "cpu", seconds)
 
 
+def _walk(
+    task: Task,
+    model: nn.Module,
+    samples: SampleSet,
+    order: NDArray[np.int64],
+    first: Batch,
+    arrays: PassArrays,
+    options: PassOptions,
+    device: torch.device,
+    progress: Progress,
+) -> Walk:
+    with _fits(first):
+        found = survey(lambda: task.outputs(model, first), len(first["labels"]))
+    checked = first if found.unlikely is None else {**first, "labels": found.unlikely}
+    arrays.batch_size = arrays.batch_size or options.batch_size or _batch_size(device, found, options)
+
+    def make_pass(given_up: set[str]) -> BatchPass:
+        with _fits(first):
+            return _batch_pass(task, model, options, found, checked, device, given_up)
+
+    return Walk(make_pass, task, samples, order, arrays, device, progress)
+
+
+@contextmanager
+def _fits(first: Batch) -> Iterator[None]:
+    """The few samples that are tried first must fit into memory."""
+    try:
+        with model_runs(first):
+            yield
+    except OutOfMemory:
+        raise not_enough_memory(first) from None
+
+
 def _batch_pass(
-    task: Task, model: nn.Module, options: PassOptions, found: Survey, first: Batch, device: torch.device
+    task: Task,
+    model: nn.Module,
+    options: PassOptions,
+    found: Survey,
+    first: Batch,
+    device: torch.device,
+    given_up: set[str],
 ) -> BatchPass:
-    head = HeadPass(task, model, options, found, device)
+    """Return a pass that agrees with the one-by-one loop on the first samples."""
+    head = HeadPass(task, model, options, found, device, given_up)
     choice = options.parameters
-    if choice == "head":
-        if found.n_output_axes == 2:
+    if found.n_output_axes == 2:
+        head.check(first)
+        if choice == "head":
             return head
+    if choice == "head":
         choice = "lora" if any("lora_" in name for name, _ in model.named_parameters()) else "all"
         head.notes.append(f"The model has no classes, so the gradient of its parameters is computed: {choice}.")
     full = FullPass(task, model, options, head, choose_parameters(model, choice))
@@ -135,44 +176,18 @@ def _batch_pass(
     return full
 
 
-def _run(
-    batch_pass: BatchPass,
-    task: Task,
-    samples: SampleSet,
-    order: NDArray[np.int64],
-    arrays: PassArrays,
-    device: torch.device,
-    progress: Progress,
-) -> None:
-    started_at, start = arrays.done, time.perf_counter()
-    recorded = start
-    done = started_at
-    parts = [order[i : i + arrays.batch_size] for i in range(done, len(order), arrays.batch_size)]
-    for part, loaded in zip(parts, batches(task, samples, parts), strict=True):
-        if loaded.problems:
-            arrays.problems.update(loaded.problems)
-            stop_above_share(arrays.problems, len(samples))
-        if loaded.batch is not None:
-            values = batch_pass(to_device(loaded.batch, device))
-            arrays.write(loaded.rows, {name: value.cpu().numpy() for name, value in values.items()})
-        done += len(part)
-        now = time.perf_counter()
-        if now - recorded > _SECONDS_BETWEEN_RECORDS:
-            arrays.record(done)
-            recorded = now
-        left = (now - start) / (done - started_at) * (len(order) - done)
-        progress({"stage": "gradients", "done": done, "total": len(order), "seconds_left": round(left, 1)})
-    arrays.write(np.arange(len(samples)), {"given_labels": samples.given_labels})
-
-
 def _first_batch(task: Task, samples: SampleSet, order: NDArray[np.int64], device: torch.device) -> Batch:
     """A few readable samples spread over the order, the longest among them where length matters."""
+    found = None
     for count in (_SURVEYED_SAMPLES, 16 * _SURVEYED_SAMPLES):
         rows = order[np.unique(np.linspace(0, len(order) - 1, min(count, len(order))).astype(np.int64))]
-        batch = load(task, samples, rows).batch
-        if batch is not None:
-            return to_device(batch, device)
-    raise OgaError("No sample of the data can be read. Check the files and the model card's input.")
+        loaded = load(task, samples, rows)
+        found = loaded.batch or found
+        if found is not None and len(loaded.rows) >= min(_SURVEYED_SAMPLES, len(order)):
+            break
+    if found is None:
+        raise OgaError("No sample of the data can be read. Check the files and the model card's input.")
+    return to_device(rows_of(found, min(_SURVEYED_SAMPLES, len(found["labels"]))), device)
 
 
 def _batch_size(device: torch.device, found: Survey, options: PassOptions) -> int:
@@ -193,13 +208,15 @@ def _evaluating(model: nn.Module) -> Iterator[None]:
             module.training = True
 
 
-def _fingerprint(model: nn.Module, samples: SampleSet, options: PassOptions) -> str:
+def _fingerprint(model: nn.Module, samples: SampleSet, options: PassOptions, first: Batch) -> str:
+    """Changes with the data, how the first samples are prepared, the options, and the model's layers and weights."""
     digest = hashlib.blake2b(digest_size=16)
     digest.update(replace(options, device="auto").fingerprint.encode())
     digest.update(samples.fingerprint.encode())
     digest.update(np.ascontiguousarray(samples.row_numbers).tobytes())
     digest.update(np.ascontiguousarray(samples.given_labels).tobytes())
-    for name, tensor in sorted(model.state_dict().items()):
+    digest.update(_ADDRESS.sub("", str(model)).encode())
+    for name, tensor in sorted({**model.state_dict(), **first}.items()):
         if isinstance(tensor, Tensor):
             digest.update(name.encode())
             digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)

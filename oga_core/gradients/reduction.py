@@ -43,6 +43,13 @@ class Reduction:
             arrays["l1_norm_all"] = self.absolute
         return arrays
 
+    def add(self, other: Reduction) -> None:
+        """Add the results of other parameters, of the same samples."""
+        self.sketch += other.sketch
+        self.squared += other.squared
+        self.absolute += other.absolute
+        self.by_parameter.update(other.by_parameter)
+
     def join(self, parts: Sequence[Reduction]) -> None:
         """Take over the results of the samples one part after the other."""
         self.sketch = torch.cat([part.sketch for part in parts])

@@ -19,7 +19,7 @@ from torch import Tensor
 from oga_core.gradients.sketching import Kept, Sketcher
 
 Shape = tuple[int, int, int]
-CHUNK_BYTES = 8 * 2**20  # of gradients that exist at a time, whatever the batch: they stay in the caches
+CHUNK_BYTES = 2 * 2**20  # of gradients that exist at a time, whatever the batch: they stay in the caches
 NARROW = 32  # columns up to which a convolution's gradient is cheaper as a product with its patches
 
 

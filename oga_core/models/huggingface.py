@@ -6,13 +6,9 @@ other files or kernels. The configuration is filtered and the weights are read h
 
 from __future__ import annotations
 
-import json
-import os
 import re
-import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -20,13 +16,12 @@ from torch import nn
 
 from oga_core.errors import OgaError, unknown
 from oga_core.models.card import ModelCard
-from oga_core.models.folders import TOKENIZER_FILES, read_json, weight_files
+from oga_core.models.folders import read_json, weight_files
 from oga_core.models.loaded import LoadedModel
 from oga_core.models.refusals import reason
+from oga_core.models.tokenizer import load_tokenizer, max_length
 from oga_core.models.weights import Weights, read_safetensors
 from oga_core.samples import Modality
-
-os.environ["HF_HUB_OFFLINE"] = "1"
 
 # fmt: off
 MODEL_TYPES = frozenset({
@@ -42,6 +37,7 @@ _HEADS: dict[str, Modality] = {
     "ForCausalLM": "causal_lm",
     "LMHeadModel": "causal_lm",
     "ForImageClassification": "image",
+    "ForImageClassificationWithTeacher": "image",
 }
 _CODE_KEYS = re.compile(
     r"auto_map|trust_remote_code|custom_\w+|\w*kernel_config|use_kernels|fusion_config|transformers_weights|extra_files"
@@ -54,9 +50,6 @@ _DROPPED_KEYS = re.compile(
 )
 _COUNTS = re.compile(r".*layers?|.*depths?|.*blocks|.*experts")
 _MAX_LABELS = 1_000_000
-
-_POSITIONS_AFTER_PADDING = ("camembert", "mpnet", "roberta", "xlm-roberta")
-_MAX_LENGTH: dict[Modality, int] = {"text": 512, "causal_lm": 1024}
 
 
 def load_huggingface(folder: Path, card: ModelCard | None = None) -> LoadedModel:
@@ -73,7 +66,7 @@ def load_huggingface(folder: Path, card: ModelCard | None = None) -> LoadedModel
     raw, notes = clean_config(read_json(folder / "config.json"))
     weights = read_folder_weights(folder)
     module, modality = build(raw, weights, origin=folder.name)
-    tokenizer = None if modality == "image" else load_tokenizer(folder, raw)
+    tokenizer = None if modality == "image" else load_tokenizer(folder, raw["model_type"])
     card = card or ModelCard.beside(folder) or derived_card(module.config, modality, tokenizer, folder)
     halves = sorted({str(tensor.dtype).removeprefix("torch.") for tensor in weights.values()} - {"float32", "int64"})
     if halves:
@@ -230,7 +223,11 @@ def _network(config: Any, modality: Modality) -> Any:
     networks = auto._model_mapping
     if type(config) not in networks:
         raise OgaError(f"A model of type {config.model_type!r} cannot be used for {modality} data.")
-    return networks[type(config)]
+    found = networks[type(config)]
+    if not isinstance(found, tuple):
+        return found
+    # Several networks share one configuration, such as DeiT's with and without its teacher's head.
+    return next((network for network in found if network.__name__ in (config.architectures or ())), found[0])
 
 
 def _check_counts(raw: dict[str, Any], weights: Weights, origin: str) -> None:
@@ -275,37 +272,6 @@ def _check_loading(info: Mapping[str, Any], origin: str, foreign_head: bool, opt
         )
 
 
-def load_tokenizer(folder: Path, raw: dict[str, Any]) -> Any:
-    """Load the tokenizer from copies of its known files, without the key that names code."""
-    from transformers import AutoTokenizer
-
-    present = [folder / name for name in sorted(TOKENIZER_FILES) if (folder / name).is_file()]
-    if not present:
-        raise OgaError(
-            f"{folder.name} has no tokenizer. Save it into the same folder: tokenizer.save_pretrained(folder)."
-        )
-    with TemporaryDirectory(prefix="oga-", ignore_cleanup_errors=True) as clean:
-        for path in present:
-            shutil.copyfile(path, Path(clean, path.name))
-        settings = Path(clean, "tokenizer_config.json")
-        if settings.exists():
-            kept = {
-                key: value for key, value in read_json(settings).items() if key not in ("auto_map", "trust_remote_code")
-            }
-            settings.write_text(json.dumps(kept), encoding="utf-8")
-        Path(clean, "config.json").write_text(json.dumps({"model_type": raw["model_type"]}), encoding="utf-8")
-        try:
-            tokenizer = AutoTokenizer.from_pretrained(clean, trust_remote_code=False, local_files_only=True)
-        except Exception as error:  # tokenizer libraries raise anything, down to bare Exception
-            raise OgaError(
-                f"The tokenizer in {folder.name} cannot be loaded: {reason(error)}. "
-                "Save it again: tokenizer.save_pretrained(folder)."
-            ) from None
-    if tokenizer.pad_token_id is None and tokenizer.eos_token is not None:
-        tokenizer.pad_token = tokenizer.eos_token
-    return tokenizer
-
-
 def prepared(module: Any, tokenizer: Any) -> nn.Module:
     """Put the network in eval mode; classifiers that read the last token need to know the padding."""
     if tokenizer is not None and module.config.pad_token_id is None:
@@ -325,15 +291,6 @@ def derived_card(config: Any, modality: Modality, tokenizer: Any, folder: Path) 
     if modality == "text":
         return ModelCard(modality, classes, {"max_length": max_length(config, tokenizer, modality)})
     return ModelCard(modality, classes, _image_input(config, folder))
-
-
-def max_length(config: Any, tokenizer: Any, modality: Modality) -> int:
-    """Tokens a text may have: what the tokenizer was set to in training, within what the network has positions for."""
-    positions = getattr(config, "max_position_embeddings", None) or _MAX_LENGTH[modality]
-    if config.model_type in _POSITIONS_AFTER_PADDING:
-        positions -= (config.pad_token_id or 0) + 1
-    limits = [positions, tokenizer.model_max_length, tokenizer.init_kwargs.get("max_length"), _MAX_LENGTH[modality]]
-    return int(min(limit for limit in limits if isinstance(limit, (int, float)) and limit >= 2))
 
 
 def _image_input(config: Any, folder: Path) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from oga_core.errors import OgaError
 from oga_core.models.card import ModelCard
 from oga_core.models.pt2 import read_pt2
+from oga_core.models.tokenizer import max_length, tokenizer_entries
 from oga_core.samples import Modality
 
 Example = Tensor | Sequence[Tensor] | Mapping[str, Tensor]
@@ -35,6 +36,7 @@ def package_model(
     classes: Sequence[str],
     modality: Modality = "image",
     input: Mapping[str, Any] | None = None,
+    tokenizer: Any | None = None,
 ) -> Path:
     """Export a model in eval mode to `path` (a `.pt2` file) and check that it reads back with the same outputs.
 
@@ -42,7 +44,9 @@ def package_model(
         Only shapes, dtypes and the range of integers are used, no value is stored. `labels` in a dict is left out.
     classes: names in the order of the logits; for a causal language model an empty list.
     input: how inputs are prepared, as in the model card (image_size, channels, mean, std; max_length; features).
-        For images image_size and channels are taken from the example if they are not given.
+        For images image_size and channels are taken from the example if they are not given, for text and language
+        models max_length from the tokenizer.
+    tokenizer: for text and language models the tokenizer of transformers that goes with them, packed into the file.
     The batch size stays open, and so does the length of tokens. Returns the path. The model keeps its mode and weights.
     Raises `OgaError` where the model cannot be exported, saying what to change in it.
     """
@@ -54,18 +58,20 @@ def package_model(
     if not path.parent.is_dir():
         raise OgaError(f"There is no folder {path.parent}. Make it first.")
     model = _unwrapped(model)
-    inputs = _Inputs.of(example, model)
-    card = _card(classes, modality, input or {}, inputs)
+    tokens = modality in ("text", "causal_lm")
+    inputs = replace(_Inputs.of(example, model), free_length=tokens)
+    card = _card(classes, modality, _prepared(input or {}, modality, model, inputs, tokenizer))
+    extra = {"oga.json": card.to_json()} | (tokenizer_entries(tokenizer) if tokens and tokenizer is not None else {})
     with _eval_mode(model), torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(0)
         _try(model, inputs)
-        program, inputs = _export(model, inputs, tokens=modality in ("text", "causal_lm"))
+        program, inputs = _export(model, inputs)
         _strip(program)
         # Beside its place, so that the last step is a rename: the file is there whole or not at all.
         with TemporaryDirectory(prefix=".oga-", dir=path.parent) as folder:
             draft = Path(folder) / path.name
             with _quiet():
-                torch.export.save(program, draft, extra_files={"oga.json": card.to_json()})
+                torch.export.save(program, draft, extra_files=extra)
             _verify(model, inputs, draft, card)
             os.replace(draft, path)
     return path
@@ -134,12 +140,12 @@ class _Inputs:
         """Return random inputs of the same kind: other batch size, and other length for integer matrices."""
         return self.map(lambda value: _random(value, batch, length))
 
-    def shapes(self, model: nn.Module, tokens: bool) -> Any:
+    def shapes(self, model: nn.Module) -> Any:
         """Return the dynamic_shapes for torch.export: batch open, and the length of token inputs."""
         free = torch.export.Dim.DYNAMIC
 
         def axes(value: Tensor) -> dict[int, Any]:
-            return {0: free, 1: free} if tokens and self.free_length and _is_tokens(value) else {0: free}
+            return {0: free, 1: free} if self.free_length and _is_tokens(value) else {0: free}
 
         if self.args:
             return tuple(axes(value) for value in self.args)
@@ -186,15 +192,24 @@ def _unwrapped(model: nn.Module) -> nn.Module:
     return model
 
 
-def _card(classes: Sequence[str], modality: Modality, given: Mapping[str, Any], inputs: _Inputs) -> ModelCard:
+def _card(classes: Sequence[str], modality: Modality, prepared: Mapping[str, Any]) -> ModelCard:
     if isinstance(classes, str):
         raise OgaError(f"'classes' must be a list of names, got the text {classes!r}.")
-    prepared = dict(given)
-    if modality == "image" and inputs.tensors[0].dim() == 4:
-        _, channels, height, width = inputs.tensors[0].shape
-        prepared = {"image_size": [height, width], "channels": channels} | prepared
     card = ModelCard(modality, tuple(map(str, classes)), {name: _plain(value) for name, value in prepared.items()})
     return ModelCard.from_json(card.to_json(), "that was given")
+
+
+def _prepared(
+    given: Mapping[str, Any], modality: Modality, model: nn.Module, inputs: _Inputs, tokenizer: Any
+) -> dict[str, Any]:
+    """Return the card's input: what was given, and what example and tokenizer tell."""
+    found: dict[str, Any] = {}
+    if modality == "image" and inputs.tensors[0].dim() == 4:
+        _, channels, height, width = inputs.tensors[0].shape
+        found = {"image_size": [height, width], "channels": channels}
+    if modality in ("text", "causal_lm") and tokenizer is not None:
+        found = {"max_length": max_length(getattr(model, "config", None), tokenizer, modality)}
+    return found | dict(given)
 
 
 def _plain(value: Any) -> Any:
@@ -251,16 +266,16 @@ def _try(model: nn.Module, inputs: _Inputs) -> None:
             raise OgaError(f"The model gives {logits.shape[0]} rows of logits for {batch} samples, not one each.")
 
 
-def _export(model: nn.Module, inputs: _Inputs, tokens: bool) -> tuple[torch.export.ExportedProgram, _Inputs]:
+def _export(model: nn.Module, inputs: _Inputs) -> tuple[torch.export.ExportedProgram, _Inputs]:
     try:
-        return _exported(model, inputs, tokens), inputs
+        return _exported(model, inputs), inputs
     except Exception as error:  # torch.export raises errors of many kinds, all about the model
-        if not tokens or inputs.length is None:
+        if not inputs.free_length or inputs.length is None:
             raise _export_error(model, error) from error
         failure = error
     fixed = replace(inputs, free_length=False)
     try:
-        program = _exported(model, fixed, tokens)
+        program = _exported(model, fixed)
     except Exception:
         raise _export_error(model, failure) from failure
     warnings.warn(
@@ -271,11 +286,11 @@ def _export(model: nn.Module, inputs: _Inputs, tokens: bool) -> tuple[torch.expo
     return program, fixed
 
 
-def _exported(model: nn.Module, inputs: _Inputs, tokens: bool) -> torch.export.ExportedProgram:
+def _exported(model: nn.Module, inputs: _Inputs) -> torch.export.ExportedProgram:
     # A batch of 1 would be taken for a constant. Random values, because the file keeps its example.
     args, kwargs = inputs.random(2).call
     with _quiet():
-        return torch.export.export(model, args, kwargs, dynamic_shapes=inputs.shapes(model, tokens), strict=False)
+        return torch.export.export(model, args, kwargs, dynamic_shapes=inputs.shapes(model), strict=False)
 
 
 @contextmanager

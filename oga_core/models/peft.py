@@ -13,12 +13,12 @@ from oga_core.models.huggingface import (
     build,
     clean_config,
     derived_card,
-    load_tokenizer,
     prepared,
     read_folder_weights,
 )
 from oga_core.models.loaded import LoadedModel
 from oga_core.models.refusals import reason, refusal
+from oga_core.models.tokenizer import load_tokenizer
 from oga_core.models.weights import Weights, read_safetensors
 from oga_core.samples import Modality
 
@@ -33,6 +33,7 @@ _IGNORED = frozenset(
 )
 _PLAIN_NAME = re.compile(r"[\w.\-]{1,200}")
 _HEAD_NAMES = ("classifier", "score")
+_EMBEDDINGS = ("embed_tokens", "lm_head")
 
 
 def load_peft(folder: Path, card: ModelCard | None = None, base: Path | None = None) -> LoadedModel:
@@ -53,7 +54,7 @@ def load_peft(folder: Path, card: ModelCard | None = None, base: Path | None = N
     module, _ = build(base_raw, read_folder_weights(base), origin=base.name, head=modality, optional=trained_heads)
     adapted = _adapted(module, config, weights, folder.name)
     has_own = any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer_config.json"))
-    tokenizer = load_tokenizer(folder if has_own else base, base_raw)
+    tokenizer = load_tokenizer(folder if has_own else base, base_raw["model_type"])
     card = card or ModelCard.beside(folder) or derived_card(module.config, modality, tokenizer, folder)
     prepared(module, tokenizer)
     named = Path(str(raw.get("base_model_name_or_path") or base.name)).name
@@ -186,6 +187,7 @@ def _adapted(module: Any, config: Any, weights: Weights, origin: str) -> Any:
         for name, tensor in get_peft_model_state_dict(adapted, save_embedding_layers=False).items()
     }
     given = {name: tuple(tensor.shape) for name, tensor in weights.items()}
+    wanted |= {name: shape for name, shape in _adapted_embeddings(adapted).items() if name in given}
     different = sorted(name for name in wanted.keys() | given.keys() if wanted.get(name) != given.get(name))
     if different:
         raise OgaError(
@@ -195,3 +197,9 @@ def _adapted(module: Any, config: Any, weights: Weights, origin: str) -> Any:
         )
     set_peft_model_state_dict(adapted, weights)
     return adapted
+
+
+def _adapted_embeddings(adapted: Any) -> dict[str, tuple[int, ...]]:
+    """Return name and shape of the embeddings under an adapter, which PEFT saves with it."""
+    endings = tuple(f"{name}.base_layer.weight" for name in _EMBEDDINGS)
+    return {name: tuple(tensor.shape) for name, tensor in adapted.state_dict().items() if name.endswith(endings)}

@@ -14,6 +14,7 @@ from oga_core.errors import OgaError
 from oga_core.models.architectures import build
 from oga_core.models.archive import open_zip
 from oga_core.models.card import ModelCard
+from oga_core.models.formats import model_format
 from oga_core.models.loaded import LoadedModel
 from oga_core.models.refusals import reason
 
@@ -21,6 +22,17 @@ Weights = dict[str, Tensor]
 
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "weights", "ema", "module")
 _PREFIXES = ("module.", "_orig_mod.")  # DataParallel, torch.compile
+_KINDS = {
+    "pt2": "an exported program",
+    "pt2_folder": "a folder with an exported program",
+    "zip": "a zip around a model",
+    "huggingface": "a Hugging Face model",
+    "peft": "a PEFT adapter",
+    "skops": "a scikit-learn model",
+    "torchscript": "a TorchScript archive",
+    "pickle": "a pickle",
+    "bin": "a pickle",
+}
 _FIRST_SAFE_TORCH = (2, 10)  # CVE-2026-24747: memory corruption in torch.load before it
 _CARD = '{"modality": "image", "classes": ["…", "…"], "input": {"image_size": [32, 32], "channels": 3}}'
 
@@ -59,8 +71,14 @@ def assign(module: nn.Module, weights: Weights, origin: str) -> None:
 def read_weights(path: Path) -> Weights:
     """Read named tensors from safetensors or a `weights_only` state dict; floating ones become float32.
 
-    Raises `OgaError` for damaged files, and for anything in them that is not a plain tensor.
+    Raises `OgaError` for other kinds of file, for damaged ones, and for anything in them that is not a plain tensor.
     """
+    kind = model_format(path)
+    if kind not in ("safetensors", "state_dict"):
+        raise OgaError(
+            f"{path.name} does not hold weights alone: it is {_KINDS.get(kind, 'something else')}. A checkpoint must "
+            "be .safetensors or a .pt state dict of the same network: torch.save(model.state_dict(), 'epoch_1.pt')."
+        )
     weights = read_safetensors(path) if is_safetensors(path) else _read_state_dict(path)
     return {
         name: tensor.to(torch.float32 if tensor.is_floating_point() else tensor.dtype, copy=True)

@@ -36,14 +36,16 @@ class Score:
 
     function: called as `function(sketch, seed=…)`, with `validation=` (a `GradientSketch`) or `checkpoints=` (several
         of them, in training order) or `validation_checkpoints=` (the validation samples at the same checkpoints) when
-        `needs` names them; returns `(n_samples,)`, higher = more suspicious.
+        `needs` or `uses` names them; returns `(n_samples,)`, higher = more suspicious.
     needs: arrays of the sketch, "validation", "checkpoints", "validation_checkpoints".
+    uses: which of the last three it takes where they are given, and does without where they are not.
     by_default: False for what costs too much to compute unasked.
     """
 
     function: Callable[..., NDArray[np.floating[Any]]]
     family: Family
     needs: tuple[str, ...] = ()
+    uses: tuple[str, ...] = ()
     by_default: bool = True
 
     @property
@@ -55,17 +57,21 @@ class Score:
 HEAD = ("logits", "features")
 
 SCORES: dict[str, Score] = {
-    "oga": Score(oga.oga, "combined", ("logits",)),
+    "oga": Score(oga.oga, "combined", ("logits",), uses=(VALIDATION, CHECKPOINTS)),
     "isolation_forest": Score(outlier.isolation_forest, "outlier", HEAD),
     "isolation_forest_per_class": Score(outlier.isolation_forest_per_class, "outlier", HEAD),
     "isolation_forest_sketch": Score(outlier.isolation_forest_sketch, "outlier"),
+    "isolation_forest_sketch_per_class": Score(outlier.isolation_forest_sketch_per_class, "outlier"),
     "l1_norm": Score(outlier.l1_norm, "outlier", HEAD),
     "l1_norm_per_class": Score(outlier.l1_norm_per_class, "outlier", HEAD),
     "l1_norm_all": Score(outlier.l1_norm_all, "outlier", ("l1_norm_all",)),
+    "l1_norm_sketch": Score(outlier.l1_norm_sketch, "outlier"),
+    "l1_norm_sketch_per_class": Score(outlier.l1_norm_sketch_per_class, "outlier"),
     "l2_norm": Score(outlier.l2_norm, "outlier", HEAD),
     "l2_norm_per_class": Score(outlier.l2_norm_per_class, "outlier", HEAD),
     "l2_norm_all": Score(outlier.l2_norm_all, "outlier", ("l2_norm_all",)),
     "l2_norm_sketch": Score(outlier.l2_norm_sketch, "outlier"),
+    "l2_norm_sketch_per_class": Score(outlier.l2_norm_sketch_per_class, "outlier"),
     "ecod": Score(outlier.ecod, "outlier"),
     "knn_distance": Score(outlier.knn_distance, "outlier"),
     "mahalanobis": Score(outlier.mahalanobis, "outlier"),
@@ -80,7 +86,7 @@ SCORES: dict[str, Score] = {
     "out_of_fold": Score(out_of_fold.out_of_fold, "confidence", HEAD),
     "confident_learning": Score(out_of_fold.confident_learning, "confidence", HEAD),
     "feature_neighbours": Score(neighbour.feature_neighbours, "neighbour", HEAD),
-    "gradient_neighbours": Score(neighbour.gradient_neighbours, "neighbour", ("logits",)),
+    "gradient_neighbours": Score(neighbour.gradient_neighbours, "neighbour", HEAD),
 }
 
 _WITH_VALIDATION, _WITH_CHECKPOINTS = (VALIDATION,), (CHECKPOINTS,)
@@ -95,6 +101,7 @@ SCORES |= {
     "self_trak": Score(influence.self_trak, "influence"),
     "self_logra": Score(influence.self_logra, "influence"),
     "self_generalized": Score(influence.self_generalized, "influence", HEAD),
+    "self_mirrored": Score(hessian_free.self_mirrored, "influence", HEAD),
     "self_tracin_ensemble": Score(hessian_free.self_tracin_ensemble, "influence", HEAD),
     "class_mean_cosine": Score(hessian_free.class_mean_cosine, "influence"),
     "hessian": Score(influence.hessian, "influence", _HEAD_AND_VALIDATION),
@@ -159,13 +166,16 @@ def compute_scores(
     for name in chosen:
         progress(name)
         start = time.perf_counter()
-        options = {need: given[need] for need in SCORES[name].needs if need in given}
+        wanted = (*SCORES[name].needs, *SCORES[name].uses)
+        options = {name: given[name] for name in wanted if given.get(name) is not None}
         try:
             values = SCORES[name].function(sketch, seed=seed, **options)
-        except OgaError:
-            if name in names:
+        except (OgaError, np.linalg.LinAlgError, FloatingPointError) as error:
+            if name not in names:
+                continue
+            if isinstance(error, OgaError):
                 raise
-            continue
+            raise OgaError(f"The score {name!r} cannot be computed here: {error}. Leave it out of --scores.") from error
         scores[name] = _finite(values)
         seconds[name] = round(time.perf_counter() - start, 3)
     return scores, seconds

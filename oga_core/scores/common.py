@@ -19,15 +19,6 @@ Result = TypeVar("Result")
 BLOCK = 8192
 
 
-def canonical_order(sketch: GradientSketch) -> Indices:
-    """Positions of the samples in an order that does not depend on the order of the data, `(n_samples,)`.
-
-    Whatever is drawn at random is drawn along it, so that shuffling the data leaves a score as it was.
-    """
-    order: Indices = np.lexsort((sketch.given_labels, sketch.losses))
-    return order
-
-
 def once_per_sketch(function: Callable[..., Result]) -> Callable[..., Result]:
     """Keep the result of `function(sketch, **options)` for as long as the sketch lives."""
     kept: WeakKeyDictionary[GradientSketch, dict[tuple[tuple[str, Any], ...], Result]] = WeakKeyDictionary()
@@ -40,6 +31,37 @@ def once_per_sketch(function: Callable[..., Result]) -> Callable[..., Result]:
         return results[key]
 
     return remembered
+
+
+@once_per_sketch
+def canonical_order(sketch: GradientSketch) -> Indices:
+    """Positions of the samples in an order that does not depend on the order of the data, `(n_samples,)`.
+
+    By loss, given label and then a fixed projection of logits and features (of the sketch where there are none), since
+    a sure model gives many samples the same loss. Whatever is drawn at random is drawn along it, so that shuffling the
+    data leaves a score as it was.
+    """
+    order: Indices = np.lexsort((_fingerprints(sketch), sketch.given_labels, sketch.losses))
+    return order
+
+
+def _fingerprints(sketch: GradientSketch) -> Values:
+    """One number a sample, equal only where the arrays are, `(n_samples,)`."""
+    arrays = [array for array in (sketch.logits, sketch.features) if array is not None] or [sketch.sketch]
+    total, generator = np.zeros(len(sketch)), np.random.default_rng(0)
+    for array in arrays:
+        weights = generator.standard_normal(array.shape[1])
+        for start in range(0, len(array), BLOCK):
+            with np.errstate(invalid="ignore"):
+                total[start : start + BLOCK] += array[start : start + BLOCK].astype(np.float64) @ weights
+    return total
+
+
+def drawn(sketch: GradientSketch, count: int, seed: int) -> Indices:
+    """At most `count` random positions, the same samples in whatever order the data come, `(≤ count,)`."""
+    if len(sketch) <= count:
+        return canonical_order(sketch)
+    return canonical_order(sketch)[np.random.default_rng(seed).choice(len(sketch), count, replace=False)]
 
 
 def ranks(values: NDArray[np.floating[Any]]) -> Values:

@@ -25,9 +25,10 @@ def adjusted_margin(sketch: GradientSketch, *, seed: int = 0) -> Values:
 
 
 def view_margin(sketch: GradientSketch, *, seed: int = 0) -> Values:
-    """Margin of the logits averaged over test-time views and adjusted for class priors, `(n_samples,)`.
+    """Margin of the logits averaged over test-time views and adjusted for class priors, `(n_samples,)`. Menon et al.
+    2021, arXiv 2007.07314.
 
-    Largest z_k - log π_k of another class minus that of the given one. Menon et al. 2021, arXiv 2007.07314.
+    Largest z_k - log π_k of another class minus that of the given one.
     """
     assert sketch.view_logits is not None, "the registry asks for views"
     return negative_margin(_adjusted(sketch.view_logits, sketch), sketch)
@@ -45,16 +46,20 @@ def el2n(sketch: GradientSketch, *, seed: int = 0) -> Values:
 
 
 def entropy(sketch: GradientSketch, *, seed: int = 0) -> Values:
-    """Entropy of the prediction, -Σ p log p, `(n_samples,)`, 0 to log n_classes; finds hard samples, not wrong ones."""
+    """Entropy of the prediction, -Σ p log p, `(n_samples,)`, 0 to log n_classes; from no paper on labels.
+
+    Finds hard samples, not wrong ones: it does not look at the given label.
+    """
     p = sketch.probabilities.astype(np.float64)
     return -(p * np.log(np.maximum(p, 1e-300))).sum(axis=1)
 
 
 def discriminant_margin(sketch: GradientSketch, *, seed: int = 0) -> Values:
-    """Margin of leave-one-out linear discriminant analysis on the last layer's features, `(n_samples,)`.
+    """Margin of leave-one-out linear discriminant analysis on the last layer's features, `(n_samples,)`. Lee et al.
+    2019, arXiv 1901.11300, without their subsets.
 
     Half the difference of squared Mahalanobis distances to the given class's mean and the nearest other one, with
-    shrunk covariance, each sample left out of the fit. Lee et al. 2019, arXiv 1901.11300, without their subsets.
+    shrunk covariance, each sample left out of the fit.
     """
     features = sketch.features if sketch.view_features is None else sketch.view_features
     assert features is not None, "the registry asks for features"

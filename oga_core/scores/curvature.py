@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
 from oga_core.errors import OgaError
 from oga_core.gradient_sketch import GradientSketch
+from oga_core.scores.common import Indices, drawn
 
 Floats = NDArray[np.floating[Any]]
 
@@ -19,8 +19,9 @@ BLOCK = 2048
 EXACT_PARAMETERS = 2048
 CURVATURE_SAMPLES = 16_384
 CURVATURE_ENTRIES = 4e8
-ARNOLDI_RANK = 64
 DAMPING = 0.1
+FLAT = 1e-12
+"""A mean curvature no larger than this is none: the model is sure of every sample."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +44,7 @@ class Gradients:
         """Shape of one gradient, `(n_left, n_right)`."""
         return self.left.shape[1], self.right.shape[1] + self.bias
 
-    def block(self, rows: slice | NDArray[np.int64]) -> tuple[Floats, Floats]:
+    def block(self, rows: slice | Indices) -> tuple[Floats, Floats]:
         """Return left and right of some rows, the bias column appended."""
         left, right = np.asarray(self.left[rows]), np.asarray(self.right[rows], dtype=np.float32)
         return left, np.pad(right, ((0, 0), (0, 1)), constant_values=1) if self.bias else right
@@ -70,15 +71,20 @@ class Gradients:
         return mean
 
     def squared_norms(self) -> Floats:
-        """Return ‖g_i‖², `(n_samples,)`."""
-        result = np.empty(len(self), dtype=np.float32)
+        """Return ‖g_i‖², `(n_samples,)`, in float64 so that features of any size have one."""
+        result = np.empty(len(self))
         for rows, left, right in self.blocks():
-            result[rows] = np.einsum("il,il->i", left, left) * np.einsum("ir,ir->i", right, right)
+            result[rows] = _squares(left) * _squares(right)
         return result
 
-    def take(self, rows: NDArray[np.int64]) -> Gradients:
+    def take(self, rows: Indices) -> Gradients:
         """Return the gradients of some samples."""
         return Gradients(self.left[rows], self.right[rows], self.bias)
+
+
+def _squares(rows: Floats) -> Floats:
+    squares: Floats = np.einsum("ij,ij->i", rows, rows, dtype=np.float64)
+    return squares
 
 
 def has_head(sketch: GradientSketch) -> bool:
@@ -120,14 +126,20 @@ def checked(training: Gradients, validation: Gradients) -> Gradients:
     return validation
 
 
-def curvature_rows(sketch: GradientSketch, seed: int) -> NDArray[np.int64]:
+def curvature_rows(sketch: GradientSketch, seed: int) -> Indices:
     """Rows that estimate the mean curvature: all, or a random `CURVATURE_SAMPLES`, fewer for very large heads."""
     n_parameters = int(np.prod(head_gradients(sketch).shape))
     most = min(CURVATURE_SAMPLES, max(256, int(CURVATURE_ENTRIES / n_parameters)))
-    if len(sketch) <= most:
-        return np.arange(len(sketch))
-    rows = np.random.default_rng(seed).choice(len(sketch), most, replace=False)
-    return np.sort(rows).astype(np.int64)
+    return drawn(sketch, most, seed)
+
+
+def complements(probabilities: Floats) -> Floats:
+    """1 - p, for the likeliest class as the sum of the others: where a model is sure, 1 - p rounds to 0."""
+    result, rest = 1 - probabilities, probabilities.copy()
+    likeliest = probabilities.argmax(axis=1)[:, None]
+    np.put_along_axis(rest, likeliest, 0, axis=1)
+    np.put_along_axis(result, likeliest, rest.sum(axis=1, keepdims=True), axis=1)
+    return result
 
 
 def head_hessian(sketch: GradientSketch, *, seed: int = 0) -> Floats:
@@ -138,11 +150,12 @@ def head_hessian(sketch: GradientSketch, *, seed: int = 0) -> Floats:
     rows = curvature_rows(sketch, seed)
     _, features = head_gradients(sketch).block(rows)
     probabilities = sketch.probabilities[rows]
+    spread = probabilities * complements(probabilities)
     n_classes, width = probabilities.shape[1], features.shape[1]
     hessian = np.empty((n_classes, width, n_classes, width), dtype=np.float32)
     for a in range(n_classes):
         weights = -probabilities[:, a, None] * probabilities[:, a:]
-        weights[:, 0] += probabilities[:, a]
+        weights[:, 0] = spread[:, a]
         for b in range(a, n_classes):
             block = (features * weights[:, b - a, None]).T @ features / len(rows)
             hessian[a, :, b], hessian[b, :, a] = block, block
@@ -157,27 +170,32 @@ def damped(matrix: Floats, damping: float = DAMPING) -> Floats:
 
 
 def _mean_eigenvalue(matrix: Floats) -> float:
-    return max(float(np.trace(matrix, dtype=np.float64)) / len(matrix), 1e-12)
+    return max(float(np.trace(matrix, dtype=np.float64)) / len(matrix), FLAT)
 
 
 def hessian_product(probabilities: Floats, features: Floats, direction: Floats) -> Floats:
-    """H · direction without H, `(n_classes, width)`, averaged over the given samples."""
+    """H · direction without H, `(n_classes, width)`, averaged over the given samples.
+
+    Each step is taken from that of the likeliest class, or the little a sure model leaves would be lost in rounding.
+    """
     step = features @ direction.T
+    step -= np.take_along_axis(step, probabilities.argmax(axis=1)[:, None], axis=1)
     change = probabilities * (step - np.einsum("ic,ic->i", probabilities, step)[:, None])
     return change.T @ features / len(features)
 
 
-def hessian_columns(sketch: GradientSketch, columns: NDArray[np.int64], rows: NDArray[np.int64]) -> Floats:
+def hessian_columns(sketch: GradientSketch, columns: Indices, rows: Indices) -> Floats:
     """Some columns of the head's Hessian over the samples at `rows`, `(n_columns, n_parameters)`."""
     head = head_gradients(sketch)
     _, features = head.block(rows)
     probabilities = sketch.probabilities[rows]
+    spread = probabilities * complements(probabilities)
     classes, positions = np.unravel_index(columns, head.shape)
     result = np.empty((len(columns), *head.shape), dtype=np.float32)
     for a in np.unique(classes):
         chosen = classes == a
         weights = -probabilities[:, a, None] * probabilities
-        weights[:, a] += probabilities[:, a]
+        weights[:, a] = spread[:, a]
         own = features[:, positions[chosen]] / len(rows)
         for b in range(head.shape[0]):
             result[chosen, b] = (own * weights[:, b, None]).T @ features
@@ -186,57 +204,7 @@ def hessian_columns(sketch: GradientSketch, columns: NDArray[np.int64], rows: ND
 
 def mean_curvature(sketch: GradientSketch) -> float:
     """Mean eigenvalue of the head's Hessian: mean_i (1 - ‖p_i‖²) ‖h_i‖² over the number of parameters."""
-    head = head_gradients(sketch)
-    spread = 1 - np.einsum("ic,ic->i", sketch.probabilities, sketch.probabilities)
-    norms = np.concatenate([np.einsum("ir,ir->i", right, right) for _, _, right in head.blocks()])
-    return max(float(np.mean(spread * norms)) / int(np.prod(head.shape)), 1e-12)
-
-
-@dataclass(frozen=True, eq=False)
-class Spectrum:
-    """Leading eigenpairs of the head's Hessian: values `(rank,)`, vectors `(rank, n_classes, n_features + 1)`."""
-
-    values: Floats
-    vectors: Floats
-
-
-_spectra: WeakKeyDictionary[GradientSketch, dict[int, Spectrum]] = WeakKeyDictionary()
-
-
-def head_spectrum(sketch: GradientSketch, *, seed: int = 0) -> Spectrum:
-    """Leading eigenpairs by Lanczos iteration (Arnoldi's for a symmetric matrix) on Hessian products."""
-    found = _spectra.setdefault(sketch, {})
-    if seed not in found:
-        found[seed] = _lanczos(sketch, seed)
-    return found[seed]
-
-
-def _lanczos(sketch: GradientSketch, seed: int) -> Spectrum:
-    from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
-
-    head, scale = head_gradients(sketch), mean_curvature(sketch)
-    size = int(np.prod(head.shape))
-    rank = min(ARNOLDI_RANK, size, max(8, int(CURVATURE_ENTRIES / 16 / size)))
-    if size <= 4 * ARNOLDI_RANK:
-        values, vectors = np.linalg.eigh(head_hessian(sketch, seed=seed))
-        return _spectrum(values[-rank:], vectors[:, -rank:], head.shape)
-    rows = curvature_rows(sketch, seed)
-    _, features = head.block(rows)
-    probabilities = sketch.probabilities[rows]
-
-    def product(vector: Floats) -> Floats:
-        matrix = vector.reshape(head.shape).astype(np.float32)
-        return hessian_product(probabilities, features, matrix).ravel() / np.float32(scale)
-
-    operator = LinearOperator((size, size), matvec=product, dtype=np.float32)
-    start = np.random.default_rng(seed).standard_normal(size).astype(np.float32)
-    try:
-        values, vectors = eigsh(operator, k=rank, v0=start, tol=1e-3, ncv=2 * rank)
-    except ArpackNoConvergence as stopped:
-        values, vectors = stopped.eigenvalues, stopped.eigenvectors
-    return _spectrum(values * scale, vectors, head.shape)
-
-
-def _spectrum(values: Floats, vectors: Floats, shape: tuple[int, int]) -> Spectrum:
-    columns = np.ascontiguousarray(vectors.T, dtype=np.float32)
-    return Spectrum(np.maximum(values, 0).astype(np.float32), columns.reshape(-1, *shape))
+    head, p = head_gradients(sketch), sketch.probabilities
+    spread = np.einsum("ic,ic->i", p, complements(p), dtype=np.float64)
+    norms = np.concatenate([_squares(right) for _, _, right in head.blocks()])
+    return max(float(np.mean(spread * norms)) / int(np.prod(head.shape)), FLAT)

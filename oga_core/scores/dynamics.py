@@ -11,41 +11,42 @@ from oga_core.scores.curvature import Floats
 
 
 def aum(sketch: GradientSketch, *, checkpoints: Sequence[GradientSketch], seed: int = 0) -> Floats:
-    """Minus the area under the margin: -mean over checkpoints of (z_y - max_{k≠y} z_k), `(n_samples,)`.
-
-    Pleiss et al. 2020, arXiv 2001.10528.
+    """Minus the area under the margin: -mean over checkpoints of (z_y - max_{k≠y} z_k), `(n_samples,)`. Pleiss et al.
+    2020, arXiv 2001.10528.
     """
     return -np.mean([_margins(each) for each in checkpoints], axis=0)
 
 
 def mean_loss(sketch: GradientSketch, *, checkpoints: Sequence[GradientSketch], seed: int = 0) -> Floats:
-    """Mean loss over the checkpoints, `(n_samples,)`, 0 or more.
-
-    Huang et al. 2019 (O2U-Net); Arazo et al. 2019, arXiv 1904.11238, for why early losses tell.
+    """Mean loss over the checkpoints, `(n_samples,)`, 0 or more. Huang et al. 2019 (O2U-Net); Arazo et al. 2019, arXiv
+    1904.11238, for why early losses tell.
     """
     return np.asarray(np.mean([each.losses for each in checkpoints], axis=0))
 
 
 def mean_error(sketch: GradientSketch, *, checkpoints: Sequence[GradientSketch], seed: int = 0) -> Floats:
-    """1 - mean over checkpoints of the given label's probability, `(n_samples,)`, 0 to 1.
+    """1 - mean over checkpoints of the given label's probability, `(n_samples,)`, 0 to 1. Swayamdipta et al. 2020,
+    arXiv 2009.10795.
 
-    Low confidence in the terms of dataset cartography. Swayamdipta et al. 2020, arXiv 2009.10795.
+    Low confidence in the terms of dataset cartography.
     """
     return 1 - np.asarray(np.mean(_confidences(checkpoints), axis=0))
 
 
 def variability(sketch: GradientSketch, *, checkpoints: Sequence[GradientSketch], seed: int = 0) -> Floats:
-    """Standard deviation over checkpoints of the given label's probability, `(n_samples,)`, 0 to 0.5.
+    """Standard deviation over checkpoints of the given label's probability, `(n_samples,)`, 0 to 0.5. Swayamdipta et
+    al. 2020, arXiv 2009.10795.
 
-    High for ambiguous samples rather than wrong ones. Swayamdipta et al. 2020, arXiv 2009.10795.
+    High for ambiguous samples rather than wrong ones.
     """
     return np.asarray(np.std(_confidences(checkpoints), axis=0))
 
 
 def forgetting(sketch: GradientSketch, *, checkpoints: Sequence[GradientSketch], seed: int = 0) -> Floats:
-    """How often a sample once right is wrong at the next checkpoint; never right counts most, `(n_samples,)`.
+    """How often a sample once right is wrong at the next checkpoint; never right counts most, `(n_samples,)`. Toneva et
+    al. 2019, arXiv 1812.05159.
 
-    0 to the number of checkpoints. Toneva et al. 2019, arXiv 1812.05159.
+    0 to the number of checkpoints.
     """
     right = np.array([_margins(each) > 0 for each in checkpoints])
     events = (right[:-1] & ~right[1:]).sum(axis=0)

@@ -13,8 +13,8 @@ from oga_core.gradient_sketch import Array
 SUBSAMPLE = 256
 CONSTANT = 1e-7
 """A feature whose range in a node is no larger is constant there, as in scikit-learn."""
-DRAWS = 64
-"""A node in which this many random features in a row are constant becomes a leaf."""
+DRAWS = 256
+"""A node in which this many random features in a row are constant is a leaf for good."""
 ROWS, TREES_AT_ONCE = 512, 50
 """Samples and trees that go down together: few enough for the processor's cache."""
 
@@ -107,13 +107,15 @@ def _grow(features: Features, drawn: Indices, generator: np.random.Generator) ->
     n_trees, subsample = drawn.shape
     part, rows = features.rows(drawn.reshape(-1)), np.arange(drawn.size)
     node = np.repeat(np.arange(n_trees), subsample)
-    depth = np.zeros(n_trees)
-    levels = []
+    depth, grows = np.zeros(n_trees), np.ones(n_trees, dtype=bool)
+    levels: list[Level] = []
     for _ in range(max(1, int(np.ceil(np.log2(max(subsample, 2)))))):
-        column, threshold, values = _split(part, rows, node, len(depth), generator)
+        if levels and not grows.any():
+            break
+        column, threshold, values = _split(part, rows, node, grows, generator)
         is_split = np.isfinite(threshold)
         levels.append(Level(*np.divmod(column, part.right.shape[1]), threshold))
-        depth = np.repeat(depth + is_split, 2)
+        depth, grows = np.repeat(depth + is_split, 2), np.repeat(is_split, 2)
         node = 2 * node + (values > threshold[node])
         order = np.argsort(node, kind="stable")
         rows, node = rows[order], node[order]
@@ -121,13 +123,14 @@ def _grow(features: Features, drawn: Indices, generator: np.random.Generator) ->
 
 
 def _split(
-    features: Features, rows: Indices, node: Indices, n_nodes: int, generator: np.random.Generator
+    features: Features, rows: Indices, node: Indices, grows: NDArray[np.bool_], generator: np.random.Generator
 ) -> tuple[Indices, Array, Array]:
-    """Draw a feature and a threshold for every node; `node` is sorted. A leaf's threshold is infinite."""
+    """Draw a feature and a threshold for every node that grows; `node` is sorted. A leaf's threshold is infinite."""
+    n_nodes = len(grows)
     column = np.zeros(n_nodes, dtype=np.int64)
     threshold = np.full(n_nodes, np.inf, dtype=np.float32)
     values = np.zeros(len(rows), dtype=np.float32)
-    undecided = np.bincount(node, minlength=n_nodes) > 1
+    undecided = grows & (np.bincount(node, minlength=n_nodes) > 1)
     for _ in range(DRAWS):
         members = np.flatnonzero(undecided[node])
         if not len(members):

@@ -14,21 +14,36 @@ NEIGHBOURS, REFERENCES, ROWS = 30, 4000, 1024
 
 
 def feature_neighbours(sketch: GradientSketch, *, seed: int = 0) -> Values:
-    """Share of the 30 nearest samples in feature space (cosine) with another label, `(n_samples,)` in 0 to 1.
+    """Share of the 30 nearest samples in feature space with another label: mean_j 1[y_j ≠ y_i], by cosine of h. Zhu et
+    al. 2022, arXiv 2110.06283; Wilson, IEEE SMC 1972.
 
-    Features averaged over views where there are any. Zhu et al. 2022, arXiv 2110.06283; Wilson, IEEE SMC 1972.
+    `(n_samples,)`, 0 to 1; features averaged over views where there are any.
     """
     features = sketch.features if sketch.view_features is None else sketch.view_features
     assert features is not None, "the registry asks for features"
-    return _disagreement(np.asarray(features), sketch)
+    return _disagreement(unit_rows(np.asarray(features)), None, sketch)
 
 
 def gradient_neighbours(sketch: GradientSketch, *, seed: int = 0) -> Values:
-    """Share of the 30 nearest gradients (cosine of sketches) whose samples have another label, `(n_samples,)`, 0 to 1.
+    """Share of the 30 samples nearest in gradient, own labels left out, with another label: mean_j 1[y_j ≠ y_i]. The
+    vote is that of Zhu et al. 2022, arXiv 2110.06283.
 
-    Gradients of the same mistake point the same way whatever the label; Zhu et al. 2022, arXiv 2110.06283.
+    `(n_samples,)`, 0 to 1. A head gradient (p - y) ⊗ h holds its label, and neighbours by it agree with themselves.
+    So two samples are compared under every label c in turn: mean_c ⟨(p - e_c) ⊗ h, (p' - e_c) ⊗ h'⟩, which is (p·p'
+    + 1 - 2 / n_classes) (h·h'), as a cosine.
     """
-    return _disagreement(np.asarray(sketch.sketch), sketch)
+    p = sketch.probabilities
+    label_free = np.full((len(p), 1), np.sqrt(max(1 - 2 / p.shape[1], 0)), dtype=np.float32)
+    left = unit_rows(np.concatenate([p, label_free], axis=1))
+    return _disagreement(left, None if sketch.features is None else unit_rows(np.asarray(sketch.features)), sketch)
+
+
+def unit_rows(points: Array) -> Array:
+    """Rows scaled to length 1; rows of zeros stay."""
+    points = np.asarray(points, dtype=np.float32)
+    scaled = points / np.maximum(np.abs(points).max(axis=1, keepdims=True), 1e-30)  # no square overflows
+    rows: Array = scaled / np.maximum(np.linalg.norm(scaled, axis=1, keepdims=True), 1e-12)
+    return rows
 
 
 def distances_to_references(points: Array | Values, order: Indices, *, count: int) -> Values:
@@ -46,13 +61,15 @@ def distances_to_references(points: Array | Values, order: Indices, *, count: in
     return result
 
 
-def _disagreement(points: Array, sketch: GradientSketch) -> Values:
-    points = points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-12)
+def _disagreement(left: Array, right: Array | None, sketch: GradientSketch) -> Values:
+    """Share of other labels among the samples with the largest products left·left' (and right·right')."""
     references, labels = _references(canonical_order(sketch)), sketch.given_labels
     count = min(NEIGHBOURS, max(1, len(references) // 10))
-    result = np.zeros(len(points))
-    for rows in _blocks(len(points)):
-        similarity = points[rows] @ points[references].T
+    result = np.zeros(len(sketch))
+    for rows in _blocks(len(sketch)):
+        similarity = left[rows] @ left[references].T
+        if right is not None:
+            similarity *= right[rows] @ right[references].T
         similarity[rows[:, None] == references] = -np.inf
         nearest = np.argpartition(-similarity, count - 1, axis=1)[:, :count]
         result[rows] = (labels[references[nearest]] != labels[rows, None]).mean(axis=1)

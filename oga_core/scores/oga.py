@@ -2,29 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 
 import numpy as np
 
 from oga_core.gradient_sketch import Array, GradientSketch
 from oga_core.scores.common import Values, once_per_sketch
-from oga_core.scores.discriminant import discriminant_logits, standardised
-from oga_core.scores.label_noise import calibrated, log_odds_of_another_label
+from oga_core.scores.discriminant import discriminant_logits, fourier_features, standardised, validated_logits
+from oga_core.scores.label_noise import calibrated, log_likelihood, log_odds_of_another_label
 
 MEMORISED = 1 / 3
 """A model is held to have memorised its labels when it errs on them this many times as often as a fit without them."""
+TELLING = 0.25
+"""A witness that tells less of the labels than this share of what the best one tells is weighed down."""
 
 
-def oga(sketch: GradientSketch, *, seed: int = 0) -> Values:
-    """Mean log odds that the label is wrong, by up to three witnesses, each over its own spread, `(n_samples,)`.
+def oga(
+    sketch: GradientSketch,
+    *,
+    seed: int = 0,
+    validation: GradientSketch | None = None,
+    checkpoints: Sequence[GradientSketch] = (),
+) -> Values:
+    """Mean log odds that the label is wrong, by up to four witnesses, each over its own spread, `(n_samples,)`.
 
     Witnesses: the model's logits, averaged over views and adjusted for class priors (Menon et al. 2021, arXiv
     2007.07314); leave-one-out discriminant analysis on the features of the last and the middle layers; the same on the
-    middle layers alone. Each is calibrated and combined with an estimate of which classes are mistaken for which
-    (see `label_noise`). A memorised model's own logits and last features say nothing and are left out.
+    middle layers alone; the same with a kernel, where that explains the labels better. Each is calibrated and combined
+    with an estimate of which classes are mistaken for which (see `label_noise`); one that tells much less of the labels
+    than the best counts for less. A memorised model's own logits and last features say nothing and are left out; the
+    middle layers of earlier checkpoints, where they are given, count half a witness. A fit on clean validation samples,
+    where they are given, counts as much as all other witnesses together.
     """
-    odds = [log_odds_of_another_label(logits, sketch.given_labels) for logits in witnesses(sketch)]
-    mean: Values = np.mean([part / max(float(part.std()), 1e-12) for part in odds], axis=0)
+    found = [*witnesses(sketch)]
+    weights = np.ones(len(found))
+    if checkpoints and has_memorised(sketch):
+        found.append(checkpoint_logits(checkpoints))
+        weights = np.append(weights, 0.5)
+    if validation is not None and len(validation):
+        found.append(clean_logits(sketch, validation))
+        weights = np.append(weights, weights.sum())
+    weights *= _informative(found, sketch)
+    odds = [log_odds_of_another_label(logits, sketch.given_labels) for logits in found]
+    mean: Values = np.average([part / max(float(part.std()), 1e-12) for part in odds], axis=0, weights=weights)
     return mean
 
 
@@ -32,23 +52,44 @@ def oga(sketch: GradientSketch, *, seed: int = 0) -> Values:
 def witnesses(sketch: GradientSketch) -> list[Array]:
     """Calibrated class logits `(n_samples, n_classes)`, each from evidence of another kind."""
     if has_memorised(sketch):
-        return [held_out_logits(sketch)]
-    return [prior_adjusted(sketch), *_fits(sketch)]
+        return held_out_fits(sketch)
+    return [prior_adjusted(sketch), *_fit_on_all_layers(sketch), *held_out_fits(sketch)]
 
 
 def prior_adjusted(sketch: GradientSketch) -> Array:
     """Calibrated logits of the model, averaged over views, minus the log of each class's mean probability."""
     logits = sketch.logits if sketch.view_logits is None else sketch.view_logits
     assert logits is not None, "the registry asks for logits"
-    adjusted = logits - np.log(np.maximum(sketch.probabilities.mean(axis=0), 1e-12))
-    return calibrated(adjusted, sketch.given_labels)
+    return calibrated(_adjusted(logits, sketch.probabilities), sketch.given_labels)
+
+
+def checkpoint_logits(checkpoints: Sequence[GradientSketch]) -> Array:
+    """Mean of the leave-one-out fits on the middle layers that the model had earlier in training."""
+    mean: Array = np.mean([held_out_fits(checkpoint)[-1] for checkpoint in checkpoints], axis=0, dtype=np.float32)
+    return mean
+
+
+def clean_logits(sketch: GradientSketch, validation: GradientSketch) -> Array:
+    """Calibrated logits of discriminant analysis on validation samples, on all layers, straight or with a kernel."""
+    features, clean = _all_layers(sketch), _all_layers(validation)
+    both = fourier_features(np.concatenate([features, clean]))
+    pairs = (features, clean), (both[: len(features)], both[len(features) :])
+    labels = sketch.given_labels
+    candidates = (validated_logits(a, labels, b, validation.given_labels, sketch.n_classes) for a, b in pairs)
+    return max(candidates, key=lambda logits: log_likelihood(logits, labels))
 
 
 @once_per_sketch
-def held_out_logits(sketch: GradientSketch) -> Array:
-    """Leave-one-out class logits from the layers that know least of the labels: middle ones, else the last."""
+def held_out_fits(sketch: GradientSketch) -> list[Array]:
+    """Leave-one-out class logits from the layers that know least of the labels: middle ones, else the last.
+
+    A straight fit, and one with a kernel where that makes the labels likelier: the best one is the last.
+    """
     features = next(part for part in (sketch.middle_features, *_last(sketch), sketch.logits) if part is not None)
-    return discriminant_logits(features, sketch.given_labels, sketch.n_classes)
+    labels = sketch.given_labels
+    straight = discriminant_logits(features, labels, sketch.n_classes)
+    bent = discriminant_logits(fourier_features(features), labels, sketch.n_classes)
+    return [straight, bent] if log_likelihood(bent, labels) > log_likelihood(straight, labels) else [straight]
 
 
 @once_per_sketch
@@ -56,16 +97,37 @@ def has_memorised(sketch: GradientSketch) -> bool:
     """Whether the model errs on the given labels much less often than a fit that does not see them."""
     assert sketch.logits is not None, "the registry asks for logits"
     errors = float((sketch.logits.argmax(axis=1) != sketch.given_labels).mean())
-    return errors < MEMORISED * float((held_out_logits(sketch).argmax(axis=1) != sketch.given_labels).mean())
+    return errors < MEMORISED * float((held_out_fits(sketch)[-1].argmax(axis=1) != sketch.given_labels).mean())
 
 
-def _fits(sketch: GradientSketch) -> Iterator[Array]:
-    """Leave-one-out fits on all layers together and on the middle ones, where there are any."""
-    parts = [standardised(part) for part in (*_last(sketch), sketch.middle_features) if part is not None]
-    if len(parts) > 1:
-        yield discriminant_logits(np.concatenate(parts, axis=1), sketch.given_labels, sketch.n_classes)
-    if parts:
-        yield held_out_logits(sketch)
+def _fit_on_all_layers(sketch: GradientSketch) -> list[Array]:
+    """A leave-one-out fit on the last and the middle layers together, where there are both."""
+    if sketch.middle_features is None or not _last(sketch):
+        return []
+    return [discriminant_logits(_all_layers(sketch), sketch.given_labels, sketch.n_classes)]
+
+
+def _informative(found: Sequence[Array], sketch: GradientSketch) -> Values:
+    """What each witness tells of the labels, as a share of a quarter of what the best one tells, 0 to 1.
+
+    Without it a witness that knows nothing would vote as loudly as the others, since odds are taken over their spread.
+    """
+    gains = [log_likelihood(logits, sketch.given_labels) + np.log(sketch.n_classes) for logits in found]
+    best = max(*gains, 1e-12)
+    return np.clip(np.array(gains) / (TELLING * best), 1e-6, 1)
+
+
+def _all_layers(sketch: GradientSketch) -> Array:
+    """Features of the last and the middle layers side by side, of each as many as there are; else the logits."""
+    parts = [part for part in (*_last(sketch), sketch.middle_features) if part is not None]
+    if not parts and sketch.logits is not None:
+        parts = [sketch.logits]
+    return np.concatenate([standardised(part) for part in parts], axis=1)
+
+
+def _adjusted(logits: Array, probabilities: Array) -> Array:
+    adjusted: Array = logits - np.log(np.maximum(probabilities.mean(axis=0), 1e-12))
+    return adjusted
 
 
 def _last(sketch: GradientSketch) -> list[Array]:

@@ -16,10 +16,10 @@ WHITENING = 0.1
 
 
 def out_of_fold(sketch: GradientSketch, *, seed: int = 0) -> Values:
-    """Negative prior-adjusted margin of a logistic head cross-validated on frozen features, `(n_samples,)`.
-
-    Largest z_k - log π_k of another class minus that of the given one, π the mean predicted probabilities. Northcutt
+    """Negative prior-adjusted margin of a logistic head cross-validated on frozen features, `(n_samples,)`. Northcutt
     et al. 2021, arXiv 1911.00068 (out-of-sample probabilities); Menon et al. 2021, arXiv 2007.07314 (adjustment).
+
+    Largest z_k - log π_k of another class minus that of the given one, π the mean predicted probabilities.
     """
     logits = out_of_fold_logits(sketch)
     return negative_margin(logits - np.log(np.maximum(softmax(logits).mean(axis=0), 1e-12)), sketch)
@@ -27,9 +27,9 @@ def out_of_fold(sketch: GradientSketch, *, seed: int = 0) -> Values:
 
 def confident_learning(sketch: GradientSketch, *, seed: int = 0) -> Values:
     """Confident learning: margin of another class over the given one above each class's own threshold, `(n_samples,)`.
+    Northcutt et al. 2021, arXiv 1911.00068.
 
     max_{k≠y} (p_k - t_k) - (p_y - t_y), with p out of fold and t_k the mean p_k of the samples given class k.
-    Northcutt et al. 2021, arXiv 1911.00068.
     """
     p = softmax(out_of_fold_logits(sketch))
     return negative_margin(p - class_thresholds(p, sketch.given_labels), sketch)

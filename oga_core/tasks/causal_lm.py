@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from oga_core.errors import OgaError
 from oga_core.models.card import ModelCard
+from oga_core.models.refusals import reason
 from oga_core.samples import SampleSet, UnreadableSample
-from oga_core.tasks.task import Batch, first_output
+from oga_core.tasks.task import Batch, first_output, no_tokenizer
 
 IGNORED = -100
 
@@ -30,9 +31,7 @@ class CausalLMTask:
     def from_card(cls, card: ModelCard, tokenizer: Any | None) -> CausalLMTask:
         """Read max_length (1024) from the card."""
         if tokenizer is None:
-            raise OgaError(
-                "A language model needs its tokenizer in the same folder: tokenizer.save_pretrained(folder)."
-            )
+            raise no_tokenizer("A language model")
         max_length = card.input.get("max_length", 1024)
         if not isinstance(max_length, int) or max_length < 2:
             raise OgaError(f"'max_length' in the model card must be a number of tokens, 2 or more, got {max_length!r}.")
@@ -70,6 +69,13 @@ class CausalLMTask:
         """None."""
         return []
 
+    def length(self, samples: SampleSet, row: int) -> int:
+        """Characters of prompt and response: batches of rows of similar length waste little on padding."""
+        content = samples.inputs[row]
+        if "messages" in content:
+            return sum(len(message["content"]) for message in content["messages"])
+        return sum(len(content.get(part, "")) for part in ("prompt", "completion", "text"))
+
     @property
     def _padding(self) -> int:
         return next(
@@ -101,10 +107,23 @@ class CausalLMTask:
         if not messages:
             raise UnreadableSample("the conversation is empty")
         if self.tokenizer.chat_template:
-            whole = self.tokenizer.apply_chat_template(messages, tokenize=False)
-            prompt = self.tokenizer.apply_chat_template(messages[:-1], tokenize=False, add_generation_prompt=True)
+            whole = self._templated(messages)
+            prompt = self._templated(messages[:-1], add_generation_prompt=True) if len(messages) > 1 else ""
             if whole.startswith(prompt):
                 return prompt, whole
         turns = [f"{message['role']}: {message['content']}\n" for message in messages]
         prompt = "".join(turns[:-1]) + f"{messages[-1]['role']}: "
         return prompt, "".join(turns)
+
+    def _templated(self, messages: list[Mapping[str, str]], **options: Any) -> str:
+        from jinja2 import TemplateSyntaxError
+
+        try:
+            return str(self.tokenizer.apply_chat_template(messages, tokenize=False, **options))
+        except TemplateSyntaxError as error:
+            raise OgaError(
+                f"The tokenizer's chat template is no valid template (line {error.lineno}: {error.message}). Correct "
+                "it and save it again: tokenizer.chat_template = …; tokenizer.save_pretrained(folder)."
+            ) from None
+        except Exception as error:  # templates are programs of somebody else's, and refuse rows with any exception
+            raise UnreadableSample(f"the tokenizer's chat template refuses the conversation: {reason(error)}") from None

@@ -18,6 +18,7 @@ from oga_core.samples import SampleSet
 from oga_core.tasks.task import Batch, classification_losses, first_output
 
 _MODES = {1: "L", 3: "RGB"}
+_SMALLEST_SHIFTED = 4
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,13 @@ class ImageTask:
         return classification_losses(outputs, batch)
 
     def views(self, batch: Batch) -> list[Batch]:
-        """The mirrored image, and image and mirror shifted by a sixteenth of their size in opposite directions."""
+        """The mirrored image, and image and mirror shifted by a sixteenth of their shorter side in opposite directions.
+
+        None for images of so few pixels that a shift by one is another image.
+        """
         images = batch["images"]
+        if min(images.shape[2:]) < _SMALLEST_SHIFTED:
+            return []
         mirrored = images.flip(3)
         return [{**batch, "images": view} for view in (mirrored, _shift(images, 1), _shift(mirrored, -1))]
 
@@ -80,7 +86,7 @@ class ImageTask:
 
 def _shift(images: Tensor, direction: int) -> Tensor:
     """Move the content along the diagonal, mirroring what enters at the border."""
-    step = max(1, images.shape[-1] // 16)
+    step = max(1, min(images.shape[2:]) // 16)
     padded = nn.functional.pad(images, (step, step, step, step), mode="reflect")
     start = step + direction * step
     return padded[..., start : start + images.shape[-2], start : start + images.shape[-1]].contiguous()

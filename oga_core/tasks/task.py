@@ -58,3 +58,12 @@ def first_output(outputs: object) -> Tensor:
             f"The model answers with {type(outputs).__name__}, not with logits. Return one tensor (batch, classes)."
         )
     return logits
+
+
+def no_tokenizer(what: str) -> OgaError:
+    """Return the error for a model that came without its tokenizer."""
+    return OgaError(
+        f"{what} needs its tokenizer. Beside Hugging Face weights: tokenizer.save_pretrained(folder). For a .pt2 file: "
+        "oga_core.package_model(…, tokenizer=tokenizer), or put the .pt2 file and the tokenizer's files into one "
+        "folder (or a zip of it) and give that."
+    )

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from oga_core.errors import OgaError
 from oga_core.models.card import ModelCard
-from oga_core.samples import SampleSet
-from oga_core.tasks.task import Batch, classification_losses, first_output
+from oga_core.samples import SampleSet, UnreadableSample
+from oga_core.tasks.task import Batch, classification_losses, first_output, no_tokenizer
 
 _MODEL_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
@@ -29,24 +29,22 @@ class TextTask:
     def from_card(cls, card: ModelCard, tokenizer: Any | None) -> TextTask:
         """Read max_length (128) from the card."""
         if tokenizer is None:
-            raise OgaError(
-                "A text model needs its tokenizer. Save both into one folder: "
-                "model.save_pretrained(folder); tokenizer.save_pretrained(folder)."
-            )
+            raise no_tokenizer("A text model")
         max_length = card.input.get("max_length", 128)
         if not isinstance(max_length, int) or not 2 <= max_length <= 1_000_000:
             raise OgaError(f"'max_length' in the model card must be a number of tokens, 2 or more, got {max_length!r}.")
         return cls(tokenizer, max_length)
 
     def batch(self, samples: SampleSet, rows: NDArray[np.int64]) -> Batch:
-        """Tokenise the texts or pairs of texts at `rows`."""
+        """Tokenise the texts or pairs of texts at `rows`; a text without a token is unreadable."""
         texts = [samples.inputs[int(row)] for row in rows]
         first = [text if isinstance(text, str) else text[0] for text in texts]
         second = None if all(isinstance(text, str) for text in texts) else [text[1] for text in texts]
-        tokens = self.tokenizer(
-            first, second, padding=True, truncation=True, max_length=self.max_length, return_tensors="pt"
-        )
-        return {**tokens, "labels": torch.from_numpy(samples.given_labels[rows])}
+        tokens = self.tokenizer(first, second, padding=True, truncation=True, max_length=self.max_length)
+        # Padding alone is no text: its attention has nothing to look at, so its loss would mean nothing.
+        if not all(map(any, tokens.get("attention_mask", tokens["input_ids"]))):
+            raise UnreadableSample("the text has no tokens: it is blank, or the tokenizer leaves all of it out")
+        return {**tokens.convert_to_tensors("pt"), "labels": torch.from_numpy(samples.given_labels[rows])}
 
     def outputs(self, model: nn.Module, batch: Batch) -> Tensor:
         """Logits `(batch, n_classes)`."""

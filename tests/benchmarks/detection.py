@@ -1,10 +1,11 @@
 """How well every score finds wrong labels, and what it costs, beside cleanlab; prints JSON.
 
-Run: OMP_NUM_THREADS=1 python tests/benchmarks/detection.py [--sets small|photographs|memorised|text|all|NAME,…]
+Run: OMP_NUM_THREADS=1 python tests/benchmarks/detection.py [--sets small|random|photographs|memorised|text|all|NAME,…]
      [--scores NAME,…] [--seeds N] [--truth] [--folds] [--data DIR] [--cache DIR] [--max-samples N]
      [--table [--metric NAME]]
 
-Without arguments: the synthetic and tabular sets. Per set and score: AUROC, average precision, precision at 5 %, 10 %
+Without arguments: the synthetic and tabular sets. `random` is sixty small problems drawn at random from data, kinds and
+shares of noise, and models (`random_sets.py`). Per set and score: AUROC, average precision, precision at 5 %, 10 %
 and the noise rate, and the share of samples rightly told apart when as many as are wrong are flagged (the paper's
 accuracy of identification), each as mean and standard deviation over seeds; CPU seconds of the score and of the pass.
 """
@@ -24,7 +25,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sets import GROUPS, SETS, BenchmarkSet, Settings
+from random_sets import random_sets
+from sets import GROUPS as NAMED_GROUPS
+from sets import SETS as NAMED_SETS
+from sets import BenchmarkSet, Settings
 
 from oga_core.errors import OgaError
 from oga_core.evaluate import detection
@@ -34,29 +38,41 @@ from oga_core.scores import SCORES, compute_scores
 DATA = Path(os.environ.get("OGA_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data"))
 CACHE = Path(tempfile.gettempdir()) / "oga-benchmark"
 FOLDS = 5
-PAPER = ("isolation_forest", "l1_norm", "l2_norm")
+SETS = {**NAMED_SETS, **random_sets()}
+GROUPS = {**NAMED_GROUPS, "random": tuple(random_sets())}
+NEEDS_MORE = ("validation", "checkpoints", "validation_checkpoints")
 
 Floats = NDArray[np.floating[Any]]
 
 
 def scores_of(problem: BenchmarkSet, names: list[str], seed: int) -> Iterator[tuple[str, Floats, float]]:
-    """Every named score that the set has the needs of, with its CPU seconds."""
+    """Every named score that the set has the needs of, with its CPU seconds.
+
+    A score that does without validation data or checkpoints but takes them comes once without and once with each,
+    as `oga` and `oga+validation`.
+    """
     _ = problem.sketch.logits is not None and problem.sketch.delta
-    given = {
-        "validation": problem.validation,
-        "checkpoints": problem.checkpoints,
-        "validation_checkpoints": problem.validation_checkpoints,
-    }
     for name in names:
-        if name in SCORES and any(need in given and not given[need] for need in SCORES[name].needs):
-            continue
-        start = time.process_time()
-        try:
-            found, _ = compute_scores(problem.sketch, [name], seed=seed, **given)
-        except OgaError as error:
-            print(f"  {name}: {error}", file=sys.stderr)
-            continue
-        yield name, found[name], time.process_time() - start
+        for label, given in _given(name, problem):
+            start = time.process_time()
+            try:
+                found, _ = compute_scores(problem.sketch, [name], seed=seed, **given)
+            except OgaError as error:
+                print(f"  {label}: {error}", file=sys.stderr)
+                continue
+            yield label, found[name], time.process_time() - start
+
+
+def _given(name: str, problem: BenchmarkSet) -> Iterator[tuple[str, dict[str, Any]]]:
+    """What else than the sketch a score gets, by the name it then goes by."""
+    offered = {need: getattr(problem, need) for need in NEEDS_MORE}
+    score = SCORES.get(name)
+    needs = [need for need in (score.needs if score else ()) if need in offered]
+    if all(offered[need] for need in needs):
+        yield name, {need: offered[need] for need in needs}
+    for use in score.uses if score else ():
+        if offered[use]:
+            yield f"{name}+{use}", {use: offered[use]}
 
 
 def rivals(problem: BenchmarkSet, seed: int, folds: bool) -> Iterator[tuple[str, Floats, float]]:
@@ -140,18 +156,22 @@ def run_set(name: str, settings: Settings, options: argparse.Namespace) -> dict[
         print(f"{name}: seed {seed + 1} of {n_seeds}", file=sys.stderr)
     scores = {score: summary(members) for score, members in trials.items()}
     ranked = sorted(scores, key=lambda score: -scores[score]["ap"]["mean"])
-    own = [score for score in ranked if score in SCORES and not set(SCORES[score].needs) & NEEDS_MORE]
+    own = [score for score in ranked if score in SCORES and not set(SCORES[score].needs) & {*NEEDS_MORE}]
+    ap = {score: scores[score]["ap"]["mean"] for score in ranked}
     return {
         "n": len(problem.wrong),
         "seeds": n_seeds,
         **{fact: round(float(np.mean(values)), 4) for fact, values in facts.items()},
         "scores_cpu_seconds": round(sum(scores[s]["cpu_seconds"]["mean"] for s in own if SCORES[s].by_default), 3),
         "best": {"any": ranked[0], "without_validation_or_checkpoints": own[0] if own else None},
+        "oga_behind": {
+            "those without validation or checkpoints": round(ap[own[0]] - ap["oga"], 4) if "oga" in ap else None,
+            "any, given validation data": round(ap[ranked[0]] - ap["oga+validation"], 4)
+            if "oga+validation" in ap
+            else None,
+        },
         "scores": {score: scores[score] for score in ranked},
     }
-
-
-NEEDS_MORE = {"validation", "checkpoints", "validation_checkpoints"}
 
 
 def summary(members: list[dict[str, float]]) -> dict[str, dict[str, float]]:
@@ -178,7 +198,9 @@ def as_table(results: dict[str, Any], metric: str) -> str:
 def parsed() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sets", default="small", help=f"groups ({', '.join(GROUPS)}) or names ({', '.join(SETS)})")
+    parser.add_argument(
+        "--sets", default="small", help=f"groups ({', '.join(GROUPS)}) or names ({', '.join(NAMED_SETS)})"
+    )
     parser.add_argument(
         "--scores", type=lambda text: text.split(","), help="names (every score by default, and cleanlab)"
     )
@@ -205,11 +227,24 @@ def main() -> None:
     settings = Settings(options.data, options.cache, options.max_samples)
     results = {}
     for name in chosen:
-        if name not in GROUPS["small"] and not options.data.is_dir():
+        if name not in (*GROUPS["small"], *GROUPS["random"]) and not options.data.is_dir():
             print(f"{name}: skipped, no shared data at {options.data}", file=sys.stderr)
             continue
         results[name] = run_set(name, settings, options)
-    print(as_table(results, options.metric) if options.table else json.dumps(results, indent=1))
+    if options.table:
+        print(as_table(results, options.metric))
+    else:
+        print(json.dumps({**results, "mean_ap": mean_ap(results)} if len(results) > 1 else results, indent=1))
+
+
+def mean_ap(results: dict[str, Any]) -> dict[str, float]:
+    """Mean average precision over the sets of every score that all of them have, best first."""
+    named = [set(result["scores"]) for result in results.values()]
+    means = {
+        score: round(float(np.mean([result["scores"][score]["ap"]["mean"] for result in results.values()])), 4)
+        for score in set.intersection(*named)
+    }
+    return dict(sorted(means.items(), key=lambda item: -item[1]))
 
 
 if __name__ == "__main__":

@@ -1,15 +1,21 @@
 """Cost of per-sample gradients of all parameters, as multiples of one plain forward and backward pass, as JSON.
 
-One process, one thread, interleaved repeats, medians of ratios within a repeat. Other libraries are measured where they
-are installed. Run: OMP_NUM_THREADS=1 python tests/benchmarks/gradients.py [--only NAME] [--repeats N] [--ways NAME,…]
+One process, one thread, interleaved repeats, medians of ratios within a repeat; what takes long is repeated less.
+Other libraries (`gradient_rivals.py`) are measured where they are installed and take the model, with the share of the
+parameters that they cover. Peak memory for 1,000 and 10,000 samples: `engine_memory.py`.
+
+    OMP_NUM_THREADS=1 python tests/benchmarks/gradients.py [--only CASE] [--repeats N] [--ways "NAME;NAME"]
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import gc
 import json
 import os
 import statistics
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,6 +24,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from gradient_rivals import RIVALS
 from torch import Tensor, nn
 
 from oga_core.gradients.forward_capture import survey
@@ -26,11 +33,14 @@ from oga_core.gradients.head_pass import HeadPass
 from oga_core.gradients.options import PassOptions
 from oga_core.gradients.oracle import loop_gradients, vmap_gradients
 from oga_core.gradients.parameter_choice import choose_parameters
+from oga_core.models.architectures import ResNet18
 from oga_core.tasks import Batch, Task
 from oga_core.tasks.task import classification_losses
 
 DATA = Path(os.environ.get("OGA_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data"))
 CPU = torch.device("cpu")
+UNIT = "forward and backward"
+ENOUGH_SECONDS = 30  # a way that has taken longer is not repeated any more
 
 
 @dataclass
@@ -56,30 +66,9 @@ class ImageBatches:
         return []
 
 
-class BasicBlock(nn.Module):
-    def __init__(self, n_in: int, n_out: int, stride: int):
-        super().__init__()
-        self.conv1 = nn.Conv2d(n_in, n_out, 3, stride, 1, bias=False)
-        self.conv2 = nn.Conv2d(n_out, n_out, 3, 1, 1, bias=False)
-        self.bn1, self.bn2, self.relu = nn.BatchNorm2d(n_out), nn.BatchNorm2d(n_out), nn.ReLU(inplace=True)
-        same = stride == 1 and n_in == n_out
-        shortcut = (nn.Conv2d(n_in, n_out, 1, stride, bias=False), nn.BatchNorm2d(n_out))
-        self.shortcut = nn.Identity() if same else nn.Sequential(*shortcut)
-
-    def forward(self, x: Tensor) -> Tensor:
-        hidden = self.bn2(self.conv2(self.relu(self.bn1(self.conv1(x)))))
-        return self.relu(hidden + self.shortcut(x))
-
-
 def resnet18() -> Case:
     torch.manual_seed(0)
-    widths, layers, n_in = (64, 128, 256, 512), [], 64
-    for width in widths:
-        for stride in (1 if width == 64 else 2, 1):
-            layers.append(BasicBlock(n_in, width, stride))
-            n_in = width
-    stem = (nn.Conv2d(3, 64, 3, 1, 1, bias=False), nn.BatchNorm2d(64), nn.ReLU(inplace=True))
-    model = nn.Sequential(*stem, *layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, 10))
+    model = ResNet18(channels=3, n_classes=10, stem=3)
     batch = {"x": torch.randn(16, 3, 32, 32), "labels": torch.randint(0, 10, (16,))}
     return Case(model.eval(), ImageBatches(), batch)  # type: ignore[arg-type]
 
@@ -148,9 +137,10 @@ CASES: dict[str, Callable[[], Case]] = {
 }
 
 
-def ways_of(case: Case) -> dict[str, Callable[[], object]]:
-    """Everything that is timed, by name; the first is the unit."""
+def own_ways(case: Case) -> dict[str, Callable[[], object]]:
+    """What needs no other library, by name."""
     parameters = choose_parameters(case.model, case.parameters)
+    found = survey(lambda: case.task.outputs(case.model, case.batch), len(case.batch["labels"]))
 
     def plain() -> None:
         case.model.zero_grad(set_to_none=True)
@@ -159,7 +149,6 @@ def ways_of(case: Case) -> dict[str, Callable[[], object]]:
 
     def engine(**options: Any) -> Callable[[], object]:
         chosen = PassOptions(parameters=case.parameters, **options)
-        found = survey(lambda: case.task.outputs(case.model, case.batch), len(case.batch["labels"]))
         full = FullPass(case.task, case.model, chosen, HeadPass(case.task, case.model, chosen, found, CPU), parameters)
         full.check(case.batch)
         assert full.check_error < 1e-4, full.notes
@@ -167,7 +156,7 @@ def ways_of(case: Case) -> dict[str, Callable[[], object]]:
         return lambda: full(case.batch)
 
     ways: dict[str, Callable[[], object]] = {
-        "forward and backward": plain,
+        UNIT: plain,
         "sketch": engine(exact_l2=False),
         "sketch, l2": engine(),
         "sketch, l1, l2": engine(exact_l1=True),
@@ -175,10 +164,9 @@ def ways_of(case: Case) -> dict[str, Callable[[], object]]:
         "loop": lambda: consume(loop_gradients(case.task, case.model, case.batch, parameters)),
     }
     if case.parameters == "all":
-        found = survey(lambda: case.task.outputs(case.model, case.batch), len(case.batch["labels"]))
         head = HeadPass(case.task, case.model, PassOptions(), found, CPU)
         ways["head only"] = lambda: head(case.batch)
-    return ways | dict(rivals(case))
+    return ways
 
 
 def consume(parts: Iterator[object]) -> None:
@@ -186,70 +174,75 @@ def consume(parts: Iterator[object]) -> None:
         pass
 
 
-def rivals(case: Case) -> Iterator[tuple[str, Callable[[], object]]]:
-    """Other libraries, where they are installed and take the model."""
-    try:
-        from opacus import GradSampleModule
-    except ImportError:
-        return
-    import copy
+def rival_ways(case: Case, only: set[str]) -> tuple[dict[str, Callable[[], object]], dict[str, float]]:
+    """What other libraries take, by name, and the share of the parameters that each covers."""
+    ways, coverage = {}, {}
+    for name, build in RIVALS.items():
+        if only and name not in only:
+            continue
+        try:
+            rival = build(case)
+        except ModuleNotFoundError as error:
+            print(f"{name}: {error}", file=sys.stderr)
+        except Exception as error:
+            refused(name, error)
+        else:
+            ways[name], coverage[name] = rival.run, round(rival.coverage, 4)
+    return ways, coverage
 
-    try:
-        wrapped = GradSampleModule(copy.deepcopy(case.model), strict=False)
-    except Exception as error:
-        print(f"opacus does not take the model: {error}")
-        return
 
-    def opacus() -> None:
-        case.task.losses(case.task.outputs(wrapped, case.batch), case.batch).sum().backward()
-        for p in wrapped.parameters():
-            p.grad = p.grad_sample = None
-
-    yield "opacus", opacus
+def refused(name: str, error: Exception) -> None:
+    message = (str(error).splitlines() or [""])[0][:200]
+    print(f"{name} does not take the model: {type(error).__name__}: {message}", file=sys.stderr)
 
 
 def measure(case: Case, repeats: int, only: set[str]) -> dict[str, Any]:
-    ways = {
-        name: way for name, way in ways_of(case).items() if not only or name in only or name == "forward and backward"
-    }
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for name in list(ways):
+    ways = {name: way for name, way in own_ways(case).items() if not only or name in only | {UNIT}}
+    others, coverage = rival_ways(case, only)
+    seconds: dict[str, list[float]] = {}
+    for name, way in (ways | others).items():
         try:
-            ways[name]()
+            way()
+            seconds[name] = []
         except Exception as error:
-            seconds.pop(name)
-            ways.pop(name)
-            print(f"{name} does not take the model: {type(error).__name__}: {str(error).splitlines()[0][:120]}")
+            refused(name, error)
+            others.pop(name, None)
+            coverage.pop(name, None)
+    ways = {name: way for name, way in (ways | others).items() if name in seconds}
     for _ in range(repeats):
         for name, way in ways.items():
-            start = time.process_time()
-            way()
-            seconds[name].append(time.process_time() - start)
-    unit = seconds["forward and backward"]
-    ratios = {
-        name: round(statistics.median(one / base for one, base in zip(values, unit, strict=True)), 3)
-        for name, values in seconds.items()
-    }
-    size = sum(p.numel() for p in choose_parameters(case.model, case.parameters).values())
+            if sum(seconds[name]) < ENOUGH_SECONDS:
+                start = time.process_time()
+                way()
+                seconds[name].append(time.process_time() - start)
+    unit = seconds[UNIT]
     return {
-        "parameters": size,
+        "parameters": sum(p.numel() for p in choose_parameters(case.model, case.parameters).values()),
         "batch": len(case.batch["labels"]),
         "unit_seconds": round(statistics.median(unit), 4),
-        "ratios": ratios,
+        "ratios": {
+            name: round(statistics.median(one / base for one, base in zip(values, unit, strict=False)), 3)
+            for name, values in seconds.items()
+        },
+        "coverage": coverage,
     }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", choices=CASES, default=None)
     parser.add_argument("--ways", default="")
     parser.add_argument("--repeats", type=int, default=7)
     options = parser.parse_args()
     torch.set_num_threads(1)
     only = {name.strip() for name in options.ways.split(";") if name.strip()}
-    for name, make in CASES.items():
-        if options.only in (None, name):
-            print(json.dumps({name: measure(make(), options.repeats, only)}, indent=1))
+    results = {}
+    with contextlib.redirect_stdout(sys.stderr):  # other libraries talk
+        for name, make in CASES.items():
+            if options.only in (None, name):
+                results[name] = measure(make(), options.repeats, only)
+                gc.collect()
+    print(json.dumps(results, indent=1))
 
 
 if __name__ == "__main__":

@@ -113,12 +113,12 @@ class Made:
     noise: str = "symmetric"
     hidden: int = 0
     epochs: int = 60
-    seeds: int = 5
+    seeds: int = 10
 
     def __call__(self, settings: Settings, seed: int) -> BenchmarkSet:
         inputs, true, clean, clean_labels = self.load(seed)
         rng, n_classes = np.random.default_rng([seed, 1]), int(true.max()) + 1
-        given = self._given(true, n_classes, rng)
+        given = self.given(inputs, true, n_classes, rng)
         model = self._train(inputs, given, n_classes, seed)
         task = ArrayTask()
         sketch, seconds = sketch_of(task, model, array_samples(inputs, given, n_classes))
@@ -131,7 +131,8 @@ class Made:
 
         return BenchmarkSet(sketch, given != true, validation, retrain=retrain, pass_seconds=seconds)
 
-    def _given(self, true: Labels, n_classes: int, rng: np.random.Generator) -> Labels:
+    def given(self, inputs: NDArray[np.float32], true: Labels, n_classes: int, rng: np.random.Generator) -> Labels:
+        """Labels as they are given, some of them wrong."""
         if self.noise == "one_sided":
             last = np.flatnonzero(true == n_classes - 1)
             given = true.copy()
@@ -172,7 +173,7 @@ def gaussians(seed: int) -> tuple[NDArray[np.float32], Labels, NDArray[np.float3
     rng = np.random.default_rng(seed)
     labels = np.arange(250) % 2
     inputs = rng.normal(size=(250, 2)) + np.where(labels[:, None] == 1, 2.0, -2.0) * np.array([1.0, 1.0]) / np.sqrt(2)
-    return _cut(inputs, labels, 150)
+    return cut(inputs, labels, 150)
 
 
 def moons(seed: int) -> tuple[NDArray[np.float32], Labels, NDArray[np.float32], Labels]:
@@ -180,7 +181,7 @@ def moons(seed: int) -> tuple[NDArray[np.float32], Labels, NDArray[np.float32], 
     from sklearn.datasets import make_moons
 
     inputs, labels = make_moons(350, noise=0.2, random_state=seed)
-    return _cut(inputs, labels, 250)
+    return cut(inputs, labels, 250)
 
 
 def table(name: str) -> Callable[[int], tuple[NDArray[np.float32], Labels, NDArray[np.float32], Labels]]:
@@ -192,12 +193,13 @@ def table(name: str) -> Callable[[int], tuple[NDArray[np.float32], Labels, NDArr
         bunch = getattr(datasets, f"load_{name}")()
         order = np.random.default_rng(seed).permutation(len(bunch.target))
         inputs = (bunch.data - bunch.data.mean(axis=0)) / np.maximum(bunch.data.std(axis=0), 1e-6)
-        return _cut(inputs[order], bunch.target[order], round(0.8 * len(order)))
+        return cut(inputs[order], bunch.target[order], round(0.8 * len(order)))
 
     return load
 
 
-def _cut(inputs: Any, labels: Any, n: int) -> tuple[NDArray[np.float32], Labels, NDArray[np.float32], Labels]:
+def cut(inputs: Any, labels: Any, n: int) -> tuple[NDArray[np.float32], Labels, NDArray[np.float32], Labels]:
+    """The first `n` samples to train on, the others to validate with."""
     x, y = inputs.astype(np.float32), labels.astype(np.int64)
     return x[:n], y[:n], x[n:], y[n:]
 

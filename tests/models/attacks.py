@@ -16,6 +16,7 @@ import struct
 import tarfile
 import warnings
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -131,10 +132,36 @@ def torch_quantized(folder: Path, marker: Path) -> Path:
     return folder / "model.pt"
 
 
-@attack("is refused: .* unpack to|is compressed")
+_BOMB = 2 << 30  # bytes, more than the memory that a refusal may take
+
+
+def add_bomb(archive: zipfile.ZipFile, name: str) -> None:
+    """Add `_BOMB` zeros as a valid deflated entry, one compressed piece written many times."""
+    piece = bytes(16 << 20)
+    deflate = zlib.compressobj(9, zlib.DEFLATED, -15)
+    packed = deflate.compress(piece) + deflate.flush(zlib.Z_FULL_FLUSH)
+    info = zipfile.ZipInfo(name)
+    archive.writestr(info, packed * (_BOMB // len(piece)) + deflate.flush())
+    checksum = 0
+    for _ in range(_BOMB // len(piece)):
+        checksum = zlib.crc32(piece, checksum)
+    info.compress_type, info.file_size, info.CRC = zipfile.ZIP_DEFLATED, _BOMB, checksum
+
+
+@attack("unpack to")
 def torch_deflate_bomb(folder: Path, marker: Path) -> Path:
-    torch.save({"weight": torch.zeros(16 << 20), "bias": torch.zeros(2)}, folder / "model.pt")
-    return rewrite(folder / "model.pt", lambda name, content: content, zipfile.ZIP_DEFLATED)
+    """One tensor of 2 GiB of zeros."""
+    path, few, many = folder / "model.pt", 70_000, _BOMB // 4
+    torch.save({"weight": torch.zeros(few)}, path)
+    with zipfile.ZipFile(path) as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in entries.items():
+            if len(content) == 4 * few:
+                add_bomb(archive, name)
+            else:
+                archive.writestr(name, content.replace(struct.pack("<i", few), struct.pack("<i", many)))
+    return path
 
 
 @attack("is compressed")
@@ -163,8 +190,6 @@ def torch_without_tensors(folder: Path, marker: Path) -> Path:
 
 @attack("is a pickle")
 def joblib_compressed(folder: Path, marker: Path) -> Path:
-    import zlib
-
     (folder / "model.joblib").write_bytes(zlib.compress(pickle.dumps(Payload(marker))))
     return folder / "model.joblib"
 
@@ -515,7 +540,7 @@ def hf_zip_traversal(folder: Path, marker: Path) -> Path:
 def hf_zip_bomb(folder: Path, marker: Path) -> Path:
     with zipfile.ZipFile(folder / "model.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("config.json", "{}")
-        archive.writestr("model.safetensors", bytes(64 << 20))
+        add_bomb(archive, "model.safetensors")
     return folder / "model.zip"
 
 
@@ -679,6 +704,10 @@ def _onnx(location: str) -> Callable[[Path, Path], Path]:
         (folder / "model.onnx").write_bytes(b"\x08\x08" + _field(7, _field(5, tensor)))
         if location == "link":
             os.symlink("/etc/hostname", folder / "link")
+        if location == "hard":  # of a file outside the model's folder; links of /etc fail across file systems
+            secret = folder.with_name(f"{folder.name}.secret")
+            secret.write_text("secret")
+            os.link(secret, folder / "hard")
         return folder / "model.onnx"
 
     return build
@@ -688,7 +717,7 @@ for _name, _location in (
     ("parent", "../../../etc/hostname"),
     ("absolute", "/etc/hostname"),
     ("symlink", "link"),
-    ("plain", "weights.bin"),
+    ("hard_link", "hard"),
 ):
     ATTACKS[f"onnx_{_name}"] = Attack(_onnx(_location), "is an ONNX model")
 

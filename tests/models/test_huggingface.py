@@ -78,6 +78,21 @@ def test_image_classifier_takes_its_card_from_the_preprocessor(tmp_path: Path) -
     assert loaded.module(torch.zeros(2, 3, 16, 16)).logits.shape == (2, 2)
 
 
+@pytest.mark.parametrize("name", ["DeiTForImageClassification", "DeiTForImageClassificationWithTeacher"])
+def test_networks_that_share_a_configuration_are_told_apart(name: str, tmp_path: Path) -> None:
+    import transformers
+
+    config = transformers.DeiTConfig(
+        hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=2, image_size=16, patch_size=8,
+        id2label={0: "cat", 1: "dog"},
+    )  # fmt: skip
+    reference = getattr(transformers, name)(config).eval()
+    reference.save_pretrained(tmp_path)
+    loaded, images = load_model(tmp_path), torch.randn(2, 3, 16, 16)
+    assert type(loaded.module).__name__ == name
+    assert torch.allclose(loaded.module(images).logits, reference(images).logits, atol=1e-6)
+
+
 def test_half_precision_becomes_float32_with_a_note(bert: Path) -> None:
     halves = {name: tensor.half() for name, tensor in load_file(bert / "model.safetensors").items()}
     save_file(halves, bert / "model.safetensors", metadata={"format": "pt"})
@@ -179,6 +194,29 @@ def test_adapter_equals_peft(tmp_path: Path) -> None:
     trainable = [name for name, parameter in loaded.module.named_parameters() if parameter.requires_grad]
     assert len(trainable) == 4
     assert all("lora_" in name for name in trainable)
+
+
+@pytest.mark.parametrize("target", ["lm_head", "embed_tokens"])
+def test_adapter_of_an_embedding_equals_peft(target: str, tmp_path: Path) -> None:
+    """PEFT saves the weights below such an adapter with it, and they count: training may have resized them."""
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    build_quietly(lambda: tiny_llama(tmp_path / "adapter" / "base"))
+    base = AutoModelForCausalLM.from_pretrained(tmp_path / "adapter" / "base")
+    lora = LoraConfig(task_type="CAUSAL_LM", r=2, target_modules=[target, "q_proj"], init_lora_weights=False)
+    reference = get_peft_model(base, lora).eval()
+    with torch.no_grad():
+        base.get_parameter(f"{'model.' if target == 'embed_tokens' else ''}{target}.base_layer.weight").mul_(2)
+    build_quietly(lambda: reference.save_pretrained(tmp_path / "adapter"))
+    saved = load_file(tmp_path / "adapter" / "adapter_model.safetensors")
+    assert any(name.endswith(f"{target}.base_layer.weight") for name in saved)
+    loaded = load_model(tmp_path / "adapter")
+    assert torch.allclose(loaded.module(input_ids=TOKENS).logits, reference(input_ids=TOKENS).logits, atol=1e-6)
+    name = next(name for name in saved if name.endswith("base_layer.weight"))
+    save_file({**saved, name: torch.zeros(3, 3)}, tmp_path / "adapter" / "adapter_model.safetensors")
+    with pytest.raises(OgaError, match="does not fit its base model"):
+        load_model(tmp_path / "adapter")
 
 
 def test_base_is_found_inside_beside_or_given(tmp_path: Path) -> None:

@@ -163,7 +163,7 @@ def test_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
 
 def test_checkpoint_must_be_weights(tmp_path: Path) -> None:
     (tmp_path / "epoch.pkl").write_bytes(b"\x80\x04.")
-    with pytest.raises(OgaError, match=r"must be \.safetensors or \.pt weights"):
+    with pytest.raises(OgaError, match=r"it is a pickle\. A checkpoint must be \.safetensors or a \.pt state dict"):
         load_weights(nn.Linear(3, 2), tmp_path / "epoch.pkl")
 
 

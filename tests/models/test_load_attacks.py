@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import re
 import time
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import pytest
 import torch
 
 from oga_core import worker
+from oga_core.errors import OgaError
+from oga_core.models import load_model
 from oga_core.worker import Cancelled, run_job
 
 HERE = Path(__file__).parent
@@ -43,6 +46,27 @@ def test_attack_is_refused_in_words(name: str, opened: Any) -> None:
         assert len(outcome["message"]) < 1500
     assert outcome["seconds"] < 20
     assert outcome["rss_mb"] < 1500
+
+
+@pytest.mark.parametrize("name", ["torch_deflate_bomb", "hf_zip_bomb"])
+def test_bombs_are_refused_by_their_directory_alone(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = attacks.build(name, tmp_path / name, tmp_path / "marker")
+    assert path.stat().st_size < 16 << 20
+
+    def opened(*arguments: Any, **options: Any) -> None:
+        pytest.fail("an entry is being unpacked")
+
+    monkeypatch.setattr(zipfile.ZipFile, "open", opened)
+    monkeypatch.setattr(torch, "load", opened)
+    with pytest.raises(OgaError, match=attacks.ATTACKS[name].refused):
+        load_model(path)
+
+
+def test_bombs_are_valid_and_larger_than_the_cap(tmp_path: Path) -> None:
+    path = attacks.build("hf_zip_bomb", tmp_path / "bomb", tmp_path / "marker")
+    with zipfile.ZipFile(path) as archive, archive.open("model.safetensors") as stream:
+        assert archive.getinfo("model.safetensors").file_size > 1500 << 20
+        assert not any(stream.read(32 << 20)), "more than one piece inflates"
 
 
 def test_no_torch_environment_variable_reaches_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -145,6 +145,25 @@ def test_a_recurrent_model_is_packaged_for_one_length(tmp_path: Path) -> None:
     assert torch.equal(module(example), model(**example))
 
 
+class Codes(nn.Module):
+    """Category codes into an embedding: integers that are not tokens."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed, self.head = nn.Embedding(12, 4), nn.Linear(16, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.embed(x.long()).flatten(1))
+
+
+def test_integer_columns_keep_their_number(tmp_path: Path) -> None:
+    model, example = Codes().eval(), torch.randint(0, 12, (4, 4))
+    path = oga_core.package_model(model, example, tmp_path / "m.pt2", classes=CLASSES, modality="tabular")
+    module = load_model(path).module
+    assert module.input_shapes == {"x": (None, 4)}
+    assert torch.equal(module(example.float()), model(example)), "a table's numbers are floating-point"
+
+
 def decided(x: Tensor) -> Tensor:
     return x * 2 if x.sum() > 0 else x
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -139,3 +140,24 @@ def test_old_torch_is_not_trusted_with_pickles(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(weights_module.torch, "__version__", "2.9.1+cpu")
     with pytest.raises(OgaError, match=r"torch 2\.9\.1\+cpu cannot read model\.pt safely"):
         load_model(tmp_path / "model.pt", IMAGES)
+
+
+@pytest.mark.parametrize(
+    ("name", "entries", "kind"),
+    [
+        ("net.pt2", ["m/models/model.json", "m/archive_format"], "an exported program"),
+        ("net.zip", ["m/weights.safetensors"], "a zip around a model"),
+        ("net.zip", ["pictures/1.png"], "something else"),
+        ("net.pt", ["m/data.pkl", "m/constants.pkl"], "a TorchScript archive"),
+        ("net.pt", [], "a pickle"),
+    ],
+)
+def test_a_checkpoint_of_another_kind_is_named(name: str, entries: list[str], kind: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.touch()
+    if entries:
+        with zipfile.ZipFile(path, "w") as archive:
+            for entry in entries:
+                archive.writestr(entry, "{}")
+    with pytest.raises(OgaError, match=rf"{name} does not hold weights alone: it is {kind}\. A checkpoint must be"):
+        weights_module.read_weights(path)

@@ -1,13 +1,16 @@
 """Influence scores against their definitions, with every gradient and the whole Hessian written out."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
 from problems import blobs, sketch_of
+from scipy.stats import spearmanr
 
 from oga_core.errors import OgaError
 from oga_core.gradient_sketch import GradientSketch, softmax
-from oga_core.scores import curvature, dynamics, hessian_free, influence
+from oga_core.scores import curvature, dynamics, hessian_free, influence, inverse, spectrum
 
 
 def trained(n_samples=80, n_classes=3, width=4, penalty=0.05, seed=0, rows=None):
@@ -135,10 +138,10 @@ def loss_of(weights, sketch):
 def test_lanczos_finds_the_leading_eigenpairs(monkeypatch):
     sketch, _, _ = trained(n_samples=200, n_classes=4, width=20)
     exact = np.linalg.eigvalsh(hessian_matrix(sketch))[::-1]
-    monkeypatch.setattr(curvature, "ARNOLDI_RANK", 10)
-    spectrum = curvature.head_spectrum(sketch)
-    np.testing.assert_allclose(np.sort(spectrum.values)[::-1], exact[:10], rtol=1e-2)
-    vectors = spectrum.vectors.reshape(10, -1)
+    monkeypatch.setattr(spectrum, "ARNOLDI_RANK", 10)
+    found = spectrum.head_spectrum(sketch)
+    np.testing.assert_allclose(np.sort(found.values)[::-1], exact[:10], rtol=1e-2)
+    vectors = found.vectors.reshape(10, -1)
     close(vectors @ vectors.T, np.eye(10), rtol=1e-3)
 
 
@@ -150,7 +153,7 @@ def test_large_heads_are_solved_in_their_leading_eigenpairs(problem, dense, monk
 
 
 def test_arnoldi_is_the_influence_in_the_leading_eigenpairs(problem, dense, monkeypatch):
-    monkeypatch.setattr(curvature, "ARNOLDI_RANK", 4)
+    monkeypatch.setattr(spectrum, "ARNOLDI_RANK", 4)
     grads, direction, matrix, damping = dense
     values, vectors = np.linalg.eigh(matrix)
     vectors, values = vectors[:, -4:], values[-4:]
@@ -162,7 +165,7 @@ def test_arnoldi_is_the_influence_in_the_leading_eigenpairs(problem, dense, monk
 
 def test_lissa_converges_to_the_exact_influence(problem, monkeypatch):
     exact = influence.hessian(problem[0], validation=problem[1])
-    monkeypatch.setattr(influence, "LISSA_STEPS", 5000)
+    monkeypatch.setattr(influence, "LISSA_TERMS", 5000)
     close(influence.lissa(problem[0], validation=problem[1]), exact, rtol=5e-3)
     close(influence.self_lissa(problem[0]), influence.self_hessian(problem[0]), rtol=5e-3)
 
@@ -170,7 +173,17 @@ def test_lissa_converges_to_the_exact_influence(problem, monkeypatch):
 def test_lissa_stays_stable_over_random_batches():
     sketch, validation, _ = trained(n_samples=600)
     exact = influence.hessian(sketch, validation=validation)
-    assert np.corrcoef(influence.lissa(sketch, validation=validation), exact)[0, 1] > 0.95
+    assert np.corrcoef(influence.lissa(sketch, validation=validation), exact)[0, 1] > 0.99
+
+
+def test_lissa_reaches_the_exact_influence_of_badly_scaled_features():
+    rng = np.random.default_rng(0)
+    features = (rng.normal(size=(900, 20)) * np.logspace(0, -2, 20)).astype(np.float32)
+    logits = (features @ rng.normal(size=(20, 4)) * 3).astype(np.float32)
+    both = sketch_of(features, logits, rng.integers(4, size=900))
+    sketch, validation = both.take(np.arange(600)), both.take(np.arange(600, 900))
+    exact = influence.hessian(sketch, validation=validation)
+    assert spearmanr(influence.lissa(sketch, validation=validation), exact).statistic > 0.998
 
 
 def datainf_inverse(grads):
@@ -223,7 +236,7 @@ def test_trak_uses_gradients_of_the_log_odds(problem):
 
 def test_generalized_influence_moves_only_the_selected_parameters(problem, dense, monkeypatch):
     grads, direction, matrix, _ = dense
-    monkeypatch.setattr(influence, "TARGET_SHARE", 0.34)
+    monkeypatch.setattr(inverse, "TARGET_SHARE", 0.34)
     chosen = np.sort(np.argsort(-(grads**2).sum(axis=0))[:5])
     selected = matrix[:, chosen]
     gram = selected.T @ selected
@@ -273,6 +286,26 @@ def test_ensemble_averages_models_with_dropped_features(problem, monkeypatch):
     )
 
 
+def test_the_ensemble_holds_one_model_at_a_time():
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(3000, 100)).astype(np.float32)
+    logits = (features @ rng.normal(size=(100, 3))).astype(np.float32)
+    sketch = GradientSketch(np.arange(3000) % 3, features[:, 0].copy(), features[:, :4], logits, features)
+    few = sketch.take(np.arange(50))
+    tracemalloc.start()
+    hessian_free.tracin_ensemble(sketch, validation=few)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10 * features.nbytes
+
+
+def test_two_seeds_of_the_ensemble_agree():
+    sketch, validation, _ = trained(n_samples=300, width=40)
+    first, second = (hessian_free.tracin_ensemble(sketch, validation=validation, seed=seed) for seed in (0, 1))
+    print(spearmanr(first, second).statistic)
+    assert spearmanr(first, second).statistic > 0.98
+
+
 def test_a_step_on_a_high_fairness_score_widens_the_gap(problem):
     sketch, validation = problem
     groups = np.arange(len(validation)) % 2
@@ -317,6 +350,14 @@ def test_mirrored_influence_is_the_change_after_a_real_step(problem, dense):
     step = 0.1 * validation.losses.mean() / (direction**2).sum()
     expected = loss_of(weights - step * direction, sketch) - loss_of(weights, sketch)
     close(hessian_free.mirrored(sketch, validation=validation), expected)
+
+
+def test_self_mirrored_is_the_rise_after_a_real_step_that_unlearns_the_sample(problem, dense):
+    sketch, weights = problem[0], hessian_free.head_weights(problem[0]).astype(np.float64)
+    step = 0.1 * sketch.losses.mean() / (dense[0] ** 2).sum(axis=1).mean()
+    heads = [weights + step * gradient.reshape(weights.shape) for gradient in dense[0]]
+    expected = [(loss_of(head, sketch) - loss_of(weights, sketch))[i] for i, head in enumerate(heads)]
+    close(hessian_free.self_mirrored(sketch), np.array(expected))
 
 
 def test_class_mean_cosine_compares_with_the_mean_direction(problem, dense):

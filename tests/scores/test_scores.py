@@ -1,5 +1,7 @@
 """What every score of the registry must do, found by reflection."""
 
+import re
+
 import numpy as np
 import pytest
 from problems import blobs
@@ -42,16 +44,11 @@ def test_the_same_seed_gives_the_same_values(name, problem):
     np.testing.assert_array_equal(scores_of(problem[0], name), scores_of(problem[0].take(np.arange(SMALL)), name))
 
 
-DRAWS_BY_POSITION = {"data_shapley"}
-"""Their random draws are orders of the samples, so they agree only in expectation."""
-
-
 def test_the_order_of_the_samples_does_not_matter(name, problem):
-    if name in DRAWS_BY_POSITION:
-        pytest.skip("random orders of the samples")
     order = np.random.default_rng(0).permutation(SMALL)
+    expected = scores_of(problem[0], name)[order]
     np.testing.assert_allclose(
-        scores_of(problem[0].take(order), name), scores_of(problem[0], name)[order], rtol=1e-4, atol=1e-6
+        scores_of(problem[0].take(order), name), expected, rtol=1e-4, atol=1e-5 * max(expected.std(), 0.1)
     )
 
 
@@ -67,7 +64,9 @@ def test_wrong_labels_rank_higher(name, problem):
 
 
 def test_every_score_says_its_formula(name):
-    assert len(SCORES[name].description) > 30
+    description = SCORES[name].description
+    assert len(description) > 30
+    assert SCORES[name].family == "combined" or re.search(r"arXiv|ICDM|SIGMOD|IEEE|Technometrics|no paper", description)
 
 
 def test_all_scores_without_names_are_those_whose_needs_are_met(problem):

@@ -1,0 +1,74 @@
+"""What goes wrong while a model runs, and what follows from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from oga_core.errors import OgaError
+from oga_core.tasks.task import Batch
+
+_OF_A_MODEL = (RuntimeError, IndexError, ValueError, TypeError, KeyError)
+_OUT_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate memory", "cannot allocate memory")
+NOT_FINITE = "the model's output is not finite"
+
+
+class StartAgain(Exception):
+    """The way the gradients were computed so far is not right for all samples; what was written must be replaced."""
+
+
+class OutOfMemory(Exception):
+    """The batch does not fit into memory."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out; on the CPU torch says so in a `RuntimeError`."""
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError, OutOfMemory)):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _OUT_OF_MEMORY)
+
+
+def is_for_others(error: BaseException) -> bool:
+    """Whether an error says something else than that one way of computing gradients does not suit a model."""
+    return isinstance(error, (OgaError, StartAgain)) or is_out_of_memory(error)
+
+
+@contextmanager
+def model_runs(batch: Batch) -> Iterator[None]:
+    """Turn what a model raises on inputs that do not suit it into `OgaError`, and lack of memory into `OutOfMemory`."""
+    try:
+        yield
+    except (MemoryError, *_OF_A_MODEL) as error:
+        if is_out_of_memory(error):
+            raise OutOfMemory(str(error)) from error
+        raise OgaError(_misfit(batch, error)) from error
+
+
+def not_enough_memory(batch: Batch) -> OgaError:
+    """The error where the smallest batch does not fit."""
+    return OgaError(
+        f"There is not enough memory to run the model on {len(batch['labels'])} sample(s) ({_shapes(batch)}). "
+        "Close other programs, use smaller inputs (image_size or max_length in the model card), or --parameters head."
+    )
+
+
+def not_finite() -> OgaError:
+    """The error for a model whose answers to the first samples are no numbers."""
+    return OgaError(
+        "The model's output is not finite (NaN or infinite) for the samples that were tried first. "
+        "Check its weights, and the mean and std in the model card."
+    )
+
+
+def _misfit(batch: Batch, error: BaseException) -> str:
+    said = next(iter(f"{error}".splitlines()), "") or type(error).__name__
+    return (
+        f"The model fails on these inputs ({_shapes(batch)}): {said[:300].rstrip('.')}. "
+        "Check image_size, channels, max_length or features in the model card."
+    )
+
+
+def _shapes(batch: Batch) -> str:
+    return ", ".join(f"{name} {tuple(value.shape)}" for name, value in batch.items() if name != "labels")

@@ -1,0 +1,129 @@
+"""Whether a pass computes the gradient: a few samples against gradients computed one by one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from oga_core.gradients.failures import is_out_of_memory
+from oga_core.gradients.forward_capture import ADDMM, LINEAR, OPERANDS, ForwardCapture, product_of
+from oga_core.gradients.oracle import one_sample
+from oga_core.gradients.reduction import Reduction
+from oga_core.tasks.task import Batch, Task
+
+TOLERANCE = 1e-4  # relative error above which a slower way is taken
+SHORT_TOLERANCE = 5e-2  # the same where numbers have 16 bits
+CHECKED_SAMPLES = 4
+
+
+def tolerance_of(precision: str, parameters: Iterable[Tensor]) -> float:
+    """Return the relative error that rounding explains."""
+    short = precision != "float32" or any(p.is_floating_point() and p.element_size() < 4 for p in parameters)
+    return SHORT_TOLERANCE if short else TOLERANCE
+
+
+def rows_of(batch: Batch, n: int) -> Batch:
+    """The first `n` samples of a batch, from the start again where it has fewer."""
+    whole = len(batch["labels"])
+    rows = torch.arange(n, device=batch["labels"].device) % whole
+    return {
+        name: value[rows] if isinstance(value, Tensor) and value.ndim and len(value) == whole else value
+        for name, value in batch.items()
+    }
+
+
+def checked_rows(batch: Batch) -> Batch:
+    """The few samples that are checked."""
+    return rows_of(batch, min(CHECKED_SAMPLES, len(batch["labels"])))
+
+
+def largest_error(found: Tensor, exact: Tensor) -> float:
+    """Largest L2 error of a row relative to the exact one; rows that are not finite are left out, nan where all are."""
+    found, exact = found.flatten(1), exact.flatten(1)
+    finite = exact.isfinite().all(1)
+    error = (found - exact).norm(dim=1) / exact.norm(dim=1).clamp(min=1e-15)
+    return float(error[finite].max()) if finite.any() else math.nan
+
+
+def relative_errors(found: Reduction, exact: Reduction, left_out: set[str]) -> dict[str, float]:
+    """Largest error over the samples of each parameter's gradient, relative to the whole gradient; "" for the whole.
+
+    The whole's error is that of its sketches, parameter by parameter, or of its norm, whichever is larger; nan where
+    there is nothing to compare, as where no sample has a finite gradient.
+    """
+    names = sorted(exact.by_parameter.keys() - left_out)
+    finite = torch.stack([exact.by_parameter[name][0].isfinite().all(1) for name in names]).all(0) if names else None
+    if finite is None or not finite.any():
+        return {"": math.nan}
+    pairs = [
+        (found.by_parameter.get(name) or _zero(exact.by_parameter[name]), exact.by_parameter[name]) for name in names
+    ]
+    squares = torch.stack([(one[0] - other[0])[finite].square().sum(1) for one, other in pairs])  # (parameter, sample)
+    size = torch.stack([other[0][finite].square().sum(1) for _, other in pairs]).sum(0).clamp(min=1e-30)
+    one_norm, other_norm = (torch.stack([pair[side][1][finite] for pair in pairs]).sum(0).sqrt() for side in (0, 1))
+    of_norm = float(((one_norm - other_norm).abs() / other_norm.clamp(min=1e-15)).max())
+    by_parameter = (squares / size).sqrt().amax(1).tolist()
+    return {
+        "": max(of_norm, float((squares.sum(0) / size).sqrt().max())),
+        **dict(zip(names, by_parameter, strict=True)),
+    }
+
+
+def _zero(like: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    return torch.zeros_like(like[0]), torch.zeros_like(like[1])
+
+
+def logit_gradients(task: Task, logits: Tensor, batch: Batch) -> Tensor:
+    """Loss gradient at the logits, `(batch, n_classes)`."""
+    leaf = logits.detach().requires_grad_()
+    with torch.enable_grad():
+        return torch.autograd.grad(task.losses(leaf, batch).sum(), leaf)[0]
+
+
+def head_gradients(task: Task, model: nn.Module, batch: Batch) -> Tensor | None:
+    """Loss gradients of the last linear layer's weight, one by one, `(batch, n_classes, n_features)`.
+
+    None where the layer is not found, or no gradient comes back to it.
+    """
+    gradients = [_head_gradient(task, model, one_sample(batch, row)) for row in range(len(batch["labels"]))]
+    found = [gradient for gradient in gradients if gradient is not None]
+    return torch.stack(found) if len(found) == len(gradients) else None
+
+
+def _head_gradient(task: Task, model: nn.Module, sample: Batch) -> Tensor | None:
+    with ForwardCapture(), _LeafWeights() as leaves:
+        outputs = task.outputs(model, sample)
+    product = product_of(outputs)
+    if product is None:
+        return None
+    try:
+        with torch.enable_grad():
+            gradient = torch.autograd.grad(task.losses(outputs, sample).sum(), product.weight)[0]
+    except RuntimeError as error:
+        if is_out_of_memory(error):
+            raise
+        return None
+    return gradient.T if id(product.weight) in leaves.turned else gradient
+
+
+class _LeafWeights(TorchFunctionMode):
+    """Gives every linear layer a weight of its own that asks for a gradient, also where the model asks for none."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.turned: dict[int, Tensor] = {}  # holds them, so that ids are not used again
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        with torch.enable_grad():
+            position = OPERANDS[func in ADDMM].index("weight")
+            if (func in LINEAR or func in ADDMM) and len(args) > position:
+                leaf = args[position].detach().requires_grad_()
+                args = (*args[:position], leaf, *args[position + 1 :])
+                if func in ADDMM:
+                    self.turned[id(leaf)] = leaf
+            return func(*args, **(kwargs or {}))

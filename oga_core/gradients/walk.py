@@ -1,0 +1,120 @@
+"""The walk over the data: batch after batch through a pass, recorded as it goes."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from oga_core.gradients.arrays import PassArrays
+from oga_core.gradients.batches import Loaded, batches, stop_above_share, to_device
+from oga_core.gradients.failures import NOT_FINITE, OutOfMemory, StartAgain, model_runs, not_enough_memory
+from oga_core.samples import Problem, SampleSet
+from oga_core.tasks.task import Batch, Task
+
+Progress = Callable[[dict[str, Any]], object]
+SECONDS_BETWEEN_RECORDS = 5.0
+
+
+class BatchPass(Protocol):
+    """Computes the arrays of one batch, by the names of `GradientSketch`."""
+
+    notes: list[str]
+    given_up: set[str]
+    coverage: float
+    check_error: float
+
+    def __call__(self, batch: Batch) -> dict[str, Tensor]: ...
+
+
+@dataclass
+class Walk:
+    """All samples in `order` through a pass, from where an earlier walk stopped.
+
+    make_pass: returns a pass that is checked, without what was `given_up`; called again where a pass must start again.
+    """
+
+    make_pass: Callable[[set[str]], BatchPass]
+    task: Task
+    samples: SampleSet
+    order: NDArray[np.int64]
+    arrays: PassArrays
+    device: torch.device
+    progress: Progress
+
+    def __call__(self) -> BatchPass:
+        """Go to the end; return the pass that was used."""
+        arrays = self.arrays
+        given_up = set(arrays.given_up)
+        while True:
+            try:
+                batch_pass = self.make_pass(given_up)
+                while arrays.done < len(self.order):
+                    self._go(batch_pass)
+                return batch_pass
+            except StartAgain:
+                arrays.start_again(given_up)
+
+    def _go(self, batch_pass: BatchPass) -> None:
+        """Go on to the end, or until a batch does not fit into memory: then from there in smaller batches."""
+        arrays, order = self.arrays, self.order
+        started_at, start, recorded = arrays.done, time.perf_counter(), time.perf_counter()
+        parts = [order[i : i + arrays.batch_size] for i in range(started_at, len(order), arrays.batch_size)]
+        if not arrays.arrays:
+            arrays.write(np.arange(len(order)), {"given_labels": self.samples.given_labels})
+        with contextlib.closing(batches(self.task, self.samples, parts)) as loaded_parts:
+            for part, loaded in zip(parts, loaded_parts, strict=True):
+                if not self._take(batch_pass, loaded):
+                    arrays.batch_size = max(1, arrays.batch_size // 2)
+                    return
+                arrays.done += len(part)
+                now = time.perf_counter()
+                if now - recorded > SECONDS_BETWEEN_RECORDS:
+                    arrays.record(arrays.done)
+                    recorded = now
+                left = (now - start) / (arrays.done - started_at) * (len(order) - arrays.done)
+                report = {"stage": "gradients", "done": arrays.done, "total": len(order)}
+                self.progress({**report, "seconds_left": round(left, 1)})
+
+    def _take(self, batch_pass: BatchPass, loaded: Loaded) -> bool:
+        """Take one batch through the pass; False where it does not fit into memory."""
+        self._note_problems(loaded.problems)
+        if loaded.batch is None:
+            return True
+        batch = to_device(loaded.batch, self.device)
+        try:
+            with model_runs(batch):
+                values = {name: value.cpu().numpy() for name, value in batch_pass(batch).items()}
+        except OutOfMemory:
+            if len(loaded.rows) == 1:
+                raise not_enough_memory(batch) from None
+            if self.device.type == "cuda":
+                torch.cuda.empty_cache()
+            return False
+        finite = _finite_rows(values)
+        self._note_problems({int(row): self._not_finite(int(row)) for row in loaded.rows[~finite]})
+        if finite.any():
+            self.arrays.write(loaded.rows[finite], {name: value[finite] for name, value in values.items()})
+        return True
+
+    def _note_problems(self, problems: Mapping[int, Problem]) -> None:
+        self.arrays.problems.update(problems)
+        if problems:
+            stop_above_share(self.arrays.problems, len(self.samples))
+
+    def _not_finite(self, row: int) -> Problem:
+        return Problem(str(self.samples.ids[row]), int(self.samples.row_numbers[row]), NOT_FINITE)
+
+
+def _finite_rows(values: Mapping[str, NDArray[np.generic]]) -> NDArray[np.bool_]:
+    """Whether all that was computed of a sample is finite, `(batch,)`."""
+    rows = [np.isfinite(value.reshape(len(value), -1)).all(axis=1) for value in values.values()]
+    result: NDArray[np.bool_] = np.logical_and.reduce(rows)
+    return result
