@@ -96,7 +96,7 @@ def run(arguments: dict[str, Any], report: Report) -> dict[str, Any]:
         "problems": [{"sample_id": p.sample_id, "row": p.row, "reason": p.reason} for p in problems],
         "notes": [*reading_notes(samples), *summary["notes"], *result.notes],
         "gradient_coverage": result.sketch.coverage,
-        "gradient_check_error": result.sketch.check_error,
+        "gradient_check_error": None if math.isnan(result.sketch.check_error) else result.sketch.check_error,
         "model_accuracy_on_given_labels": _accuracy(result),
         "seconds": stages.seconds,
         "peak_rss_mb": _peak_rss_mb(),

@@ -100,6 +100,7 @@ class _Report:
 
     def _scored(self) -> dict[str, str]:
         count, accuracy = len(self.table), self.info.get("model_accuracy_on_given_labels")
+        error = self.info.get("gradient_check_error")
         return {
             "Data": Path(self.info["data"]["path"]).name,
             "Model": Path(self.info["model"]["path"] or self.info["data"]["path"]).name,
@@ -108,7 +109,7 @@ class _Report:
             "Classes": f"{len(self.info['classes']):,}",
             "Given labels that the model predicts": "" if accuracy is None else f"{accuracy:.1%}",
             "Share of the parameters covered": f"{self.info.get('gradient_coverage', 1):.0%}",
-            "Error of the gradients in the self-check": f"{self.info.get('gradient_check_error', 0):.1e}",
+            "Error of the gradients in the self-check": "not known" if error is None else f"{error:.1e}",
             "Seed": str(self.info["options"]["seed"]),
             "Fingerprint": str(self.info.get("fingerprint", "")),
         }

@@ -123,10 +123,11 @@ class Run:
     def gradient_sketch(self) -> GradientSketch:
         """The arrays of the gradient pass, memory-mapped."""
         info = self.info
+        error = info.get("gradient_check_error")
         return GradientSketch.load(
             self.arrays,
             coverage=info.get("gradient_coverage", 1.0),
-            check_error=info.get("gradient_check_error", 0.0),
+            check_error=float("nan") if error is None else error,
         )
 
     @cached_property
