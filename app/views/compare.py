@@ -62,7 +62,7 @@ def _scores(view: Opened) -> None:
 
 def _table(table: pd.DataFrame) -> None:
     st.dataframe(
-        table.assign(score=table["score"].map(_words)).drop(columns="low"),
+        table.assign(score=table["score"].map(_words)).drop(columns="low").fillna({"verdicts": "–", "interval": "–"}),
         hide_index=True,
         column_config={
             "score": st.column_config.TextColumn("Score", pinned=True),
