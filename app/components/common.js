@@ -1,9 +1,10 @@
 // What every component needs: elements made without HTML strings, the theme, files, and one view per place on the page.
 
 const instances = new WeakMap();
+const GONE_CHECK = 1000;
 
-// Streamlit calls a component's script again for each new `data`, and the returned function when the place goes away.
-// A call that was overtaken while its script still loaded is cleaned up at once: only the last call may tear down.
+// Streamlit calls a component's script again for each new `data`, and the returned function before that as well as when
+// the place goes away. A view in a place that is still on the page waits for its next call: it must not miss a key.
 export function keepView(component, create) {
   const place = component.parentElement;
   let entry = instances.get(place);
@@ -13,11 +14,13 @@ export function keepView(component, create) {
   }
   const call = ++entry.calls;
   entry.view.update(component);
-  return () => {
+  const leave = () => {
     if (entry.calls !== call) return;
+    if (place.isConnected) return void setTimeout(leave, GONE_CHECK);
     instances.delete(place);
     entry.view.destroy();
   };
+  return leave;
 }
 
 // Children that are strings become text nodes: what a sample contains is never parsed as HTML.

@@ -165,7 +165,8 @@ class ReviewQueue {
       case "class": {
         // A number means the class that had it on screen when it was pressed.
         const label = numberedClasses(this.samples.get(this.shown), this.classes)[number - 1];
-        return label === undefined ? this.#say(`There is no class ${number}.`) : this.#enqueue({ action: "relabel", label });
+        if (label !== undefined) return this.#enqueue({ action: "relabel", label });
+        return this.#say(this.classes.length ? `There is no class ${number}.` : "The classes are still loading; press again.");
       }
       default: return this.#enqueue({ action: name });
     }

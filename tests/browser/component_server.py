@@ -10,6 +10,8 @@ import time
 import urllib.request
 from pathlib import Path
 
+PAGE = Path(__file__).with_name("component_page.py")
+
 
 class Server:
     """`streamlit run` of a script on a port of its own, with what it needs in the environment."""

@@ -11,14 +11,16 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import component_server
 import pytest
 from app_runs import ODD_CLASSES, image_run, language_run, table_run, text_run
 from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
 _FLAGS = ("--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
+_READY = {"map": "output.readout strong", "queue": ".position:not(:empty)", "grid": ".tile"}
 # Streamlit asks for these below the page's own path first, and goes on when they are not there.
 _HARMLESS = re.compile(r"404 \(Not Found\)|ResizeObserver loop|favicon")
 
@@ -99,6 +101,39 @@ def page(browser: Browser) -> Iterator[Page]:
     yield opened
     opened.close()
     assert [error for error in errors if not _HARMLESS.search(error)] == []
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory) -> Iterator[component_server.Server]:
+    started = component_server.Server(component_server.PAGE, tmp_path_factory.mktemp("server")).start()
+    yield started
+    started.kill()
+
+
+@pytest.fixture
+def queue_server(tmp_path) -> Iterator[component_server.Server]:
+    started = component_server.Server(component_server.PAGE, tmp_path).start()
+    yield started
+    started.kill()
+
+
+@pytest.fixture
+def opened(browser, site) -> Iterator[Callable]:
+    pages, faults = [], []
+
+    def open_page(show: str, base: str = site.url, dark: bool = False, **query: object):
+        scheme = "dark" if dark else "light"
+        page = browser.new_page(viewport={"width": 1200, "height": 900}, color_scheme=scheme)
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.goto(f"{base}/?show={show}" + "".join(f"&{name}={value}" for name, value in query.items()))
+        page.locator(_READY[show]).first.wait_for(timeout=40_000)
+        pages.append(page)
+        return page
+
+    yield open_page
+    for page in pages:
+        page.close()
+    assert faults == []
 
 
 def visit(page: Page, server: Server, path: str) -> None:

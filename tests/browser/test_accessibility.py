@@ -25,3 +25,20 @@ def test_no_serious_findings(browser, server, page_name, look):
         if finding["impact"] in ("serious", "critical")
     }
     assert serious == {}
+
+
+@pytest.mark.parametrize("show", ["map", "queue", "grid"])
+@pytest.mark.parametrize("dark", [False, True])
+def test_components_have_no_serious_accessibility_findings(opened, show, dark):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+    page = opened(show, dark=dark)
+    page.wait_for_timeout(500)
+    found = axe.Axe().run(page).response["violations"]
+    serious = [
+        (finding["id"], node["html"][:200])
+        for finding in found
+        if finding["impact"] in ("serious", "critical")
+        for node in finding["nodes"]
+        if "bidi" in str(node["target"]).lower() or isinstance(node["target"][0], list)
+    ]
+    assert serious == []
