@@ -27,13 +27,12 @@ def sample_view(
     """One sample for the browser; without `full` only what a tile needs."""
     shown: Preview = cache.thumbnail(data, row, side)
     decision = board.decisions.get(str(data.ids[row]))
-    suggestion = data.suggestion(row)
     return SampleView(
         str(data.ids[row]),
         **vars(shown),
         **(explaining.shown(data, row, shown.text) if full else {}),
         given=data.class_name(data.given[row]) if data.given[row] >= 0 else None,
-        predicted=data.class_name(suggestion if suggestion >= 0 else data.predicted[row]) if data.classes else None,
+        predicted=data.proposal(row),
         probabilities=cache.evidence(data).probabilities(row) if full else (),
         score=finite(data.score(score)[row]),
         percentile=data.percentile(score, row),

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from oga_core.errors import OgaError, unknown
-from oga_core.findings import MISLABELLED
+from oga_core.findings import MISLABELLED, STRANGE
 from oga_core.runs import SCORE_PREFIX, Run, score_names
 from oga_core.threshold import RankedScores
 
@@ -141,15 +141,25 @@ class RunData:
         return "" if pd.isna(value) else str(value)
 
     def suggestion(self, row: int) -> int:
-        """The class to relabel to, -1 where nothing speaks against the given label.
+        """The class to relabel to, -1 where nothing speaks against the given label or for another one.
 
-        The run's own suggestion where it finds the label wrong, else the prediction where it differs.
+        The run's own suggestion where it finds the label wrong, else the prediction where it differs. What the model
+        makes of a sample out of distribution says nothing.
         """
         predicted, given = int(self.predicted[row]), int(self.given[row])
+        if self.text("finding", row) == STRANGE:
+            return -1
         suggested = self.text("suggested_label", row)
         if suggested in self.classes and (predicted != given or self.text("finding", row) == MISLABELLED):
             predicted = self.classes.index(suggested)
         return -1 if predicted == given else predicted
+
+    def proposal(self, row: int) -> str | None:
+        """The label a press of one key takes: the suggestion, else the prediction; none out of distribution."""
+        if not self.classes or self.text("finding", row) == STRANGE:
+            return None
+        suggestion = self.suggestion(row)
+        return self.class_name(suggestion if suggestion >= 0 else int(self.predicted[row]))
 
     def _codes(self, column: str) -> NDArray[np.int64]:
         if column not in self.table or not self.classes:

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from hashlib import blake2b
 from importlib.metadata import version
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,6 @@ from oga_core.files import disk_error
 from oga_core.gradient_sketch import GradientSketch
 from oga_core.models import files_of
 from oga_core.models.card import ModelCard
-from oga_core.models.folders import is_model_file
 from oga_core.projection import METHODS, project, warm_up
 from oga_core.runs import SCORE_PREFIX, Run
 from oga_core.scores import (
@@ -254,7 +253,7 @@ def _gradients(
         "checkpoints": [_named(path) for path in options.checkpoints],
     }
     inputs = [data, options.labels, options.validation, *options.checkpoints]
-    readable = [Path(path) for path in inputs if path is not None] + (_files_of(model) if model else [])
+    readable = [Path(path) for path in inputs if path is not None] + (files_of(Path(_named(model))) if model else [])
     return run_job(
         "score",
         arguments,
@@ -273,15 +272,6 @@ def _named(path: Path | str) -> str:
     """
     path = Path(path)
     return str(path.resolve() if path.is_dir() else path.parent.resolve() / path.name)
-
-
-def _files_of(model: Path) -> list[Path]:
-    """What loading the model opens; of links in its folders, those to weights, tokenizer and configuration only."""
-    named = Path(_named(model))
-    files = [*files_of(named), *files_of(named.resolve())]
-    inside = (entry for folder in files if folder.is_dir() and folder.name != "blobs" for entry in folder.iterdir())
-    links = (entry for entry in inside if entry.is_symlink() and is_model_file(PurePosixPath(entry.name)))
-    return [*files, *(link.resolve() for link in links)]
 
 
 def _quiet_stages(files: Iterable[Path]) -> dict[str, float]:

@@ -16,6 +16,7 @@ from oga_app.previews import as_fields, conversation, cut, preview
 from oga_app.run_data import RunData, class_shares, confusion, evenly
 from oga_app.settings import Settings
 from oga_core.errors import OgaError
+from oga_core.findings import STRANGE
 from oga_core.review import Decision, ReviewStore
 
 
@@ -60,6 +61,14 @@ def test_the_suggestion_is_never_the_given_label(data):
     for row in range(len(data)):
         suggestion = data.suggestion(row)
         assert suggestion == (-1 if data.predicted[row] == data.given[row] else data.predicted[row])
+
+
+def test_nothing_is_suggested_for_a_sample_out_of_distribution(data):
+    row = int(np.flatnonzero(data.predicted != data.given)[0])
+    assert data.proposal(row) == data.class_name(data.suggestion(row)) == data.class_name(data.predicted[row])
+    data.table["finding"] = STRANGE
+    assert data.suggestion(row) == -1
+    assert data.proposal(row) is None
 
 
 def test_class_shares_and_confusion():

@@ -430,15 +430,3 @@ def test_linked_data_and_models_are_read_under_the_names_of_their_links(tmp_path
     run = score(*links, tmp_path / "run", replace(OPTIONS, map="none"))
     assert run.info["data"]["path"] == str(links[0])
     assert len(run.samples) == 569
-
-
-def test_of_links_in_a_model_folder_only_those_of_a_model_are_followed(tmp_path):
-    model, elsewhere = tmp_path / "model", tmp_path / "elsewhere"
-    model.mkdir()
-    elsewhere.mkdir()
-    for name in ("model.safetensors", "tokenizer.json", "config.json", "notes.txt", "secrets.env"):
-        (elsewhere / name).touch()
-        (model / name).symlink_to(elsewhere / name)
-    readable = {path for path in pipeline._files_of(model) if path.parent == elsewhere}
-    assert {path.name for path in readable} == {"model.safetensors", "tokenizer.json", "config.json"}
-    assert elsewhere not in pipeline._files_of(model)

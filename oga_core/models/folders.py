@@ -84,11 +84,21 @@ def find_base(folder: Path, adapter: dict[str, Any]) -> Path:
 
 
 def files_of(path: Path) -> list[Path]:
-    """Return what loading this model opens: itself, a card beside it, an adapter's base, the hub cache's blobs."""
+    """Return what loading this model opens: itself, a card beside it, an adapter's base, the hub cache's blobs.
+
+    Links are followed: a named one, and in folders those to weights, tokenizer and configuration only.
+    """
+    files = [*_opened(path), *_opened(path.resolve())]
+    inside = (entry for folder in files if folder.is_dir() and folder.name != "blobs" for entry in folder.iterdir())
+    links = (entry for entry in inside if entry.is_symlink() and is_model_file(PurePosixPath(entry.name)))
+    return list(dict.fromkeys([*files, *(link.resolve() for link in links)]))
+
+
+def _opened(path: Path) -> list[Path]:
     files = [path, path.with_suffix(".json")]
     if (path / "adapter_config.json").is_file():
         with contextlib.suppress(OgaError):  # said again, and to the person, when the model is loaded
-            files += files_of(find_base(path, read_json(path / "adapter_config.json")))
+            files += _opened(find_base(path, read_json(path / "adapter_config.json")))
     if path.parent.name == "snapshots":
         files.append(path.parent.parent / "blobs")
     return files

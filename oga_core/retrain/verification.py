@@ -177,7 +177,7 @@ def _readable(run: Run, validation: Path | str | None) -> list[Path]:
     data, model = Path(info["data"]["path"]), info["model"]["path"]
     paths = [data, info["data"]["options"].get("labels"), info["options"].get("model_card"), validation]
     found = [Path(path).resolve() for path in paths if path is not None]
-    return [*found, *files_of(Path(model).resolve())] if model and Path(model).exists() else found
+    return [*found, *files_of(Path(model))] if model and Path(model).exists() else found
 
 
 def _judged_on(trials: list[dict[str, Any]], validation: Path | str | None) -> dict[str, Any]:

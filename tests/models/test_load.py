@@ -234,3 +234,15 @@ def test_zipped_folder_loads_like_the_folder(tmp_path: Path) -> None:
     assert zipped.card == loaded.card
     assert torch.equal(zipped.module(**tokens).logits, loaded.module(**tokens).logits)
     assert zipped.tokenizer("good film")["input_ids"] == [2, 4]
+
+
+def test_of_links_in_a_model_folder_only_those_of_a_model_are_followed(tmp_path: Path) -> None:
+    model, elsewhere = tmp_path / "model", tmp_path / "elsewhere"
+    model.mkdir()
+    elsewhere.mkdir()
+    for name in ("model.safetensors", "tokenizer.json", "config.json", "notes.txt", "secrets.env"):
+        (elsewhere / name).touch()
+        (model / name).symlink_to(elsewhere / name)
+    readable = {path for path in files_of(model) if path.parent == elsewhere}
+    assert {path.name for path in readable} == {"model.safetensors", "tokenizer.json", "config.json"}
+    assert elsewhere not in files_of(model)
