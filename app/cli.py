@@ -108,6 +108,7 @@ def _add_score(commands: Any) -> None:
     add("--text-column", help="column of the texts")
     add("--modality", help="image, text, tabular or causal_lm, where the data could be read in two ways")
     add("--model-card", help="JSON that names classes and inputs, where none lies beside the model")
+    add("--model-factory", help="module:function of yours that builds the network which plain weights belong to")
     add("--scores", type=_names, default=(), help="scores to compute, separated by commas (all that are possible)")
     add("--map", default="umap", help="umap, pca or none (umap)")
     add("--validation", help="clean data that validation-based influence is measured on")

@@ -44,6 +44,11 @@ def start(
 
     Raises `OgaError` where the folder is no run or is being scored already.
     """
+    if options.model_factory:
+        raise OgaError(
+            f"The network of {run.name} is built by code of yours, {options.model_factory}, which the dashboard does "
+            "not run. Continue this run on the command line, with the same oga score … --model-factory."
+        )
     created = Run.create(run)
     if status(run).state == "running":
         raise OgaError(f"{run.name} is being scored already. Wait for it, or cancel it first.")

@@ -32,6 +32,7 @@ from oga_core.gradients import PassOptions, PassResult, gradient_pass, outputs_p
 from oga_core.gradients.parameter_choice import choose_parameters
 from oga_core.models import load_model
 from oga_core.models.card import ModelCard
+from oga_core.models.factory import ModelFactory
 from oga_core.models.loaded import LoadedModel
 from oga_core.models.weights import Weights, assign, read_weights
 from oga_core.readers import read_samples, reading_notes
@@ -66,9 +67,10 @@ class Stages:
 def run(arguments: dict[str, Any], report: Report) -> dict[str, Any]:
     """Take the gradient pass over the data and return what belongs in run.json.
 
-    arguments: data, data_options, model (None for a bundle of outputs), model_card, folder, pass_options, force,
-    needs (of each score that was asked for), validation, checkpoints. Arrays go to `folder`/arrays, ids and labels to
-    `folder`/samples.parquet. What can be refused is refused before the pass, which may take hours.
+    arguments: data, data_options, model (None for a bundle of outputs), model_card, model_factory, folder,
+    pass_options, force, needs (of each score that was asked for), validation, checkpoints. Arrays go to
+    `folder`/arrays, ids and labels to `folder`/samples.parquet. What can be refused is refused before the pass, which
+    may take hours.
     """
     stages = Stages(report)
     folder = Path(arguments["folder"])
@@ -121,7 +123,8 @@ def _score_model(
     samples: SampleSet, path: Path, arguments: dict[str, Any], stages: Stages
 ) -> tuple[SampleSet, PassResult, dict[str, Any]]:
     with stages("load model"):
-        loaded = load_model(path, _card(arguments))
+        built = arguments["model_factory"]
+        loaded = load_model(path, _card(arguments), factory=ModelFactory(**built) if built else None)
         samples, task = prepare(samples, loaded)
         options = _pass_options(arguments, samples)
         if options.parameters != "head":

@@ -25,6 +25,7 @@ from oga_core.files import disk_error
 from oga_core.gradient_sketch import GradientSketch
 from oga_core.models import files_of
 from oga_core.models.card import ModelCard
+from oga_core.models.factory import ModelFactory
 from oga_core.projection import METHODS, project, warm_up
 from oga_core.runs import SCORE_PREFIX, Run
 from oga_core.scores import (
@@ -61,6 +62,7 @@ _QUIET_SECONDS, _SLOWEST_READING = 300.0, 20e6
 class ScoreOptions:
     """What a person can choose about a run; every field has a flag of the same name on the command line.
 
+    model_factory: module:function of the owner's code that builds the network for plain weights; it runs in the worker.
     parameters: whose gradient is sketched: head, all, last:N, lora or pattern:REGEX; auto takes the head for
         classifiers and the trainable parameters for language models.
     """
@@ -71,6 +73,7 @@ class ScoreOptions:
     text_column: str | None = None
     modality: str | None = None
     model_card: str | None = None
+    model_factory: str | None = None
     scores: tuple[str, ...] = ()
     map: str = "umap"
     validation: str | None = None
@@ -232,11 +235,13 @@ def _gradients(
     progress: Progress,
     cancelled: Callable[[], bool],
 ) -> dict[str, Any]:
+    factory = ModelFactory.named(options.model_factory) if options.model_factory else None
     arguments = {
         "data": _named(data),
         "data_options": _data_options(options),
         "model": _named(model) if model else None,
         "model_card": _read_card(options.model_card),
+        "model_factory": asdict(factory) if factory else None,
         "folder": str(run.path.resolve()),
         "pass_options": {
             "parameters": options.parameters,
@@ -254,6 +259,7 @@ def _gradients(
     }
     inputs = [data, options.labels, options.validation, *options.checkpoints]
     readable = [Path(path) for path in inputs if path is not None] + (files_of(Path(_named(model))) if model else [])
+    readable += [Path(factory.folder)] if factory else []
     return run_job(
         "score",
         arguments,

@@ -13,6 +13,7 @@ import numpy as np
 from oga_core.errors import OgaError
 from oga_core.files import write_whole
 from oga_core.models import files_of
+from oga_core.models.factory import OWN_CODE
 from oga_core.runs import Run
 from oga_core.worker import run_job
 
@@ -48,6 +49,8 @@ def _compute(run: Run, rows: Sequence[int], report: Callable[[dict[str, Any]], N
     info = run.info
     if not info["model"]["path"] or info["model_format"] == "outputs":
         raise OgaError("This run was scored from a bundle of outputs. Give the model itself to see what it looks at.")
+    if info["options"].get("model_factory"):
+        raise OgaError(OWN_CODE)
     card = info["options"].get("model_card")
     arguments = {
         "data": info["data"]["path"],

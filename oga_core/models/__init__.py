@@ -15,21 +15,31 @@ from oga_core.models.refusals import REFUSALS, refusal
 if TYPE_CHECKING:  # torch takes seconds to import, and naming a format does not need it
     from torch import nn
 
+    from oga_core.models.factory import ModelFactory
     from oga_core.models.loaded import LoadedModel
 
 __all__ = ["ModelCard", "files_of", "load_model", "load_weights", "model_format"]
 
 
-def load_model(path: Path | str, card: ModelCard | None = None, *, base: Path | str | None = None) -> LoadedModel:
+def load_model(
+    path: Path | str,
+    card: ModelCard | None = None,
+    *,
+    base: Path | str | None = None,
+    factory: ModelFactory | None = None,
+) -> LoadedModel:
     """Load a model by what its file or folder holds, whatever it is called.
 
     card: what the person says about the model; it wins over a card in or beside the model. base: the folder of the
-    model that a PEFT adapter belongs to. Raises `OgaError` for what is not loadable without running its code.
+    model that a PEFT adapter belongs to. factory: builds the network for plain weights. Raises `OgaError` for what is
+    not loadable without running its code.
     """
     path = Path(path)
     kind = model_format(path)
     if kind in REFUSALS:
         raise refusal(kind, path)
+    if factory and kind not in ("safetensors", "state_dict"):
+        raise OgaError(f"A model factory is for plain weights, and {path.name} is not that. Leave out --model-factory.")
     if kind == "zip":
         return _load_zipped(path, card)
     if kind == "pt2_folder":
@@ -46,7 +56,7 @@ def load_model(path: Path | str, card: ModelCard | None = None, *, base: Path | 
         return load_skops(path, card)
     from oga_core.models.weights import load_plain_weights
 
-    return load_plain_weights(path, card)
+    return load_plain_weights(path, card, factory)
 
 
 def load_weights(module: nn.Module, path: Path | str) -> None:

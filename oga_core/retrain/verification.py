@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from oga_core.errors import OgaError, unknown
 from oga_core.models import files_of
+from oga_core.models.factory import OWN_CODE
 from oga_core.retrain.arms import Plan
 from oga_core.retrain.comparison import compare, verdict, warnings
 from oga_core.retrain.job import HELD_OUT_SHARE
@@ -137,6 +138,8 @@ def _check(
             "yourself on the exported data set."
         )
     needs_model = depth == "all" or (validation is not None and info["modality"] != "outputs")
+    if needs_model and info["options"].get("model_factory"):
+        raise OgaError(OWN_CODE)
     if needs_model and not Path(model).exists():
         raise OgaError(f"The model {model} is not there any more. Put it back, or score the data again.")
 
