@@ -40,13 +40,14 @@ class ModelFactory:
             raise OgaError(f"The model factory {name!r} must be named as package.module:function.")
         top = module.partition(".")[0]
         found = PathFinder.find_spec(top, [str(Path.cwd())]) or importlib.util.find_spec(top)
-        places = list(found.submodule_search_locations or [found.origin]) if found else []
-        if not places or places[0] is None or not Path(places[0]).exists():
+        packages = list(found.submodule_search_locations or ()) if found else []
+        place = packages[0] if packages else found and found.origin
+        if not place or not Path(place).exists():
             raise OgaError(
                 f"There is no module {top!r} for the model factory {name!r}, neither in {Path.cwd()} nor installed. "
                 "Change to the folder that holds it."
             )
-        return cls(module, function, str(Path(places[0]).resolve().parent))
+        return cls(module, function, str(Path(place).resolve().parent))
 
     def build(self) -> nn.Module:
         """Run the function. Raises `OgaError` with what went wrong in it."""
