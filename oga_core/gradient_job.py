@@ -3,29 +3,15 @@
 from __future__ import annotations
 
 import math
-import resource
-import sys
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
-from torch import nn
 
-from oga_core.checks import (
-    Check,
-    check_labels,
-    check_memorised,
-    check_model,
-    check_views,
-    explained,
-    readable_batch,
-)
+from oga_core.checks import Check, check_labels, check_memorised
 from oga_core.devices import choose_device, precision_context
 from oga_core.errors import OgaError
 from oga_core.gradients import PassOptions, PassResult, gradient_pass, outputs_pass
@@ -34,34 +20,18 @@ from oga_core.models import load_model
 from oga_core.models.card import ModelCard
 from oga_core.models.factory import ModelFactory
 from oga_core.models.loaded import LoadedModel
-from oga_core.models.weights import Weights, assign, read_weights
+from oga_core.models.weights import assign, read_weights
 from oga_core.readers import read_samples, reading_notes
-from oga_core.readers.outputs import OutputsBundle, read_outputs
+from oga_core.readers.outputs import aligned, class_names, read_outputs
 from oga_core.runs import write_whole
 from oga_core.samples import SampleSet
+from oga_core.stages import Report, Stages, peak_rss_mb
 from oga_core.tasks import Task, task_for
+from oga_core.trial import check_checkpoints, check_needs, check_some, stop_on_failure, try_model
 
-Report = Callable[[dict[str, Any]], None]
 _OUTPUTS_SUFFIXES = (".npz", ".parquet")
-_CHECKED_SAMPLES = 16
 _GROUPED_SAMPLES = 200_000
 _GROUP_VALUES = 50
-_LABEL_CHECKED_SAMPLES = 512
-
-
-@dataclass
-class Stages:
-    """Seconds per stage, and the one way to say what is going on."""
-
-    report: Report
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def __call__(self, name: str) -> Iterator[None]:
-        self.report({"stage": name})
-        start = time.perf_counter()
-        yield
-        self.seconds[name] = round(self.seconds.get(name, 0.0) + time.perf_counter() - start, 3)
 
 
 def run(arguments: dict[str, Any], report: Report) -> dict[str, Any]:
@@ -101,7 +71,7 @@ def run(arguments: dict[str, Any], report: Report) -> dict[str, Any]:
         "gradient_check_error": None if math.isnan(result.sketch.check_error) else result.sketch.check_error,
         "model_accuracy_on_given_labels": _accuracy(result),
         "seconds": stages.seconds,
-        "peak_rss_mb": _peak_rss_mb(),
+        "peak_rss_mb": peak_rss_mb(),
     }
 
 
@@ -130,14 +100,16 @@ def _score_model(
         if options.parameters != "head":
             choose_parameters(loaded.module, options.parameters)
     with stages("check model"):
-        checks = _checks(loaded, task, samples, options.views, stages.report)
-        _stop_on_failure(checks, force=arguments["force"])
+        checks = try_model(loaded, task, samples, options.views, stages.report)
+        stop_on_failure(checks, force=arguments["force"])
         usable = all(check.detail["usable"] for check in checks if check.name == "views")
         options = replace(options, views=options.views and usable)
         seen = any(check.name == "views" and check.detail["usable"] for check in checks)
-        _check_needs(arguments["needs"], samples, options, has_views=seen)
+        check_needs(arguments["needs"], samples, options, has_views=seen)
     validation = _read_validation(loaded, task, arguments, stages)
-    _check_checkpoints(loaded, arguments, stages)
+    if arguments["checkpoints"]:
+        with stages("read checkpoints"):
+            check_checkpoints(loaded, [Path(path) for path in arguments["checkpoints"]])
     folder = Path(arguments["folder"])
     with stages("gradients"):
         result = gradient_pass(
@@ -147,27 +119,6 @@ def _score_model(
     return samples, _joined(result, further), _summary(loaded.format, _of_all(checks, result), loaded.notes)
 
 
-def _check_needs(
-    needs: Mapping[str, Sequence[str]], samples: SampleSet, options: PassOptions, *, has_views: bool
-) -> None:
-    """Refuse scores that no pass of this model over these data can offer. Raises `OgaError`."""
-    for name, needed in needs.items():
-        if {"l1_norm_all", "l2_norm_all"} & set(needed) and options.parameters == "head" and samples.class_names:
-            raise OgaError(
-                f"The score {name!r} needs the gradient of more than the head, which is all that is taken of a "
-                "classifier unasked. Give --parameters all."
-            )
-        if "logits" in needed and not samples.class_names:
-            raise OgaError(
-                f"The score {name!r} needs logits of classes, which a language model does not have. Choose another."
-            )
-        if "view_logits" in needed and not has_views:
-            raise OgaError(
-                f"The score {name!r} needs mirrored and shifted copies that are recognised as the same classes, which "
-                "these data and this model do not offer. Choose another."
-            )
-
-
 def _read_validation(loaded: LoadedModel, task: Task, arguments: dict[str, Any], stages: Stages) -> SampleSet | None:
     """Read the validation data and try the model on some of them."""
     if not arguments["validation"]:
@@ -175,27 +126,10 @@ def _read_validation(loaded: LoadedModel, task: Task, arguments: dict[str, Any],
     with stages("read validation data"):
         validation, _ = prepare(read_samples(Path(arguments["validation"])), loaded)
         try:
-            _stop_on_failure(check_model(loaded.module, task, validation, _spread(len(validation), _CHECKED_SAMPLES)))
+            stop_on_failure(check_some(loaded, task, validation))
         except OgaError as error:
             raise OgaError(f"With the validation data: {error}", error.detail) from error
     return validation
-
-
-class _Unchanged:
-    """Stands for a network that keeps its weights, so that `assign` compares names and shapes and no more."""
-
-    def __init__(self, module: nn.Module):
-        self.state_dict = module.state_dict
-
-    def load_state_dict(self, weights: Weights, strict: bool) -> None:
-        """Take nothing."""
-
-
-def _check_checkpoints(loaded: LoadedModel, arguments: dict[str, Any], stages: Stages) -> None:
-    if arguments["checkpoints"]:
-        with stages("read checkpoints"):
-            for path in map(Path, arguments["checkpoints"]):
-                assign(cast("nn.Module", _Unchanged(loaded.module)), read_weights(path), path.name)
 
 
 def _further_passes(
@@ -251,10 +185,10 @@ def _score_outputs(
     with stages("read outputs"):
         bundle = read_outputs(path)
         card = _card(arguments) or ModelCard.beside(path)
-        samples = samples.with_classes(_classes(bundle, samples, card))
-        logits, features = _aligned(bundle, samples, path)
+        samples = samples.with_classes(class_names(bundle, samples, card.classes if card else ()))
+        logits, features = aligned(bundle, samples, path)
     checks = check_labels(logits, samples.given_labels, samples.class_names)
-    _stop_on_failure(checks, force=arguments["force"])
+    stop_on_failure(checks, force=arguments["force"])
     with stages("gradients"):
         options = _pass_options(arguments, samples)
         folder = Path(arguments["folder"]) / "arrays"
@@ -271,83 +205,9 @@ def _pass_options(arguments: dict[str, Any], samples: SampleSet) -> PassOptions:
     return PassOptions(**chosen)
 
 
-def _classes(bundle: OutputsBundle, samples: SampleSet, card: ModelCard | None) -> tuple[str, ...]:
-    n_logits = bundle.logits.shape[1]
-    if card and card.classes:
-        names = card.classes
-    elif all(name.isdecimal() and int(name) < n_logits for name in samples.class_names):
-        names = tuple(map(str, range(n_logits)))
-    else:
-        names = samples.class_names
-    if len(names) != n_logits:
-        raise OgaError(
-            f"The outputs have {n_logits} logits a sample and there are {len(names)} classes. "
-            "List every class in a model card, in the order of the logits."
-        )
-    return names
-
-
-def _aligned(bundle: OutputsBundle, samples: SampleSet, path: Path) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Rows of the bundle in the order of the samples: by id where it has ids, else by row."""
-    if bundle.ids is not None:
-        position = {str(sample_id): i for i, sample_id in enumerate(bundle.ids)}
-        missing = [sample_id for sample_id in samples.ids if sample_id not in position]
-        if missing:
-            raise OgaError(f"{path.name} has no outputs for {len(missing)} sample(s), the first is {missing[0]!r}.")
-        rows = np.array([position[sample_id] for sample_id in samples.ids], dtype=np.int64)
-    else:
-        rows = samples.row_numbers
-        if rows.max() >= len(bundle.logits):
-            raise OgaError(f"{path.name} has {len(bundle.logits)} rows and the data more. Give both the same ids.")
-    return bundle.logits[rows], bundle.features[rows]
-
-
 def _card(arguments: dict[str, Any]) -> ModelCard | None:
     card = arguments["model_card"]
     return ModelCard.from_json(card, "given") if card else None
-
-
-def _checks(loaded: LoadedModel, task: Task, samples: SampleSet, wants_views: bool, report: Report) -> list[Check]:
-    checks = check_model(loaded.module, task, samples, _spread(len(samples), _CHECKED_SAMPLES), report)
-    if not samples.class_names or any(check.level == "failure" for check in checks):
-        return checks
-    rows = _spread(len(samples), _LABEL_CHECKED_SAMPLES)
-    start = time.perf_counter()
-    logits, views, labels = _predictions(loaded, task, samples, rows, wants_views)
-    seconds = (time.perf_counter() - start) / len(rows) * len(samples)
-    report({"stage": "estimate", "seconds_left": round(seconds, 1), "memory_mb": round(_peak_rss_mb())})
-    checks += check_labels(logits, labels, samples.class_names)
-    return [*checks, check_views(logits, views, labels)] if views else checks
-
-
-def _predictions(
-    loaded: LoadedModel, task: Task, samples: SampleSet, rows: NDArray[np.int64], wants_views: bool
-) -> tuple[NDArray[np.float32], list[NDArray[np.float32]], NDArray[np.int64]]:
-    """Logits of the samples at `rows` and of each of their views, and their labels."""
-    import torch
-
-    found: list[list[torch.Tensor]] = []
-    labels = []
-    with torch.no_grad():
-        for part in np.array_split(rows, len(rows) // 64 + 1):
-            if (batch := readable_batch(task, samples, part)) is not None:
-                seen = [batch, *(task.views(batch) if wants_views else [])]
-                with explained(batch):
-                    found.append([task.outputs(loaded.module, view).float() for view in seen])
-                labels.append(batch["labels"])
-    logits, *views = (torch.cat(parts).numpy() for parts in zip(*found, strict=True))
-    return logits, views, torch.cat(labels).numpy()
-
-
-def _spread(n_samples: int, count: int) -> NDArray[np.int64]:
-    return np.unique(np.linspace(0, n_samples - 1, min(count, n_samples)).astype(np.int64))
-
-
-def _stop_on_failure(checks: list[Check], *, force: bool = False) -> None:
-    failures = [check for check in checks if check.level == "failure"]
-    forced = force and all(check.name == "label_order" for check in failures)
-    if failures and not forced:
-        raise OgaError(" ".join(check.message for check in failures), detail={"checks": [c.as_json() for c in checks]})
 
 
 def _summary(model_format: str, checks: list[Check], notes: tuple[str, ...]) -> dict[str, Any]:
@@ -388,8 +248,3 @@ def groups_of(samples: SampleSet) -> pd.DataFrame:
         if not values:
             break
     return pd.DataFrame(values)
-
-
-def _peak_rss_mb() -> float:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(peak / (1024 * 1024 if sys.platform == "darwin" else 1024), 1)

@@ -24,6 +24,7 @@ from oga_core.gradients import PassOptions, PassResult
 from oga_core.models.card import ModelCard
 from oga_core.pipeline import ScoreOptions, score
 from oga_core.runs import Run, score_names
+from oga_core.stages import Stages
 
 SAMPLE_DATA = Path(oga_sample_data.__file__).parent
 TUMOURS = SAMPLE_DATA / "tumours.csv", SAMPLE_DATA / "tumours.pt2"
@@ -397,7 +398,7 @@ def test_only_passes_whose_views_a_score_reads_make_them(tmp_path, monkeypatch):
     for name, stub in (("gradient_pass", take), ("assign", print), ("read_weights", str)):
         monkeypatch.setattr(gradient_job, name, stub)
     arguments = {"folder": str(tmp_path), "checkpoints": ["a.pt"]}
-    stages = gradient_job.Stages(lambda event: None)
+    stages = Stages(lambda event: None)
     loaded, options = SimpleNamespace(module=None), PassOptions(views=True)
     passes = gradient_job._further_passes(loaded, None, "samples", "clean", arguments, options, stages)
     assert taken == {"validation": True, "checkpoint_000": False, "validation_checkpoint_000": False}

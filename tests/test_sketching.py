@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from oga_core.gradients.convolution_use import ConvolutionUse, Geometry
 from oga_core.gradients.sketching import Kept, Sketcher, random_signs
-from oga_core.gradients.uses import ConvolutionUse, DirectUse, Geometry, LookupUse, ProductUse, Use
+from oga_core.gradients.uses import DirectUse, LookupUse, ProductUse, Use
 
 SEEDS = 200
 

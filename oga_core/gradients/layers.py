@@ -15,7 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from oga_core.gradients.calls import Call, Site, plain_name
-from oga_core.gradients.uses import ComputedUse, ConvolutionUse, DirectUse, Geometry, LookupUse, ProductUse, canonical
+from oga_core.gradients.convolution_use import ConvolutionUse, Geometry
+from oga_core.gradients.uses import ComputedUse, DirectUse, LookupUse, ProductUse, canonical
 
 if TYPE_CHECKING:
     from oga_core.gradients.gradient_capture import GradientCapture

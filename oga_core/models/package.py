@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 import io
 import logging
 import os
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -19,11 +18,11 @@ from torch import Tensor, nn
 
 from oga_core.errors import OgaError
 from oga_core.models.card import ModelCard
+from oga_core.models.example_inputs import Example, ExampleInputs
 from oga_core.models.pt2 import read_pt2
 from oga_core.models.tokenizer import max_length, tokenizer_entries
 from oga_core.samples import Modality
 
-Example = Tensor | Sequence[Tensor] | Mapping[str, Tensor]
 _TOLERANCE = {"rtol": 1e-4, "atol": 1e-5}
 _HALF_TOLERANCE = {"rtol": 5e-2, "atol": 5e-2}
 
@@ -59,7 +58,7 @@ def package_model(
         raise OgaError(f"There is no folder {path.parent}. Make it first.")
     model = _unwrapped(model)
     tokens = modality in ("text", "causal_lm")
-    inputs = replace(_Inputs.of(example, model), free_length=tokens)
+    inputs = replace(ExampleInputs.of(example, model), free_length=tokens)
     card = _card(classes, modality, _prepared(input or {}, modality, model, inputs, tokenizer))
     extra = {"oga.json": card.to_json()} | (tokenizer_entries(tokenizer) if tokens and tokenizer is not None else {})
     with _eval_mode(model), torch.random.fork_rng(devices=[]):
@@ -75,106 +74,6 @@ def package_model(
             _verify(model, inputs, draft, card)
             os.replace(draft, path)
     return path
-
-
-@dataclass(frozen=True)
-class _Inputs:
-    """Positional and named inputs of one batch.
-
-    in_dict: the named ones go into one positional dict. free_length: the length of tokens stays open.
-    """
-
-    args: tuple[Tensor, ...]
-    kwargs: dict[str, Tensor]
-    in_dict: bool = False
-    free_length: bool = True
-
-    @classmethod
-    def of(cls, example: Example, model: nn.Module) -> _Inputs:
-        """Take the example apart and check it. Raises `OgaError`."""
-        args: tuple[Any, ...] = ()
-        kwargs: dict[str, Any] = {}
-        if isinstance(example, Mapping):
-            kwargs = {str(name): value for name, value in example.items() if name != "labels" and value is not None}
-        elif isinstance(example, Tensor):
-            args = (example,)
-        else:
-            args = tuple(example)
-        strangers = [value for value in (*args, *kwargs.values()) if not isinstance(value, Tensor)]
-        if strangers or not (args or kwargs):
-            found = type(strangers[0]).__name__ if strangers else "nothing"
-            raise OgaError(f"The example must be a tensor, a tuple of tensors or a dict of tensors, got {found}.")
-        sizes = {value.shape[0] if value.dim() else 0 for value in (*args, *kwargs.values())}
-        if len(sizes) > 1 or 0 in sizes:
-            raise OgaError(
-                f"All tensors of the example must have the batch as their first dimension, got sizes {sorted(sizes)}."
-            )
-        parameters = inspect.signature(model.forward).parameters
-        open_ended = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
-        in_dict = not open_ended and not kwargs.keys() <= parameters.keys()
-        device = next((tensor.device for tensor in model.parameters()), torch.device("cpu"))
-        here = {name: value.detach().to(device) for name, value in kwargs.items()}
-        return cls(tuple(value.detach().to(device) for value in args), here, in_dict)
-
-    @property
-    def tensors(self) -> tuple[Tensor, ...]:
-        """All inputs, positional first."""
-        return (*self.args, *self.kwargs.values())
-
-    @property
-    def length(self) -> int | None:
-        """Number of tokens of the example, None where there are none."""
-        return next((value.shape[1] for value in self.tensors if _is_tokens(value)), None)
-
-    @property
-    def call(self) -> tuple[tuple[Any, ...], dict[str, Tensor]]:
-        """Positional and named arguments for `forward`."""
-        return ((dict(self.kwargs),), {}) if self.in_dict else (self.args, self.kwargs)
-
-    def map(self, change: Callable[[Tensor], Tensor]) -> _Inputs:
-        """Return the inputs with every tensor changed."""
-        kwargs = {name: change(value) for name, value in self.kwargs.items()}
-        return replace(self, args=tuple(change(value) for value in self.args), kwargs=kwargs)
-
-    def random(self, batch: int, length: int | None = None) -> _Inputs:
-        """Return random inputs of the same kind: other batch size, and other length for integer matrices."""
-        return self.map(lambda value: _random(value, batch, length))
-
-    def shapes(self, model: nn.Module) -> Any:
-        """Return the dynamic_shapes for torch.export: batch open, and the length of token inputs."""
-        free = torch.export.Dim.DYNAMIC
-
-        def axes(value: Tensor) -> dict[int, Any]:
-            return {0: free, 1: free} if self.free_length and _is_tokens(value) else {0: free}
-
-        if self.args:
-            return tuple(axes(value) for value in self.args)
-        named = {name: axes(value) for name, value in self.kwargs.items()}
-        if self.in_dict:
-            return (named,)
-        # torch wants what goes into **kwargs nested under that name
-        parameters = inspect.signature(model.forward).parameters
-        rest = next((p.name for p in parameters.values() if p.kind is p.VAR_KEYWORD), None)
-        if rest is None or all(name in parameters for name in named):
-            return named
-        nested = {name: value for name, value in named.items() if name not in parameters}
-        return {name: value for name, value in named.items() if name in parameters} | {rest: nested}
-
-
-def _is_tokens(value: Tensor) -> bool:
-    return value.dim() == 2 and not value.is_floating_point()
-
-
-def _random(value: Tensor, batch: int, length: int | None) -> Tensor:
-    shape = [batch, *value.shape[1:]]
-    if length is not None and _is_tokens(value):
-        shape[1] = length
-    if value.is_floating_point() or value.is_complex():
-        return torch.randn(shape, dtype=value.dtype, device=value.device)
-    low, high = (int(value.min()), int(value.max())) if value.numel() else (0, 0)
-    if value.dtype == torch.bool or (low >= 0 and high == 1):
-        return torch.ones(shape, dtype=value.dtype, device=value.device)  # a mask: all tokens count
-    return torch.randint(low, high + 1, shape, dtype=value.dtype, device=value.device)
 
 
 def _torch_version() -> tuple[int, int]:
@@ -200,7 +99,7 @@ def _card(classes: Sequence[str], modality: Modality, prepared: Mapping[str, Any
 
 
 def _prepared(
-    given: Mapping[str, Any], modality: Modality, model: nn.Module, inputs: _Inputs, tokenizer: Any
+    given: Mapping[str, Any], modality: Modality, model: nn.Module, inputs: ExampleInputs, tokenizer: Any
 ) -> dict[str, Any]:
     """Return the card's input: what was given, and what example and tokenizer tell."""
     found: dict[str, Any] = {}
@@ -244,7 +143,7 @@ def _eval_mode(model: nn.Module) -> Iterator[None]:
             buffer.copy_(kept)
 
 
-def _try(model: nn.Module, inputs: _Inputs) -> None:
+def _try(model: nn.Module, inputs: ExampleInputs) -> None:
     """Run the model on random inputs, as many as in the example, then other batch sizes."""
     given = inputs.tensors[0].shape[0]
     for batch in (given, 2, 3):
@@ -266,7 +165,7 @@ def _try(model: nn.Module, inputs: _Inputs) -> None:
             raise OgaError(f"The model gives {logits.shape[0]} rows of logits for {batch} samples, not one each.")
 
 
-def _export(model: nn.Module, inputs: _Inputs) -> tuple[torch.export.ExportedProgram, _Inputs]:
+def _export(model: nn.Module, inputs: ExampleInputs) -> tuple[torch.export.ExportedProgram, ExampleInputs]:
     try:
         return _exported(model, inputs), inputs
     except Exception as error:  # torch.export raises errors of many kinds, all about the model
@@ -286,7 +185,7 @@ def _export(model: nn.Module, inputs: _Inputs) -> tuple[torch.export.ExportedPro
     return program, fixed
 
 
-def _exported(model: nn.Module, inputs: _Inputs) -> torch.export.ExportedProgram:
+def _exported(model: nn.Module, inputs: ExampleInputs) -> torch.export.ExportedProgram:
     # A batch of 1 would be taken for a constant. Random values, because the file keeps its example.
     args, kwargs = inputs.random(2).call
     with _quiet():
@@ -344,7 +243,7 @@ def _strip(program: torch.export.ExportedProgram) -> None:
                 node.meta.pop("stack_trace", None)
 
 
-def _verify(model: nn.Module, inputs: _Inputs, path: Path, card: ModelCard) -> None:
+def _verify(model: nn.Module, inputs: ExampleInputs, path: Path, card: ModelCard) -> None:
     """Read the file back and compare outputs at two batch sizes, and at another length where it is open."""
     module, _ = read_pt2(path)
     module.to(inputs.tensors[0].device)

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from oga_core.errors import OgaError
-from oga_core.models import pt2_ops
+from oga_core.models import pt2_names, pt2_ops
 from oga_core.models.pt2_aliases import EVAL_MODE, Aliases, tensor_names
 from oga_core.models.pt2_program import DEVICE, Program, Slot, Step, needed, with_frees
 from oga_core.models.pt2_schema import (
@@ -89,7 +89,7 @@ class Compiler:
         if name is None:
             raise pt2_ops.refused(target)
         operator = pt2_ops.overload(name)
-        return None if name in pt2_ops.IGNORED else self._operator_step(name, operator, node)
+        return None if name in pt2_names.IGNORED else self._operator_step(name, operator, node)
 
     def _size_step(self, target: str, node: dict[str, Json]) -> Step:
         args = [self._value(required(item, "arg", dict)) for item in required(node, "inputs", list)]

@@ -16,7 +16,7 @@ from oga_core.readers.arrays import CLASS_NAMES, ID_NAMES, LABEL_NAMES, NpzArray
 from oga_core.readers.arrow import ParquetTable
 from oga_core.readers.assembly import Draft, ReadOptions
 from oga_core.readers.columns import missing, some
-from oga_core.samples import Problem, Source, Subset
+from oga_core.samples import Problem, SampleSet, Source, Subset
 
 FEATURES, LOGITS = "features", "logits"
 
@@ -208,3 +208,35 @@ def _finite_rows(values: NDArray[Any]) -> NDArray[np.bool_]:
     for start in range(0, len(values), 8_192):
         result[start : start + 8_192] = np.isfinite(values[start : start + 8_192]).all(axis=1)
     return result
+
+
+def class_names(bundle: OutputsBundle, samples: SampleSet, given: Sequence[str]) -> tuple[str, ...]:
+    """Return a name for each logit: those of a model card, else numbers, else the samples' own."""
+    n_logits = bundle.logits.shape[1]
+    if given:
+        names = tuple(given)
+    elif all(name.isdecimal() and int(name) < n_logits for name in samples.class_names):
+        names = tuple(map(str, range(n_logits)))
+    else:
+        names = samples.class_names
+    if len(names) != n_logits:
+        raise OgaError(
+            f"The outputs have {n_logits} logits a sample and there are {len(names)} classes. "
+            "List every class in a model card, in the order of the logits."
+        )
+    return names
+
+
+def aligned(bundle: OutputsBundle, samples: SampleSet, path: Path) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return logits and features in the order of the samples: by id where the bundle has ids, else by row."""
+    if bundle.ids is not None:
+        position = {str(sample_id): i for i, sample_id in enumerate(bundle.ids)}
+        missing = [sample_id for sample_id in samples.ids if sample_id not in position]
+        if missing:
+            raise OgaError(f"{path.name} has no outputs for {len(missing)} sample(s), the first is {missing[0]!r}.")
+        rows = np.array([position[sample_id] for sample_id in samples.ids], dtype=np.int64)
+    else:
+        rows = samples.row_numbers
+        if rows.max() >= len(bundle.logits):
+            raise OgaError(f"{path.name} has {len(bundle.logits)} rows and the data more. Give both the same ids.")
+    return bundle.logits[rows], bundle.features[rows]
