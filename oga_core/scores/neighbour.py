@@ -46,9 +46,23 @@ def unit_rows(points: Array) -> Array:
     return rows
 
 
+def neighbour_logits(points: Array, references: Array, labels: Indices, n_classes: int, *, count: int) -> Array:
+    """Log share of each class among the `count` nearest references over its share of all, `(n_points, n_classes)`."""
+    count = min(count, len(references))
+    shares = (np.bincount(labels, minlength=n_classes) + 1.0) / len(labels)
+    squares = np.einsum("ij,ij->i", references, references)
+    result = np.empty((len(points), n_classes), dtype=np.float32)
+    for rows in _blocks(len(points)):
+        farness = squares - 2 * points[rows] @ references.T
+        nearest = labels[np.argpartition(farness, count - 1, axis=1)[:, :count]]
+        votes = np.stack([(nearest == label).sum(axis=1) for label in range(n_classes)], axis=1)
+        result[rows] = np.log((votes + 1 / n_classes) / shares)
+    return result
+
+
 def distances_to_references(points: Array | Values, order: Indices, *, count: int) -> Values:
     """Mean Euclidean distance to the `count` nearest other reference points, `(n_samples,)`."""
-    references = _references(order)
+    references = evenly(order)
     count = min(count, max(1, len(references) - 1))
     points = points.astype(np.float64)
     squares = np.einsum("ij,ij->i", points, points)
@@ -63,7 +77,7 @@ def distances_to_references(points: Array | Values, order: Indices, *, count: in
 
 def _disagreement(left: Array, right: Array | None, sketch: GradientSketch) -> Values:
     """Share of other labels among the samples with the largest products left·left' (and right·right')."""
-    references, labels = _references(canonical_order(sketch)), sketch.given_labels
+    references, labels = evenly(canonical_order(sketch)), sketch.given_labels
     count = min(NEIGHBOURS, max(1, len(references) // 10))
     result = np.zeros(len(sketch))
     for rows in _blocks(len(sketch)):
@@ -76,7 +90,8 @@ def _disagreement(left: Array, right: Array | None, sketch: GradientSketch) -> V
     return result
 
 
-def _references(order: Indices) -> Indices:
+def evenly(order: Indices) -> Indices:
+    """At most `REFERENCES` of the positions, spread evenly."""
     spread = np.linspace(0, len(order) - 1, min(len(order), REFERENCES)).astype(np.int64)
     return order[spread]
 

@@ -7,14 +7,20 @@ from collections.abc import Sequence
 import numpy as np
 
 from oga_core.gradient_sketch import Array, GradientSketch
-from oga_core.scores.common import Values, once_per_sketch
+from oga_core.scores.common import Values, canonical_order, once_per_sketch
 from oga_core.scores.discriminant import discriminant_logits, fourier_features, standardised, validated_logits
 from oga_core.scores.label_noise import calibrated, log_likelihood, log_odds_of_another_label
+from oga_core.scores.neighbour import evenly, neighbour_logits
 
 MEMORISED = 1 / 3
 """A model is held to have memorised its labels when it errs on them this many times as often as a fit without them."""
 TELLING = 0.25
 """A witness that tells less of the labels than this share of what the best one tells is weighed down."""
+CLEARLY = 2.0
+"""A kernel is used where it makes all labels together likelier by this many nats."""
+CLEAN_NEIGHBOURS = 5
+CLEAN_WEIGHTS = (1.0, 1 / 3)
+"""What the fit on clean samples and the nearest of them count, as shares of what all other witnesses count."""
 
 
 def oga(
@@ -32,7 +38,7 @@ def oga(
     with an estimate of which classes are mistaken for which (see `label_noise`); one that tells much less of the labels
     than the best counts for less. A memorised model's own logits and last features say nothing and are left out; the
     middle layers of earlier checkpoints, where they are given, count half a witness. A fit on clean validation samples,
-    where they are given, counts as much as all other witnesses together.
+    where they are given, counts as much as all other witnesses together, and the nearest of them a third as much.
     """
     found = [*witnesses(sketch)]
     weights = np.ones(len(found))
@@ -40,8 +46,8 @@ def oga(
         found.append(checkpoint_logits(checkpoints))
         weights = np.append(weights, 0.5)
     if validation is not None and len(validation):
-        found.append(clean_logits(sketch, validation))
-        weights = np.append(weights, weights.sum())
+        found += [clean_logits(sketch, validation), clean_neighbours(sketch, validation)]
+        weights = np.append(weights, weights.sum() * np.array(CLEAN_WEIGHTS))
     weights *= _informative(found, sketch)
     odds = [log_odds_of_another_label(logits, sketch.given_labels) for logits in found]
     mean: Values = np.average([part / max(float(part.std()), 1e-12) for part in odds], axis=0, weights=weights)
@@ -79,17 +85,27 @@ def clean_logits(sketch: GradientSketch, validation: GradientSketch) -> Array:
     return max(candidates, key=lambda logits: log_likelihood(logits, labels))
 
 
+def clean_neighbours(sketch: GradientSketch, validation: GradientSketch) -> Array:
+    """Calibrated logits by the classes of the nearest validation samples, on all layers. Cover and Hart 1967."""
+    both = standardised(np.concatenate([_all_layers(sketch), _all_layers(validation)]))
+    rows = evenly(canonical_order(validation))
+    references, labels = both[len(sketch) :][rows], validation.given_labels[rows]
+    logits = neighbour_logits(both[: len(sketch)], references, labels, sketch.n_classes, count=CLEAN_NEIGHBOURS)
+    return calibrated(logits, sketch.given_labels)
+
+
 @once_per_sketch
 def held_out_fits(sketch: GradientSketch) -> list[Array]:
     """Leave-one-out class logits from the layers that know least of the labels: middle ones, else the last.
 
-    A straight fit, and one with a kernel where that makes the labels likelier: the best one is the last.
+    A straight fit, and one with a kernel where that makes the labels clearly likelier: the best one is the last.
     """
     features = next(part for part in (sketch.middle_features, *_last(sketch), sketch.logits) if part is not None)
     labels = sketch.given_labels
     straight = discriminant_logits(features, labels, sketch.n_classes)
     bent = discriminant_logits(fourier_features(features), labels, sketch.n_classes)
-    return [straight, bent] if log_likelihood(bent, labels) > log_likelihood(straight, labels) else [straight]
+    gain = len(labels) * (log_likelihood(bent, labels) - log_likelihood(straight, labels))
+    return [straight, bent] if gain > CLEARLY else [straight]
 
 
 @once_per_sketch

@@ -113,7 +113,7 @@ class Made:
     noise: str = "symmetric"
     hidden: int = 0
     epochs: int = 60
-    seeds: int = 10
+    seeds: int = 30
 
     def __call__(self, settings: Settings, seed: int) -> BenchmarkSet:
         inputs, true, clean, clean_labels = self.load(seed)
@@ -354,8 +354,8 @@ SETS: dict[str, Build] = {
     "moons_30": Made(moons, 0.3, hidden=16, epochs=100),
     "breast_cancer": Made(table("breast_cancer"), 0.2, hidden=32, epochs=20),
     "wine": Made(table("wine"), 0.2, hidden=32, epochs=20),
-    "digits": Made(table("digits"), 0.2, hidden=64, epochs=10, seeds=3),
-    "digits_pair": Made(table("digits"), 0.3, noise="pair", hidden=64, epochs=10, seeds=3),
+    "digits": Made(table("digits"), 0.2, hidden=64, epochs=10, seeds=5),
+    "digits_pair": Made(table("digits"), 0.3, noise="pair", hidden=64, epochs=10, seeds=5),
     "breast_cancer_one_sided": Made(table("breast_cancer"), 0.35, noise="one_sided", hidden=32, epochs=20),
     "aggre": Photographs("aggre"),
     "worse": Photographs("worse"),

@@ -10,6 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from oga_core.gradient_sketch import softmax
 from oga_core.scores import discriminant, oga
 from oga_core.scores.label_noise import calibrated, joint_of_labels, log_odds_of_another_label
+from oga_core.scores.neighbour import neighbour_logits
 from oga_core.scores.out_of_fold import class_thresholds, out_of_fold_logits
 
 
@@ -122,6 +123,29 @@ def test_clean_samples_help_against_noise_that_runs_one_way():
     clean, _ = blobs(200, flipped=0, seed=1)
     without, with_clean = oga.oga(sketch), oga.oga(sketch, validation=clean)
     assert average_precision(with_clean, wrong) > average_precision(without, wrong)
+
+
+def test_the_nearest_clean_samples_know_what_no_fit_on_them_does(monkeypatch):
+    """A chessboard: neither a straight line nor the kernel's smooth one parts its squares."""
+    rng = np.random.default_rng(0)
+    features = rng.uniform(0, 6, size=(3000, 2)).astype(np.float32)
+    true = features.astype(np.int64).sum(axis=1) % 2
+    wrong = rng.random(3000) < 0.3
+    sketch = sketch_of(features, 0.1 * features, np.where(wrong, 1 - true, true))
+    sketch = replace(sketch, view_logits=None, middle_features=features)
+    training, clean = sketch.take(np.arange(1000)), replace(sketch, given_labels=true).take(np.arange(1000, 3000))
+    found = average_precision(oga.oga(training, validation=clean), wrong[:1000])
+    assert found > 0.8
+    monkeypatch.setattr(oga, "CLEAN_WEIGHTS", (1.0, 0.0))
+    assert average_precision(oga.oga(training, validation=clean), wrong[:1000]) < 0.5
+
+
+def test_votes_of_neighbours_are_weighed_by_how_rare_their_class_is():
+    references = np.arange(8, dtype=np.float32)[:, None]
+    labels = np.array([0, 0, 0, 0, 0, 0, 1, 1])
+    logits = neighbour_logits(np.array([[0], [5.6]], dtype=np.float32), references, labels, 2, count=3)
+    votes = np.array([[3.5, 0.5], [1.5, 2.5]])  # half a vote each beforehand
+    np.testing.assert_allclose(np.exp(logits), votes / np.array([7 / 8, 3 / 8]), rtol=1e-5)
 
 
 def test_a_fit_on_clean_samples_is_scikit_learns_discriminant_analysis(monkeypatch):
