@@ -25,7 +25,11 @@ from oga_core.gradients.sketching import Sketcher
 from oga_core.gradients.uses import DirectUse, Use, canonical
 from oga_core.tasks.task import Batch, Task
 
-HOOKS = "hooks"  # given up where a later batch shows that they would be wrong
+HOOKS, VMAP = "hooks", "vmap"
+GIVEN_UP = {  # by what a later batch shows of them
+    HOOKS: "layers meet other samples in one batch than in another",
+    VMAP: "it fails on a later batch",
+}
 _LEARNT_FROM = ((5, 7), (11, 13))  # numbers of samples that a model's own sizes are rarely all multiples of
 _TRIALS = 3
 _SMALL = 2**20  # parameters of a model on which no way takes long
@@ -41,7 +45,7 @@ class FullPass:
 
     The ways are tried in order of speed on a few samples against the one-by-one loop, which is the last of them:
     hooks on what each layer gets back, with vmap for the parameters that they miss; vmap; loop.
-    Raises `StartAgain` where a batch shows that hooks would be wrong; after another `check` it goes a slower way.
+    Raises `StartAgain` where a batch shows that its way is wrong or fails; after another `check` it goes a slower way.
     """
 
     def __init__(
@@ -87,17 +91,16 @@ class FullPass:
             )
 
     def _choose(self, few: Batch, exact: Reduction) -> None:
-        for way, name in ((self._hooks, "hooks"), (self._vmap, "vmap"), (self._loop, "loop")):
-            if way == self._hooks and HOOKS in self.given_up:
-                problem: str | None = "layers meet other samples in one batch than in another"
-            else:
+        for way, name in ((self._hooks, HOOKS), (self._vmap, VMAP), (self._loop, "loop")):
+            problem: str | None = GIVEN_UP[name] if name in self.given_up else None
+            if problem is None:
                 self.check_error, problem = self._error_of(way, few, exact)
             if problem is None:
                 self.way = way
                 return
             self.missed.clear()
             self.by_vmap = {}
-            slower = "one by one" if name == "vmap" else "by vmap"
+            slower = "one by one" if name == VMAP else "by vmap"
             self.notes.append(
                 f"Gradients by {name} did not pass the self-check ({problem}); they are computed {slower}."
             )
@@ -231,8 +234,15 @@ class FullPass:
 
     def _vmap(self, batch: Batch, reduction: Reduction) -> Tensor:
         with precision_context(self.head.device, self.options.precision):
-            self._reduce(vmap_gradients(self.task, self.model, batch, self.parameters), reduction)
-            return self._forward(batch)
+            losses = self._forward(batch)  # fails itself where the model is what fails
+            try:
+                self._reduce(vmap_gradients(self.task, self.model, batch, self.parameters), reduction)
+            except Exception as error:
+                if not self.layouts.watching or is_for_others(error):
+                    raise
+                self.given_up.add(VMAP)
+                raise StartAgain from error
+            return losses
 
     def _reduce(self, parts: Iterator[dict[str, Tensor]], whole: Reduction) -> None:
         """Reduce the gradients of a few samples after the other, `(samples, *parameter shape)` by name."""
