@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -102,7 +103,15 @@ def _load_pt2(path: Path, card: ModelCard | None, tokenizers: Path | None = None
         from oga_core.models.tokenizer import packed_tokenizer
 
         tokenizer = packed_tokenizer(path, tokenizers)
+        card = _of_fixed_length(card, module.input_shapes.get("input_ids", ()))
     return LoadedModel(module.eval(), card, "pt2", tokenizer, module.notes)
+
+
+def _of_fixed_length(card: ModelCard, shape: tuple[int | None, ...]) -> ModelCard:
+    """The card with the one number of tokens that a graph takes, where it was exported for one alone."""
+    if len(shape) != 2 or shape[1] is None:
+        return card
+    return replace(card, input={**card.input, "max_length": shape[1], "fixed_length": True})
 
 
 def _load_folder(path: Path, kind: str, card: ModelCard | None, base: Path | None) -> LoadedModel:

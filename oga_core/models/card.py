@@ -16,8 +16,9 @@ from oga_core.samples import MODALITIES, Modality
 class ModelCard:
     """Modality, class names in the order of the logits, and how inputs are prepared.
 
-    `input` for images: image_size [height, width], channels, mean, std (of pixels / 255); for text: max_length;
-    for tabular data: features, mean, std, and optionally categories {column: [values]}.
+    `input` for images: image_size [height, width], channels, mean, std (of pixels / 255); for text: max_length (and
+    fixed_length where all are padded to it); for tabular data: features, mean, std, and optionally categories
+    {column: [values]}.
     `architecture`, for plain weights: {"name": …}, one of `architectures.ARCHITECTURES`; None: found by the shapes.
     """
 

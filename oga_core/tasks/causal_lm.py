@@ -26,21 +26,22 @@ class CausalLMTask:
 
     tokenizer: Any
     max_length: int
+    fixed_length: bool = False
 
     @classmethod
     def from_card(cls, card: ModelCard, tokenizer: Any | None) -> CausalLMTask:
-        """Read max_length (1024) from the card."""
+        """Read max_length (1024) and fixed_length (false) from the card."""
         if tokenizer is None:
             raise no_tokenizer("A language model")
         max_length = card.input.get("max_length", 1024)
         if not isinstance(max_length, int) or max_length < 2:
             raise OgaError(f"'max_length' in the model card must be a number of tokens, 2 or more, got {max_length!r}.")
-        return cls(tokenizer, max_length)
+        return cls(tokenizer, max_length, card.input.get("fixed_length") is True)
 
     def batch(self, samples: SampleSet, rows: NDArray[np.int64]) -> Batch:
         """Tokenise the rows; a row whose response is cut away whole is unreadable."""
         pairs = [self._tokens(samples.inputs[int(row)]) for row in rows]
-        longest = max(len(tokens) for tokens, _ in pairs)
+        longest = self.max_length if self.fixed_length else max(len(tokens) for tokens, _ in pairs)
         input_ids = torch.full((len(pairs), longest), self._padding, dtype=torch.long)
         labels = torch.full((len(pairs), longest), IGNORED, dtype=torch.long)
         attention_mask = torch.zeros((len(pairs), longest), dtype=torch.long)

@@ -20,27 +20,29 @@ _MODEL_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 @dataclass(frozen=True)
 class TextTask:
-    """Token ids, padded to the longest text of the batch and cut at `max_length` tokens."""
+    """Token ids, cut at `max_length` tokens, padded to the longest text of the batch or all to that length."""
 
     tokenizer: Any
     max_length: int
+    fixed_length: bool = False
 
     @classmethod
     def from_card(cls, card: ModelCard, tokenizer: Any | None) -> TextTask:
-        """Read max_length (128) from the card."""
+        """Read max_length (128) and fixed_length (false) from the card."""
         if tokenizer is None:
             raise no_tokenizer("A text model")
         max_length = card.input.get("max_length", 128)
         if not isinstance(max_length, int) or not 2 <= max_length <= 1_000_000:
             raise OgaError(f"'max_length' in the model card must be a number of tokens, 2 or more, got {max_length!r}.")
-        return cls(tokenizer, max_length)
+        return cls(tokenizer, max_length, card.input.get("fixed_length") is True)
 
     def batch(self, samples: SampleSet, rows: NDArray[np.int64]) -> Batch:
         """Tokenise the texts or pairs of texts at `rows`; a text without a token is unreadable."""
         texts = [samples.inputs[int(row)] for row in rows]
         first = [text if isinstance(text, str) else text[0] for text in texts]
         second = None if all(isinstance(text, str) for text in texts) else [text[1] for text in texts]
-        tokens = self.tokenizer(first, second, padding=True, truncation=True, max_length=self.max_length)
+        padding = "max_length" if self.fixed_length else "longest"
+        tokens = self.tokenizer(first, second, padding=padding, truncation=True, max_length=self.max_length)
         # Padding alone is no text: its attention has nothing to look at, so its loss would mean nothing.
         if not all(map(any, tokens.get("attention_mask", tokens["input_ids"]))):
             raise UnreadableSample("the text has no tokens: it is blank, or the tokenizer leaves all of it out")

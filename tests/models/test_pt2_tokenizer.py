@@ -96,6 +96,22 @@ def test_a_folder_of_one_pt2_and_tokenizer_files(zipped: bool, folder: Path, tmp
     torch.testing.assert_close(losses(load_model(given)), losses(original), rtol=0, atol=1e-5)
 
 
+def test_a_graph_of_one_length_gets_texts_padded_to_it(folder: Path, tmp_path: Path) -> None:
+    """What torch.export writes unless it is told that the length is open too."""
+    original = load_model(folder)
+    upload, tokens = tmp_path / "upload", torch.tensor([[2, 4, 3, 4, 4, 4, 3, 2, 4, 3, 2, 4]] * 2)
+    upload.mkdir()
+    example = {"input_ids": tokens, "attention_mask": torch.ones_like(tokens)}
+    shapes = {name: {0: torch.export.Dim.DYNAMIC} for name in example}
+    program = build_quietly(lambda: torch.export.export(original.module, (), example, dynamic_shapes=shapes))
+    torch.export.save(program, upload / "net.pt2")
+    (upload / "net.json").write_text(original.card.to_json())
+    original.tokenizer.save_pretrained(upload)
+    loaded = load_model(upload)
+    assert loaded.card.input == {"max_length": 12, "fixed_length": True}
+    torch.testing.assert_close(losses(loaded), losses(original), rtol=0, atol=1e-5)
+
+
 def test_a_folder_of_two_models_is_refused(tmp_path: Path) -> None:
     for name in ("a.pt2", "b.pt2"):
         (tmp_path / name).touch()
