@@ -123,7 +123,7 @@ def _read_state_dict(path: Path) -> Weights:
     with open_zip(path, stored_only=True):
         pass
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = torch.load(path, map_location="cpu", weights_only=True)  # noqa: TID251
     except pickle.UnpicklingError:
         raise _not_weights_only(path) from None
     except Exception as error:  # a damaged pickle makes any part of the reader fail

@@ -34,8 +34,8 @@ def mean_error(sketch: GradientSketch, *, checkpoints: Sequence[GradientSketch],
 
 
 def variability(sketch: GradientSketch, *, checkpoints: Sequence[GradientSketch], seed: int = 0) -> Floats:
-    """Standard deviation over checkpoints of the given label's probability, `(n_samples,)`, 0 to 0.5. Swayamdipta et
-    al. 2020, arXiv 2009.10795.
+    """Standard deviation over checkpoints t of the given label's probability, std_t p_t(y), `(n_samples,)`, 0 to 0.5.
+    Swayamdipta et al. 2020, arXiv 2009.10795.
 
     High for ambiguous samples rather than wrong ones.
     """
