@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 import torch
-from attacks import adapter, build_quietly, change_json, save_tokenizer, tiny_bert, tiny_llama
+from attack_files import build_quietly
+from attacks_huggingface import change_json, save_tokenizer, tiny_bert, tiny_llama
+from attacks_peft import adapter
 from safetensors.torch import load_file, save_file
 
 from oga_core.errors import OgaError

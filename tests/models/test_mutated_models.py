@@ -12,6 +12,10 @@ from typing import Any
 import attacks
 import pytest
 import torch
+from attack_files import weights
+from attacks_huggingface import tiny_bert
+from attacks_other import skops_file
+from attacks_peft import adapter
 
 from oga_core import worker
 from oga_core.worker import run_job
@@ -64,15 +68,15 @@ def copies(root: Path) -> Iterator[tuple[str, Path]]:
 def build_honest(kind: str, folder: Path) -> None:
     (folder / "model.json").write_text(json.dumps(attacks.CARD))
     if kind == "torch":
-        torch.save(attacks.weights(), folder / "model.pt")
+        torch.save(weights(), folder / "model.pt")
     elif kind == "safetensors":
         attacks.ATTACKS["safetensors_good"].build(folder, folder)
     elif kind == "skops":
-        attacks.skops_file(folder, lambda schema: None)
+        skops_file(folder, lambda schema: None)
     elif kind == "bert":
-        attacks.build_quietly(lambda: attacks.tiny_bert(folder))
+        attacks.build_quietly(lambda: tiny_bert(folder))
     else:
-        attacks.build_quietly(lambda: attacks.adapter(folder))
+        attacks.build_quietly(lambda: adapter(folder))
 
 
 def test_damaged_copies_are_loaded_or_refused_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from attacks import build_quietly, save_tokenizer, tiny_bert, tiny_llama
+from attack_files import build_quietly
+from attacks_huggingface import save_tokenizer, tiny_bert, tiny_llama
 
 from oga_core import package_model
 from oga_core.errors import OgaError
