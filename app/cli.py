@@ -194,7 +194,8 @@ def _account(options: argparse.Namespace) -> dict[str, Any]:
 def _score(options: argparse.Namespace) -> dict[str, Any]:
     from dataclasses import fields
 
-    from oga_core.pipeline import ScoreOptions, score
+    from oga_core.pipeline import score
+    from oga_core.score_options import ScoreOptions
 
     chosen = ScoreOptions(**{field.name: getattr(options, field.name) for field in fields(ScoreOptions)})
     progress = ProgressLine(options.run / "progress.json")

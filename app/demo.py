@@ -10,8 +10,9 @@ from typing import Any
 
 import oga_sample_data
 from oga_core.errors import OgaError
-from oga_core.pipeline import ScoreOptions, draw_map, score
+from oga_core.pipeline import draw_map, score
 from oga_core.runs import Run
+from oga_core.score_options import ScoreOptions
 
 Progress = Callable[[dict[str, Any]], None]
 SAMPLE_DATA = Path(oga_sample_data.__file__).parent

@@ -8,7 +8,7 @@ import platform
 import threading
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from hashlib import blake2b
 from importlib.metadata import version
@@ -20,71 +20,23 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from oga_core.diagnosis import Diagnosis, diagnose
-from oga_core.errors import OgaError, unknown
+from oga_core.errors import OgaError
 from oga_core.files import disk_error
 from oga_core.gradient_sketch import GradientSketch
 from oga_core.models import files_of
 from oga_core.models.card import ModelCard
 from oga_core.models.factory import ModelFactory
-from oga_core.projection import METHODS, project, warm_up
+from oga_core.projection import project, warm_up
 from oga_core.runs import SCORE_PREFIX, Run
-from oga_core.scores import (
-    CHECKPOINTS,
-    SCORES,
-    VALIDATION,
-    VALIDATION_CHECKPOINTS,
-    compute_scores,
-    default_score,
-    require_known,
-)
+from oga_core.score_options import ScoreOptions, check_options
+from oga_core.scores import SCORES, compute_scores, default_score
 from oga_core.worker import run_job
 
 Progress = Callable[[dict[str, Any]], None]
 
-_CALLED = {
-    "data": "data set",
-    "model": "model",
-    "labels": "table of labels",
-    "validation": "validation set",
-}
-_FLAGS = {
-    VALIDATION: "clean samples: give them with --validation DATA",
-    CHECKPOINTS: "weights saved during training: give them with --checkpoints FILE,FILE",
-    VALIDATION_CHECKPOINTS: "clean samples and weights saved during training: give --validation and --checkpoints",
-}
-_ALL_NORMS = {"l1_norm_all", "l2_norm_all"}
 # In these stages nothing says how far it is, and nothing should take long: a chat template may loop forever in them.
 _QUIET_STAGES = ("starting", "read data", "read outputs", "load model", "read samples", "read validation data")
 _QUIET_SECONDS, _SLOWEST_READING = 300.0, 20e6
-
-
-@dataclass(frozen=True)
-class ScoreOptions:
-    """What a person can choose about a run; every field has a flag of the same name on the command line.
-
-    model_factory: module:function of the owner's code that builds the network for plain weights; it runs in the worker.
-    parameters: whose gradient is sketched: head, all, last:N, lora or pattern:REGEX; auto takes the head for
-        classifiers and the trainable parameters for language models.
-    """
-
-    labels: str | None = None
-    label_column: str | None = None
-    id_column: str | None = None
-    text_column: str | None = None
-    modality: str | None = None
-    model_card: str | None = None
-    model_factory: str | None = None
-    scores: tuple[str, ...] = ()
-    map: str = "umap"
-    validation: str | None = None
-    checkpoints: tuple[str, ...] = ()
-    parameters: str = "auto"
-    seed: int = 0
-    device: str = "auto"
-    precision: str = "float32"
-    batch_size: int | None = None
-    max_samples: int | None = None
-    force: bool = False
 
 
 def score(
@@ -100,7 +52,7 @@ def score(
     A run that was interrupted continues where it stopped when the inputs and options are the same.
     Raises `OgaError` for anything that the person can correct; run.json then says so too.
     """
-    _check_options(data, model, options)
+    check_options(data, model, options)
     run = Run.create(run_path)
     start = time.perf_counter()
     try:
@@ -167,50 +119,6 @@ def draw_map(run: Run, method: str, *, seed: int = 0) -> None:
     positions = project(sketch, method=method, seed=seed)
     run.write_table(run.table.assign(map_x=positions[:, 0], map_y=positions[:, 1]))
     run.update(map=method, seconds={**run.info["seconds"], f"map_{method}": round(time.perf_counter() - start, 3)})
-
-
-def _check_options(data: Path, model: Path | None, options: ScoreOptions) -> None:
-    for name, path in (
-        ("data", data),
-        ("model", model),
-        ("labels", options.labels),
-        ("validation", options.validation),
-    ):
-        if path is not None and not Path(path).exists():
-            raise OgaError(f"The {_CALLED[name]} {str(path)!r} does not exist. Give a file or folder on this machine.")
-        if path is not None and not os.access(path, os.R_OK):
-            raise OgaError(f"The {_CALLED[name]} {str(path)!r} cannot be read. Change its permissions.")
-    for checkpoint in options.checkpoints:
-        if not Path(checkpoint).is_file():
-            raise OgaError(f"The checkpoint {checkpoint!r} does not exist. Give files of weights, separated by commas.")
-        if not os.access(checkpoint, os.R_OK):
-            raise OgaError(f"The checkpoint {checkpoint!r} cannot be read. Change its permissions.")
-    if options.map not in METHODS:
-        raise unknown("map", options.map, METHODS)
-    if options.seed < 0:
-        raise OgaError(f"The seed must be 0 or more, got {options.seed}.")
-    for name in ("batch_size", "max_samples"):
-        value = getattr(options, name)
-        if value is not None and value < 1:
-            raise OgaError(f"{name.replace('_', ' ').capitalize()} must be 1 or more, got {value}.")
-    require_known(options.scores)
-    _check_needs(options)
-
-
-def _check_needs(options: ScoreOptions) -> None:
-    """Refuse scores that lack what the person has to give; the pass before them may take hours."""
-    given = {
-        VALIDATION: bool(options.validation),
-        CHECKPOINTS: bool(options.checkpoints),
-        VALIDATION_CHECKPOINTS: bool(options.validation and options.checkpoints),
-    }
-    for name in options.scores:
-        needs = SCORES[name].needs
-        for need in (VALIDATION_CHECKPOINTS, VALIDATION, CHECKPOINTS):
-            if need in needs and not given[need]:
-                raise OgaError(f"The score {name!r} needs {_FLAGS[need]}.")
-        if options.parameters == "head" and _ALL_NORMS & set(needs):
-            raise OgaError(f"The score {name!r} needs the gradient of more than the head. Give --parameters all.")
 
 
 def _begin(run: Run, data: Path, model: Path | None, options: ScoreOptions) -> None:

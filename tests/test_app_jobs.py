@@ -12,8 +12,8 @@ import oga_sample_data
 from oga_app import jobs
 from oga_app.cli import _parser
 from oga_core.errors import OgaError
-from oga_core.pipeline import ScoreOptions
 from oga_core.runs import Run
+from oga_core.score_options import ScoreOptions
 
 SAMPLES = Path(oga_sample_data.__path__[0])
 

@@ -22,8 +22,9 @@ from oga_core.files import write_whole
 from oga_core.gradient_sketch import GradientSketch
 from oga_core.gradients import PassOptions, PassResult
 from oga_core.models.card import ModelCard
-from oga_core.pipeline import ScoreOptions, score
+from oga_core.pipeline import score
 from oga_core.runs import Run, score_names
+from oga_core.score_options import ScoreOptions
 from oga_core.stages import Stages
 
 SAMPLE_DATA = Path(oga_sample_data.__file__).parent
@@ -236,6 +237,7 @@ def _script(body: str) -> list[str]:
 import os, signal, sys
 from pathlib import Path
 from oga_core import gradient_job, pipeline
+from oga_core.score_options import ScoreOptions
 from oga_core.gradients import walk
 assert walk.SECONDS_BETWEEN_RECORDS > 0
 walk.SECONDS_BETWEEN_RECORDS = -1.0
@@ -243,7 +245,7 @@ def at(event):
     {body}
 pipeline.run_job = lambda name, arguments, **options: gradient_job.run(arguments, at)
 data, model, run = map(Path, sys.argv[1:])
-options = pipeline.ScoreOptions(
+options = ScoreOptions(
     label_column="diagnosis", map="none", scores=("loss",), parameters="all", batch_size=64
 )
 pipeline.score(data, model, run, options, at)

@@ -13,7 +13,7 @@ from torch import nn
 
 import oga_core
 from oga_core.errors import OgaError
-from oga_core.pipeline import ScoreOptions, score
+from oga_core.pipeline import score
 from oga_core.retrain import job as retraining_job
 from oga_core.retrain import verification as retrain
 from oga_core.retrain import verify
@@ -23,6 +23,7 @@ from oga_core.retrain.training import CachedInputs, Recipe, fit_head, head_logit
 from oga_core.review import ReviewStore
 from oga_core.review.decisions import Decision
 from oga_core.runs import Run
+from oga_core.score_options import ScoreOptions
 
 CLASSES = ("cat", "dog", "eel")
 N = 240

@@ -5,9 +5,10 @@ import pytest
 
 import oga_sample_data
 from oga_core.errors import OgaError
-from oga_core.pipeline import ScoreOptions, score
+from oga_core.pipeline import score
 from oga_core.runs import Run
 from oga_core.saliency import explain, stored
+from oga_core.score_options import ScoreOptions
 
 SAMPLE_DATA = Path(oga_sample_data.__file__).parent
 

@@ -85,7 +85,7 @@ def _continue(current: Session) -> None:
     data, model = info.get("data", {}).get("path"), info.get("model", {}).get("path")
     if not data:
         raise OgaError("This run does not say which data it scores. Start it again below.")
-    from oga_core.pipeline import ScoreOptions
+    from oga_core.score_options import ScoreOptions
 
     lists = ("scores", "checkpoints")
     kept: dict[str, Any] = {

@@ -18,7 +18,8 @@ import numpy as np
 import pandas as pd
 
 from oga_core.expectation import Expectation
-from oga_core.pipeline import ScoreOptions, score
+from oga_core.pipeline import score
+from oga_core.score_options import ScoreOptions
 from oga_core.threshold import RankedScores
 
 SHARED = Path(os.environ.get("OGA_SHARED_DATA", Path(__file__).parents[2] / "../shared/data"))
