@@ -71,14 +71,11 @@ class Progress:
 
     def sentence(self, target: float = 0.95) -> str:
         """The stop rule in plain words."""
+        seen = f"90 % confidence at least {100 * self.seen_at_least:.0f} % of what is detrimental has been seen"
         if self.seen_at_least >= target:
-            return (
-                f"You can stop: with 90 % confidence at least {100 * self.seen_at_least:.0f} % of what is detrimental has been "
-                f"seen. {self.unseen_samples:,} samples are left unseen."
-            )
+            return f"You can stop: with {seen}. {self.unseen_samples:,} samples are left unseen."
         return (
-            f"With 90 % confidence at least {100 * self.seen_at_least:.0f} % of what is detrimental has been seen "
-            f"({self.unseen_bad.low:,.0f} to {self.unseen_bad.high:,.0f} bad samples are among the "
+            f"With {seen} ({self.unseen_bad.low:,.0f} to {self.unseen_bad.high:,.0f} bad samples are among the "
             f"{self.unseen_samples:,} left unseen)."
         )
 
