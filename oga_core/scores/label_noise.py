@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from oga_core.gradient_sketch import Array
 from oga_core.scores.common import Indices, Values
 
-SMOOTHING, SMOOTHING_SHARE = 4.0, 0.1
+SMOOTHING, SMOOTHING_SHARE = 2.0, 0.1
 """Samples that every pair of true and given class starts with, all pairs together at most this share of the data."""
 ROUNDS = 20
 LARGEST_MARGIN = 30.0
