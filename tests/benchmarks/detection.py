@@ -204,7 +204,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument(
         "--scores", type=lambda text: text.split(","), help="names (every score by default, and cleanlab)"
     )
-    parser.add_argument("--seeds", type=int, help="seeds of each set (1 to 30 by set)")
+    parser.add_argument("--seeds", type=int, help="seeds of each set (1 to 100 by set)")
     parser.add_argument("--truth", action="store_true", help="also the scores that retrain: leave-one-out, Shapley")
     parser.add_argument("--folds", action="store_true", help="also cleanlab with five trainings of the whole model")
     parser.add_argument("--data", type=Path, default=DATA, help="the shared data")

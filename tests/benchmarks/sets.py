@@ -348,9 +348,9 @@ def _sentences(settings: Settings) -> tuple[Task, nn.Module, SampleSet, SampleSe
 Build = Made | Photographs | Sentences | OneSidedSentences
 
 SETS: dict[str, Build] = {
-    "gaussians": Made(gaussians, 10 / 150),
+    "gaussians": Made(gaussians, 10 / 150, seeds=100),
     "moons": Made(moons, 25 / 250, hidden=16, epochs=100),
-    "gaussians_30": Made(gaussians, 0.3),
+    "gaussians_30": Made(gaussians, 0.3, seeds=100),
     "moons_30": Made(moons, 0.3, hidden=16, epochs=100),
     "breast_cancer": Made(table("breast_cancer"), 0.2, hidden=32, epochs=20),
     "wine": Made(table("wine"), 0.2, hidden=32, epochs=20),
