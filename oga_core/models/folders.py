@@ -86,9 +86,9 @@ def find_base(folder: Path, adapter: dict[str, Any]) -> Path:
 def files_of(path: Path) -> list[Path]:
     """Return what loading this model opens: itself, a card beside it, an adapter's base, the hub cache's blobs.
 
-    Links are followed: a named one, and in folders those to weights, tokenizer and configuration only.
+    Of links in folders, those to weights, tokenizer and configuration are followed, and no others.
     """
-    files = [*_opened(path), *_opened(path.resolve())]
+    files = _opened(path)
     inside = (entry for folder in files if folder.is_dir() and folder.name != "blobs" for entry in folder.iterdir())
     links = (entry for entry in inside if entry.is_symlink() and is_model_file(PurePosixPath(entry.name)))
     return list(dict.fromkeys([*files, *(link.resolve() for link in links)]))

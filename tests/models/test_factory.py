@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import skops.io
 import torch
 from safetensors.torch import save_file
+from sklearn.linear_model import LogisticRegression
 from torch import nn
 
 from oga_app import jobs
@@ -142,6 +144,6 @@ def test_weights_of_another_network_and_other_models_are_refused(folder: Path) -
     card = ModelCard.from_json(json.dumps(CARD), "net.json")
     with pytest.raises(OgaError, match=r"less\.safetensors are of another network: 0\.bias, 1\.openness"):
         load_model(folder / "less.safetensors", card, factory=factory)
-    (folder / "net.pkl").write_bytes(b"\x80\x04N.")
-    with pytest.raises(OgaError):
-        load_model(folder / "net.pkl", card, factory=factory)
+    skops.io.dump(LogisticRegression().fit(np.eye(2), [0, 1]), folder / "net.skops")
+    with pytest.raises(OgaError, match=r"for plain weights, and net\.skops is not that. Leave out --model-factory"):
+        load_model(folder / "net.skops", card, factory=factory)

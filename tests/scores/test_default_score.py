@@ -114,6 +114,7 @@ def rings(n_samples=600, flipped=0.2, seed=0):
 def test_a_kernel_is_one_more_witness_where_no_straight_fit_parts_the_classes():
     sketch, wrong = rings()
     assert len(oga.held_out_fits(sketch)) == 2
+    assert len(oga.held_out_fits(blobs(600, flipped=0.2)[0])) == 1
     assert average_precision(oga.oga(sketch), wrong) > 0.8
     assert average_precision(log_odds_of_another_label(oga.held_out_fits(sketch)[0], sketch.given_labels), wrong) < 0.4
 
