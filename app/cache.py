@@ -26,7 +26,7 @@ from oga_core.review.decisions import ACTIONS
 from oga_core.samples import SampleSet
 
 if TYPE_CHECKING:
-    from oga_core.expectation import Expectation
+    from oga_core.threshold.expectation import Expectation
 
 Stamp = tuple[int, int, int]
 
@@ -173,7 +173,7 @@ def _evidence(run: str, stamp: Stamp, _data: RunData) -> Evidence:
 
 @st.cache_resource(max_entries=12, show_spinner=False)
 def _expectation(run: str, stamp: Stamp, score: str, step: int, _data: RunData, _board: DecisionBoard) -> Expectation:
-    from oga_core.expectation import Expectation
+    from oga_core.threshold.expectation import Expectation
 
     reviewed = np.flatnonzero((_board.codes >= 0) & (_board.codes != ACTIONS.index("unsure")))
     bad = np.isin(_board.codes[reviewed], [ACTIONS.index("relabel"), ACTIONS.index("remove")])

@@ -194,8 +194,8 @@ def _account(options: argparse.Namespace) -> dict[str, Any]:
 def _score(options: argparse.Namespace) -> dict[str, Any]:
     from dataclasses import fields
 
-    from oga_core.pipeline import score
-    from oga_core.score_options import ScoreOptions
+    from oga_core.pipeline.options import ScoreOptions
+    from oga_core.pipeline.score import score
 
     chosen = ScoreOptions(**{field.name: getattr(options, field.name) for field in fields(ScoreOptions)})
     progress = ProgressLine(options.run / "progress.json")
@@ -217,7 +217,7 @@ _SUMMARY = (
 
 def _export(options: argparse.Namespace) -> dict[str, Any]:
     from oga_core.exports import export
-    from oga_core.runs import Run
+    from oga_core.runs.run import Run
 
     path = export(
         Run.open(options.run),
@@ -231,15 +231,15 @@ def _export(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _evaluate(options: argparse.Namespace) -> dict[str, Any]:
-    from oga_core.evaluate import evaluate
-    from oga_core.runs import Run
+    from oga_core.evaluation.truth import evaluate
+    from oga_core.runs.run import Run
 
     return evaluate(Run.open(options.run), options.truth, id_column=options.id_column)
 
 
 def _verify(options: argparse.Namespace) -> dict[str, Any]:
     from oga_core.retrain import verify
-    from oga_core.runs import Run
+    from oga_core.runs.run import Run
 
     progress = ProgressLine()
     result = verify(

@@ -10,9 +10,9 @@ from typing import Any
 
 import oga_sample_data
 from oga_core.errors import OgaError
-from oga_core.pipeline import draw_map, score
-from oga_core.runs import Run
-from oga_core.score_options import ScoreOptions
+from oga_core.pipeline.options import ScoreOptions
+from oga_core.pipeline.score import draw_map, score
+from oga_core.runs.run import Run
 
 Progress = Callable[[dict[str, Any]], None]
 SAMPLE_DATA = Path(oga_sample_data.__file__).parent

@@ -41,12 +41,12 @@ class Explainer:
 
     def now(self, row: int) -> dict[str, Any] | None:
         """Explain one sample and wait for it; raises `OgaError` where the run's model cannot."""
-        from oga_core.saliency import explain
+        from oga_core.saliency.saliency import explain
 
         return explain(self.data.run, [row]).get(row)
 
     def _work(self, rows: list[int]) -> None:
-        from oga_core.saliency import explain
+        from oga_core.saliency.saliency import explain
 
         try:
             explain(self.data.run, rows)
@@ -59,7 +59,7 @@ class Explainer:
 
 def shown(data: RunData, row: int, text: str | None) -> dict[str, Any]:
     """The saliency of one sample as fields of a `SampleView`; empty where it is not computed yet."""
-    from oga_core.saliency import stored
+    from oga_core.saliency.saliency import stored
 
     found = stored(data.run, row) or {}
     if "pixels" in found:

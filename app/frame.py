@@ -17,7 +17,7 @@ from oga_app.filters import Filters
 from oga_app.run_data import RunData
 from oga_app.state import Session
 from oga_core.errors import OgaError
-from oga_core.runs import write_whole
+from oga_core.runs.run import write_whole
 
 MAX_VIEWS = 100
 T = TypeVar("T")
@@ -159,7 +159,7 @@ def _recall(view: Opened, kept: dict[str, object]) -> None:
 
 
 def _unscored(current: Session) -> None:
-    from oga_core.runs import Run
+    from oga_core.runs.run import Run
 
     assert current.run is not None
     info = Run.open(current.run).info

@@ -16,8 +16,8 @@ from typing import Any
 
 from oga_core.errors import OgaError
 from oga_core.files import write_whole
-from oga_core.runs import Run
-from oga_core.score_options import ScoreOptions
+from oga_core.pipeline.options import ScoreOptions
+from oga_core.runs.run import Run
 
 LOG = "score.log"
 

@@ -12,9 +12,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from oga_core.errors import OgaError, unknown
-from oga_core.findings import MISLABELLED, STRANGE
-from oga_core.runs import SCORE_PREFIX, Run, score_names
-from oga_core.threshold import RankedScores
+from oga_core.findings.kinds import MISLABELLED, STRANGE
+from oga_core.runs.run import SCORE_PREFIX, Run, score_names
+from oga_core.threshold.ranked import RankedScores
 
 NO_FINDING = "none"
 

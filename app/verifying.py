@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from oga_core.errors import OgaError
-from oga_core.runs import Run
+from oga_core.runs.run import Run
 
 _log = logging.getLogger(__name__)
 

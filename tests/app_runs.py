@@ -15,7 +15,7 @@ from PIL import Image
 from oga_core.gradient_sketch import GradientSketch
 from oga_core.projection import project
 from oga_core.readers import read_samples
-from oga_core.runs import SCORE_PREFIX, Run
+from oga_core.runs.run import SCORE_PREFIX, Run
 from oga_core.samples import SampleSet
 from oga_core.scores import confidence, outlier
 

@@ -16,7 +16,7 @@ from oga_app.previews import as_fields, conversation, cut, preview
 from oga_app.run_data import RunData, class_shares, confusion, evenly
 from oga_app.settings import Settings
 from oga_core.errors import OgaError
-from oga_core.findings import STRANGE
+from oga_core.findings.kinds import STRANGE
 from oga_core.review import Decision, ReviewStore
 
 

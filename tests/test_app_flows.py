@@ -13,7 +13,7 @@ from streamlit.util import calc_hash
 import oga_app
 from oga_app.accounts import set_password
 from oga_core.review import Decision, ReviewStore
-from oga_core.runs import Run
+from oga_core.runs.run import Run
 
 SCRIPT = Path(oga_app.__file__).with_name("streamlit_app.py")
 PAGES = ("run", "explore", "review", "compare", "export")

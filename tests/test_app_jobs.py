@@ -12,8 +12,8 @@ import oga_sample_data
 from oga_app import jobs
 from oga_app.cli import _parser
 from oga_core.errors import OgaError
-from oga_core.runs import Run
-from oga_core.score_options import ScoreOptions
+from oga_core.pipeline.options import ScoreOptions
+from oga_core.runs.run import Run
 
 SAMPLES = Path(oga_sample_data.__path__[0])
 

@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch import nn
 
-from oga_core.checks import check_labels, check_memorised, check_model, check_views
 from oga_core.errors import OgaError
 from oga_core.models.card import ModelCard
+from oga_core.pipeline.checks import check_labels, check_memorised, check_model, check_views
 from oga_core.samples import SampleSet, Source
 from oga_core.tasks import task_for
 

@@ -104,7 +104,7 @@ def test_a_full_disk_is_told_from_a_fault_of_ours(error, status, message, monkey
     def fail(*arguments: object) -> None:
         raise error
 
-    monkeypatch.setattr("oga_core.pipeline.score", fail)
+    monkeypatch.setattr("oga_core.pipeline.score.score", fail)
     assert main(["score", "data.csv", "--run", "runs/a"]) == status
     assert message in capsys.readouterr().err
 

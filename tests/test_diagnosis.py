@@ -1,6 +1,6 @@
 import numpy as np
 
-from oga_core.diagnosis import diagnose
+from oga_core.findings.diagnosis import diagnose
 from oga_core.gradient_sketch import GradientSketch
 
 N, CLASSES = 600, ["cat", "dog", "owl"]

@@ -12,8 +12,8 @@ import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from oga_core.errors import OgaError
-from oga_core.evaluate import detection, evaluate
-from oga_core.runs import Run
+from oga_core.evaluation.truth import detection, evaluate
+from oga_core.runs.run import Run
 
 N = 200
 ROOT = Path(__file__).parents[1]

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from oga_core.expectation import Expectation
-from oga_core.threshold import RankedScores
+from oga_core.threshold.expectation import Expectation
+from oga_core.threshold.ranked import RankedScores
 
 N = 4000
 

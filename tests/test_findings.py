@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from oga_core.duplicates import nearest_twins
 from oga_core.errors import OgaError
-from oga_core.findings import AMBIGUOUS, DUPLICATE, KINDS, MISLABELLED, NONE, RARE, STRANGE, find, set_warnings
-from oga_core.noise import estimate_noise, is_informative, suggested_trim_fraction
+from oga_core.findings.duplicates import nearest_twins
+from oga_core.findings.kinds import AMBIGUOUS, DUPLICATE, KINDS, MISLABELLED, NONE, RARE, STRANGE, find, set_warnings
+from oga_core.findings.noise import estimate_noise, is_informative, suggested_trim_fraction
 from oga_core.scores.oga import has_memorised
 
 sys.path.insert(0, str(Path(__file__).parent / "scores"))

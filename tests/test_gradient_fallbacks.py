@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from oga_core.errors import OgaError
 from oga_core.gradients import PassOptions, gradient_pass
-from oga_core.gradients.calls import Site
+from oga_core.gradients.hooks.calls import Site
 from oga_core.gradients.oracle import loop_gradients, vmap_gradients
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from oga_core.gradients import PassOptions, gradient_pass
 from oga_core.gradients.oracle import loop_gradients
 from oga_core.gradients.parameter_choice import choose_parameters
-from oga_core.models.pt2 import read_pt2
+from oga_core.models.pt2.reader import read_pt2
 
 SMALL = {
     "hidden_size": 8,

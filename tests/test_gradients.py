@@ -12,7 +12,7 @@ from torch import nn
 from oga_core.errors import OgaError
 from oga_core.gradients import PassOptions, gradient_pass, outputs_pass
 from oga_core.gradients.arrays import PassArrays
-from oga_core.gradients.forward_capture import features_of
+from oga_core.gradients.hooks.forward_capture import features_of
 
 
 def mlp(n_in: int = 6, n_classes: int = 3) -> nn.Module:

@@ -13,12 +13,13 @@ import pandas as pd
 import pytest
 
 import oga_sample_data
-from oga_core import pipeline, runs
 from oga_core.errors import OgaError
 from oga_core.files import write_whole
-from oga_core.pipeline import score
-from oga_core.runs import Run
-from oga_core.score_options import ScoreOptions
+from oga_core.pipeline import score as pipeline
+from oga_core.pipeline.options import ScoreOptions
+from oga_core.pipeline.score import score
+from oga_core.runs import run as runs
+from oga_core.runs.run import Run
 
 SAMPLE_DATA = Path(oga_sample_data.__file__).parent
 TUMOURS = SAMPLE_DATA / "tumours.csv", SAMPLE_DATA / "tumours.pt2"
@@ -30,8 +31,9 @@ def _script(body: str) -> list[str]:
     code = f"""
 import os, signal, sys
 from pathlib import Path
-from oga_core import gradient_job, pipeline
-from oga_core.score_options import ScoreOptions
+from oga_core.pipeline import job as gradient_job
+from oga_core.pipeline import score as pipeline
+from oga_core.pipeline.options import ScoreOptions
 from oga_core.gradients import walk
 assert walk.SECONDS_BETWEEN_RECORDS > 0
 walk.SECONDS_BETWEEN_RECORDS = -1.0

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from oga_core import jail, worker
-from oga_core.worker import run_job
+from oga_core.worker import jail
+from oga_core.worker import supervisor as worker
+from oga_core.worker.supervisor import run_job
 
 HERE = Path(__file__).parent
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="landlock and seccomp are Linux's")
@@ -71,7 +72,7 @@ def test_resource_limits_are_lower_than_asked_where_the_system_says_so() -> None
     import subprocess
 
     code = (
-        "import resource; from oga_core.jail import set_limits\n"
+        "import resource; from oga_core.worker.jail import set_limits\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
         "assert set_limits(10**9, 5, 2000)\n"
         "print(*(resource.getrlimit(limit)[0] for limit in "

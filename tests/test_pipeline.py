@@ -11,16 +11,17 @@ import pytest
 import torch
 
 import oga_sample_data
-from oga_core import gradient_job, pipeline
-from oga_core.checks import check_memorised
 from oga_core.errors import OgaError
 from oga_core.gradient_sketch import GradientSketch
 from oga_core.gradients import PassOptions, PassResult
 from oga_core.models.card import ModelCard
-from oga_core.pipeline import score
-from oga_core.runs import Run, score_names
-from oga_core.score_options import ScoreOptions
-from oga_core.stages import Stages
+from oga_core.pipeline import job as gradient_job
+from oga_core.pipeline import score as pipeline
+from oga_core.pipeline.checks import check_memorised
+from oga_core.pipeline.options import ScoreOptions
+from oga_core.pipeline.score import score
+from oga_core.runs.run import Run, score_names
+from oga_core.worker.stages import Stages
 
 SAMPLE_DATA = Path(oga_sample_data.__file__).parent
 TUMOURS = SAMPLE_DATA / "tumours.csv", SAMPLE_DATA / "tumours.pt2"

@@ -6,10 +6,10 @@ import pytest
 
 from oga_core.errors import OgaError
 from oga_core.exports import export
-from oga_core.report import write_report
+from oga_core.exports.report import write_report
 from oga_core.review import ReviewStore
 from oga_core.review.decisions import Decision
-from oga_core.runs import Run, read_samples
+from oga_core.runs.run import Run, read_samples
 
 HOSTILE = "<script>alert(1)</script> ![x](https://example.org/track.png)"
 

@@ -13,7 +13,8 @@ from torch import nn
 
 import oga_core
 from oga_core.errors import OgaError
-from oga_core.pipeline import score
+from oga_core.pipeline.options import ScoreOptions
+from oga_core.pipeline.score import score
 from oga_core.retrain import job as retraining_job
 from oga_core.retrain import verification as retrain
 from oga_core.retrain import verify
@@ -22,8 +23,7 @@ from oga_core.retrain.comparison import compare, verdict, warnings
 from oga_core.retrain.training import CachedInputs, Recipe, fit_head, head_logits, labelled, reinitialise, train_network
 from oga_core.review import ReviewStore
 from oga_core.review.decisions import Decision
-from oga_core.runs import Run
-from oga_core.score_options import ScoreOptions
+from oga_core.runs.run import Run
 
 CLASSES = ("cat", "dog", "eel")
 N = 240

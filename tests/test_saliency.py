@@ -5,10 +5,10 @@ import pytest
 
 import oga_sample_data
 from oga_core.errors import OgaError
-from oga_core.pipeline import score
-from oga_core.runs import Run
-from oga_core.saliency import explain, stored
-from oga_core.score_options import ScoreOptions
+from oga_core.pipeline.options import ScoreOptions
+from oga_core.pipeline.score import score
+from oga_core.runs.run import Run
+from oga_core.saliency.saliency import explain, stored
 
 SAMPLE_DATA = Path(oga_sample_data.__file__).parent
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from oga_core.gradients.convolution_use import ConvolutionUse, Geometry
-from oga_core.gradients.sketching import Kept, Sketcher, random_signs
-from oga_core.gradients.uses import DirectUse, LookupUse, ProductUse, Use
+from oga_core.gradients.hooks.convolution_factor import ConvolutionUse, Geometry
+from oga_core.gradients.hooks.factors import DirectUse, LookupUse, ProductUse, Use
+from oga_core.gradients.hooks.sketching import Kept, Sketcher, random_signs
 
 SEEDS = 200
 

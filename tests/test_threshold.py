@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from oga_core.errors import OgaError
-from oga_core.threshold import RankedScores
+from oga_core.threshold.ranked import RankedScores
 
 SCORES = RankedScores(np.array([0.1, 0.9, 0.5, 0.9, 0.3]))
 

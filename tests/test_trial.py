@@ -2,9 +2,9 @@
 
 import pytest
 
-from oga_core.checks import Check
 from oga_core.errors import OgaError
-from oga_core.trial import stop_on_failure
+from oga_core.pipeline.checks import Check
+from oga_core.pipeline.trial import stop_on_failure
 
 ORDER = Check("label_order", "failure", "The classes are in another order.")
 FINITE = Check("finite", "failure", "The outputs are not finite.")

@@ -13,9 +13,9 @@ import psutil
 import pytest
 import worker_jobs
 
-from oga_core import worker
 from oga_core.errors import OgaError
-from oga_core.worker import Cancelled, WorkerError, WorkerFault, run_job
+from oga_core.worker import supervisor as worker
+from oga_core.worker.supervisor import Cancelled, WorkerError, WorkerFault, run_job
 
 HERE = Path(__file__).parent
 
@@ -199,7 +199,7 @@ def test_no_scratch_folder_is_left_behind(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_importing_the_worker_imports_no_heavy_library() -> None:
-    code = "import sys, oga_core.worker; print(sorted({'torch', 'numpy', 'pandas'} & set(sys.modules)))"
+    code = "import sys, oga_core.worker.supervisor; print(sorted({'torch', 'numpy', 'pandas'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

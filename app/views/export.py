@@ -120,7 +120,7 @@ def _target(view: Opened, typed: str) -> Path:
 
 def _report(view: Opened) -> None:
     messages.section("Report", "One HTML file for a colleague: what was scored, how, the decisions, and examples.")
-    from oga_core.report import write_report
+    from oga_core.exports.report import write_report
 
     if st.button("Prepare the report", key="report-make"):
         with tempfile.TemporaryDirectory() as folder, st.spinner("Writing"):

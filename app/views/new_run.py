@@ -185,7 +185,7 @@ def _start(
     current: Session, name: str, data: Path | None, model: Path | None, card: str | None, options: dict[str, Any]
 ) -> None:
     from oga_core.models.card import ModelCard
-    from oga_core.score_options import ScoreOptions
+    from oga_core.pipeline.options import ScoreOptions
 
     if not re.fullmatch(r"[\w][\w .()+-]{0,79}", name.strip()):
         raise OgaError(f"The name {name!r} cannot be a folder. Use letters, digits, spaces and . - _ ( ) +.")

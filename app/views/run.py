@@ -14,7 +14,7 @@ from oga_app.progress import duration
 from oga_app.state import Session
 from oga_app.views.new_run import new_run
 from oga_core.errors import OgaError
-from oga_core.runs import Run
+from oga_core.runs.run import Run
 
 _MODALITIES = {
     "image": "images",
@@ -85,7 +85,7 @@ def _continue(current: Session) -> None:
     data, model = info.get("data", {}).get("path"), info.get("model", {}).get("path")
     if not data:
         raise OgaError("This run does not say which data it scores. Start it again below.")
-    from oga_core.score_options import ScoreOptions
+    from oga_core.pipeline.options import ScoreOptions
 
     lists = ("scores", "checkpoints")
     kept: dict[str, Any] = {

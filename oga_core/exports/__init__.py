@@ -10,10 +10,10 @@ from oga_core.errors import OgaError, unknown
 from oga_core.exports import table
 from oga_core.exports.decided import Decided
 from oga_core.exports.fixed import write_fixed
+from oga_core.exports.report import write_report
 from oga_core.exports.tools import write_fiftyone, write_huggingface, write_label_studio
 from oga_core.files import write_whole
-from oga_core.report import write_report
-from oga_core.runs import Run
+from oga_core.runs.run import Run
 
 __all__ = ["EXPORTS", "Export", "export"]
 

@@ -16,9 +16,9 @@ from oga_core.errors import unknown
 from oga_core.readers import read_samples
 from oga_core.review import ReviewStore
 from oga_core.review.decisions import Decision
-from oga_core.runs import SCORE_PREFIX, Run, score_names
+from oga_core.runs.run import SCORE_PREFIX, Run, score_names
 from oga_core.samples import SampleSet
-from oga_core.threshold import RankedScores
+from oga_core.threshold.ranked import RankedScores
 
 ACTION_NAMES = {"keep": "keep", "relabel": "relabel", "remove": "exclude", "unsure": "needs_review"}
 

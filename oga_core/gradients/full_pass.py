@@ -10,19 +10,19 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from oga_core.devices import precision_context
 from oga_core.errors import OgaError
+from oga_core.gradients.devices import precision_context
 from oga_core.gradients.failures import StartAgain, is_for_others, not_finite
-from oga_core.gradients.forward_capture import ForwardCapture
-from oga_core.gradients.gradient_capture import Consume, GradientCapture
 from oga_core.gradients.head_pass import HeadPass
-from oga_core.gradients.layouts import Layouts
+from oga_core.gradients.hooks.factors import DirectUse, Use, canonical
+from oga_core.gradients.hooks.forward_capture import ForwardCapture
+from oga_core.gradients.hooks.gradient_capture import Consume, GradientCapture
+from oga_core.gradients.hooks.layouts import Layouts
+from oga_core.gradients.hooks.sketching import Sketcher
 from oga_core.gradients.options import PassOptions
 from oga_core.gradients.oracle import VMAP_BYTES, depends, loop_gradients, vmap_gradients
 from oga_core.gradients.reduction import Reduction
 from oga_core.gradients.self_check import checked_rows, relative_errors, rows_of, tolerance_of
-from oga_core.gradients.sketching import Sketcher
-from oga_core.gradients.uses import DirectUse, Use, canonical
 from oga_core.tasks.task import Batch, Task
 
 HOOKS, VMAP = "hooks", "vmap"

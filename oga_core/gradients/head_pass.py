@@ -10,12 +10,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from oga_core.devices import precision_context
+from oga_core.gradients.devices import precision_context
 from oga_core.gradients.failures import StartAgain, not_finite
-from oga_core.gradients.forward_capture import ForwardCapture, Survey, features_of, middle_features
+from oga_core.gradients.hooks.forward_capture import ForwardCapture, Survey, features_of, middle_features
+from oga_core.gradients.hooks.sketching import Sketcher
 from oga_core.gradients.options import PassOptions
 from oga_core.gradients.self_check import checked_rows, head_gradients, largest_error, logit_gradients, tolerance_of
-from oga_core.gradients.sketching import Sketcher
 from oga_core.tasks.task import Batch, Task
 
 VIEWED = {"view_logits": "logits", "view_features": "features", "middle_features": "middle_features"}

@@ -16,15 +16,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from oga_core.devices import batch_size_for, choose_device
 from oga_core.errors import OgaError
 from oga_core.gradient_sketch import GradientSketch
 from oga_core.gradients.arrays import PROGRESS, PassArrays
 from oga_core.gradients.batches import load, pass_order, to_device
+from oga_core.gradients.devices import batch_size_for, choose_device
 from oga_core.gradients.failures import OutOfMemory, model_runs, not_enough_memory
-from oga_core.gradients.forward_capture import Survey, survey
 from oga_core.gradients.full_pass import FullPass
 from oga_core.gradients.head_pass import HeadPass, outputs_arrays
+from oga_core.gradients.hooks.forward_capture import Survey, survey
 from oga_core.gradients.options import PassOptions
 from oga_core.gradients.parameter_choice import choose_parameters
 from oga_core.gradients.self_check import CHECKED_SAMPLES, rows_of

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from oga_core.gradients.sketching import Kept, Sketcher
-from oga_core.gradients.uses import LookupUse, Use, chunks, combined
+from oga_core.gradients.hooks.factors import LookupUse, Use, chunks, combined
+from oga_core.gradients.hooks.sketching import Kept, Sketcher
 
 
 class Reduction:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from oga_core.gradients.failures import is_out_of_memory
-from oga_core.gradients.forward_capture import ADDMM, LINEAR, OPERANDS, ForwardCapture, product_of
+from oga_core.gradients.hooks.forward_capture import ADDMM, LINEAR, OPERANDS, ForwardCapture, product_of
 from oga_core.gradients.oracle import one_sample
 from oga_core.gradients.reduction import Reduction
 from oga_core.tasks.task import Batch, Task

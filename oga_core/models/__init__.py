@@ -87,7 +87,7 @@ def _load_zipped(path: Path, card: ModelCard | None) -> LoadedModel:
 
 def _load_pt2(path: Path, card: ModelCard | None, tokenizers: Path | None = None) -> LoadedModel:
     """tokenizers: the folder of a text model whose tokenizer is not inside the file."""
-    from oga_core.models.pt2 import read_pt2
+    from oga_core.models.pt2.reader import read_pt2
 
     module, inside = read_pt2(path)
     from oga_core.models.loaded import LoadedModel

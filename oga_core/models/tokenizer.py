@@ -59,7 +59,7 @@ def load_tokenizer(folder: Path, model_type: str = _ANY_TYPE, origin: str | None
 
 def packed_tokenizer(path: Path, folder: Path | None = None) -> Any:
     """Load the tokenizer inside a `.pt2` file, else the one in its folder; None where there is neither."""
-    from oga_core.models.pt2_archive import MAX_JSON_BYTES, Archive
+    from oga_core.models.pt2.archive import MAX_JSON_BYTES, Archive
 
     with Archive(path) as archive:
         places = {name: f"extra/{_PLACE}{name}" for name in _PACKED}

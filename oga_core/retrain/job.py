@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from oga_core.devices import choose_device
 from oga_core.errors import OgaError
 from oga_core.gradient_sketch import softmax
 from oga_core.gradients import PassOptions, gradient_pass
+from oga_core.gradients.devices import choose_device
 from oga_core.models import load_model
 from oga_core.models.card import ModelCard
 from oga_core.readers import read_samples
@@ -34,7 +34,7 @@ from oga_core.retrain.training import (
     recipe_for,
     train_network,
 )
-from oga_core.runs import Run
+from oga_core.runs.run import Run
 from oga_core.samples import SampleSet
 from oga_core.tasks import Task, task_for
 

@@ -22,9 +22,9 @@ from oga_core.retrain.arms import Plan
 from oga_core.retrain.comparison import compare, verdict, warnings
 from oga_core.retrain.job import HELD_OUT_SHARE
 from oga_core.review import ReviewStore
-from oga_core.runs import SCORE_PREFIX, Run, score_names, write_whole
-from oga_core.threshold import RankedScores
-from oga_core.worker import run_job
+from oga_core.runs.run import SCORE_PREFIX, Run, score_names, write_whole
+from oga_core.threshold.ranked import RankedScores
+from oga_core.worker.supervisor import run_job
 
 DEPTHS = ("head", "all")
 DEFAULT_TRIM_FRACTION = 0.1

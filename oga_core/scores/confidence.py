@@ -6,7 +6,7 @@ import numpy as np
 
 from oga_core.gradient_sketch import Array, GradientSketch
 from oga_core.scores.common import Values
-from oga_core.scores.discriminant import discriminant_logits
+from oga_core.scores.estimators.discriminant import discriminant_logits
 
 
 def loss(sketch: GradientSketch, *, seed: int = 0) -> Values:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from oga_core.gradient_sketch import GradientSketch
-from oga_core.scores.curvature import Floats
+from oga_core.scores.estimators.curvature import Floats
 
 
 def aum(sketch: GradientSketch, *, checkpoints: Sequence[GradientSketch], seed: int = 0) -> Floats:

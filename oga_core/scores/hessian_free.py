@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from oga_core.errors import OgaError
 from oga_core.gradient_sketch import GradientSketch
 from oga_core.scores.common import drawn
-from oga_core.scores.curvature import (
+from oga_core.scores.estimators.curvature import (
     BLOCK,
     Floats,
     checked,

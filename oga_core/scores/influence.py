@@ -11,7 +11,7 @@ import numpy as np
 
 from oga_core.gradient_sketch import GradientSketch
 from oga_core.scores.common import drawn
-from oga_core.scores.curvature import (
+from oga_core.scores.estimators.curvature import (
     DAMPING,
     EXACT_PARAMETERS,
     Floats,
@@ -27,8 +27,14 @@ from oga_core.scores.curvature import (
     mean_gradient,
     sketch_gradients,
 )
-from oga_core.scores.inverse import kronecker_basis, lissa_product, second_moment, target_response
-from oga_core.scores.spectrum import filtered_norms, head_spectrum, inverse_norms, largest_curvature, projected
+from oga_core.scores.estimators.inverse import kronecker_basis, lissa_product, second_moment, target_response
+from oga_core.scores.estimators.spectrum import (
+    filtered_norms,
+    head_spectrum,
+    inverse_norms,
+    largest_curvature,
+    projected,
+)
 
 DATAINF_SAMPLES = 2048
 LISSA_TERMS = 200

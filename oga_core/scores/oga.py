@@ -8,8 +8,13 @@ import numpy as np
 
 from oga_core.gradient_sketch import Array, GradientSketch
 from oga_core.scores.common import Values, canonical_order, once_per_sketch
-from oga_core.scores.discriminant import discriminant_logits, fourier_features, standardised, validated_logits
-from oga_core.scores.label_noise import calibrated, log_likelihood, log_odds_of_another_label
+from oga_core.scores.estimators.discriminant import (
+    discriminant_logits,
+    fourier_features,
+    standardised,
+    validated_logits,
+)
+from oga_core.scores.estimators.label_noise import calibrated, log_likelihood, log_odds_of_another_label
 from oga_core.scores.neighbour import evenly, neighbour_logits
 
 MEMORISED = 1 / 3

@@ -7,7 +7,7 @@ import numpy as np
 from oga_core.gradient_sketch import Array, GradientSketch, softmax
 from oga_core.scores.common import Indices, Values, canonical_order, once_per_sketch
 from oga_core.scores.confidence import negative_margin
-from oga_core.scores.discriminant import standardised
+from oga_core.scores.estimators.discriminant import standardised
 
 FOLDS, STEPS = 5, 12
 PENALTY = 0.08

@@ -9,8 +9,8 @@ import numpy as np
 from oga_core.errors import OgaError
 from oga_core.gradient_sketch import GradientSketch
 from oga_core.scores.common import Indices, canonical_order, drawn
-from oga_core.scores.curvature import Floats
-from oga_core.scores.shapley import RidgeGame, knn_values, ridge_values
+from oga_core.scores.estimators.curvature import Floats
+from oga_core.scores.estimators.shapley import RidgeGame, knn_values, ridge_values
 
 MOST_SAMPLES = 2000
 COMPONENTS = 64

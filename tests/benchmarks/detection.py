@@ -31,7 +31,7 @@ from sets import SETS as NAMED_SETS
 from sets import BenchmarkSet, Settings
 
 from oga_core.errors import OgaError
-from oga_core.evaluate import detection
+from oga_core.evaluation.truth import detection
 from oga_core.gradient_sketch import softmax
 from oga_core.scores import SCORES, compute_scores
 

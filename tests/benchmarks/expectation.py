@@ -1,4 +1,4 @@
-"""How often the 90 % intervals of `oga_core.expectation` cover the truth, as JSON.
+"""How often the 90 % intervals of `oga_core.threshold.expectation` cover the truth, as JSON.
 
 Simulated scores of many shapes, and the shared photographs with real label noise, reviewed in four ways:
 as the dashboard proposes, at random, half from the top of the list, and from the top only.
@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from oga_core.expectation import Expectation
-from oga_core.pipeline import score
-from oga_core.score_options import ScoreOptions
-from oga_core.threshold import RankedScores
+from oga_core.pipeline.options import ScoreOptions
+from oga_core.pipeline.score import score
+from oga_core.threshold.expectation import Expectation
+from oga_core.threshold.ranked import RankedScores
 
 SHARED = Path(os.environ.get("OGA_SHARED_DATA", Path(__file__).parents[2] / "../shared/data"))
 POLICIES = ("proposed", "random", "half from the top", "top")

@@ -27,9 +27,9 @@ import torch
 from gradient_rivals import RIVALS
 from torch import Tensor, nn
 
-from oga_core.gradients.forward_capture import survey
 from oga_core.gradients.full_pass import FullPass
 from oga_core.gradients.head_pass import HeadPass
+from oga_core.gradients.hooks.forward_capture import survey
 from oga_core.gradients.options import PassOptions
 from oga_core.gradients.oracle import loop_gradients, vmap_gradients
 from oga_core.gradients.parameter_choice import choose_parameters

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from oga_app.raster import bounds, density_png
-from oga_core.runs import Run
+from oga_core.runs.run import Run
 
 
 @st.cache_resource

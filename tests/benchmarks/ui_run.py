@@ -9,7 +9,7 @@ import pandas as pd
 
 from oga_core.gradient_sketch import GradientSketch
 from oga_core.readers import read_samples
-from oga_core.runs import SCORE_PREFIX, Run
+from oga_core.runs.run import SCORE_PREFIX, Run
 
 N_CLASSES = 10
 N_FEATURES = 8

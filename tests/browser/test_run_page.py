@@ -8,7 +8,7 @@ import pytest
 from conftest import Server, queue, settle, shot, visit
 
 import oga_sample_data
-from oga_core.runs import Run
+from oga_core.runs.run import Run
 
 pytestmark = pytest.mark.browser
 

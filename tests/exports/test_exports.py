@@ -20,7 +20,7 @@ from oga_core.exports.rows import replace_field, replace_value
 from oga_core.exports.table import OUR_COLUMNS
 from oga_core.readers import read_samples
 from oga_core.review import Decision, ReviewStore
-from oga_core.runs import Run
+from oga_core.runs.run import Run
 from oga_core.samples import SampleSet
 
 RELABELLED, REMOVED, KEPT, UNSURE = 1, 2, 4, 5

@@ -15,8 +15,8 @@ MEMORY = 4 << 30
 def load_all(arguments: dict[str, Any], report: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
     """Load every path without the file jail, so that only the loaders themselves keep a payload from its marker."""
     from oga_core.errors import OgaError
-    from oga_core.jail import set_limits
     from oga_core.models import load_model
+    from oga_core.worker.jail import set_limits
 
     os.environ["TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"] = "1"
     set_limits(MEMORY, None, 1 << 30)

@@ -18,10 +18,10 @@ from oga_app import jobs
 from oga_core.errors import OgaError
 from oga_core.models import ModelCard, load_model
 from oga_core.models.factory import ModelFactory
-from oga_core.pipeline import score
+from oga_core.pipeline.options import ScoreOptions
+from oga_core.pipeline.score import score
 from oga_core.retrain import verify
-from oga_core.saliency import explain
-from oga_core.score_options import ScoreOptions
+from oga_core.saliency.saliency import explain
 
 CARD = {
     "modality": "tabular",

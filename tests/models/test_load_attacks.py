@@ -13,10 +13,10 @@ import attacks
 import pytest
 import torch
 
-from oga_core import worker
 from oga_core.errors import OgaError
 from oga_core.models import load_model
-from oga_core.worker import Cancelled, run_job
+from oga_core.worker import supervisor as worker
+from oga_core.worker.supervisor import Cancelled, run_job
 
 HERE = Path(__file__).parent
 

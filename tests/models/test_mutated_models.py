@@ -17,8 +17,8 @@ from attacks_huggingface import tiny_bert
 from attacks_other import skops_file
 from attacks_peft import adapter
 
-from oga_core import worker
-from oga_core.worker import run_job
+from oga_core.worker import supervisor as worker
+from oga_core.worker.supervisor import run_job
 
 HERE = Path(__file__).parent
 COPIES = 15

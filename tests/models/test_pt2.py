@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from oga_core.errors import OgaError
-from oga_core.models.pt2 import read_pt2
-from oga_core.models.pt2_module import GraphModule
+from oga_core.models.pt2.module import GraphModule
+from oga_core.models.pt2.reader import read_pt2
 
 DYNAMIC = torch.export.Dim.DYNAMIC
 

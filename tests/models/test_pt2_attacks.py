@@ -18,7 +18,7 @@ import torch
 from pt2_attacks import CONSTANTS, MODEL, WEIGHTS, argument, benign, edited, node, write
 
 from oga_core.errors import OgaError
-from oga_core.models.pt2 import read_pt2
+from oga_core.models.pt2.reader import read_pt2
 
 INPUT = torch.ones(3, 1, 4, 4)
 

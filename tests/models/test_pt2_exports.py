@@ -12,7 +12,7 @@ from test_pt2 import roundtrip
 from torch import Tensor, nn
 
 from oga_core.errors import OgaError
-from oga_core.models.pt2 import read_pt2
+from oga_core.models.pt2.reader import read_pt2
 
 DYNAMIC = torch.export.Dim.DYNAMIC
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from oga_core.models.pt2_guards import broken_guard, read_guards
+from oga_core.models.pt2.guards import broken_guard, read_guards
 
 NAMES = ["x", "batch_mask"]
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 import oga_core
 from oga_core.errors import OgaError
 from oga_core.models import load_model
-from oga_core.models.pt2 import read_pt2
+from oga_core.models.pt2.reader import read_pt2
 
 CLASSES = ["a", "b", "c"]
 

@@ -8,8 +8,9 @@ from problems import blobs, sketch_of
 from sklearn.linear_model import LogisticRegression
 
 from oga_core.gradient_sketch import softmax
-from oga_core.scores import discriminant, oga
-from oga_core.scores.label_noise import calibrated, joint_of_labels, log_odds_of_another_label
+from oga_core.scores import oga
+from oga_core.scores.estimators import discriminant
+from oga_core.scores.estimators.label_noise import calibrated, joint_of_labels, log_odds_of_another_label
 from oga_core.scores.neighbour import neighbour_logits
 from oga_core.scores.out_of_fold import class_thresholds, out_of_fold_logits
 

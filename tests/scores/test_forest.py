@@ -3,7 +3,7 @@ import pytest
 from scipy.stats import spearmanr
 from sklearn.ensemble import IsolationForest
 
-from oga_core.scores.forest import Features, isolation_forest_scores
+from oga_core.scores.estimators.forest import Features, isolation_forest_scores
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,8 @@ from scipy.stats import spearmanr
 
 from oga_core.errors import OgaError
 from oga_core.gradient_sketch import GradientSketch, softmax
-from oga_core.scores import curvature, dynamics, hessian_free, influence, inverse, spectrum
+from oga_core.scores import dynamics, hessian_free, influence
+from oga_core.scores.estimators import curvature, inverse, spectrum
 
 
 def trained(n_samples=80, n_classes=3, width=4, penalty=0.05, seed=0, rows=None):

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from problems import blobs, sketch_of
 
-from oga_core.scores import common, curvature, hessian_free, influence, inverse, neighbour, valuation
+from oga_core.scores import common, hessian_free, influence, neighbour, valuation
+from oga_core.scores.estimators import curvature, inverse
 
 N = 150
 

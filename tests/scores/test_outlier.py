@@ -6,7 +6,8 @@ from problems import blobs
 from scipy.stats import rankdata, spearmanr
 
 from oga_core.gradient_sketch import GradientSketch
-from oga_core.scores import forest, outlier
+from oga_core.scores import outlier
+from oga_core.scores.estimators import forest
 
 
 def points(rows):

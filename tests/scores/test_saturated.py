@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from problems import blobs, sketch_of
 
-from oga_core.scores import curvature, influence, outlier, spectrum
+from oga_core.scores import influence, outlier
+from oga_core.scores.estimators import curvature, spectrum
 
 HEAD_SCORES = (
     influence.self_hessian,

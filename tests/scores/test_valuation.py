@@ -11,8 +11,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
 from oga_core.errors import OgaError
-from oga_core.scores import shapley as shapley_games
 from oga_core.scores import valuation
+from oga_core.scores.estimators import shapley as shapley_games
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,1 @@
+"""How good scores are, by the truth or by verdicts."""

@@ -1,0 +1,118 @@
+"""How well the scores of a run find mislabelled samples, against known true labels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from oga_core.errors import OgaError
+from oga_core.runs.run import SCORE_PREFIX, Run, score_names
+
+TRUE_LABEL = "true_label"
+MOST_MISSING = 0.05
+
+
+def evaluate(run: Run, truth_csv: Path, id_column: str | None = None) -> dict[str, Any]:
+    """Judge every score of a run against `truth_csv`, a CSV with an id column and `true_label`.
+
+    Returns `n` samples compared, `missing` true labels whose sample the run has not, `noise_rate`,
+    `noise_rate_by_class` of the given labels, and `scores`: for each its `auroc`, `ap` (average precision), precision
+    `p_at_…` and recall `r_at_…` among the most suspicious 5 %, 10 % and noise rate (`p_at_noise`, where both are
+    equal). All in 0 to 1, None where there is no wrong or no right label. The first column is the id unless
+    `id_column` names it. Raises `OgaError` where columns, ids or labels do not fit.
+    """
+    table = run.table
+    matched, n_missing = _matched(table, read_truth(truth_csv, id_column), truth_csv)
+    given = matched["given_label"].astype(str)
+    wrong = (given != matched[TRUE_LABEL]).to_numpy()
+    return {
+        "n": len(matched),
+        "missing": n_missing,
+        "noise_rate": float(wrong.mean()),
+        "noise_rate_by_class": {
+            str(label): float(group.mean()) for label, group in pd.Series(wrong).groupby(given.to_numpy())
+        },
+        "scores": {name: detection(wrong, matched[SCORE_PREFIX + name].to_numpy(float)) for name in score_names(table)},
+    }
+
+
+def read_truth(path: Path, id_column: str | None = None) -> pd.Series[str]:
+    """Return the true labels by id, as written: `001` and `NA` stay as they are."""
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except FileNotFoundError:
+        raise OgaError(f"There is no file {path}. Give a CSV with an id column and a column {TRUE_LABEL!r}.") from None
+    except (ValueError, OSError) as error:
+        raise OgaError(
+            f"{path} cannot be read as CSV: {error}. Give a CSV with an id column and {TRUE_LABEL!r}."
+        ) from None
+    columns = list(table.columns)
+    key = columns[0] if id_column is None else id_column
+    for column in (key, TRUE_LABEL):
+        if column not in columns:
+            raise OgaError(
+                f"{path.name} has no column {column!r}; it has {', '.join(map(repr, columns))}. "
+                f"It needs an id column (choose it with --id-column) and a column {TRUE_LABEL!r}."
+            )
+    if key == TRUE_LABEL:
+        raise OgaError(f"The first column of {path.name} is {TRUE_LABEL!r}. Choose the id column with --id-column.")
+    repeated = table[key][table[key].duplicated()]
+    if len(repeated):
+        raise OgaError(f"{path.name} has the id {repeated.iloc[0]!r} more than once. Keep one row per sample.")
+    if not len(table):
+        raise OgaError(f"{path.name} has no rows. Give one row per sample.")
+    return table.set_index(key)[TRUE_LABEL]
+
+
+def _matched(table: pd.DataFrame, truth: pd.Series[str], path: Path) -> tuple[pd.DataFrame, int]:
+    """Join the run's table with the true labels; return it and how many true labels found no sample."""
+    if table["given_label"].isna().all():
+        raise OgaError("This run's data has no labels, so there is nothing that true labels could be compared with.")
+    ids = table["sample_id"].astype(str)
+    known = ids.isin(truth.index).to_numpy()
+    n_missing = len(truth) - int(known.sum())
+    if n_missing > MOST_MISSING * len(truth):
+        stranger = truth.index[~truth.index.isin(ids)][0]
+        raise OgaError(
+            f"{n_missing:,} of the {len(truth):,} ids in {path.name} are not in the run ({len(ids):,} samples), "
+            f"for example {stranger!r}; the run's ids look like {ids.iloc[0]!r}. "
+            "Give the truth of the data that was scored, or choose its id column with --id-column."
+        )
+    matched = table[known].assign(**{TRUE_LABEL: truth.loc[ids[known]].to_numpy()})
+    given = set(matched["given_label"].astype(str))
+    if not given & set(matched[TRUE_LABEL]):
+        raise OgaError(
+            f"No true label in {path.name} is one of the given labels: {_some(set(matched[TRUE_LABEL]))} against "
+            f"{_some(given)}. Write both with the same names."
+        )
+    return matched, n_missing
+
+
+def _some(names: set[str]) -> str:
+    shown = ", ".join(repr(name) for name in sorted(names)[:5])
+    return f"{shown}, …" if len(names) > 5 else shown
+
+
+def detection(wrong: NDArray[np.bool_], scores: NDArray[np.float64]) -> dict[str, float | None]:
+    """Detection metrics of one score, higher = more suspicious, against which samples are wrong; ties in data order."""
+    from sklearn.metrics import average_precision_score, roc_auc_score
+
+    if not np.isfinite(scores).all():
+        raise OgaError("A score has values that are not finite. Score the data again.")
+    order = np.argsort(-scores, kind="stable")
+    noise_rate, n_wrong = float(wrong.mean()), int(wrong.sum())
+    both = 0 < n_wrong < len(wrong)
+    found = {
+        name: wrong[order[: max(1, round(share * len(scores)))]]
+        for name, share in {"5pct": 0.05, "10pct": 0.10, "noise": noise_rate}.items()
+    }
+    return {
+        "auroc": float(roc_auc_score(wrong, scores)) if both else None,
+        "ap": float(average_precision_score(wrong, scores)) if both else None,
+        **{f"p_at_{name}": float(top.mean()) for name, top in found.items()},
+        **{f"r_at_{name}": float(top.sum() / n_wrong) if n_wrong else None for name, top in found.items()},
+    }

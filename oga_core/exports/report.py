@@ -1,0 +1,297 @@
+"""The report of a run as one self-contained HTML file, to hand to a colleague."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from oga_core.exports.report_charts import histogram, map_image
+from oga_core.files import write_whole
+from oga_core.readers import preview_image
+from oga_core.review import ReviewStore
+from oga_core.review.decisions import ACTIONS, Decision
+from oga_core.runs.run import SCORE_PREFIX, Run
+from oga_core.samples import SampleSet, UnreadableSample
+from oga_core.threshold.expectation import Expectation, Interval
+from oga_core.threshold.ranked import RankedScores
+
+_EXAMPLES = 24
+_TEXT_SHOWN = 400
+_THUMBNAIL = 96
+
+
+def write_report(run: Run, path: Path, *, score: str | None = None, trim_fraction: float | None = None) -> Path:
+    """Write what was scored and how, the threshold, decisions, estimates, classes, examples and charts.
+
+    score: the run's default. trim_fraction: the run's suggestion, else 0.1. Nothing in the file is loaded from
+    elsewhere. Raises `OgaError` where the run has no scores.
+    """
+    report = _Report(run, score, trim_fraction)
+    page = _PAGE.format(title=escape(f"OGA report: {run.path.name}"), style=_STYLE, body="\n".join(report.sections()))
+    write_whole(path, lambda temporary: temporary.write_text(page, encoding="utf-8"))
+    return path
+
+
+@dataclass
+class _Report:
+    run: Run
+    chosen_score: str | None
+    chosen_fraction: float | None
+
+    def sections(self) -> Iterable[str]:
+        """The parts of the page in reading order."""
+        yield f"<h1>{escape(self.run.path.name)}</h1>"
+        yield f"<p class=quiet>Written {datetime.now(UTC):%Y-%m-%d %H:%M} UTC by oga {escape(self._version)}</p>"
+        yield _section("What was scored", _facts(self._scored()))
+        yield _section("What is flagged", _facts(self._flagged()), self._histogram(), self._map())
+        yield _section("What was decided", _facts(self._decided()))
+        yield _section("What to expect", *self._expected())
+        yield _section("Classes", self._classes())
+        if verified := self._verified():
+            yield _section("Retraining", verified)
+        yield _section(f"The {_EXAMPLES} most suspicious samples", self._examples())
+        if warnings := [*self.info.get("warnings", []), *self.info.get("notes", [])]:
+            yield _section("Warnings and notes", _list(warnings))
+
+    @cached_property
+    def info(self) -> dict[str, Any]:
+        return self.run.info
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        return self.run.table
+
+    @cached_property
+    def score(self) -> str:
+        return self.chosen_score or str(self.info["default_score"])
+
+    @cached_property
+    def ranked(self) -> RankedScores:
+        return RankedScores(self.table[SCORE_PREFIX + self.score].to_numpy(dtype=np.float64))
+
+    @cached_property
+    def trim_fraction(self) -> float:
+        return self.chosen_fraction or self.info.get("suggested_trim_fraction") or 0.1
+
+    @cached_property
+    def store(self) -> ReviewStore | None:
+        return ReviewStore(self.run.review) if self.run.review.exists() else None
+
+    @cached_property
+    def decisions(self) -> dict[str, Decision]:
+        known = set(self.table["sample_id"])
+        stored = self.store.decisions() if self.store else {}
+        return {sample_id: decision for sample_id, decision in stored.items() if sample_id in known}
+
+    @property
+    def _version(self) -> str:
+        return str(self.info.get("versions", {}).get("oga", ""))
+
+    def _scored(self) -> dict[str, str]:
+        count, accuracy = len(self.table), self.info.get("model_accuracy_on_given_labels")
+        error = self.info.get("gradient_check_error")
+        return {
+            "Data": Path(self.info["data"]["path"]).name,
+            "Model": Path(self.info["model"]["path"] or self.info["data"]["path"]).name,
+            "Samples": f"{count:,} ({self.info['modality']})",
+            "Not readable": f"{len(self.info.get('problems', [])):,}",
+            "Classes": f"{len(self.info['classes']):,}",
+            "Given labels that the model predicts": "" if accuracy is None else f"{accuracy:.1%}",
+            "Share of the parameters covered": f"{self.info.get('gradient_coverage', 1):.0%}",
+            "Error of the gradients in the self-check": "not known" if error is None else f"{error:.1e}",
+            "Seed": str(self.info["options"]["seed"]),
+            "Fingerprint": str(self.info.get("fingerprint", "")),
+        }
+
+    def _flagged(self) -> dict[str, str]:
+        count = self.ranked.count(self.trim_fraction)
+        return {
+            "Score": self.score,
+            "Trim fraction": f"{self.trim_fraction:.1%} ({count:,} samples)",
+            "Threshold": f"{self.ranked.threshold(self.trim_fraction):.4g}",
+        }
+
+    def _decided(self) -> dict[str, str]:
+        counts = dict.fromkeys(ACTIONS, 0)
+        for decision in self.decisions.values():
+            counts[decision.action] += 1
+        facts = {"Reviewed": f"{len(self.decisions):,} of {len(self.table):,}"}
+        facts |= {action.capitalize(): f"{count:,}" for action, count in counts.items()}
+        if self.store:
+            facts["Reviewers"] = ", ".join(f"{name} ({count:,})" for name, count in self.store.reviewers().items())
+            agreement = self.store.agreement()
+            facts["Agreement (Krippendorff's alpha)"] = "" if agreement is None else f"{agreement:.2f}"
+        return facts
+
+    def _expected(self) -> Iterable[str]:
+        position = {sample_id: i for i, sample_id in enumerate(self.table["sample_id"])}
+        judged = [decision for decision in self.decisions.values() if decision.action != "unsure"]
+        rows = np.array([position[decision.sample_id] for decision in judged], dtype=np.int64)
+        bad = np.array([decision.is_bad for decision in judged], dtype=bool)
+        rate = self.info.get("noise_rate", {}).get("estimate", 0.1)
+        expectation = Expectation(self.ranked, rows, bad, noise_rate=rate)
+        outlook = expectation.at(self.trim_fraction)
+        yield _facts(
+            {
+                "Precision above the threshold": _share(outlook.precision),
+                "Bad samples below the threshold": _number(outlook.missed),
+                "Bad samples in all": _number(outlook.bad),
+                "Share of the bad that is flagged": _share(outlook.recall),
+            }
+        )
+        yield f"<p>{escape(expectation.progress().sentence())} Ranges are 90 % intervals.</p>"
+
+    def _classes(self) -> str:
+        flagged = np.zeros(len(self.table), dtype=bool)
+        flagged[self.ranked.flagged(self.trim_fraction)] = True
+        given = self.table["given_label"].to_numpy(dtype=str)
+        ids = self.table["sample_id"].to_numpy(dtype=object)
+        bad = np.array([i in self.decisions and self.decisions[i].is_bad for i in ids], dtype=bool)
+        seen = np.array([i in self.decisions for i in ids], dtype=bool)
+        rows = [
+            (name, *(int((mask & of_class).sum()) for mask in (flagged | True, flagged, seen, bad)))
+            for name in self.info["classes"] or [""]
+            for of_class in [given == name]
+        ]
+        rows.sort(key=lambda row: -row[2] / max(row[1], 1))
+        head = ("Given label", "Samples", "Flagged", "Flagged share", "Reviewed", "Found bad")
+        cells = [(n, f"{a:,}", f"{f:,}", f"{f / max(a, 1):.1%}", f"{s:,}", f"{b:,}") for n, a, f, s, b in rows]
+        return _table(head, cells)
+
+    def _histogram(self) -> str:
+        return histogram(self.ranked.values, self.ranked.threshold(self.trim_fraction), self.score)
+
+    def _map(self) -> str:
+        positions = self.table[["map_x", "map_y"]].to_numpy(dtype=np.float64)
+        if not np.isfinite(positions).all():
+            return ""
+        return map_image(positions, self.ranked.flagged(self.trim_fraction))
+
+    def _verified(self) -> str:
+        path = self.run.path / "verify.json"
+        if not path.is_file():
+            return ""
+        verified = json.loads(path.read_bytes())
+        return f"<p>{escape(str(verified.get('verdict', '')))}</p>"
+
+    def _examples(self) -> str:
+        samples = self.run.samples
+        return (
+            "<div class=examples>"
+            + "".join(self._example(samples, i) for i in self.ranked.order[:_EXAMPLES])
+            + "</div>"
+        )
+
+    def _example(self, samples: SampleSet, i: int) -> str:
+        row = self.table.iloc[int(i)]
+        decision = self.decisions.get(row["sample_id"])
+        lines = [
+            f"<b>{escape(str(row['given_label']))}</b> → {escape(str(row['predicted_label']))}",
+            f"<span class=quiet>{escape(str(row['sample_id']))}</span>",
+            f"<span class=decision>{escape(decision.verdict)}</span>" if decision else "",
+        ]
+        return (
+            f"<figure>{_preview(samples, int(i))}<figcaption>{'<br>'.join(filter(None, lines))}</figcaption></figure>"
+        )
+
+
+def _preview(samples: SampleSet, i: int) -> str:
+    try:
+        content = samples.inputs[i]
+    except UnreadableSample as error:
+        return f"<p>{escape(str(error))}</p>"
+    if samples.modality == "image":
+        image = preview_image(content).convert("RGB")
+        image.thumbnail((_THUMBNAIL, _THUMBNAIL))
+        data = io.BytesIO()
+        image.save(data, format="PNG")
+        return f'<img alt="" src="data:image/png;base64,{base64.b64encode(data.getvalue()).decode()}">'
+    if isinstance(content, str):
+        text = content
+    elif isinstance(content, tuple):
+        text = "\n".join(content)
+    else:
+        text = "\n".join(f"{name}: {_short(value)}" for name, value in content.items())
+    return f'<p class=text dir="auto">{escape(text[:_TEXT_SHOWN])}{"…" if len(text) > _TEXT_SHOWN else ""}</p>'
+
+
+def _short(value: object) -> str:
+    return f"{len(value)} numbers" if isinstance(value, np.ndarray) else str(value)
+
+
+def _share(interval: Interval) -> str:
+    return f"{interval.estimate:.0%} ({interval.low:.0%} to {interval.high:.0%})"
+
+
+def _number(interval: Interval) -> str:
+    return f"{interval.estimate:,.0f} ({interval.low:,.0f} to {interval.high:,.0f})"
+
+
+def _section(title: str, *parts: str) -> str:
+    return f"<section><h2>{escape(title)}</h2>{''.join(parts)}</section>"
+
+
+def _facts(facts: dict[str, str]) -> str:
+    rows = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in facts.items() if value)
+    return f"<dl>{rows}</dl>"
+
+
+def _list(items: Sequence[str]) -> str:
+    return "<ul>" + "".join(f"<li>{escape(item)}</li>" for item in items) + "</ul>"
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    def line(cells: Sequence[str], tag: str) -> str:
+        return "<tr>" + "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells) + "</tr>"
+
+    return f"<table><thead>{line(head, 'th')}</thead><tbody>{''.join(line(row, 'td') for row in rows)}</tbody></table>"
+
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+<title>{title}</title>
+<style>{style}</style>
+</head>
+<body>
+{body}
+</body>
+</html>
+"""
+
+_STYLE = """
+:root { color-scheme: light dark;
+  --ink: #22211f; --quiet: #6b6862; --line: #dcd9d2; --ground: #fbfaf8; --mark: #c8431d; }
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #eceae5; --quiet: #a5a199; --line: #3d3b37; --ground: #1b1a18; --mark: #ff7a4d; }
+}
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem;
+  color: var(--ink); background: var(--ground); font-variant-numeric: tabular-nums; }
+h1 { font-size: 1.6rem; margin: 0; overflow-wrap: anywhere; } h2 { font-size: 1.1rem; margin: 2.2rem 0 .6rem; }
+.quiet { color: var(--quiet); } .decision { color: var(--mark); }
+dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1.2rem; margin: 0; }
+dt { color: var(--quiet); } dd { margin: 0; overflow-wrap: anywhere; }
+table { border-collapse: collapse; width: 100%; } th, td { text-align: right; padding: .25rem .6rem; }
+th { font-weight: 500; color: var(--quiet); border-bottom: 1px solid var(--line); }
+th:first-child, td:first-child { text-align: left; overflow-wrap: anywhere; }
+.examples { display: grid; grid-template-columns: repeat(auto-fill, minmax(11rem, 1fr)); gap: 1rem; }
+figure { margin: 0; border: 1px solid var(--line); border-radius: 6px; padding: .6rem; overflow: hidden; }
+figure img { width: 96px; image-rendering: pixelated; } figcaption { font-size: .85rem; overflow-wrap: anywhere; }
+.text { white-space: pre-wrap; overflow-wrap: anywhere; font-size: .85rem; margin: 0 0 .5rem; }
+svg, .map { display: block; width: 100%; max-width: 40rem; height: auto; margin-top: 1rem; }
+@media (max-width: 30rem) { dl { grid-template-columns: 1fr; } dd { margin-bottom: .4rem; } }
+"""

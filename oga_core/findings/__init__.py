@@ -1,0 +1,1 @@
+"""What the scores and arrays of a run mean for a person."""

@@ -1,0 +1,71 @@
+"""What the scores and arrays of a run mean for a person: findings, the noise rate, and warnings about the set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oga_core.findings.kinds import NONE, find, set_warnings
+from oga_core.findings.noise import estimate_noise
+from oga_core.gradient_sketch import GradientSketch
+from oga_core.threshold.ranked import RankedScores
+
+_FALLBACK_FRACTION = 0.1
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """Columns for the run's table, one value a sample, and fields for run.json.
+
+    columns: finding, reason (one sentence, empty without a finding), suggested_label, suggested_label_probability and
+    twin_id. fields: noise_rate with its interval, suggested_trim_fraction, warnings.
+    """
+
+    columns: dict[str, Any]
+    fields: dict[str, Any]
+
+
+def diagnose(
+    sketch: GradientSketch,
+    score: NDArray[np.float64],
+    *,
+    class_names: Sequence[str],
+    ids: NDArray[np.object_],
+    groups: Mapping[str, Sequence[object]],
+    seed: int = 0,
+) -> Diagnosis:
+    """Say what kind of finding every sample is and how many labels are wrong.
+
+    score: `(n_samples,)`, the default score, which decides what counts as flagged in the warnings.
+    groups: further columns of the data with few distinct values. Language models have no classes and get warnings only.
+    """
+    if sketch.logits is None:
+        flagged = _flagged(score, _FALLBACK_FRACTION)
+        return Diagnosis({}, {"warnings": set_warnings(sketch, flagged, [""], groups)})
+    noise = estimate_noise(sketch, seed=seed)
+    findings = find(sketch)
+    found, names = findings.kind != NONE, ids.tolist()
+    reasons = [findings.sentence(i, class_names, names) if found[i] else "" for i in range(len(findings))]
+    columns = {
+        "finding": findings.kind,
+        "reason": reasons,
+        "suggested_label": np.asarray(class_names, dtype=object)[findings.suggested_label],
+        "suggested_label_probability": findings.suggested_probability,
+        "twin_id": [names[twin] if twin >= 0 else None for twin in findings.twin],
+    }
+    fields = {
+        "noise_rate": {"estimate": noise.rate, "low": noise.low, "high": noise.high},
+        "suggested_trim_fraction": noise.rate,
+        "warnings": set_warnings(sketch, _flagged(score, noise.rate), class_names, groups),
+    }
+    return Diagnosis(columns, fields)
+
+
+def _flagged(score: NDArray[np.float64], trim_fraction: float) -> NDArray[np.bool_]:
+    flagged = np.zeros(len(score), dtype=bool)
+    flagged[RankedScores(score).flagged(trim_fraction)] = True
+    return flagged

@@ -1,0 +1,139 @@
+"""The gradient of a convolution's weight: one window that moves over the image of every sample."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from oga_core.gradients.hooks.factors import ProductUse, Shape, Use, positions_that_pay
+from oga_core.gradients.hooks.sketching import Kept, Sketcher
+
+NARROW = 32  # columns up to which a convolution's gradient is cheaper as a product with its patches
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """How a convolution's window moves, one number per dimension."""
+
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...]
+    padding: tuple[tuple[int, int], ...]
+    dilation: tuple[int, ...]
+    groups: int
+
+    @property
+    def n_positions(self) -> int:
+        return math.prod(self.kernel)
+
+    def padded(self, image: Tensor) -> Tensor:
+        """The image with its border."""
+        flat = [size for sides in reversed(self.padding) for size in sides]
+        return torch.nn.functional.pad(image, flat) if any(flat) else image
+
+    def patches(self, image: Tensor, out_size: Sequence[int]) -> Tensor:
+        """What the window sees, `(batch, channels, kernel positions, out positions)`."""
+        image = self.padded(image)
+        windows = []
+        for offset in itertools.product(*map(range, self.kernel)):
+            part = tuple(
+                slice(o * gap, o * gap + (n - 1) * step + 1, step)
+                for o, gap, n, step in zip(offset, self.dilation, out_size, self.stride, strict=True)
+            )
+            windows.append(image[(slice(None), slice(None), *part)])
+        return torch.stack(windows, 2).flatten(3) if len(windows) > 1 else windows[0].flatten(2)[:, :, None]
+
+    def filtered(self, image: Tensor, weight: Tensor) -> Tensor:
+        """Convolve without groups, `(batch, filters, *out size)`."""
+        convolve = (torch.conv1d, torch.conv2d, torch.conv3d)[len(self.kernel) - 1]
+        image, padding = self._evenly_padded(image)
+        return convolve(image, weight, None, self.stride, padding, self.dilation)
+
+    def weight_gradients(self, left: Tensor, image: Tensor, shape: Shape) -> Tensor:
+        """Weight gradients of every sample: samples become groups of one convolution, `(batch, *shape)`."""
+        n, rows, columns, _ = len(left), *shape
+        image, padding = self._evenly_padded(image)
+        return torch.ops.aten.convolution_backward(
+            left.reshape(1, -1, *left.shape[2:]),
+            image.reshape(1, -1, *image.shape[2:]),
+            left.new_empty(1).expand(n * rows, columns, *self.kernel),
+            None,
+            self.stride,
+            padding,
+            self.dilation,
+            False,
+            [0] * len(self.kernel),
+            n * self.groups,
+            [False, True, False],
+        )[1].reshape(n, *shape)
+
+    def _evenly_padded(self, image: Tensor) -> tuple[Tensor, list[int]]:
+        """The image and the padding left to do, the same on both sides."""
+        if all(before == after for before, after in self.padding):
+            return image, [before for before, _ in self.padding]
+        return self.padded(image), [0] * len(self.padding)
+
+
+@dataclass
+class ConvolutionUse(Use):
+    """G[o, c, k] = Σ_t left[o, t] · patches(image)[c, k, t]: `(batch, rows, *size)` and `(batch, channels, *size)`.
+
+    A convolution has the gradient at its output on the left and its input as the image; a transposed convolution has
+    its input on the left and the gradient at its output as the image.
+    """
+
+    left: Tensor
+    image: Tensor
+    geometry: Geometry
+
+    @property
+    def shape(self) -> Shape:
+        geometry = self.geometry
+        return self.left.shape[1], self.image.shape[1] // geometry.groups, geometry.n_positions
+
+    def __len__(self) -> int:
+        return len(self.left)
+
+    @property
+    def explicit_is_shorter(self) -> bool:
+        rows, columns, copies = self.shape
+        time = math.prod(self.left.shape[2:])
+        return self.geometry.groups > 1 or time > positions_that_pay((rows, columns * copies, 1))
+
+    def explicit(self, rows: slice) -> Tensor:
+        left, image = self.left[rows], self.image[rows]
+        narrow = self.shape[1] * self.shape[2] <= NARROW or self.shape[2] == 1
+        if self.geometry.groups > 1 or not narrow:
+            return self.geometry.weight_gradients(left, image, self.shape)
+        patches = self.geometry.patches(image, left.shape[2:]).flatten(1, 2)
+        return (left.flatten(2) @ patches.transpose(1, 2)).reshape(-1, *self.shape)
+
+    def sketch(self, name: str, sketcher: Sketcher) -> Tensor:
+        rows, columns, copies = self.shape
+        kept = Kept.of(self.shape)
+        if self.geometry.groups > 1 or kept.everything:
+            return super().sketch(name, sketcher)
+        left, image = self.left.flatten(2), self.image
+        if rows > kept.rows:
+            left = sketcher.matrix(name, "left", rows, kept.rows).T @ left
+        if columns > kept.columns:
+            projection = sketcher.matrix(name, "right", columns, kept.columns).T
+            image = (projection @ image.flatten(2)).unflatten(2, image.shape[2:])
+        if kept.columns * copies > kept.patches:
+            filters = sketcher.matrix(name, "patches", kept.columns * copies, kept.patches)
+            weight = filters.T.reshape(kept.patches, kept.columns, *self.geometry.kernel)
+            right = self.geometry.filtered(image, weight).flatten(2)
+        else:
+            right = self.geometry.patches(image, self.left.shape[2:]).flatten(1, 2)
+        return (left @ right.transpose(1, 2)).flatten(1)
+
+    def squared_norms(self) -> Tensor:
+        if self.explicit_is_shorter:
+            return super().squared_norms()
+        left = self.left.flatten(2).transpose(1, 2)
+        right = self.geometry.patches(self.image, self.left.shape[2:]).flatten(1, 2).transpose(1, 2)
+        return ProductUse(left, right).squared_norms()

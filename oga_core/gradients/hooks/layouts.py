@@ -1,0 +1,79 @@
+"""Where the batch is in the inputs of each call, and whether every batch meets the same calls."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from oga_core.gradients.hooks.calls import Layout
+
+
+class Layouts:
+    """Where the batch is in the inputs of each call of a forward pass.
+
+    0: first axis; 1: second axis; "folded": the first axis is batch x something; "interleaved": something x batch.
+    Passes with different batch sizes leave few possibilities, a comparison with the one-by-one loop decides the rest.
+
+    changed: whether a pass met other calls than the passes before it, as where samples are routed by their content:
+        then positions of calls say nothing.
+    """
+
+    def __init__(self) -> None:
+        self.learning = True
+        self.watching = False
+        self.changed = False
+        self.n_calls = 0
+        self._possible: dict[int, list[Layout]] = {}
+        self._names: defaultdict[int, set[str]] = defaultdict(set)
+
+    def find(self, call: int, shape: Sequence[int], n: int) -> Layout | None:
+        """Return the layout of the input of call number `call`, None if its shape holds no batch."""
+        if self.learning:
+            possible = _possible_layouts(shape, n)
+            self._possible[call] = [layout for layout in self._possible.get(call, possible) if layout in possible]
+        layout = next(iter(self._possible.get(call, [])), None)
+        if call not in self._possible or not (layout is None or _fits(layout, shape, n)):
+            self.changed = True
+            return None
+        return layout
+
+    def belongs(self, call: int, name: str) -> None:
+        """Note that the call makes a use of the parameter called `name`."""
+        if self.watching:
+            self.changed |= name not in self._names[call]
+        else:
+            self._names[call].add(name)
+
+    def end(self, n_calls: int) -> None:
+        """Say how many calls a whole forward pass made."""
+        if self.watching:
+            self.changed |= n_calls != self.n_calls
+        self.n_calls = n_calls
+
+    def forget(self) -> None:
+        """Learn from the start."""
+        self._possible.clear()
+        self._names.clear()
+
+    def rule_out(self, wrong: set[str]) -> bool:
+        """Take the next possibility for calls of parameters whose gradient was wrong; False where there is none."""
+        open_calls = [call for call, rest in self._possible.items() if len(rest) > 1 and self._names[call] & wrong]
+        for call in open_calls:
+            self._possible[call].pop(0)
+        return bool(open_calls)
+
+
+def _possible_layouts(shape: Sequence[int], n: int) -> list[Layout]:
+    possible: list[Layout] = [0] if shape[0] == n else []
+    if len(shape) > 2 and shape[1] == n:
+        possible.append(1)
+    if shape[0] % n == 0 and shape[0] > n:
+        possible += ["folded", "interleaved"]
+    return possible
+
+
+def _fits(layout: Layout, shape: Sequence[int], n: int) -> bool:
+    """Whether a shape can have a known layout; what is folded may have the length one, as a text of one token."""
+    if layout in (0, 1):
+        return len(shape) > int(layout) and shape[int(layout)] == n
+    return shape[0] % n == 0

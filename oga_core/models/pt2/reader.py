@@ -1,0 +1,204 @@
+"""Reads `.pt2` archives of torch.export without running anything of theirs.
+
+`torch.export.load` unpickles, evaluates and even opens shared libraries of the file. This reader takes the JSON of
+the graph and the raw bytes of the weights: sample inputs, symbolic expressions and compiled code are never read, and
+guards are parsed, not run.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from oga_core.errors import OgaError
+from oga_core.models.card import ModelCard
+from oga_core.models.pt2.archive import MAX_JSON_BYTES, RESAVE, Archive
+from oga_core.models.pt2.compiler import Compiler
+from oga_core.models.pt2.guards import read_guards
+from oga_core.models.pt2.module import GraphModule
+from oga_core.models.pt2.schema import HALF, Json, broken, dtype, shape, typed, variant
+from oga_core.models.pt2.schema import field as required
+from oga_core.models.pt2.weights import Weights
+
+CARD_ENTRY = "extra/oga.json"
+_CONSTANTS = "_constants"
+
+
+def read_pt2(path: Path) -> tuple[GraphModule, ModelCard | None]:
+    """Return the model in eval mode and the card inside the file, if there is one.
+
+    The module is a `GraphModule`; its `notes` say what was changed (half precision read as float32, dropout
+    switched off). Its output is the logits: the output named `logits`, else the first floating-point one of two
+    dimensions (batch, classes), else the first of three (batch, time, vocabulary).
+    Raises `OgaError` for files that are damaged, of an old layout, or that hold anything that could run code.
+    """
+    with Archive(Path(path)) as archive:
+        name = _model_name(archive)
+        exported = typed(archive.read_json(f"models/{name}.json"), dict, "the exported program")
+        weights = Weights(archive)
+        states = weights.read(_config(archive, f"data/weights/{name}_weights_config.json"), "data/weights/")
+        constants = weights.read(_config(archive, f"data/constants/{name}_constants_config.json"), "data/constants/")
+        card = None
+        if CARD_ENTRY in archive:
+            card = ModelCard.from_json(bytes(archive.read(CARD_ENTRY, MAX_JSON_BYTES)), f"oga.json in {archive.name}")
+    return _module(exported, states, constants, weights.converted), card
+
+
+def _model_name(archive: Archive) -> str:
+    names = archive.names
+    if any(name.startswith("data/aotinductor/") for name in names):
+        raise OgaError(
+            f"{archive.name} holds compiled code (AOTInductor), which is never run. Save the exported program itself: "
+            "torch.export.save(exported_program, 'model.pt2')."
+        )
+    if any(name.startswith(("data/weights/", "data/constants/")) and name.endswith(".pt") for name in names):
+        raise OgaError(
+            f"{archive.name} holds its weights as a pickle (torch 2.8 or older), which can run code. {RESAVE}"
+        )
+    models = [name for name in names if name.startswith("models/") and name.endswith(".json")]
+    if len(models) != 1:
+        raise OgaError(
+            f"{archive.name} holds {len(models)} exported programs; a .pt2 file for OGA holds exactly one. {RESAVE}"
+        )
+    return models[0].removeprefix("models/").removesuffix(".json")
+
+
+def _config(archive: Archive, name: str) -> Mapping[str, Json]:
+    return required(archive.read_json(name), "config", dict)
+
+
+@dataclass
+class _Signature:
+    """What the graph's inputs are: tensors of the module by name, or what the caller gives."""
+
+    tensors: dict[str, str] = field(default_factory=dict)
+    users: list[str] = field(default_factory=list)
+    persistent: dict[str, bool] = field(default_factory=dict)
+    constants: dict[str, str] = field(default_factory=dict)
+
+
+def _signature(record: Json) -> _Signature:
+    signature = _Signature()
+    for spec in required(record, "input_specs", list):
+        kind, value = variant(spec, "an input")
+        if kind == "parameter":
+            signature.tensors[_argument(value)] = required(value, "parameter_name", str)
+        elif kind == "buffer":
+            name = required(value, "buffer_name", str)
+            signature.tensors[_argument(value)] = name
+            signature.persistent[name] = bool(value.get("persistent", True))
+        elif kind == "tensor_constant":
+            signature.constants[_argument(value)] = required(value, "tensor_constant_name", str)
+        elif kind == "user_input":
+            tag, argument = variant(required(value, "arg", dict), "an input")
+            if tag == "as_tensor":
+                signature.users.append(required(argument, "name", str))
+            elif tag in ("as_sym_int", "as_sym_float", "as_sym_bool"):
+                raise OgaError(
+                    "The model takes a number as an input, not only tensors. Fix the number and export again."
+                )
+        elif kind != "constant_input":
+            raise OgaError(f"The model's graph has an input of the kind {kind[:40]!r}, which is not supported.")
+    for spec in required(record, "output_specs", list):
+        kind, _ = variant(spec, "an output")
+        if kind not in ("user_output", "loss_output"):
+            raise OgaError(
+                f"The model changes its own state while it runs ({kind[:40]}), as in training mode. Call model.eval() "
+                "before torch.export.export, and compute new tensors instead of writing into inputs or buffers."
+            )
+    return signature
+
+
+def _argument(value: Json) -> str:
+    return required(required(value, "arg", dict), "name", str)
+
+
+def _module(
+    exported: dict[str, Json], states: dict[str, Tensor], constants: dict[str, Tensor], converted: torch.dtype | None
+) -> GraphModule:
+    program = required(exported, "graph_module", dict)
+    graph = required(program, "graph", dict)
+    signature = _signature(required(program, "signature", dict))
+    tensors = {name: _find(name, states, constants) for name in signature.tensors.values()}
+    tensors |= {name: tensor for name, tensor in states.items() if name not in tensors}
+    places = {}
+    for index, (argument, name) in enumerate(signature.constants.items()):
+        places[argument] = f"{_CONSTANTS}.{index}"
+        tensors[places[argument]] = _find(name, constants, states).detach()
+        signature.persistent[places[argument]] = False
+    module = GraphModule(tensors, signature.persistent)
+
+    compiler = Compiler(graph, half=converted is not None)
+    sources = []
+    for argument, name in (signature.tensors | places).items():
+        rank = tensors[name].dim() if isinstance(tensors[name], nn.Parameter) else None
+        sources.append((compiler.input(argument, parameter_rank=rank), name))
+    values = required(graph, "tensor_values", dict)
+    inputs = {}
+    for name in signature.users:
+        meta = typed(values.get(name), dict, f"the description of the input {name[:80]!r}")
+        kind = dtype(meta.get("dtype"))
+        kind = torch.float32 if converted is not None and kind in HALF else kind
+        inputs[name] = (compiler.input(name), kind, shape(meta))
+    compiled = compiler.compile([_logits(program, values)])
+    if converted is not None:
+        kind_name = str(converted).removeprefix("torch.")
+        compiled.notes.append(f"The model's {kind_name} weights are used as float32.")
+    module.attach(compiled, sources, inputs, read_guards(exported.get("guards_code"), signature.users))
+    module.notes = tuple(compiled.notes)
+    return module
+
+
+def _find(name: str, *places: dict[str, Tensor]) -> Tensor:
+    for place in places:
+        if name in place:
+            return place[name]
+    raise broken(f"the tensor {name[:80]!r} is missing")
+
+
+def _logits(program: Json, values: Mapping[str, Json]) -> str:
+    """Return the name of the output that holds the logits."""
+    outputs = required(required(program, "graph", dict), "outputs", list)
+    names = [item["as_tensor"].get("name") if isinstance(item.get("as_tensor"), dict) else None for item in outputs]
+    ranks: dict[int, str] = {}
+    for name, label in zip(names, _output_labels(program, len(names)), strict=True):
+        meta = values.get(name) if isinstance(name, str) else None
+        if not isinstance(meta, dict) or not dtype(meta.get("dtype")).is_floating_point:
+            continue
+        rank = len(shape(meta))
+        if label == "logits" and rank >= 2:
+            return str(name)
+        ranks.setdefault(rank, str(name))
+    for rank in (2, 3):
+        if rank in ranks:
+            return ranks[rank]
+    raise OgaError(
+        "The model has no output of shape (batch, classes), nor (batch, time, vocabulary). "
+        "Return the logits as a floating-point tensor and export again."
+    )
+
+
+def _output_labels(program: Json, count: int) -> list[str | None]:
+    """Return the top-level name of each flat output (of a dict or a Hugging Face output), None where it has none.
+
+    The tree is only read as JSON, never rebuilt.
+    """
+    try:
+        tree = json.loads(program["module_call_graph"][0]["signature"]["out_spec"])[1]
+        keys, labels = json.loads(tree["context"]), []
+        for key, child in zip(keys, tree["children_spec"], strict=True):
+            labels += [key] * _leaves(child)
+    except (LookupError, TypeError, ValueError, RecursionError):
+        return [None] * count
+    return labels if len(labels) == count else [None] * count
+
+
+def _leaves(tree: Json) -> int:
+    if tree["type"] is None:
+        return 1
+    return sum(_leaves(child) for child in tree["children_spec"])

@@ -1,0 +1,250 @@
+"""The worker's part of a run: read data and model, check them, take the gradient pass, leave arrays behind."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from oga_core.errors import OgaError
+from oga_core.gradients import PassOptions, PassResult, gradient_pass, outputs_pass
+from oga_core.gradients.devices import choose_device, precision_context
+from oga_core.gradients.parameter_choice import choose_parameters
+from oga_core.models import load_model
+from oga_core.models.card import ModelCard
+from oga_core.models.factory import ModelFactory
+from oga_core.models.loaded import LoadedModel
+from oga_core.models.weights import assign, read_weights
+from oga_core.pipeline.checks import Check, check_labels, check_memorised
+from oga_core.pipeline.trial import check_checkpoints, check_needs, check_some, stop_on_failure, try_model
+from oga_core.readers import read_samples, reading_notes
+from oga_core.readers.outputs import aligned, class_names, read_outputs
+from oga_core.runs.run import write_whole
+from oga_core.samples import SampleSet
+from oga_core.tasks import Task, task_for
+from oga_core.worker.stages import Report, Stages, peak_rss_mb
+
+_OUTPUTS_SUFFIXES = (".npz", ".parquet")
+_GROUPED_SAMPLES = 200_000
+_GROUP_VALUES = 50
+
+
+def run(arguments: dict[str, Any], report: Report) -> dict[str, Any]:
+    """Take the gradient pass over the data and return what belongs in run.json.
+
+    arguments: data, data_options, model (None for a bundle of outputs), model_card, model_factory, folder,
+    pass_options, force, needs (of each score that was asked for), validation, checkpoints. Arrays go to
+    `folder`/arrays, ids and labels to `folder`/samples.parquet. What can be refused is refused before the pass, which
+    may take hours.
+    """
+    stages = Stages(report)
+    folder = Path(arguments["folder"])
+    precision_context(choose_device(arguments["pass_options"]["device"]), arguments["pass_options"]["precision"])
+    with stages("read data"):
+        samples = read_samples(Path(arguments["data"]), **arguments["data_options"])
+    if not arguments["model"] and samples.modality != "outputs":
+        raise OgaError("Give the trained model with --model. Only a bundle of outputs is scored without one.")
+    model = Path(arguments["model"] or samples.source.path)
+    if model.suffix.lower() in _OUTPUTS_SUFFIXES:
+        samples, result, summary = _score_outputs(samples, model, arguments, stages)
+    else:
+        samples, result, summary = _score_model(samples, model, arguments, stages)
+    scored = samples.take(result.rows)
+    _write_samples(scored, folder / "samples.parquet")
+    write_whole(folder / "groups.parquet", lambda path: groups_of(scored).to_parquet(path, index=False))
+    problems = [*samples.problems, *result.problems]
+    return {
+        **summary,
+        "n_samples": len(result.rows),
+        "classes": list(samples.class_names),
+        "modality": samples.modality,
+        "data_fingerprint": samples.fingerprint,
+        "data_format": samples.source.format,
+        "problems": [{"sample_id": p.sample_id, "row": p.row, "reason": p.reason} for p in problems],
+        "notes": [*reading_notes(samples), *summary["notes"], *result.notes],
+        "gradient_coverage": result.sketch.coverage,
+        "gradient_check_error": None if math.isnan(result.sketch.check_error) else result.sketch.check_error,
+        "model_accuracy_on_given_labels": _accuracy(result),
+        "seconds": stages.seconds,
+        "peak_rss_mb": peak_rss_mb(),
+    }
+
+
+def prepare(samples: SampleSet, loaded: LoadedModel) -> tuple[SampleSet, Task]:
+    """Number the labels as the model does and choose the task; raises `OgaError` where data and model do not fit."""
+    card = loaded.card
+    if samples.modality != card.modality:
+        raise OgaError(
+            f"The model card says modality {card.modality!r} but the data reads as {samples.modality!r}. "
+            "Correct the modality in the model card, or choose the columns of the data."
+        )
+    if samples.class_names:
+        card = card if card.classes else replace(card, classes=samples.class_names)
+        samples = samples.with_classes(card.classes)
+    return samples, task_for(card, loaded.tokenizer)
+
+
+def _score_model(
+    samples: SampleSet, path: Path, arguments: dict[str, Any], stages: Stages
+) -> tuple[SampleSet, PassResult, dict[str, Any]]:
+    with stages("load model"):
+        built = arguments["model_factory"]
+        loaded = load_model(path, _card(arguments), factory=ModelFactory(**built) if built else None)
+        samples, task = prepare(samples, loaded)
+        options = _pass_options(arguments, samples)
+        if options.parameters != "head":
+            choose_parameters(loaded.module, options.parameters)
+    with stages("check model"):
+        checks = try_model(loaded, task, samples, options.views, stages.report)
+        stop_on_failure(checks, force=arguments["force"])
+        usable = all(check.detail["usable"] for check in checks if check.name == "views")
+        options = replace(options, views=options.views and usable)
+        seen = any(check.name == "views" and check.detail["usable"] for check in checks)
+        check_needs(arguments["needs"], samples, options, has_views=seen)
+    validation = _read_validation(loaded, task, arguments, stages)
+    if arguments["checkpoints"]:
+        with stages("read checkpoints"):
+            check_checkpoints(loaded, [Path(path) for path in arguments["checkpoints"]])
+    folder = Path(arguments["folder"])
+    with stages("gradients"):
+        result = gradient_pass(
+            task, loaded.module, samples, folder=folder / "arrays", options=options, progress=stages.report
+        )
+    further = _further_passes(loaded, task, samples.take(result.rows), validation, arguments, options, stages)
+    return samples, _joined(result, further), _summary(loaded.format, _of_all(checks, result), loaded.notes)
+
+
+def _read_validation(loaded: LoadedModel, task: Task, arguments: dict[str, Any], stages: Stages) -> SampleSet | None:
+    """Read the validation data and try the model on some of them."""
+    if not arguments["validation"]:
+        return None
+    with stages("read validation data"):
+        validation, _ = prepare(read_samples(Path(arguments["validation"])), loaded)
+        try:
+            stop_on_failure(check_some(loaded, task, validation))
+        except OgaError as error:
+            raise OgaError(f"With the validation data: {error}", error.detail) from error
+    return validation
+
+
+def _further_passes(
+    loaded: LoadedModel,
+    task: Task,
+    samples: SampleSet,
+    validation: SampleSet | None,
+    arguments: dict[str, Any],
+    options: PassOptions,
+    stages: Stages,
+) -> list[PassResult]:
+    """The same pass over the validation data, and over both with the weights of every checkpoint."""
+    folder = Path(arguments["folder"])
+    found: list[PassResult] = []
+
+    def take(subject: SampleSet, name: str, options: PassOptions) -> None:
+        found.append(
+            gradient_pass(task, loaded.module, subject, folder=folder / name, options=options, progress=stages.report)
+        )
+
+    if validation is not None:
+        with stages("gradients of the validation data"):
+            take(validation, "validation", options)
+    without_views = replace(options, views=False)  # what no score reads of a checkpoint
+    for number, checkpoint in enumerate(arguments["checkpoints"]):
+        with stages("gradients of the checkpoints"):
+            assign(loaded.module, read_weights(Path(checkpoint)), Path(checkpoint).name)
+            take(samples, f"checkpoint_{number:03d}", without_views)
+            if validation is not None:
+                take(validation, f"validation_checkpoint_{number:03d}", without_views)
+    return found
+
+
+def _joined(result: PassResult, further: Sequence[PassResult]) -> PassResult:
+    """The first pass with the largest error that is known and the notes of all."""
+    errors = [each.sketch.check_error for each in (result, *further)]
+    error = max((error for error in errors if not math.isnan(error)), default=math.nan)
+    notes = dict.fromkeys(note for each in (result, *further) for note in each.notes)
+    return replace(result, sketch=replace(result.sketch, check_error=error), notes=tuple(notes))
+
+
+def _of_all(checks: list[Check], result: PassResult) -> list[Check]:
+    """The checks, with what all samples tell about memorised labels in place of what a few told."""
+    accuracy = _accuracy(result)
+    if accuracy is None:
+        return checks
+    return [*(check for check in checks if check.name != "memorised"), *check_memorised(accuracy)]
+
+
+def _score_outputs(
+    samples: SampleSet, path: Path, arguments: dict[str, Any], stages: Stages
+) -> tuple[SampleSet, PassResult, dict[str, Any]]:
+    with stages("read outputs"):
+        bundle = read_outputs(path)
+        card = _card(arguments) or ModelCard.beside(path)
+        samples = samples.with_classes(class_names(bundle, samples, card.classes if card else ()))
+        logits, features = aligned(bundle, samples, path)
+    checks = check_labels(logits, samples.given_labels, samples.class_names)
+    stop_on_failure(checks, force=arguments["force"])
+    with stages("gradients"):
+        options = _pass_options(arguments, samples)
+        folder = Path(arguments["folder"]) / "arrays"
+        result = outputs_pass(logits, features, samples.given_labels, folder=folder, options=options)
+    return samples, result, _summary("outputs", _of_all(checks, result), ())
+
+
+def _pass_options(arguments: dict[str, Any], samples: SampleSet) -> PassOptions:
+    """The head's gradient is enough for a classifier; a language model has no head of its own."""
+    chosen = dict(arguments["pass_options"])
+    if chosen["parameters"] == "auto":
+        chosen["parameters"] = "head" if samples.class_names else "all"
+    chosen["exact_l1"] = chosen["exact_l1"] and chosen["parameters"] != "head"
+    return PassOptions(**chosen)
+
+
+def _card(arguments: dict[str, Any]) -> ModelCard | None:
+    card = arguments["model_card"]
+    return ModelCard.from_json(card, "given") if card else None
+
+
+def _summary(model_format: str, checks: list[Check], notes: tuple[str, ...]) -> dict[str, Any]:
+    return {
+        "model_format": model_format,
+        "checks": [check.as_json() for check in checks],
+        "warnings": [check.message for check in checks if check.level == "warning"],
+        "notes": list(notes),
+    }
+
+
+def _accuracy(result: PassResult) -> float | None:
+    if result.sketch.logits is None:
+        return None
+    return round(float((result.sketch.logits.argmax(axis=1) == result.sketch.given_labels).mean()), 6)
+
+
+def _write_samples(samples: SampleSet, path: Path) -> None:
+    names = np.array([*samples.class_names, ""], dtype=object)
+    table = pd.DataFrame({"sample_id": samples.ids, "given_label": names[samples.given_labels]})
+    write_whole(path, lambda temporary: table.to_parquet(temporary, index=False))
+
+
+def groups_of(samples: SampleSet) -> pd.DataFrame:
+    """Columns of the original rows with few distinct values, which may be groups of people or places."""
+    if samples.modality == "outputs" or len(samples) > _GROUPED_SAMPLES:
+        return pd.DataFrame()
+    known = {*samples.source.columns.values(), "file", "label"}
+    names = [name for name in samples.rows[0] if name not in known] if len(samples) else []
+    values: dict[str, list[str]] = {name: [] for name in names}
+    distinct: dict[str, set[str]] = {name: set() for name in names}
+    for row in samples.rows:
+        for name in list(values):
+            values[name].append(str(row.get(name, "")))
+            distinct[name].add(values[name][-1])
+            if len(distinct[name]) > _GROUP_VALUES:
+                del values[name]
+        if not values:
+            break
+    return pd.DataFrame(values)

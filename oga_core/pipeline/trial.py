@@ -1,0 +1,112 @@
+"""What is tried on a few samples before the pass, so that what can be refused is refused before hours of work."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from oga_core.errors import OgaError
+from oga_core.gradients import PassOptions
+from oga_core.models.loaded import LoadedModel
+from oga_core.models.weights import Weights, assign, read_weights
+from oga_core.pipeline.checks import Check, check_labels, check_model, check_views, explained, readable_batch
+from oga_core.samples import SampleSet
+from oga_core.tasks import Task
+from oga_core.worker.stages import Report, peak_rss_mb
+
+_CHECKED_SAMPLES = 16
+_LABEL_CHECKED_SAMPLES = 512
+
+
+def try_model(loaded: LoadedModel, task: Task, samples: SampleSet, wants_views: bool, report: Report) -> list[Check]:
+    """Check the model on a few samples and, where it has classes, their order and its views on a few hundred."""
+    checks = check_some(loaded, task, samples, report)
+    if not samples.class_names or any(check.level == "failure" for check in checks):
+        return checks
+    rows = _spread(len(samples), _LABEL_CHECKED_SAMPLES)
+    start = time.perf_counter()
+    logits, views, labels = _predictions(loaded, task, samples, rows, wants_views)
+    seconds = (time.perf_counter() - start) / len(rows) * len(samples)
+    report({"stage": "estimate", "seconds_left": round(seconds, 1), "memory_mb": round(peak_rss_mb())})
+    checks += check_labels(logits, labels, samples.class_names)
+    return [*checks, check_views(logits, views, labels)] if views else checks
+
+
+def check_some(
+    loaded: LoadedModel, task: Task, samples: SampleSet, report: Report = lambda message: None
+) -> list[Check]:
+    """Check the model on a few samples, spread evenly. Raises `OgaError` where it fails on them."""
+    return check_model(loaded.module, task, samples, _spread(len(samples), _CHECKED_SAMPLES), report)
+
+
+def _predictions(
+    loaded: LoadedModel, task: Task, samples: SampleSet, rows: NDArray[np.int64], wants_views: bool
+) -> tuple[NDArray[np.float32], list[NDArray[np.float32]], NDArray[np.int64]]:
+    """Logits of the samples at `rows` and of each of their views, and their labels."""
+    found: list[list[torch.Tensor]] = []
+    labels = []
+    with torch.no_grad():
+        for part in np.array_split(rows, len(rows) // 64 + 1):
+            if (batch := readable_batch(task, samples, part)) is not None:
+                seen = [batch, *(task.views(batch) if wants_views else [])]
+                with explained(batch):
+                    found.append([task.outputs(loaded.module, view).float() for view in seen])
+                labels.append(batch["labels"])
+    logits, *views = (torch.cat(parts).numpy() for parts in zip(*found, strict=True))
+    return logits, views, torch.cat(labels).numpy()
+
+
+def _spread(n_samples: int, count: int) -> NDArray[np.int64]:
+    return np.unique(np.linspace(0, n_samples - 1, min(count, n_samples)).astype(np.int64))
+
+
+def stop_on_failure(checks: list[Check], *, force: bool = False) -> None:
+    """Raise what failed as one `OgaError`; `force` lets classes pass that seem to be in another order."""
+    failures = [check for check in checks if check.level == "failure"]
+    forced = force and all(check.name == "label_order" for check in failures)
+    if failures and not forced:
+        raise OgaError(" ".join(check.message for check in failures), detail={"checks": [c.as_json() for c in checks]})
+
+
+def check_needs(
+    needs: Mapping[str, Sequence[str]], samples: SampleSet, options: PassOptions, *, has_views: bool
+) -> None:
+    """Refuse scores that no pass of this model over these data can offer. Raises `OgaError`."""
+    for name, needed in needs.items():
+        if {"l1_norm_all", "l2_norm_all"} & set(needed) and options.parameters == "head" and samples.class_names:
+            raise OgaError(
+                f"The score {name!r} needs the gradient of more than the head, which is all that is taken of a "
+                "classifier unasked. Give --parameters all."
+            )
+        if "logits" in needed and not samples.class_names:
+            raise OgaError(
+                f"The score {name!r} needs logits of classes, which a language model does not have. Choose another."
+            )
+        if "view_logits" in needed and not has_views:
+            raise OgaError(
+                f"The score {name!r} needs mirrored and shifted copies that are recognised as the same classes, which "
+                "these data and this model do not offer. Choose another."
+            )
+
+
+class _Unchanged:
+    """Stands for a network that keeps its weights, so that `assign` compares names and shapes and no more."""
+
+    def __init__(self, module: nn.Module):
+        self.state_dict = module.state_dict
+
+    def load_state_dict(self, weights: Weights, strict: bool) -> None:
+        """Take nothing."""
+
+
+def check_checkpoints(loaded: LoadedModel, paths: Sequence[Path]) -> None:
+    """Compare names and shapes of the checkpoints' weights with the model's. Raises `OgaError` naming what differs."""
+    for path in paths:
+        assign(cast("nn.Module", _Unchanged(loaded.module)), read_weights(path), path.name)

@@ -1,0 +1,1 @@
+"""Which part of a sample its loss comes from."""

@@ -1,0 +1,75 @@
+"""What in a sample the loss reacts to: gradient × input, computed in a worker and kept in the run folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from oga_core.errors import OgaError
+from oga_core.files import write_whole
+from oga_core.models import files_of
+from oga_core.models.factory import OWN_CODE
+from oga_core.runs.run import Run
+from oga_core.worker.supervisor import run_job
+
+
+def explain(
+    run: Run, rows: Sequence[int], *, report: Callable[[dict[str, Any]], None] = lambda event: None
+) -> dict[int, dict[str, Any]]:
+    """Return the saliency of the samples at `rows` (positions in the run's table), computing those that are missing.
+
+    Images: {"pixels": rows of numbers}, the sum over channels of gradient × input, scaled to -1 … 1. Text: {"spans":
+    [[start, end, weight], …]} of characters. Tables: {"columns": {name: weight}}. Positive raises the loss on the given
+    label. A sample that cannot be explained is left out.
+    Simonyan et al. 2014 (arXiv 1312.6034), Shrikumar et al. 2016 (arXiv 1605.01713).
+    Raises `OgaError` for runs without a model: bundles of outputs have no inputs to differentiate.
+    """
+    folder = run.path / "saliency"
+    missing = [int(row) for row in rows if not _path(folder, row).exists()]
+    if missing:
+        for row, content in _compute(run, missing, report).items():
+            folder.mkdir(exist_ok=True)
+            write_whole(_path(folder, int(row)), partial(_write, content=content))
+    return {int(row): found for row in rows if (found := stored(run, row)) is not None}
+
+
+def stored(run: Run, row: int) -> dict[str, Any] | None:
+    """The saliency of one sample where it has been computed already, else None."""
+    path = _path(run.path / "saliency", row)
+    content: dict[str, Any] | None = json.loads(path.read_bytes()) if path.exists() else None
+    return content
+
+
+def _compute(run: Run, rows: Sequence[int], report: Callable[[dict[str, Any]], None]) -> dict[str, dict[str, Any]]:
+    info = run.info
+    if not info["model"]["path"] or info["model_format"] == "outputs":
+        raise OgaError("This run was scored from a bundle of outputs. Give the model itself to see what it looks at.")
+    if info["options"].get("model_factory"):
+        raise OgaError(OWN_CODE)
+    card = info["options"].get("model_card")
+    arguments = {
+        "data": info["data"]["path"],
+        "data_options": info["data"]["options"],
+        "ids": [str(sample_id) for sample_id in run.table["sample_id"].to_numpy()[np.asarray(rows, dtype=np.int64)]],
+        "model": info["model"]["path"],
+        "model_card": Path(card).read_text(encoding="utf-8") if card else None,
+    }
+    labels = info["data"]["options"].get("labels")
+    readable = [arguments["data"], *([labels] if labels else []), *files_of(Path(arguments["model"]))]
+    found = run_job("saliency", arguments, report=report, readable=readable)["samples"]
+    return {
+        str(row): found[sample_id] for row, sample_id in zip(rows, arguments["ids"], strict=True) if sample_id in found
+    }
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    path.write_text(json.dumps(content))
+
+
+def _path(folder: Path, row: int) -> Path:
+    return folder / f"{int(row)}.json"

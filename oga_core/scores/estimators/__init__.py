@@ -1,0 +1,1 @@
+"""The statistics that several scores stand on."""

@@ -1,0 +1,158 @@
+"""Discriminant analysis in which every sample is judged by a fit that has not seen its label, in closed form."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oga_core.gradient_sketch import Array
+from oga_core.scores.common import BLOCK, Indices
+from oga_core.scores.estimators.label_noise import calibrated, log_likelihood
+
+SHRINKAGES = (0.02, 0.1, 0.35, 0.65, 0.9)
+PRIOR_SAMPLES = 1.0
+"""Class means are drawn to the mean of all samples by this many samples, so that a class of one has a mean left."""
+WAVES = 256
+
+
+def discriminant_logits(features: Array, labels: Indices, n_classes: int) -> Array:
+    """Leave-one-out log-likelihoods of the classes, calibrated, without class priors, `(n_samples, n_classes)`.
+
+    Gaussian classes that share a covariance S; the covariance is shrunk towards a multiple of the identity by the
+    share that makes the given labels most likely. Lachenbruch and Mickey, Technometrics 1968; Friedman, JASA 1989.
+    """
+    x = standardised(features)
+    fit = _Fit.of(x, labels, n_classes)
+    x = x @ fit.axes
+    return _likeliest((fit.left_out(x, labels, shrinkage) for shrinkage in SHRINKAGES), labels)
+
+
+def validated_logits(
+    features: Array, labels: Indices, clean_features: Array, clean_labels: Indices, n_classes: int
+) -> Array:
+    """Log-likelihoods of the classes by a fit on clean samples alone, calibrated, `(n_samples, n_classes)`.
+
+    features, labels: of the samples that are judged; the labels choose shrinkage and scale, nothing else.
+    """
+    both = standardised(np.concatenate([features, clean_features]))
+    x, clean = both[: len(features)], both[len(features) :]
+    fit = _Fit.of(clean, clean_labels, n_classes)
+    x = x @ fit.axes
+    return _likeliest((fit.elsewhere(x, shrinkage) for shrinkage in SHRINKAGES), labels)
+
+
+def fourier_features(features: Array) -> Array:
+    """Random features whose products are a Gaussian kernel as wide as the data, `(n_samples, 512)`.
+
+    A linear fit on them bends with the data. Rahimi and Recht, NeurIPS 2007.
+    """
+    x = standardised(features)
+    waves = np.random.default_rng(0).normal(size=(x.shape[1], WAVES)).astype(np.float32)
+    angles = x @ (waves / np.sqrt(2 * x.shape[1], dtype=np.float32))
+    return np.concatenate([np.cos(angles), np.sin(angles)], axis=1)
+
+
+def standardised(features: Array) -> Array:
+    """Columns with mean 0 and variance 1; constant columns become 0."""
+    features = np.asarray(features, dtype=np.float32)
+    spread = features.std(axis=0)
+    result: Array = (features - features.mean(axis=0)) / np.where(spread > 1e-6, spread, np.inf)
+    return result
+
+
+def _likeliest(candidates: Iterator[Array], labels: Indices) -> Array:
+    return max((calibrated(logits, labels) for logits in candidates), key=lambda found: log_likelihood(found, labels))
+
+
+@dataclass(frozen=True, eq=False)
+class _Fit:
+    """Class means and the covariance that the classes share, on the covariance's own axes.
+
+    means: `(n_classes, n_features)`. variances: `(n_features,)`, along the columns of `axes`. counts: `(n_classes,)`.
+    """
+
+    means: Array
+    variances: NDArray[np.float64]
+    axes: Array
+    counts: NDArray[np.floating[Any]]
+    n_samples: int
+
+    @classmethod
+    def of(cls, x: Array, labels: Indices, n_classes: int) -> _Fit:
+        counts = np.bincount(labels, minlength=n_classes) + PRIOR_SAMPLES
+        sums = np.zeros((n_classes, x.shape[1]), dtype=np.float32)
+        np.add.at(sums, labels, x)
+        means: Array = np.divide(sums, counts[:, None], dtype=np.float32, casting="unsafe")
+        variances, axes = np.linalg.eigh(_scatter(x, labels, means) / len(x))
+        axes = axes.astype(np.float32)
+        return cls(np.matmul(means, axes), np.maximum(variances, 0), axes, counts, len(x))
+
+    def left_out(self, x: Array, labels: Indices, shrinkage: float) -> Array:
+        """Log-likelihoods -½ (x - μ_k)ᵀ S⁻¹ (x - μ_k) of the fit's own samples on its axes, each without itself.
+
+        Without sample i of class y, with r = x - μ_y and N samples, μ_y moves by -r / (N - 1) and S loses β r rᵀ: the
+        new distances follow from rᵀS⁻¹r and (x - μ_k)ᵀS⁻¹r by the Sherman-Morrison formula.
+        """
+        precisions, own = self._precisions(shrinkage), self.counts[labels]
+        growth = (own / (own - 1)).astype(np.float32)
+        beta = (1 - shrinkage) / self.n_samples * growth
+        return self._likelihoods(
+            _without_itself(x[part], labels[part], self.means, precisions, growth[part], beta[part])
+            for part in _slices(len(x))
+        )
+
+    def elsewhere(self, x: Array, shrinkage: float) -> Array:
+        """The same log-likelihoods of samples on its axes that the fit has not seen."""
+        precisions = self._precisions(shrinkage)
+        return self._likelihoods(_squared_distances(x[part], self.means, precisions) for part in _slices(len(x)))
+
+    def _precisions(self, shrinkage: float) -> Array:
+        shrunk = (1 - shrinkage) * self.variances + shrinkage * self.variances.mean() + 1e-9
+        return (1 / shrunk).astype(np.float32)
+
+    def _likelihoods(self, blocks: Iterator[Array]) -> Array:
+        distances: Array = np.concatenate(list(blocks))
+        distances[:, self.counts <= PRIOR_SAMPLES] = distances.max(axis=1, keepdims=True)
+        return np.multiply(distances, np.float32(-0.5))
+
+
+def _squared_distances(x: Array, means: Array, precisions: Array) -> Array:
+    weighted = means * precisions
+    distances: Array = ((x * x) @ precisions)[:, None] - 2 * x @ weighted.T + np.einsum("ij,ij->i", weighted, means)
+    return distances
+
+
+def _without_itself(x: Array, labels: Indices, means: Array, precisions: Array, growth: Array, beta: Array) -> Array:
+    """Squared distances to the class means, each sample left out; axes are those of the covariance."""
+    rows, weighted = np.arange(len(x)), means * precisions
+    products, between = x @ weighted.T, weighted @ means.T  # (n_samples, n_classes), (n_classes, n_classes)
+    sizes = ((x * x) @ precisions)[:, None]
+    distances: Array = sizes - 2 * products + np.diag(between)
+    to_own = distances[rows, labels]
+    across = sizes - products - products[rows, labels][:, None] + between[labels]
+    factor = beta / np.maximum(1 - beta * to_own, 1e-3)
+    distances += factor[:, None] * across**2
+    distances[rows, labels] = growth**2 * (to_own + factor * to_own**2)
+    return distances
+
+
+def _scatter(x: Array, labels: Indices, means: Array) -> NDArray[np.float64]:
+    """Sum of r rᵀ over the samples, r = x - μ_y, `(n_features, n_features)`.
+
+    The prior's samples at the origin are among them: only with them do the residuals of a class sum to zero, as the
+    closed form for leaving one out demands; else it leaks labels where there are more features than samples.
+    """
+    drawn = means.astype(np.float64)
+    total = PRIOR_SAMPLES * drawn.T @ drawn
+    for part in _slices(len(x)):
+        residuals = x[part] - means[labels[part]]
+        total += residuals.T @ residuals
+    return total
+
+
+def _slices(n_samples: int) -> Iterator[slice]:
+    yield from (slice(start, start + BLOCK) for start in range(0, n_samples, BLOCK))

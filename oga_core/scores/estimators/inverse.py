@@ -1,0 +1,113 @@
+"""Inverses of the head's damped Hessian without the Hessian: Kronecker factors, a recursion, a share of its columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from oga_core.gradient_sketch import GradientSketch
+from oga_core.scores.common import Indices, canonical_order, drawn
+from oga_core.scores.estimators.curvature import (
+    DAMPING,
+    Floats,
+    Gradients,
+    curvature_rows,
+    damped,
+    head_gradients,
+    hessian_columns,
+    hessian_product,
+    mean_curvature,
+)
+
+LISSA_STEPS, LISSA_BATCH, LISSA_ENTRIES = 200, 1024, 1e8
+"""On photographs 100 steps reach a rank correlation of 0.999 with the exact solve."""
+TARGET_SHARE = 0.1
+TARGET_SAMPLES = 4096
+TARGET_PRODUCTS = 1e10
+POWER_BATCHES, POWER_STEPS, MARGIN = 4, 10, 1.5
+RESTARTS, DIVERGED = 8, 1e3
+
+
+def kronecker_basis(sketch: GradientSketch, seed: int) -> tuple[Floats, Floats, Floats]:
+    """Eigenbases of classes and features and the curvature Λ `(n_classes, n_features + 1)` along their pairs."""
+    rows = curvature_rows(sketch, seed)
+    _, features = head_gradients(sketch).block(rows)
+    probabilities = sketch.probabilities[rows]
+    of_classes = np.diag(probabilities.mean(axis=0)) - probabilities.T @ probabilities / len(rows)
+    _, classes = np.linalg.eigh(of_classes)
+    _, width = np.linalg.eigh(features.T @ features / len(rows))
+    spread = np.maximum(probabilities @ classes**2 - (probabilities @ classes) ** 2, 0)
+    return classes, width, spread.T @ (features @ width) ** 2 / len(rows)
+
+
+def lissa_product(sketch: GradientSketch, direction: Floats, seed: int) -> Floats:
+    """(H + λI)⁻¹ direction by LiSSA's recursion with EK-FAC's inverse as preconditioner, `(n_classes, width)`.
+
+    The step is that of the most curved of a few batches, so that each batch contracts, and shorter where the recursion
+    still diverges; what noise the batches leave is averaged away over the last half of the steps. EK-FAC's own product
+    where no step will do.
+    """
+    classes, width, curvature = kronecker_basis(sketch, seed)
+    damping, generator = DAMPING * mean_curvature(sketch), np.random.default_rng(seed)
+    inverse = 1 / (curvature + damping)
+
+    def precondition(residual: Floats) -> Floats:
+        return classes @ ((classes.T @ residual @ width) * inverse) @ width.T
+
+    def product(batch: tuple[Floats, Floats], estimate: Floats) -> Floats:
+        return hessian_product(*batch, estimate) + damping * estimate
+
+    batches, largest = _batches(sketch, direction.size, generator), 0.0
+    for _, batch in zip(range(POWER_BATCHES), batches, strict=False):
+        vector = generator.standard_normal(direction.shape).astype(np.float32)
+        for _ in range(POWER_STEPS):
+            vector = precondition(product(batch, vector / max(float(np.linalg.norm(vector)), 1e-30)))
+        largest = max(largest, float(np.linalg.norm(vector)))
+    start, step = precondition(direction), 1 / max(MARGIN * largest, 1.0)
+    bound = DIVERGED * max(float(np.abs(start).max()), 1e-30)
+    for _ in range(RESTARTS):
+        estimate, total = start, np.zeros_like(start)
+        for number, batch in zip(range(LISSA_STEPS), batches, strict=False):
+            estimate = estimate + step * precondition(direction - product(batch, estimate))
+            total += estimate if number >= LISSA_STEPS // 2 else 0
+            if not np.abs(estimate).max() < bound:
+                break
+        else:
+            return total / (LISSA_STEPS - LISSA_STEPS // 2)
+        step /= 4  # a rare batch of unsure samples, curved as none that set the step
+    return start
+
+
+def _batches(
+    sketch: GradientSketch, n_parameters: int, generator: np.random.Generator
+) -> Iterator[tuple[Floats, Floats]]:
+    """Probabilities and features of random samples, without end; of all samples where these are few."""
+    head, order = head_gradients(sketch), canonical_order(sketch)
+    size = min(LISSA_BATCH, max(32, int(LISSA_ENTRIES / n_parameters)))
+    while True:
+        rows = order[generator.integers(len(order), size=size)] if len(order) > size else order
+        yield sketch.probabilities[rows], head.block(rows)[1]
+
+
+def second_moment(grads: Gradients) -> Floats:
+    """Σ_i g_i g_iᵀ / n_samples of sketched gradients, `(sketch_dim, sketch_dim)`."""
+    total = np.zeros((grads.shape[1],) * 2, dtype=np.float64)
+    for _, left, right in grads.blocks():
+        scaled = left * right
+        total += scaled.T @ scaled
+    moment: Floats = (total / len(grads)).astype(np.float32)
+    return moment
+
+
+def target_response(sketch: GradientSketch, seed: int) -> tuple[Indices, Floats]:
+    """Selected parameters J and the map (H_JᵀH_J + λI)⁻¹ H_Jᵀ, `(n_targets, n_parameters)`, from gradient to change."""
+    head = head_gradients(sketch)
+    squared = np.sum([(left**2).T @ right**2 for _, left, right in head.blocks()], axis=0)
+    rows = drawn(sketch, TARGET_SAMPLES, seed)
+    affordable = int(TARGET_PRODUCTS / (len(rows) * squared.size))
+    n_targets = max(1, min(int(TARGET_SHARE * squared.size), affordable))
+    columns = np.sort(np.argsort(-squared.ravel(), kind="stable")[:n_targets]).astype(np.int64)
+    selected = hessian_columns(sketch, columns, rows).astype(np.float64)
+    inner = damped(selected @ selected.T, DAMPING**2)
+    return columns, np.linalg.solve(inner, selected).astype(np.float32)

@@ -1,0 +1,1 @@
+"""From scores to what is flagged, and what to expect of it."""

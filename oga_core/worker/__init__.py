@@ -1,0 +1,1 @@
+"""Jobs in a process of their own: limited, and jailed where the system can."""

@@ -1,0 +1,345 @@
+"""Jobs in a process of their own: limited, jailed where the system can, and no harm to the dashboard when they crash.
+
+The job goes in as JSON on standard input; progress and the result come back as lines of JSON. Arrays go through files
+in the writable folders. Nothing that a worker sends is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import IO, Any
+
+import psutil
+
+from oga_core.errors import OgaError, unknown
+from oga_core.files import is_full, unwritable
+from oga_core.worker import jail as jails
+
+Report = Callable[[dict[str, Any]], None]
+
+JOBS = {
+    "score": "oga_core.pipeline.job:run",
+    "saliency": "oga_core.saliency.job:run",
+    "verify": "oga_core.retrain.job:run",
+}
+
+_POLL_SECONDS = 0.1
+_WATCH_SECONDS = 0.5
+_QUIET_SECONDS = 1800.0
+_MAX_LINE = 64 << 20
+_MAX_MESSAGES_BYTES = 256 << 20
+_MAX_TEXT, _MAX_TRACEBACK = 2_000, 20_000
+_STDERR_LINES = 40
+_FILE_SIZE = 64 << 30
+_PASSED_ON = (
+    *("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS", "CUDA_VISIBLE_DEVICES"),
+    *("CUBLAS_WORKSPACE_CONFIG", "PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ENABLE_MPS_FALLBACK"),
+    *("LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT", "WINDIR"),
+)
+
+
+class WorkerError(OgaError):
+    """The worker was stopped by a limit or crashed; the message says at what and what to try."""
+
+
+class Cancelled(OgaError):
+    """The person stopped the job; what it had written stays and the next start goes on from there."""
+
+
+class WorkerFault(RuntimeError):
+    """A fault of ours inside the worker; the message ends with its traceback."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """memory: bytes; seconds: for the whole job; quiet_seconds: without any report, quiet_stages: in these stages."""
+
+    memory: int
+    seconds: float | None
+    quiet_seconds: float
+    quiet_stages: Mapping[str, float]
+
+
+def run_job(
+    name: str,
+    arguments: Mapping[str, Any],
+    *,
+    report: Report = lambda message: None,
+    cancelled: Callable[[], bool] = lambda: False,
+    readable: Iterable[Path | str] = (),
+    writable: Iterable[Path | str] = (),
+    memory_gb: float | None = None,
+    seconds: float | None = None,
+    quiet_seconds: float = _QUIET_SECONDS,
+    quiet_stages: Mapping[str, float] | None = None,
+    jail: bool = True,
+) -> dict[str, Any]:
+    """Run one of `JOBS` in a new process and return its result, with `jail`: which layers of the jail held.
+
+    arguments: JSON. report: called here, in this thread, with every report of the job. readable, writable: what the job
+    may open beside the Python installation. memory_gb: None stands for nine tenths of this machine's. quiet_seconds:
+    without any report; quiet_stages: another such limit by the name of a stage. jail: False leaves the resource limits
+    only. Raises the job's own `OgaError`, `Cancelled`, `WorkerError` for a limit or a crash,
+    and `WorkerFault` for a fault of ours.
+    """
+    if name not in JOBS:
+        raise unknown("job", name, JOBS)
+    memory = int(memory_gb * 2**30) if memory_gb else int(0.9 * _machine_memory())
+    limits = Limits(memory, seconds, quiet_seconds, quiet_stages or {})
+    with TemporaryDirectory(prefix="oga-worker-", ignore_cleanup_errors=True) as scratch:
+        job = {
+            "entry": JOBS[name],
+            "arguments": dict(arguments),
+            "parent": os.getpid(),
+            "jail": jail,
+            "readable": [str(Path(path).resolve()) for path in readable],
+            "writable": [str(Path(path).resolve()) for path in (*writable, scratch)],
+            "memory": limits.memory,
+            "cpu_seconds": int(seconds * (os.cpu_count() or 1)) + 10 if seconds else None,
+        }
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "oga_core.worker.supervisor"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=scratch,
+            env=_environment(scratch),
+        )
+        try:
+            return _Supervisor(process, limits, report, cancelled).result(job)
+        finally:
+            process.kill()
+            process.wait()
+            for stream in (process.stdin, process.stdout, process.stderr):
+                _close(stream)
+
+
+def _machine_memory() -> int:
+    total = psutil.virtual_memory().total
+    with contextlib.suppress(OSError, ValueError):  # no cgroup, or "max"
+        total = min(total, int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii")))
+    return int(total)
+
+
+def _environment(scratch: str) -> dict[str, str]:
+    """Nothing of the parent's but what numbers and threads depend on; caches and temporary files go to the scratch."""
+    environment = {key: os.environ[key] for key in _PASSED_ON if key in os.environ}
+    folders = ("HOME", "TMPDIR", "TEMP", "TMP", "TORCHINDUCTOR_CACHE_DIR", "NUMBA_CACHE_DIR", "MPLCONFIGDIR", "HF_HOME")
+    environment |= dict.fromkeys(folders, scratch)
+    environment |= {"USER": "oga", "HF_HUB_OFFLINE": "1", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUTF8": "1"}
+    environment["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, sys.path))
+    return environment
+
+
+class _Supervisor:
+    """Watches one worker from the outside: messages, time, memory, and how it ends."""
+
+    def __init__(self, process: subprocess.Popen[bytes], limits: Limits, report: Report, cancelled: Callable[[], bool]):
+        self.process, self.limits, self.report, self.cancelled = process, limits, report, cancelled
+        self.messages: queue.Queue[bytes | None] = queue.Queue()
+        self.stderr: deque[str] = deque(maxlen=_STDERR_LINES)
+        self.stage = "starting"
+        self.jail: dict[str, bool] = {}
+        self.started = self.heard = time.monotonic()
+        self.watched = 0.0
+
+    def result(self, job: dict[str, Any]) -> dict[str, Any]:
+        """Send the job and wait for its result."""
+        threading.Thread(target=self._read_messages, daemon=True).start()
+        reader = threading.Thread(target=self._read_stderr, daemon=True)
+        reader.start()
+        self._send(job)
+        while True:
+            self._check()
+            try:
+                line = self.messages.get(timeout=_POLL_SECONDS)
+            except queue.Empty:
+                continue
+            if line is None:
+                reader.join(timeout=2)
+                raise self._end()
+            self.heard = time.monotonic()
+            result = self._handle(line)
+            if result is not None:
+                return result
+
+    def _send(self, job: dict[str, Any]) -> None:
+        assert self.process.stdin is not None
+        with contextlib.suppress(OSError):  # a worker that is gone already says how by the end of its messages
+            self.process.stdin.write(json.dumps(job).encode() + b"\n")
+            self.process.stdin.flush()  # and stays open: its end tells the worker that this process is gone
+
+    def _read_messages(self) -> None:
+        assert self.process.stdout is not None
+        total = 0
+        with contextlib.suppress(OSError, ValueError):
+            while line := self.process.stdout.readline(_MAX_LINE):
+                total += len(line)
+                if not line.endswith(b"\n") or total > _MAX_MESSAGES_BYTES:
+                    break
+                self.messages.put(line)
+        self.messages.put(None)
+
+    def _read_stderr(self) -> None:
+        assert self.process.stderr is not None
+        with contextlib.suppress(OSError, ValueError):
+            while line := self.process.stderr.readline(4096):
+                self.stderr.append(line.decode(errors="replace").rstrip())
+
+    def _check(self) -> None:
+        if self.cancelled():
+            raise Cancelled("Cancelled. What was finished is kept: start the same run again to go on.")
+        now = time.monotonic()
+        if self.limits.seconds is not None and now - self.started > self.limits.seconds:
+            raise WorkerError(
+                f"Stopped after {self.limits.seconds:.0f} s while {self.stage}. Allow more time, or use fewer samples."
+            )
+        quiet = self.limits.quiet_stages.get(self.stage, self.limits.quiet_seconds)
+        if now - self.heard > quiet:
+            raise WorkerError(
+                f"Stopped: no progress for {quiet:.0f} s while {self.stage}. The model may be too "
+                "large for this machine, or a file in it makes a library run forever."
+            )
+        if now - self.watched > _WATCH_SECONDS:
+            self.watched = now
+            if self._resident() > self.limits.memory:
+                raise self._out_of_memory()
+
+    def _resident(self) -> int:
+        try:
+            return int(psutil.Process(self.process.pid).memory_info().rss)
+        except psutil.Error:
+            return 0
+
+    def _handle(self, line: bytes) -> dict[str, Any] | None:
+        try:
+            message = json.loads(line)
+            kind, content = next(iter(message.items()))
+        except (ValueError, RecursionError, AttributeError, StopIteration):
+            raise WorkerError(f"The worker answered with something unreadable while {self.stage}.") from None
+        if kind == "result" and isinstance(content, dict):
+            return {**content, "jail": self.jail}
+        if kind == "jail" and isinstance(content, dict):
+            self.jail = content
+        elif kind == "report" and isinstance(content, dict):
+            self.stage = str(content.get("stage", self.stage))[:200]
+            self.report(content)
+        elif kind == "error" and isinstance(content, dict):
+            detail = content.get("detail")
+            raise OgaError(str(content.get("message"))[:_MAX_TEXT], detail if isinstance(detail, dict) else None)
+        elif kind == "memory":
+            raise self._out_of_memory()
+        elif kind == "fault":
+            raise WorkerFault(f"The worker failed while {self.stage}.\n{str(content)[-_MAX_TRACEBACK:]}")
+        return None
+
+    def _out_of_memory(self) -> WorkerError:
+        return WorkerError(
+            f"Out of memory while {self.stage}: the limit is {self.limits.memory / 2**30:.1f} GB. "
+            "Use a smaller batch size, fewer samples, or a machine with more memory."
+        )
+
+    def _end(self) -> Exception:
+        """Say how the worker ended without a result."""
+        try:
+            code = self.process.wait(timeout=2)
+        except subprocess.TimeoutExpired:
+            return WorkerError(f"The worker stopped answering while {self.stage}, so it was ended.")
+        if code < 0:
+            name = signal.Signals(-code).name if -code in signal.valid_signals() else f"signal {-code}"
+            if name == "SIGXCPU":
+                return WorkerError(f"Stopped: the processor time ran out while {self.stage}. Allow more time.")
+            if name == "SIGXFSZ":
+                return WorkerError(f"Stopped: a file grew beyond {_FILE_SIZE >> 30} GB while {self.stage}.")
+            if name == "SIGKILL":
+                return WorkerError(
+                    f"The system killed the worker while {self.stage}, most likely because memory ran out. "
+                    "Use a smaller batch size or fewer samples, or close other programs."
+                )
+            return WorkerError(
+                f"The worker crashed ({name}) while {self.stage}: something in the model or the data makes native code "
+                "fail. The dashboard is not affected. Check that the model runs where it was made, and save it again."
+                # A page of a memory-mapped array that finds no room on the disk ends the process this way.
+                + (" Or the disk of the run folder is full: free some space." if name == "SIGBUS" else "")
+            )
+        if any("MemoryError" in line or "bad_alloc" in line for line in self.stderr):
+            return self._out_of_memory()
+        tail = "\n".join(self.stderr)[-_MAX_TRACEBACK:]
+        return WorkerFault(f"The worker ended without a result while {self.stage} (exit status {code}).\n{tail}")
+
+
+def _close(stream: IO[bytes] | None) -> None:
+    with contextlib.suppress(OSError):  # what was not sent has no reader any more
+        if stream is not None:
+            stream.close()
+
+
+def main() -> None:
+    """Be the worker: read the job, enter the jail, import the job's function, run it, answer."""
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print is not an answer
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is the parent's to handle
+    job = json.loads(sys.stdin.buffer.readline())
+    jails.die_with_parent(job["parent"])
+
+    def answer(kind: str, content: Any) -> None:
+        answers.write(json.dumps({kind: content}, default=_as_json) + "\n")
+        answers.flush()
+
+    limits = {"memory": job["memory"], "cpu_seconds": job["cpu_seconds"], "file_size": _FILE_SIZE}
+    if job["jail"]:
+        answer("jail", jails.enter(map(Path, job["readable"]), map(Path, job["writable"]), **limits))
+    else:
+        answer("jail", {"limits": jails.set_limits(**limits), "landlock": False, "seccomp": False})
+    threading.Thread(target=_exit_when_alone, daemon=True).start()
+    kind, content = _outcome(job, lambda message: answer("report", message))
+    answer(kind, content)
+    os._exit(0)  # native threads of a model may hang at a regular exit
+
+
+def _outcome(job: dict[str, Any], report: Report) -> tuple[str, Any]:
+    import traceback
+
+    try:
+        module, function = job["entry"].split(":")
+        return "result", getattr(import_module(module), function)(job["arguments"], report)
+    except OgaError as error:
+        return "error", {"message": str(error), "detail": error.detail}
+    except BaseException as error:
+        if isinstance(error, OSError) and is_full(error):
+            return "error", {"message": str(unwritable(Path(job["writable"][0]), error))}
+        return ("memory" if _is_memory(error) else "fault"), traceback.format_exc()
+
+
+def _is_memory(error: BaseException) -> bool:
+    told = ("can't allocate memory", "not enough memory", "out of memory", "bad_alloc", "Cannot allocate memory")
+    return isinstance(error, MemoryError) or any(words in str(error) for words in told)
+
+
+def _exit_when_alone() -> None:
+    """Standard input ends when the parent does, on every system."""
+    sys.stdin.buffer.read()
+    os._exit(1)
+
+
+def _as_json(value: Any) -> Any:
+    """NumPy numbers become numbers, everything else its text."""
+    return value.item() if hasattr(value, "item") else str(value)
+
+
+if __name__ == "__main__":
+    main()
