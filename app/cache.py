@@ -11,18 +11,18 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
+from oga_app.background.explaining import Explainer
+from oga_app.background.verifying import Verification
 from oga_app.components.map_points import MapPoints
-from oga_app.decision_board import DecisionBoard
-from oga_app.evidence import Evidence
-from oga_app.explaining import Explainer
-from oga_app.filters import Filters
-from oga_app.ordering import mixed_queue
-from oga_app.previews import Preview, preview
-from oga_app.run_data import RunData
-from oga_app.verifying import Verification
+from oga_app.elements.previews import Preview, preview
 from oga_core.errors import OgaError
 from oga_core.review import ReviewStore
+from oga_core.review.board import DecisionBoard
 from oga_core.review.decisions import ACTIONS
+from oga_core.review.filters import Filters
+from oga_core.review.queue import mixed_queue
+from oga_core.runs.evidence import Evidence
+from oga_core.runs.scored import RunData
 from oga_core.samples import SampleSet
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from oga_app.progress import ProgressLine
+from oga_app.background.progress import ProgressLine
 from oga_core.errors import OgaError
 from oga_core.files import disk_error
 
@@ -159,7 +159,7 @@ def _names(text: str) -> tuple[str, ...]:
 
 def _demo(options: argparse.Namespace) -> None:
     from oga_app.demo import improve_maps, prepare_demo
-    from oga_app.server import serve
+    from oga_app.server.serving import serve
 
     progress = ProgressLine()
     folder = prepare_demo(options.folder, progress)
@@ -168,7 +168,7 @@ def _demo(options: argparse.Namespace) -> None:
 
 
 def _app(options: argparse.Namespace) -> None:
-    from oga_app.server import serve
+    from oga_app.server.serving import serve
 
     serve(
         options.run,
@@ -184,7 +184,7 @@ def _app(options: argparse.Namespace) -> None:
 def _account(options: argparse.Namespace) -> dict[str, Any]:
     from getpass import getpass
 
-    from oga_app.accounts import set_password
+    from oga_app.server.accounts import set_password
 
     ask = getpass if sys.stdin.isatty() else (lambda prompt: sys.stdin.readline().rstrip("\n"))
     set_password(options.file, options.name, ask(f"Password of {options.name}: "))

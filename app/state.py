@@ -8,10 +8,10 @@ from typing import Any
 
 import streamlit as st
 
-from oga_app.filters import Filters
-from oga_app.run_data import RunData
-from oga_app.settings import Settings
+from oga_app.server.settings import Settings
 from oga_core.errors import OgaError
+from oga_core.review.filters import Filters
+from oga_core.runs.scored import RunData
 
 _KEY = "oga_session"
 _DEFAULT_SHARE = 0.05

@@ -6,8 +6,9 @@ import sys
 
 import streamlit as st
 
-from oga_app import messages, state, theme
-from oga_app.settings import Settings
+from oga_app import state
+from oga_app.elements import messages, theme
+from oga_app.server.settings import Settings
 from oga_app.views import login
 
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from oga_core.errors import unknown
+from oga_core.errors import OgaError, unknown
 
 METHODS = ("umap", "pca", "none")
 COMPONENTS = 50
 FITTED_SAMPLES = 20_000
 _WARM_UP_SAMPLES = 300
 _BLOCK = 4096
+MAX_CORNERS = 2000  # a hand draws no more of them, and the cost grows with their number
 
 
 def project(vectors: NDArray[np.float32], *, method: str = "umap", seed: int = 0) -> NDArray[np.float32]:
@@ -83,3 +84,29 @@ def _place(
 def _two_columns(reduced: NDArray[np.float32]) -> NDArray[np.float32]:
     missing = max(0, 2 - reduced.shape[1])
     return np.pad(reduced[:, :2], ((0, 0), (0, missing)))
+
+
+def points_in_polygon(points: ArrayLike, polygon: ArrayLike) -> NDArray[np.bool_]:
+    """Return for `(n, 2)` points whether they lie inside a `(corners, 2)` polygon, by the even-odd rule.
+
+    Points that are not numbers lie outside. Points are sorted by y, so that an edge meets only those beside it.
+    """
+    place, corners = np.asarray(points), np.asarray(polygon, dtype=np.float64)
+    if corners.ndim != 2 or corners.shape[1:] != (2,) or not 3 <= len(corners) <= MAX_CORNERS:
+        raise OgaError(
+            f"A selection is a polygon of 3 to {MAX_CORNERS} corners. Got an array of shape {corners.shape}."
+        )
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    near = np.flatnonzero(((place >= low) & (place <= high)).all(axis=1))
+    near = near[np.argsort(place[near, 1])]
+    x, y = place[near, 0].astype(np.float64), place[near, 1].astype(np.float64)
+    crossed = np.zeros(len(near), dtype=bool)
+    heights = np.searchsorted(y, corners[:, 1])
+    for i, (x1, y1) in enumerate(corners):
+        x0, y0 = corners[i - 1]
+        if y0 != y1:
+            beside = slice(*sorted((heights[i - 1], heights[i])))
+            crossed[beside] ^= x[beside] < x0 + (y[beside] - y0) * ((x1 - x0) / (y1 - y0))
+    inside = np.zeros(len(place), dtype=bool)
+    inside[near] = crossed
+    return inside

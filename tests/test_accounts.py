@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from oga_app.accounts import Accounts, set_password
-from oga_app.server import serve
-from oga_app.settings import Settings
+from oga_app.server.accounts import Accounts, set_password
+from oga_app.server.serving import serve
+from oga_app.server.settings import Settings
 from oga_core.errors import OgaError
 
 

@@ -8,16 +8,19 @@ import pytest
 from app_runs import ODD_CLASSES, image_run, table_run, text_run
 from PIL import Image
 
-from oga_app import charts, desk, explaining, jobs, messages, ordering, raster
-from oga_app.decision_board import DecisionBoard
-from oga_app.evidence import Evidence
-from oga_app.filters import Filters
-from oga_app.previews import as_fields, conversation, cut, preview
-from oga_app.run_data import RunData, class_shares, confusion, evenly
-from oga_app.settings import Settings
+from oga_app.background import explaining, jobs
+from oga_app.elements import charts, messages, raster
+from oga_app.elements import sample as desk
+from oga_app.elements.previews import as_fields, conversation, cut, preview
+from oga_app.server.settings import Settings
 from oga_core.errors import OgaError
 from oga_core.findings.kinds import STRANGE
 from oga_core.review import Decision, ReviewStore
+from oga_core.review import queue as ordering
+from oga_core.review.board import DecisionBoard
+from oga_core.review.filters import Filters
+from oga_core.runs.evidence import Evidence
+from oga_core.runs.scored import RunData, class_shares, confusion, evenly
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 from streamlit.util import calc_hash
 
 import oga_app
-from oga_app.accounts import set_password
+from oga_app.server.accounts import set_password
 from oga_core.review import Decision, ReviewStore
 from oga_core.runs.run import Run
 

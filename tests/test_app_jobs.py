@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import oga_sample_data
-from oga_app import jobs
+from oga_app.background import jobs
 from oga_app.cli import _parser
 from oga_core.errors import OgaError
 from oga_core.pipeline.options import ScoreOptions

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 import oga_sample_data
+from oga_app.background.progress import describe, duration
 from oga_app.cli import _parser, main
-from oga_app.progress import describe, duration
 from oga_core.models.architectures import Linear
 
 SAMPLE_DATA = Path(oga_sample_data.__file__).parent

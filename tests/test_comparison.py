@@ -5,8 +5,8 @@ import pytest
 from app_runs import image_run
 from scipy.stats import spearmanr
 
-from oga_app import comparison
-from oga_app.run_data import RunData
+from oga_core.evaluation import verdicts as comparison
+from oga_core.runs.scored import RunData
 from oga_core.scores import SCORES
 
 

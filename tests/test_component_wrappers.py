@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from oga_app.components import assets
-from oga_app.components.map_points import MapPoints, points_in_polygon
+from oga_app.components.map_points import MapPoints
 from oga_app.components.review_queue import ReviewEvent, _receive
 from oga_app.components.sample_grid import _action
 from oga_app.components.sample_view import MAX_TEXT, SampleView
 from oga_core.errors import OgaError
+from oga_core.projection import points_in_polygon
 from oga_core.review import ReviewStore
 from oga_core.review.decisions import Decision
 

@@ -18,8 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from oga_core.errors import OgaError
-
-MAX_CORNERS = 2000
+from oga_core.projection import points_in_polygon
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,29 +99,3 @@ class MapPoints:
         chosen = np.zeros(len(self), dtype=bool)
         chosen[self.rank[np.asarray(rows, dtype=np.int64)]] = True
         return np.packbits(chosen, bitorder="little").tobytes()
-
-
-def points_in_polygon(points: ArrayLike, polygon: ArrayLike) -> NDArray[np.bool_]:
-    """Return for `(n, 2)` points whether they lie inside a `(corners, 2)` polygon, by the even-odd rule.
-
-    Points that are not numbers lie outside. Points are sorted by y, so that an edge meets only those beside it.
-    """
-    place, corners = np.asarray(points), np.asarray(polygon, dtype=np.float64)
-    if corners.ndim != 2 or corners.shape[1:] != (2,) or not 3 <= len(corners) <= MAX_CORNERS:
-        raise OgaError(
-            f"A selection is a polygon of 3 to {MAX_CORNERS} corners. Got an array of shape {corners.shape}."
-        )
-    low, high = corners.min(axis=0), corners.max(axis=0)
-    near = np.flatnonzero(((place >= low) & (place <= high)).all(axis=1))
-    near = near[np.argsort(place[near, 1])]
-    x, y = place[near, 0].astype(np.float64), place[near, 1].astype(np.float64)
-    crossed = np.zeros(len(near), dtype=bool)
-    heights = np.searchsorted(y, corners[:, 1])
-    for i, (x1, y1) in enumerate(corners):
-        x0, y0 = corners[i - 1]
-        if y0 != y1:
-            beside = slice(*sorted((heights[i - 1], heights[i])))
-            crossed[beside] ^= x[beside] < x0 + (y[beside] - y0) * ((x1 - x0) / (y1 - y0))
-    inside = np.zeros(len(place), dtype=bool)
-    inside[near] = crossed
-    return inside

@@ -7,8 +7,12 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from oga_app import charts, desk, frame, messages
-from oga_app.comparison import (
+from oga_app.components.sample_grid import sample_grid
+from oga_app.elements import charts, desk, messages
+from oga_app.views import header
+from oga_app.views.detail import detail
+from oga_app.views.header import Opened
+from oga_core.evaluation.verdicts import (
     ALL,
     SELECTION,
     average_ranks,
@@ -19,9 +23,6 @@ from oga_app.comparison import (
     overlaps,
     rank_correlation,
 )
-from oga_app.components.sample_grid import sample_grid
-from oga_app.frame import Opened
-from oga_app.views.detail import detail
 
 _SHOWN = 24
 _SIDE_BY_SIDE = 14
@@ -29,11 +30,11 @@ _SIDE_BY_SIDE = 14
 
 def show() -> None:
     """Draw the page."""
-    view = frame.opened()
+    view = header.opened()
     if view is None:
         return
     view.session.take_stale()
-    frame.header("Compare", view)
+    header.title("Compare", view)
     part = st.segmented_control(
         "Show", ["Scores", "Disagreement", "Retrain"], default="Scores", required=True, key="compare-part",
         label_visibility="collapsed", persist_state="session",

@@ -5,11 +5,12 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from oga_app import cache, charts, desk, messages, state
+from oga_app import cache, state
 from oga_app.components.sample_grid import sample_grid
-from oga_app.evidence import Neighbour
-from oga_app.frame import Opened
+from oga_app.elements import charts, desk, messages
+from oga_app.views.header import Opened
 from oga_core.review.decisions import Decision
+from oga_core.runs.evidence import Neighbour
 
 
 def detail(view: Opened) -> None:

@@ -10,14 +10,17 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from oga_app import cache, charts, desk, frame, jobs, messages, ordering, state
+from oga_app import cache, state
+from oga_app.background import jobs
 from oga_app.components.gradient_map import COLOR_BY, DECISION_CODES, gradient_map
 from oga_app.components.sample_grid import sample_grid
-from oga_app.frame import Opened
-from oga_app.run_data import class_shares, confusion
-from oga_app.views import outlook
+from oga_app.elements import charts, desk, messages
+from oga_app.views import header, outlook
 from oga_app.views.detail import detail
+from oga_app.views.header import Opened
+from oga_core.review import queue
 from oga_core.review.decisions import ACTIONS
+from oga_core.runs.scored import class_shares, confusion
 
 PAGE = 60
 MATRIX_CLASSES = 40
@@ -25,12 +28,12 @@ MATRIX_CLASSES = 40
 
 def show() -> None:
     """Draw the page."""
-    view = frame.opened()
+    view = header.opened()
     if view is None:
         return
     view.session.take_stale()
-    frame.header("Explore", view)
-    frame.chips(view, lambda: None)
+    header.title("Explore", view)
+    header.chips(view, lambda: None)
     left, right = st.columns([5, 3], gap="medium")
     with left:
         _map()
@@ -60,7 +63,7 @@ def show() -> None:
 @st.fragment
 @messages.guarded
 def _map() -> None:
-    view = frame.opened()
+    view = header.opened()
     assert view is not None
     # What the map's own callbacks changed concerns the whole page: drawing the map twice would only delay it.
     if view.session.take_stale():
@@ -189,9 +192,9 @@ def _restrict(view: Opened, given: str, predicted: str | None = None) -> None:
 @messages.guarded
 def _samples(view: Opened) -> None:
     which = st.segmented_control(
-        "Order", ordering.LISTS, default="At the threshold", required=True, key="explore-list", persist_state="session"
+        "Order", queue.LISTS, default="At the threshold", required=True, key="explore-list", persist_state="session"
     )
-    rows = ordering.listed(view.data, view.score, view.flagged, view.mask, which, PAGE)
+    rows = queue.listed(view.data, view.score, view.flagged, view.mask, which, PAGE)
     if not len(rows):
         messages.empty("No sample passes this filter. Remove a chip above to see more.")
         return

@@ -8,8 +8,10 @@ from typing import Any
 
 import streamlit as st
 
-from oga_app import frame, messages, state
-from oga_app.frame import Opened
+from oga_app import state
+from oga_app.elements import messages
+from oga_app.views import header
+from oga_app.views.header import Opened
 from oga_core.errors import OgaError
 
 _MAX_DOWNLOAD = 500 << 20
@@ -26,10 +28,10 @@ _FORMATS = {
 
 def show() -> None:
     """Draw the page."""
-    view = frame.opened()
+    view = header.opened()
     if view is None:
         return
-    frame.header("Export", view)
+    header.title("Export", view)
     _counts(view)
     left, right = st.columns(2, gap="large")
     with left:

@@ -6,9 +6,10 @@ import time
 
 import streamlit as st
 
-from oga_app import messages, state
-from oga_app.accounts import Accounts
-from oga_app.settings import Settings
+from oga_app import state
+from oga_app.elements import messages
+from oga_app.server.accounts import Accounts
+from oga_app.server.settings import Settings
 
 _DELAY_AFTER_A_WRONG_PASSWORD = 1.0
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-from oga_app import messages
+from oga_app.elements import messages
 from oga_core.errors import OgaError
 from oga_core.samples import MODALITIES
 

@@ -10,7 +10,9 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from oga_app import jobs, messages, state
+from oga_app import state
+from oga_app.background import jobs
+from oga_app.elements import messages
 from oga_app.state import Session
 from oga_app.views.model_card import lines, model_card
 from oga_core.errors import OgaError

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import streamlit as st
 
-from oga_app import cache, messages
-from oga_app.frame import Opened
-from oga_app.messages import Figure, percent
+from oga_app import cache
+from oga_app.elements import messages
+from oga_app.elements.messages import Figure, percent
+from oga_app.views.header import Opened
 
 _PRECISIONS = (0.9, 0.75, 0.5, 0.25)
 _EVERY = 5

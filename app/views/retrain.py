@@ -8,10 +8,12 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from oga_app import cache, charts, messages, verifying
-from oga_app.frame import Opened
-from oga_app.progress import duration
-from oga_app.theme import ACCENT, GREY
+from oga_app import cache
+from oga_app.background import verifying
+from oga_app.background.progress import duration
+from oga_app.elements import charts, messages
+from oga_app.elements.theme import ACCENT, GREY
+from oga_app.views.header import Opened
 
 
 def show(view: Opened) -> None:

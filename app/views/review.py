@@ -7,12 +7,13 @@ import pandas as pd
 import streamlit as st
 from numpy.typing import NDArray
 
-from oga_app import cache, charts, desk, frame, messages, state
+from oga_app import cache, state
 from oga_app.components.review_queue import review_queue
 from oga_app.components.sample_grid import sample_grid
-from oga_app.frame import Opened
-from oga_app.views import outlook
+from oga_app.elements import charts, desk, messages
+from oga_app.views import header, outlook
 from oga_app.views.detail import detail, neighbours
+from oga_app.views.header import Opened
 from oga_app.views.reviewers import history, reviewers
 
 _GRID = 60
@@ -24,12 +25,12 @@ _FLAGGED, _TELLING = "Flagged first, with a few random ones", "What tells most a
 
 def show() -> None:
     """Draw the page."""
-    view = frame.opened()
+    view = header.opened()
     if view is None:
         return
     view.session.take_stale()
-    frame.header("Review", view)
-    mode = frame.chips(view, lambda: _mode(view))
+    header.title("Review", view)
+    mode = header.chips(view, lambda: _mode(view))
     {"One by one": _queue, "Grid by class": _grid, "Reviewers": reviewers, "History": history}[mode]()
     if view.session.opened:
         detail(view)
@@ -78,7 +79,7 @@ def _rows(view: Opened) -> NDArray[np.int64]:
 @st.fragment
 @messages.guarded
 def _queue() -> None:
-    view = frame.opened()
+    view = header.opened()
     assert view is not None
     rows = _rows(view)
     if not len(rows):
@@ -147,7 +148,7 @@ def _standing(view: Opened, coming: str, resting: str | None) -> str | None:
 @messages.guarded
 def _grid() -> None:
     """All flagged samples of one class side by side, to spot the odd one out and decide on many at once."""
-    view = frame.opened()
+    view = header.opened()
     assert view is not None
     data, chosen = view.data, view.mask
     order = data.order(view.score)

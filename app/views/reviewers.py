@@ -5,9 +5,10 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from oga_app import desk, frame, messages
 from oga_app.components.sample_grid import sample_grid
-from oga_app.frame import Opened
+from oga_app.elements import desk, messages
+from oga_app.views import header
+from oga_app.views.header import Opened
 from oga_core.review.agreement import cohen_kappa
 from oga_core.review.decisions import Decision
 
@@ -15,7 +16,7 @@ from oga_core.review.decisions import Decision
 @messages.guarded
 def reviewers() -> None:
     """Who decided how much, how far they agree, and what is to be settled."""
-    view = frame.opened()
+    view = header.opened()
     assert view is not None
     store = view.board.store
     people = store.reviewers()
@@ -71,7 +72,7 @@ def _settle(view: Opened, differing: dict[str, list[Decision]]) -> None:
 @messages.guarded
 def history() -> None:
     """Every step of everybody, newest first, with undo and redo of one's own."""
-    view = frame.opened()
+    view = header.opened()
     assert view is not None
     steps = view.board.store.history(limit=500)
     if not steps:

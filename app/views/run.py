@@ -9,8 +9,10 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from oga_app import cache, jobs, messages, state
-from oga_app.progress import duration
+from oga_app import cache, state
+from oga_app.background import jobs
+from oga_app.background.progress import duration
+from oga_app.elements import messages
 from oga_app.state import Session
 from oga_app.views.new_run import new_run
 from oga_core.errors import OgaError

@@ -10,7 +10,7 @@ import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
-from oga_app.raster import bounds, density_png
+from oga_app.elements.raster import bounds, density_png
 from oga_core.runs.run import Run
 
 

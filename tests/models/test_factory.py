@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from sklearn.linear_model import LogisticRegression
 from torch import nn
 
-from oga_app import jobs
+from oga_app.background import jobs
 from oga_core.errors import OgaError
 from oga_core.models import ModelCard, load_model
 from oga_core.models.factory import ModelFactory

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from oga_app.run_data import RunData
 from oga_core.errors import OgaError
+from oga_core.runs.scored import RunData
 
 _log = logging.getLogger(__name__)
 _BATCH = 80

@@ -13,10 +13,11 @@ import plotly.graph_objects as go
 import streamlit as st
 from numpy.typing import NDArray
 
-from oga_app import raster, state
-from oga_app.run_data import RunData, evenly
-from oga_app.theme import ACCENT, DECISION_COLOURS, GREY
+from oga_app import state
+from oga_app.elements import raster
+from oga_app.elements.theme import ACCENT, DECISION_COLOURS, GREY
 from oga_core.review.decisions import ACTIONS
+from oga_core.runs.scored import RunData, evenly
 
 _MAX_POINTS = 10_000
 _BINS = 60

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from oga_app.components.map_points import points_in_polygon
-from oga_app.decision_board import DecisionBoard
-from oga_app.run_data import RunData
 from oga_core.errors import OgaError
+from oga_core.projection import points_in_polygon
+from oga_core.review.board import DecisionBoard
 from oga_core.review.decisions import ACTIONS
+from oga_core.runs.scored import RunData
 
 SIDES = ("flagged", "unflagged")
 UNDECIDED = "undecided"

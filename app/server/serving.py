@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import oga_app
-from oga_app.accounts import Accounts
+from oga_app.server.accounts import Accounts
 from oga_core.errors import OgaError
 
 LOCAL = "127.0.0.1"

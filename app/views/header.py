@@ -11,13 +11,14 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from oga_app import cache, messages, state
-from oga_app.decision_board import DecisionBoard
-from oga_app.filters import Filters
-from oga_app.run_data import RunData
+from oga_app import cache, state
+from oga_app.elements import messages
 from oga_app.state import Session
 from oga_core.errors import OgaError
+from oga_core.review.board import DecisionBoard
+from oga_core.review.filters import Filters
 from oga_core.runs.run import write_whole
+from oga_core.runs.scored import RunData
 
 MAX_VIEWS = 100
 T = TypeVar("T")
@@ -53,7 +54,7 @@ def opened() -> Opened | None:
     return Opened(current, data, board, current.score_of(data), current.flagged_of(data))
 
 
-def header(page: str, view: Opened) -> None:
+def title(page: str, view: Opened) -> None:
     """Title, facts and the choice of the score, which sorts every page."""
     data = view.data
     left, right = st.columns([3, 1], vertical_alignment="bottom")
@@ -97,8 +98,8 @@ def chips(view: Opened, before: Callable[[], T]) -> T:
 
 
 def _fields(view: Opened) -> None:
-    from oga_app.filters import SIDES, UNDECIDED
     from oga_core.review.decisions import ACTIONS
+    from oga_core.review.filters import SIDES, UNDECIDED
 
     current, data = view.session, view.data
     choices = {

@@ -8,15 +8,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from oga_app import cache, explaining
+from oga_app import cache
+from oga_app.background import explaining
 from oga_app.components.review_queue import ReviewEvent
 from oga_app.components.sample_grid import GridAction
 from oga_app.components.sample_view import SampleView
-from oga_app.decision_board import DecisionBoard
-from oga_app.messages import percent
-from oga_app.previews import Preview
-from oga_app.run_data import RunData
+from oga_app.elements.messages import percent
+from oga_app.elements.previews import Preview
+from oga_core.review.board import DecisionBoard
 from oga_core.review.decisions import Decision
+from oga_core.runs.scored import RunData
 
 LARGE, SMALL, CARD = 640, 160, 200
 

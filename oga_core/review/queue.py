@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from oga_app.run_data import RunData
+from oga_core.runs.scored import RunData
 
 LISTS = ("Most suspicious", "At the threshold", "Below the threshold", "Random")
 _RANDOM_EVERY = 10

@@ -8,8 +8,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from oga_app.run_data import RunData
 from oga_core.gradient_sketch import GradientSketch, softmax
+from oga_core.runs.scored import RunData
 
 _WHOLE = 100_000
 _DIM = 64

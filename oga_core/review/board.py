@@ -6,9 +6,9 @@ import threading
 
 import numpy as np
 
-from oga_app.run_data import RunData
 from oga_core.review import ReviewStore
 from oga_core.review.decisions import ACTIONS, Decision
+from oga_core.runs.scored import RunData
 
 
 class DecisionBoard:

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from oga_app.run_data import RunData
 from oga_core.review.decisions import ACTIONS
+from oga_core.runs.scored import RunData
 from oga_core.scores import CHECKPOINTS, SCORES, VALIDATION, VALIDATION_CHECKPOINTS
 
 PAPERS = ("isolation_forest", "l1_norm", "l2_norm")

@@ -1,0 +1,1 @@
+"""How the dashboard is served, set up and signed in to."""
