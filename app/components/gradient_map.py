@@ -34,9 +34,10 @@ import streamlit as st
 from numpy.typing import ArrayLike, NDArray
 
 from oga_app.components import assets
-from oga_app.components.map_points import MAX_CORNERS, MapPoints
+from oga_app.components.map_points import MapPoints
 from oga_app.components.sample_view import SampleView
 from oga_core.errors import unknown
+from oga_core.projection import MAX_CORNERS
 
 ColorBy = Literal["flagged", "score", "label", "decision", "finding"]
 COLOR_BY: tuple[ColorBy, ...] = ("flagged", "score", "label", "decision", "finding")

@@ -28,9 +28,10 @@ from oga_core.gradients.hooks.forward_capture import Survey, survey
 from oga_core.gradients.options import PassOptions
 from oga_core.gradients.parameter_choice import choose_parameters
 from oga_core.gradients.self_check import CHECKED_SAMPLES, rows_of
-from oga_core.gradients.walk import BatchPass, Progress, Walk
+from oga_core.gradients.walk import BatchPass, Walk
 from oga_core.samples import Problem, SampleSet
 from oga_core.tasks.task import Batch, Task
+from oga_core.worker.stages import Progress
 
 __all__ = ["PassOptions", "PassResult", "gradient_pass", "outputs_pass"]
 

@@ -6,7 +6,7 @@ import contextlib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -18,8 +18,8 @@ from oga_core.gradients.batches import Loaded, batches, stop_above_share, to_dev
 from oga_core.gradients.failures import NOT_FINITE, OutOfMemory, StartAgain, model_runs, not_enough_memory
 from oga_core.samples import Problem, SampleSet
 from oga_core.tasks.task import Batch, Task
+from oga_core.worker.stages import Progress
 
-Progress = Callable[[dict[str, Any]], object]
 SECONDS_BETWEEN_RECORDS = 5.0
 
 

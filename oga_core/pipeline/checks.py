@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
@@ -16,6 +16,7 @@ from oga_core.gradient_sketch import softmax
 from oga_core.gradients.failures import OutOfMemory, model_runs
 from oga_core.samples import SampleSet, UnreadableSample
 from oga_core.tasks import Batch, Task
+from oga_core.worker.stages import Progress
 
 Level = Literal["ok", "warning", "failure"]
 
@@ -46,17 +47,17 @@ def check_model(
     task: Task,
     samples: SampleSet,
     rows: NDArray[np.int64],
-    report: Callable[[dict[str, Any]], object] = lambda message: None,
+    progress: Progress = lambda message: None,
 ) -> list[Check]:
     """Check shapes, finiteness, independence of rows and repeatability on the samples at `rows` (a few suffice).
 
     Raises `OgaError` where the model fails on them.
     """
-    report({"stage": "read samples"})
+    progress({"stage": "read samples"})
     batch = readable_batch(task, samples, rows)
     if batch is None:
         return [Check("readable", "failure", "None of the samples that were tried can be read. Check the data.")]
-    report({"stage": "check model"})
+    progress({"stage": "check model"})
     with torch.no_grad(), explained(batch):
         outputs = task.outputs(model, batch).float()
         again = task.outputs(model, batch).float()

@@ -27,14 +27,14 @@ from oga_core.readers.outputs import aligned, class_names, read_outputs
 from oga_core.runs.run import write_whole
 from oga_core.samples import SampleSet
 from oga_core.tasks import Task, task_for
-from oga_core.worker.stages import Report, Stages, peak_rss_mb
+from oga_core.worker.stages import Progress, Stages, peak_rss_mb
 
 _OUTPUTS_SUFFIXES = (".npz", ".parquet")
 _GROUPED_SAMPLES = 200_000
 _GROUP_VALUES = 50
 
 
-def run(arguments: dict[str, Any], report: Report) -> dict[str, Any]:
+def run(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
     """Take the gradient pass over the data and return what belongs in run.json.
 
     arguments: data, data_options, model (None for a bundle of outputs), model_card, model_factory, folder,
@@ -42,7 +42,7 @@ def run(arguments: dict[str, Any], report: Report) -> dict[str, Any]:
     `folder`/arrays, ids and labels to `folder`/samples.parquet. What can be refused is refused before the pass, which
     may take hours.
     """
-    stages = Stages(report)
+    stages = Stages(progress)
     folder = Path(arguments["folder"])
     precision_context(choose_device(arguments["pass_options"]["device"]), arguments["pass_options"]["precision"])
     with stages("read data"):
@@ -100,7 +100,7 @@ def _score_model(
         if options.parameters != "head":
             choose_parameters(loaded.module, options.parameters)
     with stages("check model"):
-        checks = try_model(loaded, task, samples, options.views, stages.report)
+        checks = try_model(loaded, task, samples, options.views, stages.progress)
         stop_on_failure(checks, force=arguments["force"])
         usable = all(check.detail["usable"] for check in checks if check.name == "views")
         options = replace(options, views=options.views and usable)
@@ -113,7 +113,7 @@ def _score_model(
     folder = Path(arguments["folder"])
     with stages("gradients"):
         result = gradient_pass(
-            task, loaded.module, samples, folder=folder / "arrays", options=options, progress=stages.report
+            task, loaded.module, samples, folder=folder / "arrays", options=options, progress=stages.progress
         )
     further = _further_passes(loaded, task, samples.take(result.rows), validation, arguments, options, stages)
     return samples, _joined(result, further), _summary(loaded.format, _of_all(checks, result), loaded.notes)
@@ -147,7 +147,7 @@ def _further_passes(
 
     def take(subject: SampleSet, name: str, options: PassOptions) -> None:
         found.append(
-            gradient_pass(task, loaded.module, subject, folder=folder / name, options=options, progress=stages.report)
+            gradient_pass(task, loaded.module, subject, folder=folder / name, options=options, progress=stages.progress)
         )
 
     if validation is not None:

@@ -30,9 +30,8 @@ from oga_core.pipeline.options import ScoreOptions, check_options
 from oga_core.projection import project, warm_up
 from oga_core.runs.run import SCORE_PREFIX, Run
 from oga_core.scores import SCORES, compute_scores, default_score
+from oga_core.worker.stages import Progress
 from oga_core.worker.supervisor import run_job
-
-Progress = Callable[[dict[str, Any]], None]
 
 # In these stages nothing says how far it is, and nothing should take long: a chat template may loop forever in them.
 _QUIET_STAGES = ("starting", "read data", "read outputs", "load model", "read samples", "read validation data")
@@ -171,7 +170,7 @@ def _gradients(
     return run_job(
         "score",
         arguments,
-        report=progress,
+        progress=progress,
         cancelled=cancelled,
         readable=readable,
         writable=[run.path.resolve()],

@@ -19,31 +19,33 @@ from oga_core.models.weights import Weights, assign, read_weights
 from oga_core.pipeline.checks import Check, check_labels, check_model, check_views, explained, readable_batch
 from oga_core.samples import SampleSet
 from oga_core.tasks import Task
-from oga_core.worker.stages import Report, peak_rss_mb
+from oga_core.worker.stages import Progress, peak_rss_mb
 
 _CHECKED_SAMPLES = 16
 _LABEL_CHECKED_SAMPLES = 512
 
 
-def try_model(loaded: LoadedModel, task: Task, samples: SampleSet, wants_views: bool, report: Report) -> list[Check]:
+def try_model(
+    loaded: LoadedModel, task: Task, samples: SampleSet, wants_views: bool, progress: Progress
+) -> list[Check]:
     """Check the model on a few samples and, where it has classes, their order and its views on a few hundred."""
-    checks = check_some(loaded, task, samples, report)
+    checks = check_some(loaded, task, samples, progress)
     if not samples.class_names or any(check.level == "failure" for check in checks):
         return checks
     rows = _spread(len(samples), _LABEL_CHECKED_SAMPLES)
     start = time.perf_counter()
     logits, views, labels = _predictions(loaded, task, samples, rows, wants_views)
     seconds = (time.perf_counter() - start) / len(rows) * len(samples)
-    report({"stage": "estimate", "seconds_left": round(seconds, 1), "memory_mb": round(peak_rss_mb())})
+    progress({"stage": "estimate", "seconds_left": round(seconds, 1), "memory_mb": round(peak_rss_mb())})
     checks += check_labels(logits, labels, samples.class_names)
     return [*checks, check_views(logits, views, labels)] if views else checks
 
 
 def check_some(
-    loaded: LoadedModel, task: Task, samples: SampleSet, report: Report = lambda message: None
+    loaded: LoadedModel, task: Task, samples: SampleSet, progress: Progress = lambda message: None
 ) -> list[Check]:
     """Check the model on a few samples, spread evenly. Raises `OgaError` where it fails on them."""
-    return check_model(loaded.module, task, samples, _spread(len(samples), _CHECKED_SAMPLES), report)
+    return check_model(loaded.module, task, samples, _spread(len(samples), _CHECKED_SAMPLES), progress)
 
 
 def _predictions(

@@ -37,22 +37,22 @@ from oga_core.retrain.training import (
 from oga_core.runs.run import Run
 from oga_core.samples import SampleSet
 from oga_core.tasks import Task, task_for
+from oga_core.worker.stages import Progress
 
-Report = Callable[[dict[str, Any]], None]
 Judge = Callable[[Arm, int], "tuple[NDArray[np.float32], NDArray[np.int64]]"]
 HELD_OUT_SHARE = 0.2
 DRAWN_SHARE = 0.9
 INNER_SHARE = 0.2
 
 
-def run(arguments: dict[str, Any], report: Report) -> dict[str, Any]:
+def run(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
     """Return, for every seed and arm, accuracy, loss and paired comparison with the unchanged arm.
 
     arguments: run, plan (fields of `Plan`), labels (given, class indices), n_classes, depth, seeds, validation (path or
     None), device, epochs (None for the recipe's).
     """
     labels = np.array(arguments["labels"], dtype=np.int64)
-    experiment = _Experiment(arguments, labels, report)
+    experiment = _Experiment(arguments, labels, progress)
     trainer = experiment.heads if arguments["depth"] == "head" else experiment.networks
     with trainer() as (judge, details):
         trials = [trial for seed in range(arguments["seeds"]) for trial in experiment.trials(judge, seed)]
@@ -62,8 +62,8 @@ def run(arguments: dict[str, Any], report: Report) -> dict[str, Any]:
 class _Experiment:
     """One verification: splits, arms and the reading of data and model."""
 
-    def __init__(self, arguments: dict[str, Any], labels: NDArray[np.int64], report: Report):
-        self.arguments, self.labels, self.report = arguments, labels, report
+    def __init__(self, arguments: dict[str, Any], labels: NDArray[np.int64], progress: Progress):
+        self.arguments, self.labels, self.progress = arguments, labels, progress
         self.run = Run.open(Path(arguments["run"]))
         self.plan = Plan(**arguments["plan"])
         self.n_classes = int(arguments["n_classes"])
@@ -141,14 +141,14 @@ class _Experiment:
         """Features and labels of the validation data, by one pass of the model."""
         if self.arguments["validation"] is None:
             return None, None
-        self.report({"stage": "features of the validation data"})
+        self.progress({"stage": "features of the validation data"})
         samples = self._validation()
         if samples.modality == "outputs":
             return np.stack([samples.inputs[i]["features"] for i in range(len(samples))]), samples.given_labels
         model, task, _ = self._model()
         options = PassOptions(parameters="head", device=self.arguments["device"])
         with TemporaryDirectory(dir=self.run.path, prefix=".verify-") as folder:
-            result = gradient_pass(task, model, samples, folder=Path(folder), options=options, progress=self.report)
+            result = gradient_pass(task, model, samples, folder=Path(folder), options=options, progress=self.progress)
             assert result.sketch.features is not None
             return np.array(result.sketch.features), samples.given_labels[result.rows]
 
@@ -201,7 +201,7 @@ class _Experiment:
         self.done += steps
         left = (time.perf_counter() - self.start) / self.done * max(self.total - self.done, 0)
         done = min(self.done, self.total)
-        self.report({"stage": "retraining", "done": done, "total": self.total, "seconds_left": round(left, 1)})
+        self.progress({"stage": "retraining", "done": done, "total": self.total, "seconds_left": round(left, 1)})
 
 
 def _described(recipe: Recipe) -> dict[str, Any]:

@@ -75,7 +75,7 @@ def verify(
     result = run_job(
         "verify",
         arguments,
-        report=progress,
+        progress=progress,
         cancelled=cancelled,
         readable=_readable(run, validation),
         writable=[run.path.resolve()],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +18,13 @@ from oga_core.pipeline.job import prepare
 from oga_core.readers import read_samples
 from oga_core.samples import SampleSet
 from oga_core.tasks import Batch, Task
+from oga_core.worker.stages import Progress
 
 _LARGEST_SIDE = 64
 _EMBEDDINGS = {F.embedding, torch.ops.aten.embedding.default}
 
 
-def run(arguments: dict[str, Any], report: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+def run(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
     """Return {"samples": {id: saliency}}; arguments: data, data_options, ids, model, model_card."""
     card = arguments["model_card"]
     loaded = load_model(Path(arguments["model"]), ModelCard.from_json(card, "given") if card else None)
@@ -35,7 +35,7 @@ def run(arguments: dict[str, Any], report: Callable[[dict[str, Any]], None]) -> 
         batch = readable_batch(task, samples, np.array([position[sample_id]], dtype=np.int64))
         if batch is not None:
             found[sample_id] = _explain(task, loaded.module, batch, samples, position[sample_id])
-        report({"stage": "saliency", "done": done + 1, "total": len(arguments["ids"])})
+        progress({"stage": "saliency", "done": done + 1, "total": len(arguments["ids"])})
     return {"samples": {sample_id: content for sample_id, content in found.items() if content}}
 
 

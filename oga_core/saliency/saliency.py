@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,11 @@ from oga_core.files import write_whole
 from oga_core.models import files_of
 from oga_core.models.factory import OWN_CODE
 from oga_core.runs.run import Run
+from oga_core.worker.stages import Progress
 from oga_core.worker.supervisor import run_job
 
 
-def explain(
-    run: Run, rows: Sequence[int], *, report: Callable[[dict[str, Any]], None] = lambda event: None
-) -> dict[int, dict[str, Any]]:
+def explain(run: Run, rows: Sequence[int], *, progress: Progress = lambda event: None) -> dict[int, dict[str, Any]]:
     """Return the saliency of the samples at `rows` (positions in the run's table), computing those that are missing.
 
     Images: {"pixels": rows of numbers}, the sum over channels of gradient × input, scaled to -1 … 1. Text: {"spans":
@@ -32,7 +31,7 @@ def explain(
     folder = run.path / "saliency"
     missing = [int(row) for row in rows if not _path(folder, row).exists()]
     if missing:
-        for row, content in _compute(run, missing, report).items():
+        for row, content in _compute(run, missing, progress).items():
             folder.mkdir(exist_ok=True)
             write_whole(_path(folder, int(row)), partial(_write, content=content))
     return {int(row): found for row in rows if (found := stored(run, row)) is not None}
@@ -45,7 +44,7 @@ def stored(run: Run, row: int) -> dict[str, Any] | None:
     return content
 
 
-def _compute(run: Run, rows: Sequence[int], report: Callable[[dict[str, Any]], None]) -> dict[str, dict[str, Any]]:
+def _compute(run: Run, rows: Sequence[int], progress: Progress) -> dict[str, dict[str, Any]]:
     info = run.info
     if not info["model"]["path"] or info["model_format"] == "outputs":
         raise OgaError("This run was scored from a bundle of outputs. Give the model itself to see what it looks at.")
@@ -61,7 +60,7 @@ def _compute(run: Run, rows: Sequence[int], report: Callable[[dict[str, Any]], N
     }
     labels = info["data"]["options"].get("labels")
     readable = [arguments["data"], *([labels] if labels else []), *files_of(Path(arguments["model"]))]
-    found = run_job("saliency", arguments, report=report, readable=readable)["samples"]
+    found = run_job("saliency", arguments, progress=progress, readable=readable)["samples"]
     return {
         str(row): found[sample_id] for row, sample_id in zip(rows, arguments["ids"], strict=True) if sample_id in found
     }

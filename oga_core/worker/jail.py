@@ -16,6 +16,8 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+_PACKAGE = Path(__file__).parents[1]
+
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
 _SIGKILL = 9
 
@@ -127,7 +129,7 @@ def _gpu_devices() -> list[str]:
 
 def _python_paths() -> list[Path]:
     """Where the interpreter, its packages, their libraries and this package are; nothing else of the import path."""
-    paths = [Path(sys.prefix), Path(sys.base_prefix), Path(sys.exec_prefix), Path(__file__).parent]
+    paths = [Path(sys.prefix), Path(sys.base_prefix), Path(sys.exec_prefix), _PACKAGE]
     paths += [Path(path) for path in sys.path if Path(path).name in ("site-packages", "dist-packages")]
     return paths + [Path(path) for path in os.environ.get("LD_LIBRARY_PATH", "").split(":") if path]
 
@@ -145,7 +147,7 @@ def _restrict_files(libc: ctypes.CDLL, readable: Sequence[Path], writable: Seque
     try:
         for path in [*map(Path, _SYSTEM_READABLE), *readable]:
             _allow(libc, ruleset, path, _READ)
-        _allow(libc, ruleset, Path(__file__).parent.parent, _READ_DIR)
+        _allow(libc, ruleset, _PACKAGE.parent, _READ_DIR)
         _allow(libc, ruleset, "/dev/null", _READ_FILE | _WRITE_FILE)
         for path in writable:
             _allow(libc, ruleset, path, rights & ~_MAKE_SPECIAL & ~_EXECUTE)

@@ -17,8 +17,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO, Any
@@ -26,10 +24,8 @@ from typing import IO, Any
 import psutil
 
 from oga_core.errors import OgaError, unknown
-from oga_core.files import is_full, unwritable
-from oga_core.worker import jail as jails
-
-Report = Callable[[dict[str, Any]], None]
+from oga_core.worker.limits import FILE_SIZE, QUIET_SECONDS, Cancelled, Limits, WorkerError, WorkerFault, machine_memory
+from oga_core.worker.stages import Progress
 
 JOBS = {
     "score": "oga_core.pipeline.job:run",
@@ -39,12 +35,10 @@ JOBS = {
 
 _POLL_SECONDS = 0.1
 _WATCH_SECONDS = 0.5
-_QUIET_SECONDS = 1800.0
 _MAX_LINE = 64 << 20
 _MAX_MESSAGES_BYTES = 256 << 20
 _MAX_TEXT, _MAX_TRACEBACK = 2_000, 20_000
 _STDERR_LINES = 40
-_FILE_SIZE = 64 << 30
 _PASSED_ON = (
     *("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS", "CUDA_VISIBLE_DEVICES"),
     *("CUBLAS_WORKSPACE_CONFIG", "PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ENABLE_MPS_FALLBACK"),
@@ -52,53 +46,31 @@ _PASSED_ON = (
 )
 
 
-class WorkerError(OgaError):
-    """The worker was stopped by a limit or crashed; the message says at what and what to try."""
-
-
-class Cancelled(OgaError):
-    """The person stopped the job; what it had written stays and the next start goes on from there."""
-
-
-class WorkerFault(RuntimeError):
-    """A fault of ours inside the worker; the message ends with its traceback."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """memory: bytes; seconds: for the whole job; quiet_seconds: without any report, quiet_stages: in these stages."""
-
-    memory: int
-    seconds: float | None
-    quiet_seconds: float
-    quiet_stages: Mapping[str, float]
-
-
 def run_job(
     name: str,
     arguments: Mapping[str, Any],
     *,
-    report: Report = lambda message: None,
+    progress: Progress = lambda message: None,
     cancelled: Callable[[], bool] = lambda: False,
     readable: Iterable[Path | str] = (),
     writable: Iterable[Path | str] = (),
     memory_gb: float | None = None,
     seconds: float | None = None,
-    quiet_seconds: float = _QUIET_SECONDS,
+    quiet_seconds: float = QUIET_SECONDS,
     quiet_stages: Mapping[str, float] | None = None,
     jail: bool = True,
 ) -> dict[str, Any]:
     """Run one of `JOBS` in a new process and return its result, with `jail`: which layers of the jail held.
 
-    arguments: JSON. report: called here, in this thread, with every report of the job. readable, writable: what the job
+    arguments: JSON. progress: called here, in this thread, with all that the job says. readable, writable: what the job
     may open beside the Python installation. memory_gb: None stands for nine tenths of this machine's. quiet_seconds:
-    without any report; quiet_stages: another such limit by the name of a stage. jail: False leaves the resource limits
+    without any word; quiet_stages: another such limit by the name of a stage. jail: False leaves the resource limits
     only. Raises the job's own `OgaError`, `Cancelled`, `WorkerError` for a limit or a crash,
     and `WorkerFault` for a fault of ours.
     """
     if name not in JOBS:
         raise unknown("job", name, JOBS)
-    memory = int(memory_gb * 2**30) if memory_gb else int(0.9 * _machine_memory())
+    memory = int(memory_gb * 2**30) if memory_gb else int(0.9 * machine_memory())
     limits = Limits(memory, seconds, quiet_seconds, quiet_stages or {})
     with TemporaryDirectory(prefix="oga-worker-", ignore_cleanup_errors=True) as scratch:
         job = {
@@ -112,7 +84,7 @@ def run_job(
             "cpu_seconds": int(seconds * (os.cpu_count() or 1)) + 10 if seconds else None,
         }
         process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "oga_core.worker.supervisor"],
+            [sys.executable, "-P", "-m", "oga_core.worker.child"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -120,19 +92,12 @@ def run_job(
             env=_environment(scratch),
         )
         try:
-            return _Supervisor(process, limits, report, cancelled).result(job)
+            return _Supervisor(process, limits, progress, cancelled).result(job)
         finally:
             process.kill()
             process.wait()
             for stream in (process.stdin, process.stdout, process.stderr):
                 _close(stream)
-
-
-def _machine_memory() -> int:
-    total = psutil.virtual_memory().total
-    with contextlib.suppress(OSError, ValueError):  # no cgroup, or "max"
-        total = min(total, int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii")))
-    return int(total)
 
 
 def _environment(scratch: str) -> dict[str, str]:
@@ -148,8 +113,10 @@ def _environment(scratch: str) -> dict[str, str]:
 class _Supervisor:
     """Watches one worker from the outside: messages, time, memory, and how it ends."""
 
-    def __init__(self, process: subprocess.Popen[bytes], limits: Limits, report: Report, cancelled: Callable[[], bool]):
-        self.process, self.limits, self.report, self.cancelled = process, limits, report, cancelled
+    def __init__(
+        self, process: subprocess.Popen[bytes], limits: Limits, progress: Progress, cancelled: Callable[[], bool]
+    ):
+        self.process, self.limits, self.progress, self.cancelled = process, limits, progress, cancelled
         self.messages: queue.Queue[bytes | None] = queue.Queue()
         self.stderr: deque[str] = deque(maxlen=_STDERR_LINES)
         self.stage = "starting"
@@ -235,9 +202,9 @@ class _Supervisor:
             return {**content, "jail": self.jail}
         if kind == "jail" and isinstance(content, dict):
             self.jail = content
-        elif kind == "report" and isinstance(content, dict):
+        elif kind == "progress" and isinstance(content, dict):
             self.stage = str(content.get("stage", self.stage))[:200]
-            self.report(content)
+            self.progress(content)
         elif kind == "error" and isinstance(content, dict):
             detail = content.get("detail")
             raise OgaError(str(content.get("message"))[:_MAX_TEXT], detail if isinstance(detail, dict) else None)
@@ -264,7 +231,7 @@ class _Supervisor:
             if name == "SIGXCPU":
                 return WorkerError(f"Stopped: the processor time ran out while {self.stage}. Allow more time.")
             if name == "SIGXFSZ":
-                return WorkerError(f"Stopped: a file grew beyond {_FILE_SIZE >> 30} GB while {self.stage}.")
+                return WorkerError(f"Stopped: a file grew beyond {FILE_SIZE >> 30} GB while {self.stage}.")
             if name == "SIGKILL":
                 return WorkerError(
                     f"The system killed the worker while {self.stage}, most likely because memory ran out. "
@@ -286,60 +253,3 @@ def _close(stream: IO[bytes] | None) -> None:
     with contextlib.suppress(OSError):  # what was not sent has no reader any more
         if stream is not None:
             stream.close()
-
-
-def main() -> None:
-    """Be the worker: read the job, enter the jail, import the job's function, run it, answer."""
-    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print is not an answer
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is the parent's to handle
-    job = json.loads(sys.stdin.buffer.readline())
-    jails.die_with_parent(job["parent"])
-
-    def answer(kind: str, content: Any) -> None:
-        answers.write(json.dumps({kind: content}, default=_as_json) + "\n")
-        answers.flush()
-
-    limits = {"memory": job["memory"], "cpu_seconds": job["cpu_seconds"], "file_size": _FILE_SIZE}
-    if job["jail"]:
-        answer("jail", jails.enter(map(Path, job["readable"]), map(Path, job["writable"]), **limits))
-    else:
-        answer("jail", {"limits": jails.set_limits(**limits), "landlock": False, "seccomp": False})
-    threading.Thread(target=_exit_when_alone, daemon=True).start()
-    kind, content = _outcome(job, lambda message: answer("report", message))
-    answer(kind, content)
-    os._exit(0)  # native threads of a model may hang at a regular exit
-
-
-def _outcome(job: dict[str, Any], report: Report) -> tuple[str, Any]:
-    import traceback
-
-    try:
-        module, function = job["entry"].split(":")
-        return "result", getattr(import_module(module), function)(job["arguments"], report)
-    except OgaError as error:
-        return "error", {"message": str(error), "detail": error.detail}
-    except BaseException as error:
-        if isinstance(error, OSError) and is_full(error):
-            return "error", {"message": str(unwritable(Path(job["writable"][0]), error))}
-        return ("memory" if _is_memory(error) else "fault"), traceback.format_exc()
-
-
-def _is_memory(error: BaseException) -> bool:
-    told = ("can't allocate memory", "not enough memory", "out of memory", "bad_alloc", "Cannot allocate memory")
-    return isinstance(error, MemoryError) or any(words in str(error) for words in told)
-
-
-def _exit_when_alone() -> None:
-    """Standard input ends when the parent does, on every system."""
-    sys.stdin.buffer.read()
-    os._exit(1)
-
-
-def _as_json(value: Any) -> Any:
-    """NumPy numbers become numbers, everything else its text."""
-    return value.item() if hasattr(value, "item") else str(value)
-
-
-if __name__ == "__main__":
-    main()

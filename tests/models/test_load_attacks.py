@@ -16,7 +16,8 @@ import torch
 from oga_core.errors import OgaError
 from oga_core.models import load_model
 from oga_core.worker import supervisor as worker
-from oga_core.worker.supervisor import Cancelled, run_job
+from oga_core.worker.limits import Cancelled
+from oga_core.worker.supervisor import run_job
 
 HERE = Path(__file__).parent
 
@@ -105,6 +106,6 @@ def test_endless_chat_template_can_be_stopped(tmp_path: Path, monkeypatch: pytes
             "template",
             {"path": str(path)},
             readable=[path, HERE],
-            report=report,
+            progress=report,
             cancelled=lambda: bool(reached) and time.monotonic() - reached[0] > 2,
         )

@@ -16,7 +16,7 @@ from oga_core.evaluation.truth import detection, evaluate
 from oga_core.runs.run import Run
 
 N = 200
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SHARED = Path(os.environ.get("OGA_SHARED_DATA", ROOT.parent / "shared" / "data"))
 
 

@@ -1,18 +1,14 @@
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
+from problems import blobs, sketch_of
 
 from oga_core.errors import OgaError
 from oga_core.findings.duplicates import nearest_twins
 from oga_core.findings.kinds import AMBIGUOUS, DUPLICATE, KINDS, MISLABELLED, NONE, RARE, STRANGE, find, set_warnings
 from oga_core.findings.noise import estimate_noise, is_informative, suggested_trim_fraction
 from oga_core.scores.oga import has_memorised
-
-sys.path.insert(0, str(Path(__file__).parent / "scores"))
-from problems import blobs, sketch_of
 
 NAMES = ("ant", "bee", "cow")
 

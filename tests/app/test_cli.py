@@ -13,7 +13,7 @@ from oga_app.cli import _parser, main
 from oga_core.models.architectures import Linear
 
 SAMPLE_DATA = Path(oga_sample_data.__file__).parent
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 def oga(*words: object) -> subprocess.CompletedProcess[str]:

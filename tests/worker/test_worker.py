@@ -14,8 +14,10 @@ import pytest
 import worker_jobs
 
 from oga_core.errors import OgaError
+from oga_core.worker import child
 from oga_core.worker import supervisor as worker
-from oga_core.worker.supervisor import Cancelled, WorkerError, WorkerFault, run_job
+from oga_core.worker.limits import Cancelled, WorkerError, WorkerFault
+from oga_core.worker.supervisor import run_job
 
 HERE = Path(__file__).parent
 
@@ -33,7 +35,7 @@ def run(name: str, arguments: dict[str, Any] | None = None, **options: Any) -> d
 
 def test_result_and_reports_come_back() -> None:
     reports: list[dict[str, Any]] = []
-    result = run("echo", {"numbers": [1, 2.5], "text": "é"}, report=reports.append)
+    result = run("echo", {"numbers": [1, 2.5], "text": "é"}, progress=reports.append)
     assert result["arguments"] == {"numbers": [1, 2.5], "text": "é"}
     assert reports == [{"stage": "echoing", "done": 1, "total": 2}]
 
@@ -131,7 +133,7 @@ def test_a_full_disk_is_no_fault_of_ours(error: OSError, monkeypatch: pytest.Mon
         raise error
 
     monkeypatch.setattr(worker_jobs, "fill", fill, raising=False)
-    kind, content = worker._outcome({"entry": "worker_jobs:fill", "arguments": {}, "writable": ["/runs/a"]}, print)
+    kind, content = child._outcome({"entry": "worker_jobs:fill", "arguments": {}, "writable": ["/runs/a"]}, print)
     assert kind == "error"
     assert content["message"].startswith("The folder /runs/a cannot be written: No space left on the device.")
 
@@ -178,7 +180,7 @@ def test_worker_dies_with_its_parent(name: str, tmp_path: Path) -> None:
         pytest.skip("only Linux ends a process whose parent died")
     script = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
-        "from oga_core import worker\n"
+        "from oga_core.worker import supervisor as worker\n"
         f"worker.JOBS['job'] = 'worker_jobs:{name}'\n"
         "worker.run_job('job', {'folder': sys.argv[2]}, readable=[sys.argv[1]], writable=[sys.argv[2]])\n"
     )

@@ -10,7 +10,7 @@ from PIL import Image
 
 from oga_app.background import explaining, jobs
 from oga_app.elements import charts, messages, raster
-from oga_app.elements import sample as desk
+from oga_app.elements import desk
 from oga_app.elements.previews import as_fields, conversation, cut, preview
 from oga_app.server.settings import Settings
 from oga_core.errors import OgaError
