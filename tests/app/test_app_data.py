@@ -9,8 +9,7 @@ from app_runs import ODD_CLASSES, image_run, table_run, text_run
 from PIL import Image
 
 from oga_app.background import explaining, jobs
-from oga_app.elements import charts, messages, raster
-from oga_app.elements import desk
+from oga_app.elements import charts, desk, messages, raster
 from oga_app.elements.previews import as_fields, conversation, cut, preview
 from oga_app.server.settings import Settings
 from oga_core.errors import OgaError
