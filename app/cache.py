@@ -22,7 +22,7 @@ from oga_core.review.decisions import ACTIONS
 from oga_core.review.filters import Filters
 from oga_core.review.queue import mixed_queue
 from oga_core.runs.evidence import Evidence
-from oga_core.runs.scored import RunData
+from oga_core.runs.scored import ScoredRun
 from oga_core.samples import SampleSet
 
 if TYPE_CHECKING:
@@ -38,24 +38,24 @@ def stamp(run: Path) -> Stamp:
     return times[0], times[1], files[0].stat().st_size if times[0] else 0
 
 
-def run_data(run: Path) -> RunData:
+def run_data(run: Path) -> ScoredRun:
     """The run's arrays, read once for each version of its files."""
     return _run_data(str(run), stamp(run))
 
 
-def board(data: RunData) -> DecisionBoard:
+def board(data: ScoredRun) -> DecisionBoard:
     """The run's decisions, up to date."""
     return _board(*data.version, data).refresh()
 
 
-def points(data: RunData, score: str) -> MapPoints | None:
+def points(data: ScoredRun, score: str) -> MapPoints | None:
     """The map packed for the browser, None where the run has no map."""
     if data.positions is None:
         return None
     return _points(*data.version, score, data)
 
 
-def samples(data: RunData) -> SampleSet:
+def samples(data: ScoredRun) -> SampleSet:
     """The samples behind the run; raises `OgaError` where their source is gone or has changed."""
     described = data.info.get("data", {})
     result = _samples(str(data.path), str(described.get("fingerprint")), data)
@@ -64,7 +64,7 @@ def samples(data: RunData) -> SampleSet:
     return result
 
 
-def thumbnail(data: RunData, row: int, side: int) -> Preview:
+def thumbnail(data: ScoredRun, row: int, side: int) -> Preview:
     """What can be seen of one sample, its image at most `side` pixels wide and high."""
     try:
         return _previews(*data.version, samples(data))(row, side)
@@ -72,31 +72,31 @@ def thumbnail(data: RunData, row: int, side: int) -> Preview:
         return Preview(unreadable=str(error))
 
 
-def mask(data: RunData, board: DecisionBoard, filters: Filters, score: str, flagged: int) -> NDArray[np.bool_]:
+def mask(data: ScoredRun, board: DecisionBoard, filters: Filters, score: str, flagged: int) -> NDArray[np.bool_]:
     """Which samples pass the filter, `(n_samples,)`, worked out once for all views; not to be changed."""
     parts = (filters.to_json(), score if filters.side else "", flagged if filters.side else 0)
     version = board.version if filters.decision else 0
     return _mask(*data.version, parts, version, data, board, filters, score, flagged)
 
 
-def queue(data: RunData, board: DecisionBoard, filters: Filters, score: str, flagged: int) -> NDArray[np.int64]:
+def queue(data: ScoredRun, board: DecisionBoard, filters: Filters, score: str, flagged: int) -> NDArray[np.int64]:
     """The rows to review, in order, worked out once for each threshold and filter; not to be changed."""
     version = board.version if filters.decision else 0
     chosen = mask(data, board, filters, score, flagged)
     return _queue(*data.version, filters.to_json(), version, score, flagged, data, chosen)
 
 
-def evidence(data: RunData) -> Evidence:
+def evidence(data: ScoredRun) -> Evidence:
     """Probabilities and neighbours of the run's samples."""
     return _evidence(*data.version, data)
 
 
-def expectation(data: RunData, board: DecisionBoard, score: str, every: int = 1) -> Expectation:
+def expectation(data: ScoredRun, board: DecisionBoard, score: str, every: int = 1) -> Expectation:
     """What to expect at any threshold, from the verdicts so far; learnt again after `every` more of them."""
     return _expectation(*data.version, score, board.version // every, data, board)
 
 
-def explainer(data: RunData) -> Explainer:
+def explainer(data: ScoredRun) -> Explainer:
     """Saliency of the run's samples, computed in the background."""
     return _explainer(str(data.path), str(data.info.get("fingerprint")), data)
 
@@ -108,8 +108,8 @@ def verifications() -> dict[str, Verification]:
 
 
 @st.cache_resource(max_entries=6, show_spinner=False)
-def _run_data(run: str, stamp: Stamp) -> RunData:
-    data = RunData(Path(run))
+def _run_data(run: str, stamp: Stamp) -> ScoredRun:
+    data = ScoredRun(Path(run))
     data.version = (run, stamp)
     return data
 
@@ -120,7 +120,7 @@ def _store(run: str) -> ReviewStore:
 
 
 @st.cache_resource(max_entries=6, show_spinner=False)
-def _board(run: str, stamp: Stamp, _data: RunData) -> DecisionBoard:
+def _board(run: str, stamp: Stamp, _data: ScoredRun) -> DecisionBoard:
     return DecisionBoard(_data, _store(run))
 
 
@@ -130,7 +130,7 @@ def _mask(
     stamp: Stamp,
     parts: tuple[str, str, int],
     version: int,
-    _data: RunData,
+    _data: ScoredRun,
     _board: DecisionBoard,
     _filters: Filters,
     _score: str,
@@ -140,7 +140,7 @@ def _mask(
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
-def _points(run: str, stamp: Stamp, score: str, _data: RunData) -> MapPoints:
+def _points(run: str, stamp: Stamp, score: str, _data: ScoredRun) -> MapPoints:
     assert _data.positions is not None, "the map is drawn only where there are positions"
     return MapPoints.pack(
         _data.positions,
@@ -153,7 +153,7 @@ def _points(run: str, stamp: Stamp, score: str, _data: RunData) -> MapPoints:
 
 
 @st.cache_resource(max_entries=4, ttl=3600, show_spinner=False)
-def _samples(run: str, fingerprint: str, _data: RunData) -> SampleSet | str:
+def _samples(run: str, fingerprint: str, _data: ScoredRun) -> SampleSet | str:
     try:
         return _data.run.samples
     except OgaError as error:
@@ -167,12 +167,12 @@ def _previews(run: str, stamp: Stamp, _samples: SampleSet) -> Callable[[int, int
 
 
 @st.cache_resource(max_entries=6, show_spinner=False)
-def _evidence(run: str, stamp: Stamp, _data: RunData) -> Evidence:
+def _evidence(run: str, stamp: Stamp, _data: ScoredRun) -> Evidence:
     return Evidence(_data)
 
 
 @st.cache_resource(max_entries=12, show_spinner=False)
-def _expectation(run: str, stamp: Stamp, score: str, step: int, _data: RunData, _board: DecisionBoard) -> Expectation:
+def _expectation(run: str, stamp: Stamp, score: str, step: int, _data: ScoredRun, _board: DecisionBoard) -> Expectation:
     from oga_core.threshold.expectation import Expectation
 
     reviewed = np.flatnonzero((_board.codes >= 0) & (_board.codes != ACTIONS.index("unsure")))
@@ -181,7 +181,7 @@ def _expectation(run: str, stamp: Stamp, score: str, step: int, _data: RunData, 
 
 
 @st.cache_resource(max_entries=6, show_spinner=False)
-def _explainer(run: str, fingerprint: str, _data: RunData) -> Explainer:
+def _explainer(run: str, fingerprint: str, _data: ScoredRun) -> Explainer:
     return Explainer(_data)
 
 
@@ -193,7 +193,7 @@ def _queue(
     version: int,
     score: str,
     flagged: int,
-    _data: RunData,
+    _data: ScoredRun,
     _chosen: NDArray[np.bool_],
 ) -> NDArray[np.int64]:
     return mixed_queue(_data, score, flagged, _chosen)

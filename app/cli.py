@@ -217,10 +217,10 @@ _SUMMARY = (
 
 def _export(options: argparse.Namespace) -> dict[str, Any]:
     from oga_core.exports import export
-    from oga_core.runs.run import Run
+    from oga_core.runs.folder import RunFolder
 
     path = export(
-        Run.open(options.run),
+        RunFolder.open(options.run),
         options.format,
         options.out,
         spreadsheet_safe=options.spreadsheet_safe,
@@ -232,18 +232,18 @@ def _export(options: argparse.Namespace) -> dict[str, Any]:
 
 def _evaluate(options: argparse.Namespace) -> dict[str, Any]:
     from oga_core.evaluation.truth import evaluate
-    from oga_core.runs.run import Run
+    from oga_core.runs.folder import RunFolder
 
-    return evaluate(Run.open(options.run), options.truth, id_column=options.id_column)
+    return evaluate(RunFolder.open(options.run), options.truth, id_column=options.id_column)
 
 
 def _verify(options: argparse.Namespace) -> dict[str, Any]:
     from oga_core.retrain import verify
-    from oga_core.runs.run import Run
+    from oga_core.runs.folder import RunFolder
 
     progress = ProgressLine()
     result = verify(
-        Run.open(options.run),
+        RunFolder.open(options.run),
         trim_fraction=options.trim_fraction,
         score=options.score,
         validation=options.validation,

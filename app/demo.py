@@ -12,7 +12,7 @@ import oga_sample_data
 from oga_core.errors import OgaError
 from oga_core.pipeline.options import ScoreOptions
 from oga_core.pipeline.score import draw_map, score
-from oga_core.runs.run import Run
+from oga_core.runs.folder import RunFolder
 
 Progress = Callable[[dict[str, Any]], None]
 SAMPLE_DATA = Path(oga_sample_data.__file__).parent
@@ -44,7 +44,7 @@ def prepare_demo(folder: Path | None, progress: Progress) -> Path:
         raise OgaError(f"The demo folder {str(folder)!r} cannot be made: {error}. Choose one with --folder.") from None
     for sample in SAMPLES:
         path = folder / sample.name
-        if Run(path).info.get("status") == "done":
+        if RunFolder(path).info.get("status") == "done":
             continue
         options = ScoreOptions(label_column=sample.label_column, map="pca")
         score(SAMPLE_DATA / sample.data, SAMPLE_DATA / sample.model, path, options, _named(sample.name, progress))
@@ -54,7 +54,7 @@ def prepare_demo(folder: Path | None, progress: Progress) -> Path:
 def improve_maps(folder: Path) -> None:
     """Replace the PCA maps by UMAP, which takes longer to compile than everything else together."""
     for sample in SAMPLES:
-        run = Run(folder / sample.name)
+        run = RunFolder(folder / sample.name)
         if run.info.get("map") == "pca":
             draw_map(run, "umap")
 

@@ -11,7 +11,7 @@ import streamlit as st
 from oga_app.server.settings import Settings
 from oga_core.errors import OgaError
 from oga_core.review.filters import Filters
-from oga_core.runs.scored import RunData
+from oga_core.runs.scored import ScoredRun
 
 _KEY = "oga_session"
 _DEFAULT_SHARE = 0.05
@@ -43,13 +43,13 @@ class Session:
         self.run, self.score, self.flagged = run, None, None
         self.filters, self.opened, self.stale = Filters(), None, True
 
-    def score_of(self, data: RunData) -> str:
+    def score_of(self, data: ScoredRun) -> str:
         """The score that ranks the samples: the chosen one, else the run's default."""
         if not data.scores:
             raise OgaError(f"The run {data.name} has no scores. Score the data again.")
         return self.score if self.score in data.scores else data.scores[0]
 
-    def flagged_of(self, data: RunData) -> int:
+    def flagged_of(self, data: ScoredRun) -> int:
         """How many samples are flagged."""
         if self.flagged is None:
             share = data.info.get("suggested_trim_fraction")

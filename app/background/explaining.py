@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from oga_core.errors import OgaError
-from oga_core.runs.scored import RunData
+from oga_core.runs.scored import ScoredRun
 
 _log = logging.getLogger(__name__)
 _BATCH = 80
@@ -24,7 +24,7 @@ _RAISES, _LOWERS = (194, 65, 12), (0, 114, 178)
 class Explainer:
     """Computes saliency for one run, one batch at a time; `reason` says why it cannot, once it has failed."""
 
-    data: RunData
+    data: ScoredRun
     reason: str = ""
     _asked: set[int] = field(default_factory=set)
     _thread: threading.Thread | None = None
@@ -57,7 +57,7 @@ class Explainer:
             self.reason = "Saliency failed, which is a fault in oga. The server's log has the details."
 
 
-def shown(data: RunData, row: int, text: str | None) -> dict[str, Any]:
+def shown(data: ScoredRun, row: int, text: str | None) -> dict[str, Any]:
     """The saliency of one sample as fields of a `SampleView`; empty where it is not computed yet."""
     from oga_core.saliency.saliency import stored
 

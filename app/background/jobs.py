@@ -17,7 +17,7 @@ from typing import Any
 from oga_core.errors import OgaError
 from oga_core.files import write_whole
 from oga_core.pipeline.options import ScoreOptions
-from oga_core.runs.run import Run
+from oga_core.runs.folder import RunFolder
 
 LOG = "score.log"
 
@@ -49,7 +49,7 @@ def start(
             f"The network of {run.name} is built by code of yours, {options.model_factory}, which the dashboard does "
             "not run. Continue this run on the command line, with the same oga score … --model-factory."
         )
-    created = Run.create(run)
+    created = RunFolder.create(run)
     if status(run).state == "running":
         raise OgaError(f"{run.name} is being scored already. Wait for it, or cancel it first.")
     created.update(status="running", error=None, process=None, **({"uploads": uploads} if uploads else {}))
@@ -80,14 +80,14 @@ def command(data: Path, model: Path | None, run: Path, options: ScoreOptions) ->
 
 def cancel(run: Path) -> None:
     """Ask the process to stop; what it has computed is kept and the run can be continued."""
-    process = Run.open(run).info.get("process")
+    process = RunFolder.open(run).info.get("process")
     if isinstance(process, int) and _is_ours(process, run):
         os.kill(process, signal.SIGTERM)
 
 
 def map_is_coming(run: Path) -> bool:
     """Whether a quick map stands in for one that is still being computed."""
-    info = Run(run).info
+    info = RunFolder(run).info
     process = info.get("process")
     wanted = info.get("options", {}).get("map")
     return wanted == "umap" != info.get("map") and isinstance(process, int) and _is_ours(process, run)
@@ -95,7 +95,7 @@ def map_is_coming(run: Path) -> bool:
 
 def status(run: Path) -> Job:
     """How far the run is, from its files."""
-    info = Run(run).info
+    info = RunFolder(run).info
     state = str(info.get("status", ""))
     if state != "running":
         return Job(state, error=str(info.get("error") or ""))
@@ -117,7 +117,7 @@ def _event(run: Path) -> dict[str, Any]:
     return event if isinstance(event, dict) else {}
 
 
-def _reap(process: subprocess.Popen[bytes], run: Run) -> None:
+def _reap(process: subprocess.Popen[bytes], run: RunFolder) -> None:
     code = process.wait()
     # Another process may be scoring this run by now.
     if run.info.get("status") == "running" and run.info.get("process") == process.pid:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from oga_core.errors import OgaError
-from oga_core.runs.run import Run
+from oga_core.runs.folder import RunFolder
 
 _log = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ def _work(job: Verification, options: dict[str, Any]) -> None:
     from oga_core.retrain import verify
 
     try:
-        verify(Run.open(job.run), progress=job.event.update, cancelled=job.cancelled.is_set, **options)
+        verify(RunFolder.open(job.run), progress=job.event.update, cancelled=job.cancelled.is_set, **options)
     except OgaError as error:
         job.error = str(error)
     except Exception as error:

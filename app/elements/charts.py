@@ -17,7 +17,7 @@ from oga_app import state
 from oga_app.elements import raster
 from oga_app.elements.theme import ACCENT, DECISION_COLOURS, GREY
 from oga_core.review.decisions import ACTIONS
-from oga_core.runs.scored import RunData, evenly
+from oga_core.runs.scored import ScoredRun, evenly
 
 _MAX_POINTS = 10_000
 _BINS = 60
@@ -40,7 +40,7 @@ def quiet(figure: go.Figure, height: int, **layout: Any) -> go.Figure:
     return figure
 
 
-def raster_map(data: RunData, score: str, flagged: int, selection: NDArray[np.int64] | None) -> go.Figure:
+def raster_map(data: ScoredRun, score: str, flagged: int, selection: NDArray[np.int64] | None) -> go.Figure:
     """The map where WebGL2 is missing: the crowd as a picture, flagged samples as points on top."""
     positions = data.positions
     assert positions is not None
@@ -78,7 +78,7 @@ def polygon_of(selection: Any) -> tuple[tuple[float, float], ...] | None:
     return None
 
 
-def histogram(data: RunData, score: str, flagged: int, codes: NDArray[np.int8]) -> go.Figure:
+def histogram(data: ScoredRun, score: str, flagged: int, codes: NDArray[np.int8]) -> go.Figure:
     """How the score is distributed, split by decision, with the threshold."""
     values = data.score(score)
     known = np.isfinite(values)

@@ -17,13 +17,13 @@ from oga_app.elements.messages import percent
 from oga_app.elements.previews import Preview
 from oga_core.review.board import DecisionBoard
 from oga_core.review.decisions import Decision
-from oga_core.runs.scored import RunData
+from oga_core.runs.scored import ScoredRun
 
 LARGE, SMALL, CARD = 640, 160, 200
 
 
 def sample_view(
-    data: RunData, board: DecisionBoard, row: int, *, score: str, flagged: int, side: int = SMALL, full: bool = True
+    data: ScoredRun, board: DecisionBoard, row: int, *, score: str, flagged: int, side: int = SMALL, full: bool = True
 ) -> SampleView:
     """One sample for the browser; without `full` only what a tile needs."""
     shown: Preview = cache.thumbnail(data, row, side)
@@ -46,7 +46,7 @@ def sample_view(
     )
 
 
-def why(data: RunData, row: int, score: str) -> str:
+def why(data: ScoredRun, row: int, score: str) -> str:
     """One plain sentence: the run's own reason, else what the numbers say."""
     if reason := data.text("reason", row):
         return reason
@@ -63,7 +63,7 @@ def why(data: RunData, row: int, score: str) -> str:
     )
 
 
-def pull(data: RunData, row: int) -> str:
+def pull(data: ScoredRun, row: int) -> str:
     """What one training step on the sample would do: the gradient of its loss at the logits is p - y."""
     given, predicted, chance = int(data.given[row]), int(data.predicted[row]), data.given_probability[row]
     if given < 0 or not np.isfinite(chance):
@@ -94,7 +94,7 @@ class Desk:
 
     def __init__(
         self,
-        data: RunData,
+        data: ScoredRun,
         board: DecisionBoard,
         queue: NDArray[np.int64],
         *,

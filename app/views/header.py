@@ -17,8 +17,8 @@ from oga_app.state import Session
 from oga_core.errors import OgaError
 from oga_core.review.board import DecisionBoard
 from oga_core.review.filters import Filters
-from oga_core.runs.run import write_whole
-from oga_core.runs.scored import RunData
+from oga_core.runs.folder import write_whole
+from oga_core.runs.scored import ScoredRun
 
 MAX_VIEWS = 100
 T = TypeVar("T")
@@ -29,7 +29,7 @@ class Opened:
     """An open run with all that a page needs: its arrays, decisions, score, number of flagged samples and filter."""
 
     session: Session
-    data: RunData
+    data: ScoredRun
     board: DecisionBoard
     score: str
     flagged: int
@@ -142,7 +142,7 @@ def _views(view: Opened) -> None:
             st.rerun()
 
 
-def _saved(data: RunData) -> dict[str, dict[str, object]]:
+def _saved(data: ScoredRun) -> dict[str, dict[str, object]]:
     try:
         content = json.loads((data.path / "views.json").read_bytes())
     except FileNotFoundError:
@@ -160,10 +160,10 @@ def _recall(view: Opened, kept: dict[str, object]) -> None:
 
 
 def _unscored(current: Session) -> None:
-    from oga_core.runs.run import Run
+    from oga_core.runs.folder import RunFolder
 
     assert current.run is not None
-    info = Run.open(current.run).info
+    info = RunFolder.open(current.run).info
     words = {
         "running": "is still being scored. The Run page shows how far it is.",
         "failed": f"could not be scored: {info.get('error', 'no reason was recorded')}",

@@ -16,7 +16,7 @@ from oga_app.elements import messages
 from oga_app.state import Session
 from oga_app.views.new_run import new_run
 from oga_core.errors import OgaError
-from oga_core.runs.run import Run
+from oga_core.runs.folder import RunFolder
 
 _MODALITIES = {
     "image": "images",
@@ -83,7 +83,7 @@ def _continue(current: Session) -> None:
     assert current.run is not None
     if not st.button("Continue this run", icon=":material/play_arrow:", key="continue-run"):
         return
-    info = Run.open(current.run).info
+    info = RunFolder.open(current.run).info
     data, model = info.get("data", {}).get("path"), info.get("model", {}).get("path")
     if not data:
         raise OgaError("This run does not say which data it scores. Start it again below.")
@@ -166,13 +166,13 @@ def _recent(current: Session, runs: list[Path]) -> None:
         )
         if typed and st.button("Open this folder", key="open-typed"):
             path = current.settings.confined(typed)
-            current.open(Run.open(path).path)
+            current.open(RunFolder.open(path).path)
             st.rerun()
 
 
 def _about(path: Path) -> str:
     try:
-        info = Run(path).info
+        info = RunFolder(path).info
     except OgaError:
         return "run.json is damaged"
     when = datetime.fromtimestamp((path / "run.json").stat().st_mtime).strftime("%d %b %Y, %H:%M")

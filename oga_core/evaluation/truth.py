@@ -10,13 +10,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from oga_core.errors import OgaError
-from oga_core.runs.run import SCORE_PREFIX, Run, score_names
+from oga_core.runs.folder import SCORE_PREFIX, RunFolder, score_names
 
 TRUE_LABEL = "true_label"
 MOST_MISSING = 0.05
 
 
-def evaluate(run: Run, truth_csv: Path, id_column: str | None = None) -> dict[str, Any]:
+def evaluate(run: RunFolder, truth_csv: Path, id_column: str | None = None) -> dict[str, Any]:
     """Judge every score of a run against `truth_csv`, a CSV with an id column and `true_label`.
 
     Returns `n` samples compared, `missing` true labels whose sample the run has not, `noise_rate`,

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from oga_core.review.decisions import ACTIONS
-from oga_core.runs.scored import RunData
+from oga_core.runs.scored import ScoredRun
 from oga_core.scores import CHECKPOINTS, SCORES, VALIDATION, VALIDATION_CHECKPOINTS
 
 PAPERS = ("isolation_forest", "l1_norm", "l2_norm")
@@ -25,7 +25,7 @@ _PASSES = {
 _SHAPE = re.compile(r",?\s*`?\(n_samples,\)`?")
 
 
-def method_table(data: RunData, codes: NDArray[np.int8], chosen: str, flagged: int) -> pd.DataFrame:
+def method_table(data: ScoredRun, codes: NDArray[np.int8], chosen: str, flagged: int) -> pd.DataFrame:
     """One line a score: precision on the verdicts among its flagged samples, overlap with the chosen score, cost.
 
     codes: `(n_samples,)` decisions. Verdicts on all samples that score at least the threshold count.
@@ -68,7 +68,7 @@ def interval(found: int, of: int) -> tuple[float, float]:
     return max(middle - half, 0.0), min(middle + half, 1.0)
 
 
-def flagged_weights(data: RunData, name: str, flagged: int) -> NDArray[np.float64]:
+def flagged_weights(data: ScoredRun, name: str, flagged: int) -> NDArray[np.float64]:
     """What each sample counts for among the `flagged` most suspicious, `(n_samples,)`, 0 to 1; the sum is `flagged`.
 
     Samples with the score at the threshold, of which only some fit, count alike: by their share. Which of them come
@@ -82,7 +82,7 @@ def flagged_weights(data: RunData, name: str, flagged: int) -> NDArray[np.float6
     return above + equal * ((flagged - above.sum()) / equal.sum())
 
 
-def average_ranks(data: RunData, name: str) -> NDArray[np.float64]:
+def average_ranks(data: ScoredRun, name: str) -> NDArray[np.float64]:
     """The place of every sample, 0 = most suspicious, `(n_samples,)`; equals share the mean of their places."""
     order = data.order(name)
     values = data.ranked(name).values[order]
@@ -93,7 +93,7 @@ def average_ranks(data: RunData, name: str) -> NDArray[np.float64]:
     return ranks
 
 
-def rank_correlation(data: RunData, names: list[str]) -> NDArray[np.float64]:
+def rank_correlation(data: ScoredRun, names: list[str]) -> NDArray[np.float64]:
     """Spearman's correlation of the scores, `(n_names, n_names)`; NaN for a score that is the same everywhere."""
     if len(data) < 2:
         return np.ones((len(names), len(names)))
@@ -101,7 +101,7 @@ def rank_correlation(data: RunData, names: list[str]) -> NDArray[np.float64]:
         return np.corrcoef(np.stack([average_ranks(data, name) for name in names]))
 
 
-def overlaps(data: RunData, names: list[str], flagged: int) -> NDArray[np.float64]:
+def overlaps(data: ScoredRun, names: list[str], flagged: int) -> NDArray[np.float64]:
     """Share of the flagged samples that two scores have in common, `(n_names, n_names)`, 0 to 1."""
     weights = np.stack([flagged_weights(data, name, flagged) for name in names])
     shares: NDArray[np.float64] = weights @ weights.T / max(flagged, 1)
@@ -109,12 +109,12 @@ def overlaps(data: RunData, names: list[str], flagged: int) -> NDArray[np.float6
     return shares
 
 
-def families(data: RunData) -> list[str]:
+def families(data: ScoredRun) -> list[str]:
     """The families of the run's scores, in the registry's order."""
     return list(dict.fromkeys(family(name) for name in [*SCORES, *data.scores] if name in data.scores))
 
 
-def members(data: RunData, table: pd.DataFrame, group: str, chosen: str) -> list[str]:
+def members(data: ScoredRun, table: pd.DataFrame, group: str, chosen: str) -> list[str]:
     """The scores of a family, all, or a selection: default, chosen, the paper's three, the best of each family.
 
     table: of `method_table`; its order says which score is the best.

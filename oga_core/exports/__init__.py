@@ -13,7 +13,7 @@ from oga_core.exports.fixed import write_fixed
 from oga_core.exports.report import write_report
 from oga_core.exports.tools import write_fiftyone, write_huggingface, write_label_studio
 from oga_core.files import write_whole
-from oga_core.runs.run import Run
+from oga_core.runs.folder import RunFolder
 
 __all__ = ["EXPORTS", "Export", "export"]
 
@@ -68,7 +68,7 @@ EXPORTS: dict[str, Export] = {
 
 
 def export(
-    run: Run,
+    run: RunFolder,
     format: str,
     out: Path,
     *,

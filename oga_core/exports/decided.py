@@ -16,7 +16,7 @@ from oga_core.errors import unknown
 from oga_core.readers import read_samples
 from oga_core.review import ReviewStore
 from oga_core.review.decisions import Decision
-from oga_core.runs.run import SCORE_PREFIX, Run, score_names
+from oga_core.runs.folder import SCORE_PREFIX, RunFolder, score_names
 from oga_core.samples import SampleSet
 from oga_core.threshold.ranked import RankedScores
 
@@ -41,7 +41,7 @@ class Decided:
     trim_fraction: the share that the machine flags.
     """
 
-    run: Run
+    run: RunFolder
     samples: SampleSet
     table: pd.DataFrame
     decisions: Mapping[str, Decision]
@@ -49,7 +49,7 @@ class Decided:
     trim_fraction: float
 
     @classmethod
-    def of(cls, run: Run, score: str | None = None, trim_fraction: float | None = None) -> Decided:
+    def of(cls, run: RunFolder, score: str | None = None, trim_fraction: float | None = None) -> Decided:
         """Read a run's samples, scores and decisions; None stands for the run's own score and suggestion."""
         table = run.table
         decisions = ReviewStore(run.review).decisions() if run.review.exists() else {}

@@ -21,7 +21,7 @@ from oga_core.files import write_whole
 from oga_core.readers import preview_image
 from oga_core.review import ReviewStore
 from oga_core.review.decisions import ACTIONS, Decision
-from oga_core.runs.run import SCORE_PREFIX, Run
+from oga_core.runs.folder import SCORE_PREFIX, RunFolder
 from oga_core.samples import SampleSet, UnreadableSample
 from oga_core.threshold.expectation import Expectation, Interval
 from oga_core.threshold.ranked import RankedScores
@@ -31,7 +31,7 @@ _TEXT_SHOWN = 400
 _THUMBNAIL = 96
 
 
-def write_report(run: Run, path: Path, *, score: str | None = None, trim_fraction: float | None = None) -> Path:
+def write_report(run: RunFolder, path: Path, *, score: str | None = None, trim_fraction: float | None = None) -> Path:
     """Write what was scored and how, the threshold, decisions, estimates, classes, examples and charts.
 
     score: the run's default. trim_fraction: the run's suggestion, else 0.1. Nothing in the file is loaded from
@@ -45,7 +45,7 @@ def write_report(run: Run, path: Path, *, score: str | None = None, trim_fractio
 
 @dataclass
 class _Report:
-    run: Run
+    run: RunFolder
     chosen_score: str | None
     chosen_fraction: float | None
 

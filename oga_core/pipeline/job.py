@@ -24,7 +24,7 @@ from oga_core.pipeline.checks import Check, check_labels, check_memorised
 from oga_core.pipeline.trial import check_checkpoints, check_needs, check_some, stop_on_failure, try_model
 from oga_core.readers import read_samples, reading_notes
 from oga_core.readers.outputs import aligned, class_names, read_outputs
-from oga_core.runs.run import write_whole
+from oga_core.runs.folder import write_whole
 from oga_core.samples import SampleSet
 from oga_core.tasks import Task, task_for
 from oga_core.worker.stages import Progress, Stages, peak_rss_mb

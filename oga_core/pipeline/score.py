@@ -28,7 +28,7 @@ from oga_core.models.card import ModelCard
 from oga_core.models.factory import ModelFactory
 from oga_core.pipeline.options import ScoreOptions, check_options
 from oga_core.projection import project, warm_up
-from oga_core.runs.run import SCORE_PREFIX, Run
+from oga_core.runs.folder import SCORE_PREFIX, RunFolder
 from oga_core.scores import SCORES, compute_scores, default_score
 from oga_core.worker.stages import Progress
 from oga_core.worker.supervisor import run_job
@@ -45,14 +45,14 @@ def score(
     options: ScoreOptions,
     progress: Progress = lambda event: None,
     cancelled: Callable[[], bool] = lambda: False,
-) -> Run:
+) -> RunFolder:
     """Score every sample of `data` with `model` into the run folder; `model` is None for a bundle of outputs.
 
     A run that was interrupted continues where it stopped when the inputs and options are the same.
     Raises `OgaError` for anything that the person can correct; run.json then says so too.
     """
     check_options(data, model, options)
-    run = Run.create(run_path)
+    run = RunFolder.create(run_path)
     start = time.perf_counter()
     try:
         _begin(run, data, model, options)
@@ -75,7 +75,7 @@ def _message(error: BaseException) -> str:
 
 
 def _score(
-    run: Run,
+    run: RunFolder,
     data: Path,
     model: Path | None,
     options: ScoreOptions,
@@ -111,7 +111,7 @@ def _score(
         draw_map(run, "umap", seed=options.seed)
 
 
-def draw_map(run: Run, method: str, *, seed: int = 0) -> None:
+def draw_map(run: RunFolder, method: str, *, seed: int = 0) -> None:
     """Place the samples of a scored run on a 2-D map and write it into the run's table."""
     start = time.perf_counter()
     sketch = np.load(run.path / "sketch.npy", mmap_mode="r", allow_pickle=False)
@@ -120,7 +120,7 @@ def draw_map(run: Run, method: str, *, seed: int = 0) -> None:
     run.update(map=method, seconds={**run.info["seconds"], f"map_{method}": round(time.perf_counter() - start, 3)})
 
 
-def _begin(run: Run, data: Path, model: Path | None, options: ScoreOptions) -> None:
+def _begin(run: RunFolder, data: Path, model: Path | None, options: ScoreOptions) -> None:
     run.update(
         status="running",
         error=None,
@@ -135,7 +135,7 @@ def _begin(run: Run, data: Path, model: Path | None, options: ScoreOptions) -> N
 
 
 def _gradients(
-    run: Run,
+    run: RunFolder,
     data: Path,
     model: Path | None,
     options: ScoreOptions,
@@ -228,7 +228,7 @@ def _run_fields(data: Path, result: dict[str, Any], options: ScoreOptions) -> di
 
 
 def _scores(
-    run: Run, sketch: GradientSketch, options: ScoreOptions, progress: Progress
+    run: RunFolder, sketch: GradientSketch, options: ScoreOptions, progress: Progress
 ) -> tuple[dict[str, NDArray[np.float64]], dict[str, float]]:
     def checkpoints(name: str) -> list[GradientSketch]:
         folders = sorted(run.path.glob(f"{name}_[0-9]*"))
@@ -246,7 +246,7 @@ def _scores(
 
 
 def _diagnosis(
-    run: Run,
+    run: RunFolder,
     sketch: GradientSketch,
     table: pd.DataFrame,
     scores: dict[str, NDArray[np.float64]],
@@ -266,7 +266,7 @@ def _diagnosis(
     )
 
 
-def _table(run: Run, sketch: GradientSketch, scores: dict[str, NDArray[np.float64]]) -> pd.DataFrame:
+def _table(run: RunFolder, sketch: GradientSketch, scores: dict[str, NDArray[np.float64]]) -> pd.DataFrame:
     table = pd.read_parquet(run.path / "samples.parquet")
     if sketch.logits is not None:
         classes = np.array(run.info["classes"], dtype=object)

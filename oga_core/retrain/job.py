@@ -34,7 +34,7 @@ from oga_core.retrain.training import (
     recipe_for,
     train_network,
 )
-from oga_core.runs.run import Run
+from oga_core.runs.folder import RunFolder
 from oga_core.samples import SampleSet
 from oga_core.tasks import Task, task_for
 from oga_core.worker.stages import Progress
@@ -64,7 +64,7 @@ class _Experiment:
 
     def __init__(self, arguments: dict[str, Any], labels: NDArray[np.int64], progress: Progress):
         self.arguments, self.labels, self.progress = arguments, labels, progress
-        self.run = Run.open(Path(arguments["run"]))
+        self.run = RunFolder.open(Path(arguments["run"]))
         self.plan = Plan(**arguments["plan"])
         self.n_classes = int(arguments["n_classes"])
         self.done, self.total, self.start = 0, 1, time.perf_counter()

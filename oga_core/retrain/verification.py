@@ -22,7 +22,7 @@ from oga_core.retrain.arms import Plan
 from oga_core.retrain.comparison import compare, verdict, warnings
 from oga_core.retrain.job import HELD_OUT_SHARE
 from oga_core.review import ReviewStore
-from oga_core.runs.run import SCORE_PREFIX, Run, score_names, write_whole
+from oga_core.runs.folder import SCORE_PREFIX, RunFolder, score_names, write_whole
 from oga_core.threshold.ranked import RankedScores
 from oga_core.worker.supervisor import run_job
 
@@ -33,7 +33,7 @@ FEWEST_SAMPLES = 20
 
 
 def verify(
-    run: Run,
+    run: RunFolder,
     *,
     trim_fraction: float | None = None,
     score: str | None = None,
@@ -109,7 +109,7 @@ def _trim_fraction(given: float | None, info: dict[str, Any]) -> float:
 
 
 def _check(
-    run: Run,
+    run: RunFolder,
     table: pd.DataFrame,
     score: str,
     depth: str,
@@ -145,7 +145,7 @@ def _check(
 
 
 def _plan(
-    run: Run, table: pd.DataFrame, score: str, fraction: float, decisions: bool
+    run: RunFolder, table: pd.DataFrame, score: str, fraction: float, decisions: bool
 ) -> tuple[Plan, NDArray[np.int64]]:
     """What is flagged and decided, as positions, and the given labels as class indices."""
     index = {name: i for i, name in enumerate(run.info["classes"])}
@@ -159,7 +159,7 @@ def _plan(
     return Plan([int(row) for row in flagged], proposed, removed, relabelled), labels
 
 
-def _decided(run: Run, table: pd.DataFrame, index: dict[str, int]) -> tuple[list[int], dict[str, int]]:
+def _decided(run: RunFolder, table: pd.DataFrame, index: dict[str, int]) -> tuple[list[int], dict[str, int]]:
     position = {sample_id: row for row, sample_id in enumerate(table["sample_id"])}
     removed, relabelled = [], {}
     with closing(ReviewStore(run.review)) as store:
@@ -175,7 +175,7 @@ def _decided(run: Run, table: pd.DataFrame, index: dict[str, int]) -> tuple[list
     return removed, relabelled
 
 
-def _readable(run: Run, validation: Path | str | None) -> list[Path]:
+def _readable(run: RunFolder, validation: Path | str | None) -> list[Path]:
     info = run.info
     data, model = Path(info["data"]["path"]), info["model"]["path"]
     paths = [data, info["data"]["options"].get("labels"), info["options"].get("model_card"), validation]

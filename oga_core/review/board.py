@@ -8,7 +8,7 @@ import numpy as np
 
 from oga_core.review import ReviewStore
 from oga_core.review.decisions import ACTIONS, Decision
-from oga_core.runs.scored import RunData
+from oga_core.runs.scored import ScoredRun
 
 
 class DecisionBoard:
@@ -17,7 +17,7 @@ class DecisionBoard:
     `refresh` reads only the steps since the last time, so it costs nothing where nothing was decided.
     """
 
-    def __init__(self, data: RunData, store: ReviewStore):
+    def __init__(self, data: ScoredRun, store: ReviewStore):
         self.store = store
         self.codes = np.full(len(data), -1, dtype=np.int8)
         self.decisions: dict[str, Decision] = {}

@@ -14,7 +14,7 @@ from oga_core.errors import OgaError
 from oga_core.projection import points_in_polygon
 from oga_core.review.board import DecisionBoard
 from oga_core.review.decisions import ACTIONS
-from oga_core.runs.scored import RunData
+from oga_core.runs.scored import ScoredRun
 
 SIDES = ("flagged", "unflagged")
 UNDECIDED = "undecided"
@@ -39,7 +39,7 @@ class Filters:
     def __bool__(self) -> bool:
         return any(value is not None for value in vars(self).values())
 
-    def mask(self, data: RunData, board: DecisionBoard, score: str, flagged: int) -> NDArray[np.bool_]:
+    def mask(self, data: ScoredRun, board: DecisionBoard, score: str, flagged: int) -> NDArray[np.bool_]:
         """Return which samples pass, `(n_samples,)`; `flagged` is how many the threshold flags by `score`."""
         chosen = np.ones(len(data), dtype=bool)
         for name, codes in (("given", data.given), ("predicted", data.predicted)):

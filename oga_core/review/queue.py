@@ -5,13 +5,15 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from oga_core.runs.scored import RunData
+from oga_core.runs.scored import ScoredRun
 
 LISTS = ("Most suspicious", "At the threshold", "Below the threshold", "Random")
 _RANDOM_EVERY = 10
 
 
-def mixed_queue(data: RunData, score: str, flagged: int, chosen: NDArray[np.bool_], seed: int = 0) -> NDArray[np.int64]:
+def mixed_queue(
+    data: ScoredRun, score: str, flagged: int, chosen: NDArray[np.bool_], seed: int = 0
+) -> NDArray[np.int64]:
     """Rows to review: the flagged by falling score, after every ninth one random unflagged sample.
 
     The random ones tell how many bad samples the threshold misses. `chosen` `(n_samples,)` restricts both.
@@ -28,7 +30,7 @@ def mixed_queue(data: RunData, score: str, flagged: int, chosen: NDArray[np.bool
 
 
 def listed(
-    data: RunData, score: str, flagged: int, chosen: NDArray[np.bool_], which: str, near: int
+    data: ScoredRun, score: str, flagged: int, chosen: NDArray[np.bool_], which: str, near: int
 ) -> NDArray[np.int64]:
     """Rows of one of `LISTS`, restricted to `chosen` `(n_samples,)`; `near` of them at the threshold."""
     order = data.order(score)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oga_core.gradient_sketch import GradientSketch, softmax
-from oga_core.runs.scored import RunData
+from oga_core.runs.scored import ScoredRun
 
 _WHOLE = 100_000
 _DIM = 64
@@ -27,7 +27,7 @@ class Neighbour:
 class Evidence:
     """Reads the run's arrays, memory-mapped, for one sample at a time."""
 
-    def __init__(self, data: RunData):
+    def __init__(self, data: ScoredRun):
         self._data = data
         self._spaces: dict[str, NDArray[np.float32] | None] = {}
 

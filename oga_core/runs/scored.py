@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from oga_core.errors import OgaError, unknown
 from oga_core.findings.kinds import MISLABELLED, STRANGE
-from oga_core.runs.run import SCORE_PREFIX, Run, score_names
+from oga_core.runs.folder import SCORE_PREFIX, RunFolder, score_names
 from oga_core.threshold.ranked import RankedScores
 
 NO_FINDING = "none"
 
 
-class RunData:
+class ScoredRun:
     """Arrays of one run in the data's order, and for every score the samples sorted by it.
 
     given, predicted: `(n_samples,)` indices into `classes`, -1 where there is none.
@@ -27,7 +27,7 @@ class RunData:
     """
 
     def __init__(self, path: Path):
-        self.run = Run.open(path)
+        self.run = RunFolder.open(path)
         self.path = path
         self.version: tuple[str, tuple[int, int, int]] = (str(path), (0, 0, 0))
         self.info: dict[str, Any] = self.run.info

@@ -14,12 +14,14 @@ from oga_core.errors import OgaError
 from oga_core.files import write_whole
 from oga_core.models import files_of
 from oga_core.models.factory import OWN_CODE
-from oga_core.runs.run import Run
+from oga_core.runs.folder import RunFolder
 from oga_core.worker.stages import Progress
 from oga_core.worker.supervisor import run_job
 
 
-def explain(run: Run, rows: Sequence[int], *, progress: Progress = lambda event: None) -> dict[int, dict[str, Any]]:
+def explain(
+    run: RunFolder, rows: Sequence[int], *, progress: Progress = lambda event: None
+) -> dict[int, dict[str, Any]]:
     """Return the saliency of the samples at `rows` (positions in the run's table), computing those that are missing.
 
     Images: {"pixels": rows of numbers}, the sum over channels of gradient × input, scaled to -1 … 1. Text: {"spans":
@@ -37,14 +39,14 @@ def explain(run: Run, rows: Sequence[int], *, progress: Progress = lambda event:
     return {int(row): found for row in rows if (found := stored(run, row)) is not None}
 
 
-def stored(run: Run, row: int) -> dict[str, Any] | None:
+def stored(run: RunFolder, row: int) -> dict[str, Any] | None:
     """The saliency of one sample where it has been computed already, else None."""
     path = _path(run.path / "saliency", row)
     content: dict[str, Any] | None = json.loads(path.read_bytes()) if path.exists() else None
     return content
 
 
-def _compute(run: Run, rows: Sequence[int], progress: Progress) -> dict[str, dict[str, Any]]:
+def _compute(run: RunFolder, rows: Sequence[int], progress: Progress) -> dict[str, dict[str, Any]]:
     info = run.info
     if not info["model"]["path"] or info["model_format"] == "outputs":
         raise OgaError("This run was scored from a bundle of outputs. Give the model itself to see what it looks at.")

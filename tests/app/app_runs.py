@@ -15,7 +15,7 @@ from PIL import Image
 from oga_core.gradient_sketch import GradientSketch
 from oga_core.projection import project
 from oga_core.readers import read_samples
-from oga_core.runs.run import SCORE_PREFIX, Run
+from oga_core.runs.folder import SCORE_PREFIX, RunFolder
 from oga_core.samples import SampleSet
 from oga_core.scores import confidence, outlier
 
@@ -28,7 +28,7 @@ ODD_CLASSES = (
 )
 
 
-def image_run(folder: Path, name: str = "digits", classes: tuple[str, ...] = tuple("01234"), n: int = 120) -> Run:
+def image_run(folder: Path, name: str = "digits", classes: tuple[str, ...] = tuple("01234"), n: int = 120) -> RunFolder:
     """Scored images in class folders: noisy digits of scikit-learn, as many classes as names."""
     from sklearn.datasets import load_digits
 
@@ -45,7 +45,7 @@ def image_run(folder: Path, name: str = "digits", classes: tuple[str, ...] = tup
     return write_run(folder / name, samples, pixels[order] / 16)
 
 
-def text_run(folder: Path, name: str = "texts", n: int = 80) -> Run:
+def text_run(folder: Path, name: str = "texts", n: int = 80) -> RunFolder:
     """Scored sentences of two classes, some with the wrong label, one with markup and one in Arabic."""
     texts = [f"A {'good' if i % 2 else 'bad'} film, number {i}." for i in range(n)]
     texts[3], texts[4] = "![x](http://evil.example/x.png) **bold** <script>alert(1)</script>", "فيلم جيد جدا 🎬"
@@ -56,7 +56,7 @@ def text_run(folder: Path, name: str = "texts", n: int = 80) -> Run:
     return write_run(folder / name, samples, features)
 
 
-def table_run(folder: Path, name: str = "table", n: int = 60) -> Run:
+def table_run(folder: Path, name: str = "table", n: int = 60) -> RunFolder:
     """Scored rows of numbers, of one class only, so that nothing stands out."""
     rows = [{"id": f"r{i:03}", "size": i % 7, "weight": i / n, "label": "only"} for i in range(n)]
     samples = read_samples(_csv(folder / f"{name}.csv", rows))
@@ -65,7 +65,7 @@ def table_run(folder: Path, name: str = "table", n: int = 60) -> Run:
     return run
 
 
-def language_run(folder: Path, name: str = "prompts", n: int = 40) -> Run:
+def language_run(folder: Path, name: str = "prompts", n: int = 40) -> RunFolder:
     """Scored prompts and completions: no classes, no predictions."""
     data = folder / f"{name}.jsonl"
     rows = [
@@ -75,7 +75,7 @@ def language_run(folder: Path, name: str = "prompts", n: int = 40) -> Run:
     samples = read_samples(data)
     losses = np.linspace(0.1, 3, n, dtype=np.float32)
     vectors = np.stack([np.cos(losses), np.sin(losses), losses], axis=1).astype(np.float32)
-    run = Run.create(folder / name)
+    run = RunFolder.create(folder / name)
     GradientSketch(given_labels=samples.given_labels, losses=losses, sketch=vectors).save(run.arrays)
     table = pd.DataFrame({"sample_id": samples.ids.astype(str), "given_label": "", "predicted_label": ""})
     table["given_label_probability"] = np.exp(-losses)
@@ -95,7 +95,7 @@ def language_run(folder: Path, name: str = "prompts", n: int = 40) -> Run:
     return run
 
 
-def write_run(path: Path, samples: SampleSet, features: np.ndarray) -> Run:
+def write_run(path: Path, samples: SampleSet, features: np.ndarray) -> RunFolder:
     """Score `samples` by a logistic regression on `features` and write the run folder."""
     from sklearn.linear_model import LogisticRegression
 
@@ -107,7 +107,7 @@ def write_run(path: Path, samples: SampleSet, features: np.ndarray) -> Run:
     else:
         logits = np.zeros((len(given), 1))
     sketch = _sketch(logits.astype(np.float32), features.astype(np.float32), given)
-    run = Run.create(path)
+    run = RunFolder.create(path)
     sketch.save(run.arrays)
     names = np.array(samples.class_names, dtype=object)
     table = pd.DataFrame(

@@ -19,7 +19,7 @@ from oga_core.review import queue as ordering
 from oga_core.review.board import DecisionBoard
 from oga_core.review.filters import Filters
 from oga_core.runs.evidence import Evidence
-from oga_core.runs.scored import RunData, class_shares, confusion, evenly
+from oga_core.runs.scored import ScoredRun, class_shares, confusion, evenly
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def run(tmp_path_factory):
 
 @pytest.fixture
 def data(run):
-    return RunData(run.path)
+    return ScoredRun(run.path)
 
 
 @pytest.fixture
@@ -219,7 +219,7 @@ def test_previews_of_every_modality(data, tmp_path):
 
 
 def test_class_names_in_any_script_survive(tmp_path):
-    odd = RunData(image_run(tmp_path, "odd", ODD_CLASSES).path)
+    odd = ScoredRun(image_run(tmp_path, "odd", ODD_CLASSES).path)
     assert set(odd.classes) == set(ODD_CLASSES)
     assert (odd.given >= 0).all()
 

@@ -13,7 +13,7 @@ from streamlit.util import calc_hash
 import oga_app
 from oga_app.server.accounts import set_password
 from oga_core.review import Decision, ReviewStore
-from oga_core.runs.run import Run
+from oga_core.runs.folder import RunFolder
 
 SCRIPT = Path(oga_app.__file__).with_name("streamlit_app.py")
 PAGES = ("run", "explore", "review", "compare", "export")
@@ -109,7 +109,7 @@ def test_filters_become_chips_that_can_be_removed(visit, digits):
     test.selectbox(key="filter-decision-None").set_value("undecided").run()
     labels = [button.label for button in test.button if button.key and button.key.startswith("chip-")]
     assert labels == [r"given\: 3", r"decision\: undecided", "Clear all"]
-    count = int((Run.open(digits.path).table["given_label"] == "3").sum())
+    count = int((RunFolder.open(digits.path).table["given_label"] == "3").sum())
     assert f"{count} of 120 samples" in words(test)
     test.button(key="chip-given").click().run()
     assert json.loads(test.query_params["filters"]) == {"decision": "undecided"}
@@ -137,7 +137,7 @@ def test_a_damaged_address_opens_without_it(visit, digits):
 
 def test_a_sample_is_decided_in_its_dialog_and_undone(visit, digits):
     test = visit("explore", run="digits")
-    name = str(Run.open(digits.path).table["sample_id"][5])
+    name = str(RunFolder.open(digits.path).table["sample_id"][5])
     test.session_state["oga_session"].opened = name
     test.run()
     assert name in words(test)
@@ -155,7 +155,7 @@ def test_a_sample_is_decided_in_its_dialog_and_undone(visit, digits):
 
 def test_a_label_is_changed_in_the_dialog(visit, digits):
     test = visit("explore", run="digits")
-    name = str(Run.open(digits.path).table["sample_id"][5])
+    name = str(RunFolder.open(digits.path).table["sample_id"][5])
     test.session_state["oga_session"].opened = name
     test.run()
     test.selectbox(key="detail-label").set_value("4").run()
@@ -166,7 +166,7 @@ def test_a_label_is_changed_in_the_dialog(visit, digits):
 
 
 def test_reviewers_disagree_and_settle(visit, digits):
-    name = str(Run.open(digits.path).table["sample_id"][0])
+    name = str(RunFolder.open(digits.path).table["sample_id"][0])
     store = ReviewStore(digits.review)
     store.decide(Decision(name, "keep", reviewer="ann"))
     store.decide(Decision(name, "remove", reviewer="bob"))
@@ -181,7 +181,7 @@ def test_reviewers_disagree_and_settle(visit, digits):
 
 
 def test_compare_shows_precision_on_the_verdicts(visit, digits):
-    table = Run.open(digits.path).table
+    table = RunFolder.open(digits.path).table
     top = table["sample_id"][np.argsort(-table["score_loss"].to_numpy())[:4]]
     store = ReviewStore(digits.review)
     store.decide([Decision(str(name), "remove") for name in top[:3]])
@@ -220,11 +220,11 @@ def test_both_scores_that_disagree_are_the_persons_choice(visit, digits):
 
 
 def test_unfinished_runs_say_what_happened(folder, visit):
-    failed = Run.create(folder / "failed")
+    failed = RunFolder.create(folder / "failed")
     failed.update(status="failed", error="The model card names no class. Add 'classes'.")
     assert "could not be scored: The model card names no class" in words(visit("explore", run="failed"))
     assert "Scoring failed. The model card names no class" in words(visit("run", run="failed"))
-    Run.create(folder / "gone").update(status="running", process=2**22 - 1)
+    RunFolder.create(folder / "gone").update(status="running", process=2**22 - 1)
     assert "The process that scored this run is gone" in words(visit("run", run="gone"))
     damaged = folder / "damaged"
     damaged.mkdir()
@@ -260,7 +260,7 @@ def test_missing_data_leaves_the_rest_working(visit, digits):
 
 
 def test_a_run_without_a_map(visit, digits):
-    table = Run.open(digits.path).table.drop(columns=["map_x", "map_y"])
+    table = RunFolder.open(digits.path).table.drop(columns=["map_x", "map_y"])
     digits.write_table(table)
     test = visit("explore", run="digits")
     assert "This run has no map" in words(test)

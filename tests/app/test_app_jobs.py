@@ -13,7 +13,7 @@ from oga_app.background import jobs
 from oga_app.cli import _parser
 from oga_core.errors import OgaError
 from oga_core.pipeline.options import ScoreOptions
-from oga_core.runs.run import Run
+from oga_core.runs.folder import RunFolder
 
 SAMPLES = Path(oga_sample_data.__path__[0])
 
@@ -34,7 +34,7 @@ def test_the_command_holds_every_chosen_option(tmp_path):
 
 
 def test_a_run_whose_process_is_gone_is_lost(tmp_path):
-    created = Run.create(tmp_path / "r")
+    created = RunFolder.create(tmp_path / "r")
     created.update(status="running", process=2**22 - 1)
     assert jobs.status(created.path).state == "lost"
     created.update(process=None)
@@ -66,11 +66,11 @@ def test_a_run_is_cancelled_and_continued(tmp_path):
     assert finished(run).state == "cancelled"
     jobs.start(*arguments)
     assert finished(run).state == "done"
-    assert Run.open(run).info["n_samples"] == len(Run.open(run).table)
+    assert RunFolder.open(run).info["n_samples"] == len(RunFolder.open(run).table)
 
 
 def test_a_map_is_awaited_only_while_its_process_lives(tmp_path):
-    run = Run.create(tmp_path / "r")
+    run = RunFolder.create(tmp_path / "r")
     words = [sys.executable, "-c", "import time; time.sleep(60)", str(run.path)]
     with subprocess.Popen(words) as process:
         run.update(status="done", process=process.pid, options={"map": "umap"}, map="pca")

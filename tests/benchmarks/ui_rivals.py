@@ -11,13 +11,13 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from oga_app.elements.raster import bounds, density_png
-from oga_core.runs.run import Run
+from oga_core.runs.folder import RunFolder
 
 
 @st.cache_resource
 def arrays() -> tuple[np.ndarray, np.ndarray]:
     """Positions and the rank of every sample."""
-    table = Run.open(Path(os.environ["BENCHMARK_RUN"])).table
+    table = RunFolder.open(Path(os.environ["BENCHMARK_RUN"])).table
     order = np.argsort(-table["score_loss"].to_numpy())
     rank = np.empty(len(order), dtype=np.int64)
     rank[order] = np.arange(len(order))

@@ -9,7 +9,7 @@ import pandas as pd
 
 from oga_core.gradient_sketch import GradientSketch
 from oga_core.readers import read_samples
-from oga_core.runs.run import SCORE_PREFIX, Run
+from oga_core.runs.folder import SCORE_PREFIX, RunFolder
 
 N_CLASSES = 10
 N_FEATURES = 8
@@ -34,7 +34,7 @@ def write_big_run(folder: Path, n: int, seed: int = 0) -> Path:
     text = [f"Sentence number {i}, about {name}." for i, name in enumerate(names[truth])]
     pd.DataFrame({"id": ids, "text": text, "label": names[given]}).to_csv(data, index=False)
     samples = read_samples(data)
-    run = Run.create(path)
+    run = RunFolder.create(path)
     sketch = GradientSketch(
         given_labels=given, losses=losses.astype(np.float32), sketch=features, logits=logits, features=features
     )

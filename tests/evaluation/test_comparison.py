@@ -6,7 +6,7 @@ from app_runs import image_run
 from scipy.stats import spearmanr
 
 from oga_core.evaluation import verdicts as comparison
-from oga_core.runs.scored import RunData
+from oga_core.runs.scored import ScoredRun
 from oga_core.scores import SCORES
 
 
@@ -17,10 +17,10 @@ def run(tmp_path_factory):
 
 @pytest.fixture
 def data(run):
-    return RunData(run.path)
+    return ScoredRun(run.path)
 
 
-def with_scores(data: RunData, n: int = 100, info: dict | None = None, **scores) -> RunData:
+def with_scores(data: ScoredRun, n: int = 100, info: dict | None = None, **scores) -> ScoredRun:
     """The run with these scores, `(n,)` each, in place of its own; the first is the default."""
     data.table = data.table.iloc[:n][["sample_id"]].assign(**{f"score_{name}": v for name, v in scores.items()})
     data.ids, data.info = data.ids[:n], {**data.info, "default_score": next(iter(scores)), **(info or {})}

@@ -13,7 +13,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from oga_core.errors import OgaError
 from oga_core.evaluation.truth import detection, evaluate
-from oga_core.runs.run import Run
+from oga_core.runs.folder import RunFolder
 
 N = 200
 ROOT = Path(__file__).parents[2]
@@ -25,7 +25,7 @@ def run(tmp_path):
     """A run of 200 samples with ids 000 … 199, of which every fifth is mislabelled, and two scores."""
     rng = np.random.default_rng(0)
     wrong = np.arange(N) % 5 == 0
-    run = Run.create(tmp_path / "run")
+    run = RunFolder.create(tmp_path / "run")
     run.update(status="done")
     run.write_table(
         pd.DataFrame(

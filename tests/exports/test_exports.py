@@ -20,18 +20,18 @@ from oga_core.exports.rows import replace_field, replace_value
 from oga_core.exports.table import OUR_COLUMNS
 from oga_core.readers import read_samples
 from oga_core.review import Decision, ReviewStore
-from oga_core.runs.run import Run
+from oga_core.runs.folder import RunFolder
 from oga_core.samples import SampleSet
 
 RELABELLED, REMOVED, KEPT, UNSURE = 1, 2, 4, 5
 
 
-def make_run(folder: Path, path: Path, classes: list[str] | None = None, **options: Any) -> Run:
+def make_run(folder: Path, path: Path, classes: list[str] | None = None, **options: Any) -> RunFolder:
     """A run folder as the pipeline leaves it, the last samples the most suspicious."""
     samples = read_samples(path, **options)
     names = classes or list(samples.class_names)
     numbered = samples.with_classes(names)
-    run = Run.create(folder)
+    run = RunFolder.create(folder)
     given = [names[label] if label >= 0 else "" for label in numbered.given_labels]
     predicted = [names[(label + 1) % len(names)] if label >= 0 else "" for label in numbered.given_labels]
     n_samples = len(samples)
@@ -60,7 +60,7 @@ def make_run(folder: Path, path: Path, classes: list[str] | None = None, **optio
     return run
 
 
-def decide(run: Run, samples: SampleSet, new_label: str | None) -> None:
+def decide(run: RunFolder, samples: SampleSet, new_label: str | None) -> None:
     """One decision of every kind; without labels nothing is relabelled."""
     store = ReviewStore(run.review)
     if new_label is not None:
@@ -77,7 +77,7 @@ def case(request: pytest.FixtureRequest, tmp_path: Path) -> Case:
 
 
 @pytest.fixture
-def decided_run(case: Case, tmp_path: Path) -> Run:
+def decided_run(case: Case, tmp_path: Path) -> RunFolder:
     run = make_run(tmp_path / "run", case.path, **case.options)
     decide(run, run.samples, new_label_of(case))
     return run
@@ -101,7 +101,9 @@ def content_of(value: object) -> object:
     return value.tobytes() if hasattr(value, "tobytes") else repr(value)
 
 
-def test_the_fixed_data_set_is_the_old_one_with_the_decisions(case: Case, decided_run: Run, tmp_path: Path) -> None:
+def test_the_fixed_data_set_is_the_old_one_with_the_decisions(
+    case: Case, decided_run: RunFolder, tmp_path: Path
+) -> None:
     before, after = decided_run.samples, read_back(export(decided_run, "fixed", tmp_path / "fixed"), case)
     assert after.modality == before.modality
     assert after.source.format == before.source.format
@@ -118,7 +120,7 @@ def test_the_fixed_data_set_is_the_old_one_with_the_decisions(case: Case, decide
         assert after.ids.tolist() == [sample_id for i, sample_id in enumerate(before.ids) if i != REMOVED]
 
 
-def test_the_table_has_every_sample_with_score_and_decision(case: Case, decided_run: Run, tmp_path: Path) -> None:
+def test_the_table_has_every_sample_with_score_and_decision(case: Case, decided_run: RunFolder, tmp_path: Path) -> None:
     frame = pd.read_csv(export(decided_run, "csv", tmp_path / "out"), dtype=str, keep_default_na=False)
     assert frame["sample_id"].tolist() == case.ids
     assert frame["action"].tolist()[:6] == ["", "relabel" if case.labels else "", "exclude", "", "keep", "needs_review"]
@@ -139,7 +141,7 @@ def test_the_table_has_every_sample_with_score_and_decision(case: Case, decided_
     "format", [name for name in EXPORTS if name not in ("csv", "parquet", "jsonl", "fixed", "report")]
 )
 def test_folders_for_other_tools_hold_every_sample_or_say_no(
-    format: str, case: Case, decided_run: Run, tmp_path: Path
+    format: str, case: Case, decided_run: RunFolder, tmp_path: Path
 ) -> None:
     allowed = {"huggingface": case.modality != "outputs", "fiftyone": case.modality == "image"}
     if not allowed.get(format, case.modality in ("image", "text")):

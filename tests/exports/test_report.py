@@ -9,19 +9,19 @@ from oga_core.exports import export
 from oga_core.exports.report import write_report
 from oga_core.review import ReviewStore
 from oga_core.review.decisions import Decision
-from oga_core.runs.run import Run, read_samples
+from oga_core.runs.folder import RunFolder, read_samples
 
 HOSTILE = "<script>alert(1)</script> ![x](https://example.org/track.png)"
 
 
 @pytest.fixture
-def run(tmp_path) -> Run:
+def run(tmp_path) -> RunFolder:
     data = tmp_path / "data.csv"
     texts = [HOSTILE, "نص عربي", "一段中文", *(f"text {i}" for i in range(37))]
     labels = ["a", "<b>"] * 20
     pd.DataFrame({"id": range(40), "text": texts, "label": labels}).to_csv(data, index=False)
     samples = read_samples(data)
-    run = Run.create(tmp_path / "run")
+    run = RunFolder.create(tmp_path / "run")
     run.update(
         status="done",
         data={"path": str(data), "options": {}, "fingerprint": samples.fingerprint},
@@ -78,7 +78,7 @@ def test_the_report_is_an_export_format(run, tmp_path):
 
 
 def test_a_run_without_scores_has_no_report(tmp_path):
-    run = Run.create(tmp_path / "run")
+    run = RunFolder.create(tmp_path / "run")
     run.update(status="running", default_score="loss")
     with pytest.raises(OgaError, match="has no scores yet"):
         write_report(run, tmp_path / "report.html")

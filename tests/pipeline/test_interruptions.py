@@ -18,8 +18,8 @@ from oga_core.files import write_whole
 from oga_core.pipeline import score as pipeline
 from oga_core.pipeline.options import ScoreOptions
 from oga_core.pipeline.score import score
-from oga_core.runs import run as runs
-from oga_core.runs.run import Run
+from oga_core.runs import folder as runs
+from oga_core.runs.folder import RunFolder
 
 SAMPLE_DATA = Path(oga_sample_data.__file__).parent
 TUMOURS = SAMPLE_DATA / "tumours.csv", SAMPLE_DATA / "tumours.pt2"
@@ -55,7 +55,7 @@ KILLED_OPTIONS = replace(OPTIONS, map="none", scores=("loss",), parameters="all"
 def _killed(body: str, folder: Path) -> None:
     done = subprocess.run([*_script(body), *map(str, TUMOURS), str(folder)], capture_output=True, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr.decode()
-    assert Run(folder).info["status"] == "running"
+    assert RunFolder(folder).info["status"] == "running"
 
 
 def _batches(events: list[dict[str, Any]]) -> list[int]:
@@ -63,13 +63,13 @@ def _batches(events: list[dict[str, Any]]) -> list[int]:
 
 
 @pytest.fixture(scope="module")
-def unbroken(tmp_path_factory) -> tuple[Run, list[int]]:
+def unbroken(tmp_path_factory) -> tuple[RunFolder, list[int]]:
     events: list[dict[str, Any]] = []
     run = score(*TUMOURS, tmp_path_factory.mktemp("unbroken") / "run", KILLED_OPTIONS, events.append)
     return run, _batches(events)
 
 
-def _same_arrays(one: Run, other: Run) -> None:
+def _same_arrays(one: RunFolder, other: RunFolder) -> None:
     names = sorted(path.name for path in one.arrays.glob("*.npy"))
     assert names == sorted(path.name for path in other.arrays.glob("*.npy"))
     for name in names:
@@ -114,7 +114,7 @@ def test_a_full_disk_is_said_with_its_folder_and_ends_the_run(tmp_path, monkeypa
     monkeypatch.setattr(pipeline, "_gradients", _raise(FULL))
     with pytest.raises(OgaError, match=rf"The folder {tmp_path / 'run'} cannot be written: No space left"):
         score(*TUMOURS, tmp_path / "run", OPTIONS)
-    info = Run(tmp_path / "run").info
+    info = RunFolder(tmp_path / "run").info
     assert info["status"] == "failed"
     assert "No space left" in info["error"]
 
@@ -128,13 +128,13 @@ def test_a_run_does_not_stay_running_where_not_even_its_status_finds_room(tmp_pa
     before = score_begun(tmp_path / "begun")
     with pytest.raises(OgaError, match="No space left"):
         score(*TUMOURS, tmp_path / "run", OPTIONS)
-    info = Run(tmp_path / "run").info
+    info = RunFolder(tmp_path / "run").info
     assert info.pop("status") == "failed"
     assert info.keys() == before.keys() - {"status"}
 
 
 def score_begun(folder: Path) -> dict[str, Any]:
-    run = Run.create(folder)
+    run = RunFolder.create(folder)
     pipeline._begin(run, *TUMOURS, OPTIONS)
     return run.info
 
@@ -142,7 +142,7 @@ def score_begun(folder: Path) -> dict[str, Any]:
 def test_a_run_folder_that_cannot_be_made_is_said(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(OgaError, match=r"The folder .*file/run cannot be written: Not a directory"):
-        Run.create(tmp_path / "file" / "run")
+        RunFolder.create(tmp_path / "file" / "run")
 
 
 def test_a_file_that_cannot_be_written_names_its_folder_and_leaves_nothing(tmp_path):
@@ -159,6 +159,6 @@ def test_a_run_that_was_interrupted_says_cancelled(tmp_path, monkeypatch):
     monkeypatch.setattr(pipeline, "_gradients", _raise(KeyboardInterrupt()))
     with pytest.raises(KeyboardInterrupt):
         score(*TUMOURS, tmp_path / "run", OPTIONS)
-    info = Run(tmp_path / "run").info
+    info = RunFolder(tmp_path / "run").info
     assert info["status"] == "cancelled"
     assert info["error"].startswith("Cancelled. What was finished is kept")

@@ -20,7 +20,7 @@ from oga_core.pipeline import score as pipeline
 from oga_core.pipeline.checks import check_memorised
 from oga_core.pipeline.options import ScoreOptions
 from oga_core.pipeline.score import score
-from oga_core.runs.run import Run, score_names
+from oga_core.runs.folder import RunFolder, score_names
 from oga_core.worker.stages import Stages
 
 SAMPLE_DATA = Path(oga_sample_data.__file__).parent
@@ -32,7 +32,7 @@ STAGES: list[str] = []
 
 
 @pytest.fixture(scope="module")
-def tumours(tmp_path_factory) -> Run:
+def tumours(tmp_path_factory) -> RunFolder:
     STAGES.clear()
     folder = tmp_path_factory.mktemp("runs") / "tumours"
     return score(*TUMOURS, folder, OPTIONS, lambda event: STAGES.append(event["stage"]))
@@ -42,7 +42,7 @@ def truth(name: str) -> pd.Series:
     return pd.read_csv(SAMPLE_DATA / f"{name}_truth.csv", index_col="id")["true_label"]
 
 
-def precision_at_noise(run: Run, name: str, score_name: str) -> float:
+def precision_at_noise(run: RunFolder, name: str, score_name: str) -> float:
     table = run.table.set_index("sample_id")
     wrong = table["given_label"] != truth(name)
     return float(wrong[table[f"score_{score_name}"].nlargest(int(wrong.sum())).index].mean())
@@ -121,7 +121,7 @@ def test_classes_in_the_wrong_order_stop_the_run_with_the_right_order(tmp_path):
     options = ScoreOptions(label_column="diagnosis", map="none", model_card=str(path))
     with pytest.raises(OgaError, match="in the order: malignant, benign"):
         score(*TUMOURS, tmp_path / "run", options)
-    info = Run(tmp_path / "run").info
+    info = RunFolder(tmp_path / "run").info
     assert info["status"] == "failed"
     proposal = next(check for check in info["checks"] if check["name"] == "label_order")
     assert proposal["detail"]["classes"] == ["malignant", "benign"]
@@ -166,7 +166,7 @@ def test_a_folder_that_is_no_run_is_left_alone(tmp_path):
 def test_a_cancelled_run_says_so_and_goes_on_later(tmp_path):
     with pytest.raises(OgaError):
         score(*TUMOURS, tmp_path / "run", OPTIONS, cancelled=lambda: True)
-    assert Run(tmp_path / "run").info["status"] == "cancelled"
+    assert RunFolder(tmp_path / "run").info["status"] == "cancelled"
     assert score(*TUMOURS, tmp_path / "run", OPTIONS).info["status"] == "done"
 
 
@@ -216,7 +216,7 @@ def test_what_a_pass_cannot_use_is_refused_before_the_pass(change, message, tmp_
     with pytest.raises(OgaError, match=message):
         score(*TUMOURS, tmp_path / "run", replace(OPTIONS, **change(tmp_path)), events.append)
     assert "gradients" not in {event["stage"] for event in events}
-    assert Run(tmp_path / "run").info["status"] == "failed"
+    assert RunFolder(tmp_path / "run").info["status"] == "failed"
 
 
 def test_exact_norms_of_all_parameters_can_be_asked_for(tmp_path):

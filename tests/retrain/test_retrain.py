@@ -23,7 +23,7 @@ from oga_core.retrain.comparison import compare, verdict, warnings
 from oga_core.retrain.training import CachedInputs, Recipe, fit_head, head_logits, labelled, reinitialise, train_network
 from oga_core.review import ReviewStore
 from oga_core.review.decisions import Decision
-from oga_core.runs.run import Run
+from oga_core.runs.folder import RunFolder
 
 CLASSES = ("cat", "dog", "eel")
 N = 240
@@ -154,7 +154,7 @@ def test_what_cannot_be_compared_is_named(scored, options, message):
 
 
 def copied(scored, tmp_path, **changes):
-    run = Run.create(tmp_path / "copy")
+    run = RunFolder.create(tmp_path / "copy")
     run.update(**{**scored[0].info, **changes})
     run.write_table(scored[0].table)
     return run

@@ -7,13 +7,13 @@ import oga_sample_data
 from oga_core.errors import OgaError
 from oga_core.pipeline.options import ScoreOptions
 from oga_core.pipeline.score import score
-from oga_core.runs.run import Run
+from oga_core.runs.folder import RunFolder
 from oga_core.saliency.saliency import explain, stored
 
 SAMPLE_DATA = Path(oga_sample_data.__file__).parent
 
 
-def scored(data: str, model: str, folder: Path, **options: object) -> Run:
+def scored(data: str, model: str, folder: Path, **options: object) -> RunFolder:
     return score(SAMPLE_DATA / data, SAMPLE_DATA / model, folder, ScoreOptions(map="none", scores=("loss",), **options))
 
 

@@ -17,12 +17,12 @@ from oga_core.gradient_sketch import GradientSketch
 from oga_core.readers import read_samples
 from oga_core.samples import SampleSet
 
-__all__ = ["SCORE_PREFIX", "Run", "score_names", "write_whole"]
+__all__ = ["SCORE_PREFIX", "RunFolder", "score_names", "write_whole"]
 
 SCORE_PREFIX = "score_"
 
 
-class Run:
+class RunFolder:
     """One run folder.
 
     run.json: versions, fingerprints, options, checks, seconds per stage; `status` is running, done, failed or
@@ -35,7 +35,7 @@ class Run:
         self.path = path
 
     @classmethod
-    def create(cls, path: Path) -> Run:
+    def create(cls, path: Path) -> RunFolder:
         """Open `path` for a new or continued run; refuses a folder that holds something else."""
         try:
             if path.exists() and not path.is_dir():
@@ -48,7 +48,7 @@ class Run:
         return cls(path)
 
     @classmethod
-    def open(cls, path: Path) -> Run:
+    def open(cls, path: Path) -> RunFolder:
         """Open a run that exists; raises `OgaError` where there is none."""
         if not (path / "run.json").is_file():
             raise OgaError(
