@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from oga_app.background.explaining import Explainer
 from oga_app.background.verifying import Verification
-from oga_app.components.map_points import MapPoints
+from oga_app.components.map.points import MapPoints
 from oga_app.elements.previews import Preview, preview
 from oga_core.errors import OgaError
 from oga_core.review import ReviewStore

@@ -16,8 +16,8 @@ import streamlit as st
 from streamlit.runtime import Runtime
 
 FOLDER = Path(__file__).parent
-_IMPORT = re.compile(r'^import \{([^}]*)\} from "\./([\w.]+)\.js";$', re.MULTILINE)
-_STYLE = re.compile(r'^import (\w+) from "\./([\w.]+\.css)";$', re.MULTILINE)
+_IMPORT = re.compile(r'^import \{([^}]*)\} from "(\.\.?/[\w/]+\.js)";$', re.MULTILINE)
+_STYLE = re.compile(r'^import (\w+) from "(\.\.?/[\w/]+\.css)";$', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?:default )?(?:async )?(?:function|class|const|let) (\w+)", re.MULTILINE)
 
 # The address is absolute: a script without a file of its own has nothing that a relative one could refer to.
@@ -27,14 +27,14 @@ _LOADER = """export default async (component) => {
 };"""
 
 
-def register(name: str) -> Any:
-    """Register the component whose script is `name`.js beside this file; return Streamlit's mounting command."""
-    return st.components.v2.component(f"oga_{name}", js=_LOADER)
+def register(script: str) -> Any:
+    """Return Streamlit's mounting command for the component whose `script` is, say, "map/gradient_map.js"."""
+    return st.components.v2.component(f"oga_{Path(script).stem}", js=_LOADER)
 
 
-def module_url(name: str) -> str:
-    """Return the address of the script `name`.js with all that it imports, for this session."""
-    return media_url(bundle(name).encode(), "text/javascript", f"module-{name}")
+def module_url(script: str) -> str:
+    """Return the address of a component's script with all that it imports, for this session."""
+    return media_url(bundle(script).encode(), "text/javascript", f"module-{Path(script).stem}")
 
 
 def media_url(content: bytes, mimetype: str, place: str) -> str:
@@ -53,31 +53,45 @@ def json_bytes(content: Any) -> bytes:
 
 
 @cache
-def bundle(entry: str) -> str:
-    """Join `entry`.js and the modules and style sheets it imports into one ES module.
+def bundle(script: str) -> str:
+    """Return `script`, a path below this folder, and the modules and style sheets it imports as one ES module.
 
-    Understood are `import { a, b } from "./c.js";`, `import style from "./c.css";` and exported declarations: what our
+    Understood are `import { a, b } from "./c.js";`, `import style from "../c.css";` and exported declarations: what our
     scripts use. Every module becomes a function of its own, so names do not collide.
     """
-    parts: list[str] = []
-    seen: set[str] = set()
-
-    def add(name: str) -> None:
-        if name in seen:
-            return
-        seen.add(name)
-        source = (FOLDER / f"{name}.js").read_text(encoding="utf-8")
-        for match in _IMPORT.finditer(source):
-            add(match[2])
-        exports = ", ".join(_EXPORT.findall(source))
-        source = _IMPORT.sub(lambda match: f"const {{{match[1].replace(' as ', ': ')}}} = m_{match[2]};", source)
-        source = _STYLE.sub(lambda match: f"const {match[1]} = {_string(FOLDER / match[2])};", source)
-        source = re.sub(r"^export (default )?", "", source, flags=re.MULTILINE)
-        parts.append(f"const m_{name} = (() => {{\n{source}\nreturn {{ {exports} }};\n}})();")
-
-    add(entry)
-    return "\n".join(parts) + f"\nexport default m_{entry}.mount;\n"
+    entry = (FOLDER / script).resolve()
+    modules: dict[Path, str] = {}
+    _add(entry, modules)
+    return "\n".join(modules.values()) + f"\nexport default {_variable(entry)}.mount;\n"
 
 
-def _string(path: Path) -> str:
+def _add(path: Path, modules: dict[Path, str]) -> None:
+    """Add the module at `path` to `modules`, after those it imports."""
+    if path in modules:
+        return
+    source = path.read_text(encoding="utf-8")
+    for match in _IMPORT.finditer(source):
+        _add(_target(path, match[2]), modules)
+    exports = ", ".join(_EXPORT.findall(source))
+    source = _IMPORT.sub(
+        lambda match: f"const {{{match[1].replace(' as ', ': ')}}} = {_variable(_target(path, match[2]))};", source
+    )
+    source = _STYLE.sub(lambda match: f"const {match[1]} = {_text(_target(path, match[2]))};", source)
+    source = re.sub(r"^export (default )?", "", source, flags=re.MULTILINE)
+    modules[path] = f"const {_variable(path)} = (() => {{\n{source}\nreturn {{ {exports} }};\n}})();"
+
+
+def _target(importer: Path, address: str) -> Path:
+    """Return the file that an import in `importer` refers to; it lies below this folder."""
+    path = (importer.parent / address).resolve()
+    path.relative_to(FOLDER.resolve())
+    return path
+
+
+def _variable(path: Path) -> str:
+    """Return the name of a module in the bundle: "m_map_points" for map/points.js."""
+    return "m_" + "_".join(path.relative_to(FOLDER.resolve()).with_suffix("").parts)
+
+
+def _text(path: Path) -> str:
     return json.dumps(path.read_text(encoding="utf-8"))

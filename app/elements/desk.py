@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from oga_app import cache
 from oga_app.background import explaining
-from oga_app.components.review_queue import ReviewEvent
-from oga_app.components.sample_grid import GridAction
+from oga_app.components.grid.sample_grid import GridAction
+from oga_app.components.review.review_queue import ReviewEvent
 from oga_app.components.sample_view import SampleView
 from oga_app.elements.messages import percent
 from oga_app.elements.previews import Preview

@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from oga_app.components.sample_grid import sample_grid
+from oga_app.components.grid.sample_grid import sample_grid
 from oga_app.elements import charts, desk, messages
 from oga_app.views import header
 from oga_app.views.detail import detail

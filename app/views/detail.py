@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from oga_app import cache, state
-from oga_app.components.sample_grid import sample_grid
+from oga_app.components.grid.sample_grid import sample_grid
 from oga_app.elements import charts, desk, messages
 from oga_app.views.header import Opened
 from oga_core.review.decisions import Decision

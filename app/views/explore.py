@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from oga_app import cache, state
 from oga_app.background import jobs
-from oga_app.components.gradient_map import COLOR_BY, DECISION_CODES, gradient_map
-from oga_app.components.sample_grid import sample_grid
+from oga_app.components.grid.sample_grid import sample_grid
+from oga_app.components.map.gradient_map import COLOR_BY, DECISION_CODES, gradient_map
 from oga_app.elements import charts, desk, messages
 from oga_app.views import header, outlook
 from oga_app.views.detail import detail

@@ -8,8 +8,8 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from oga_app import cache, state
-from oga_app.components.review_queue import review_queue
-from oga_app.components.sample_grid import sample_grid
+from oga_app.components.grid.sample_grid import sample_grid
+from oga_app.components.review.review_queue import review_queue
 from oga_app.elements import charts, desk, messages
 from oga_app.views import header, outlook
 from oga_app.views.detail import detail, neighbours

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from oga_app.components.sample_grid import sample_grid
+from oga_app.components.grid.sample_grid import sample_grid
 from oga_app.elements import desk, messages
 from oga_app.views import header
 from oga_app.views.header import Opened

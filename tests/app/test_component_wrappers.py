@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from oga_app.components import assets
-from oga_app.components.map_points import MapPoints
-from oga_app.components.review_queue import ReviewEvent, _receive
-from oga_app.components.sample_grid import _action
+from oga_app.components.grid.sample_grid import _action
+from oga_app.components.map.points import MapPoints
+from oga_app.components.review.review_queue import ReviewEvent, _receive
 from oga_app.components.sample_view import MAX_TEXT, SampleView
 from oga_core.errors import OgaError
 from oga_core.projection import points_in_polygon
@@ -100,17 +100,18 @@ def test_sample_view_takes_no_address_of_another_host():
         SampleView("a", image="https://evil.example/x.png")
 
 
-@pytest.mark.parametrize("entry", ["gradient_map", "review_queue", "sample_grid"])
+@pytest.mark.parametrize("entry", ["map/gradient_map", "review/review_queue", "grid/sample_grid"])
 def test_bundles_hold_all_their_modules(entry):
-    script = assets.bundle(entry)
-    assert script.endswith(f"export default m_{entry}.mount;\n")
+    script = assets.bundle(f"{entry}.js")
+    export = f"export default m_{entry.replace('/', '_')}.mount;"
+    assert script.endswith(f"{export}\n")
     assert script.count("const m_common = ") == 1
     outside = [line for line in script.splitlines() if line.startswith(("import ", "export "))]
-    assert outside == [f"export default m_{entry}.mount;"]
+    assert outside == [export]
 
 
 def test_scripts_never_build_html_from_strings():
-    for path in assets.FOLDER.glob("*.js"):
+    for path in assets.FOLDER.rglob("*.js"):
         source = path.read_text(encoding="utf-8")
         for way in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function"):
             assert way not in source, f"{path.name} uses {way}"

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from oga_app.components.review_queue import ReviewEvent, _receive
+from oga_app.components.review.review_queue import ReviewEvent, _receive
 from oga_app.components.sample_view import SampleView
 from oga_core.review import ReviewStore
 from oga_core.review.decisions import ACTIONS, Decision

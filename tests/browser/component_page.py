@@ -13,10 +13,10 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
-from oga_app.components.gradient_map import gradient_map
-from oga_app.components.map_points import MapPoints
-from oga_app.components.review_queue import ReviewEvent, review_queue
-from oga_app.components.sample_grid import sample_grid
+from oga_app.components.grid.sample_grid import sample_grid
+from oga_app.components.map.gradient_map import gradient_map
+from oga_app.components.map.points import MapPoints
+from oga_app.components.review.review_queue import ReviewEvent, review_queue
 from oga_app.components.sample_view import SampleView
 from oga_core.errors import OgaError
 from oga_core.review import ReviewStore

@@ -52,7 +52,7 @@ def test_ten_presses_a_second_all_arrive_once_and_in_order(opened, queue_server)
 def test_a_press_counts_while_streamlit_changes_the_data(page):
     """Streamlit cleans a place up some time before it fills it again; the key that is pressed then must be kept."""
     page.goto("about:blank")
-    pressed = page.evaluate(SWAP, assets.bundle("review_queue"))
+    pressed = page.evaluate(SWAP, assets.bundle("review/review_queue.js"))
     loading = "The classes are still loading; press again."
     assert pressed == [loading, "keep s0", "remove s1", "nobody listens"]
 

@@ -1,6 +1,6 @@
 // Colours of the map. Warm red-orange is kept for what is flagged; the palettes hold for the common kinds of colour blindness.
 
-import { colorOf } from "./common.js";
+import { colorOf } from "../common.js";
 
 const LIGHT = {
   accent: "#c2410c", plain: "#7d8590", ramp: ["#c3cad3", "#e2a24a", "#b8320c"],

@@ -30,7 +30,8 @@ from oga_app.components.sample_view import SampleView
 GridVerb = Literal["keep", "relabel", "remove", "unsure"]
 VERBS: tuple[GridVerb, ...] = ("keep", "relabel", "remove", "unsure")
 
-_mount = assets.register("sample_grid")
+_SCRIPT = "grid/sample_grid.js"
+_mount = assets.register(_SCRIPT)
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def sample_grid(
     _mount(
         key=key,
         data={
-            "module": assets.module_url("sample_grid"),
+            "module": assets.module_url(_SCRIPT),
             "page": assets.media_url(content, "application/json", f"{key}-page"),
             "selected": None if selected is None else [sample_id for sample_id in selected if sample_id in page],
             "canBulk": on_bulk is not None,

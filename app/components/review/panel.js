@@ -1,6 +1,6 @@
 // The labels, classes and actions beside the sample under review.
 
-import { count, el, number, share } from "./common.js";
+import { count, el, number, share } from "../common.js";
 
 const FIXED = 10;
 const LIKELY = 9;

@@ -1,7 +1,7 @@
 // Presses on their way to the server. Each has an id of its own, is kept until it is acknowledged, and is sent again:
 // after a lost message, a killed server and a reload of the page. The server writes an id once, however often it comes.
 
-import { uniqueId } from "./common.js";
+import { uniqueId } from "../common.js";
 
 const RESEND = 1500;
 const MOST = 500;

@@ -1,6 +1,6 @@
 // The histogram of the score with the threshold's handle. Dragging stays in the browser; `released` tells the server once.
 
-import { count, css, el, number, share } from "./common.js";
+import { count, css, el, number, share } from "../common.js";
 
 const BINS = 120;
 const WAIT = 300;

@@ -1,6 +1,6 @@
 // What lies over the points: the outline of the selection, rings around the hovered point and the keyboard's focus.
 
-import { css } from "./common.js";
+import { css } from "../common.js";
 
 export function drawOverlay(map) {
   const { overlay, ratio, view, theme, data } = map;

@@ -40,7 +40,8 @@ MAX_EVENTS = 2000
 MAX_NOTE = 4000
 MAX_ID = 80
 
-_mount = assets.register("review_queue")
+_SCRIPT = "review/review_queue.js"
+_mount = assets.register(_SCRIPT)
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ def review_queue(
     result = _mount(
         key=key,
         data={
-            "module": assets.module_url("review_queue"),
+            "module": assets.module_url(_SCRIPT),
             "acked": memory["last"],
             "errors": {event_id: error for event_id in memory["last"] if (error := memory["done"].get(event_id))},
             "order": order,

@@ -1,6 +1,6 @@
 // One tile of the grid: a thumbnail or the beginning of a text, the labels below it.
 
-import { el } from "./common.js";
+import { el } from "../common.js";
 
 const TEXT = 240;
 

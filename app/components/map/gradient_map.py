@@ -34,7 +34,7 @@ import streamlit as st
 from numpy.typing import ArrayLike, NDArray
 
 from oga_app.components import assets
-from oga_app.components.map_points import MapPoints
+from oga_app.components.map.points import MapPoints
 from oga_app.components.sample_view import SampleView
 from oga_core.errors import unknown
 from oga_core.projection import MAX_CORNERS
@@ -43,7 +43,8 @@ ColorBy = Literal["flagged", "score", "label", "decision", "finding"]
 COLOR_BY: tuple[ColorBy, ...] = ("flagged", "score", "label", "decision", "finding")
 DECISION_CODES = {"keep": 1, "relabel": 2, "remove": 3, "unsure": 4}
 
-_mount = assets.register("gradient_map")
+_SCRIPT = "map/gradient_map.js"
+_mount = assets.register(_SCRIPT)
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ def gradient_map(
     result = _mount(
         key=key,
         data={
-            "module": assets.module_url("gradient_map"),
+            "module": assets.module_url(_SCRIPT),
             "points": assets.media_url(points.payload, "application/octet-stream", f"{key}-points-{points.version}"),
             "version": points.version,
             "count": int(min(max(count, 0), n)),

@@ -1,10 +1,10 @@
 // A page of samples as tiles, with selection by mouse and keyboard and a bar to decide on all that is selected.
 
-import { addStyle, button, closeByEscape, count, el, fetchJson, keepView, themeOf, uniqueId } from "./common.js";
-import { ClassSearch } from "./class_search.js";
-import { gridTile, markTile } from "./grid_tile.js";
+import { addStyle, button, closeByEscape, count, el, fetchJson, keepView, themeOf, uniqueId } from "../common.js";
+import { ClassSearch } from "../class_search.js";
+import { gridTile, markTile } from "./tile.js";
 import style from "./sample_grid.css";
-import previewStyle from "./sample_preview.css";
+import previewStyle from "../sample_preview.css";
 
 const VERBS = { keep: "Keep", relabel: "Relabel", remove: "Remove", unsure: "Mark as unsure" };
 const KEYS = { k: "keep", l: "relabel", r: "remove", u: "unsure" };

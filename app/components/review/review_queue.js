@@ -1,13 +1,13 @@
 // Review by keyboard: one sample, its labels, and keys that are never lost. See review_queue.py for the protocol.
 
-import { addStyle, closeByEscape, el, fetchJson, keepView, themeOf } from "./common.js";
-import { ClassSearch } from "./class_search.js";
-import { commandOf, isForReview, KeySheet } from "./review_keys.js";
-import { ReviewEvents } from "./review_events.js";
-import { actionButtons, classButtons, labelsOf, numberedClasses, progressLine } from "./review_panel.js";
-import { samplePreview } from "./sample_preview.js";
+import { addStyle, closeByEscape, el, fetchJson, keepView, themeOf } from "../common.js";
+import { ClassSearch } from "../class_search.js";
+import { commandOf, isForReview, KeySheet } from "./keys.js";
+import { ReviewEvents } from "./events.js";
+import { actionButtons, classButtons, labelsOf, numberedClasses, progressLine } from "./panel.js";
+import { samplePreview } from "../sample_preview.js";
 import style from "./review_queue.css";
-import previewStyle from "./sample_preview.css";
+import previewStyle from "../sample_preview.css";
 
 const HISTORY = 100;
 const WAITING = 500;

@@ -1,16 +1,16 @@
 // The map of gradients: toolbar, plot, histogram with threshold, hover card. See gradient_map.py for what goes up and down.
 
-import { addStyle, button, count, el, fetchBytes, keepView, number, share, themeOf } from "./common.js";
-import { HoverCard } from "./map_card.js";
-import { Gestures, simplify } from "./map_gestures.js";
-import { Histogram } from "./map_histogram.js";
-import { PointLayer } from "./map_layer.js";
-import { legendOf, lookOf } from "./map_look.js";
-import { drawOverlay } from "./map_overlay.js";
-import { cachedPoints, parsePoints } from "./map_points.js";
-import { View } from "./map_view.js";
+import { addStyle, button, count, el, fetchBytes, keepView, number, share, themeOf } from "../common.js";
+import { HoverCard } from "./card.js";
+import { Gestures, simplify } from "./gestures.js";
+import { Histogram } from "./histogram.js";
+import { PointLayer } from "./layer.js";
+import { legendOf, lookOf } from "./look.js";
+import { drawOverlay } from "./overlay.js";
+import { cachedPoints, parsePoints } from "./points.js";
+import { View } from "./view.js";
 import style from "./gradient_map.css";
-import previewStyle from "./sample_preview.css";
+import previewStyle from "../sample_preview.css";
 
 const SETTLE = 140;
 const MOST_CORNERS = 300;

@@ -1,8 +1,8 @@
 // The card beside a point: what the browser knows shows at once, the sample itself is asked for when the pointer rests.
 
-import { count, el, number } from "./common.js";
-import { DECISIONS } from "./map_look.js";
-import { sampleCard } from "./sample_preview.js";
+import { count, el, number } from "../common.js";
+import { DECISIONS } from "./look.js";
+import { sampleCard } from "../sample_preview.js";
 
 const DWELL = 160;
 const MOST = 200;

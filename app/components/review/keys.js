@@ -1,6 +1,6 @@
 // The keys of the review, and the sheet that lists them.
 
-import { button, el } from "./common.js";
+import { button, el } from "../common.js";
 
 const SHEET = [
   ["k", "Keep the given label"], ["Enter or s", "Take the suggestion"], ["1 … 9, 0", "Give one of the numbered classes"],

@@ -1,0 +1,1 @@
+"""A page of samples: `sample_grid` shows them as tiles and decides on many at once."""
