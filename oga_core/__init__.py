@@ -16,7 +16,7 @@ except PackageNotFoundError:  # run from a checkout that is not installed
 def __getattr__(name: str) -> Any:
     """Import what needs torch only when it is asked for."""
     if name == "package_model":
-        from oga_core.models.pt2.package import package_model
+        from oga_core.models.packaging.package import package_model
 
         return package_model
     raise AttributeError(f"module 'oga_core' has no attribute {name!r}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from oga_core.errors import OgaError
 from oga_core.models.archive import unpacked
-from oga_core.models.card import ModelCard
+from oga_core.models.card import ModelCard, first_card
 from oga_core.models.folders import TOKENIZER_FILES, files_of, is_model_file
 from oga_core.models.formats import ZIPPED, model_format
 from oga_core.models.refusals import REFUSALS, refusal
@@ -41,21 +41,27 @@ def load_model(
         raise refusal(kind, path)
     if factory and kind not in ("safetensors", "state_dict"):
         raise OgaError(f"A model factory is for plain weights, and {path.name} is not that. Leave out --model-factory.")
-    if kind == "zip":
-        return _load_zipped(path, card)
-    if kind == "pt2_folder":
-        (inside,) = path.glob("*.pt2")
-        return _load_pt2(inside, card or ModelCard.beside(path), tokenizers=path)
     if kind == "pt2":
         return _load_pt2(path, card)
-    if kind in ("huggingface", "peft"):
-        return _load_folder(path, kind, card, Path(base) if base else None)
-    card = card or ModelCard.beside(path)
+    if kind == "pt2_folder":
+        (inside,) = path.glob("*.pt2")
+        return _load_pt2(inside, card, folder=path)
+    card = first_card(card, path)
+    if kind == "zip" or (path.is_file() and kind in ("huggingface", "peft")):
+        return _load_zipped(path, kind, card, base)
+    if kind == "huggingface":
+        from oga_core.models.huggingface.folder import load_huggingface
+
+        return load_huggingface(path, card)
+    if kind == "peft":
+        from oga_core.models.huggingface.peft import load_peft
+
+        return load_peft(path, card, Path(base) if base else None)
     if kind == "skops":
         from oga_core.models.sklearn import load_skops
 
         return load_skops(path, card)
-    from oga_core.models.weights import load_plain_weights
+    from oga_core.models.plain import load_plain_weights
 
     return load_plain_weights(path, card, factory)
 
@@ -71,28 +77,27 @@ def load_weights(module: nn.Module, path: Path | str) -> None:
     assign(module, read_weights(path), path.name)
 
 
-def _load_zipped(path: Path, card: ModelCard | None) -> LoadedModel:
-    def wanted(name: PurePosixPath) -> bool:
+def _load_zipped(path: Path, kind: str, card: ModelCard | None, base: Path | str | None) -> LoadedModel:
+    def is_wanted(name: PurePosixPath) -> bool:
         return len(name.parts) == 1 and (name.suffix in (*ZIPPED, ".json") or name.name in TOKENIZER_FILES)
 
-    card = card or ModelCard.beside(path)
-    with unpacked(path, wanted) as folder:
+    with unpacked(path, is_wanted if kind == "zip" else is_model_file) as folder:
+        if kind != "zip":
+            return load_model(folder, card, base=base)
         inside = [file for file in folder.iterdir() if file.suffix in ZIPPED]
         if len(inside) != 1 or (kind := model_format(inside[0])) == "zip":
             raise OgaError(f"{path.name} must hold one model file, not in folders and not zipped again.")
-        if kind == "pt2":
-            return _load_pt2(inside[0], card or ModelCard.beside(folder), tokenizers=folder)
-        return load_model(inside[0], card)
+        return _load_pt2(inside[0], card, folder=folder) if kind == "pt2" else load_model(inside[0], card)
 
 
-def _load_pt2(path: Path, card: ModelCard | None, tokenizers: Path | None = None) -> LoadedModel:
-    """tokenizers: the folder of a text model whose tokenizer is not inside the file."""
+def _load_pt2(path: Path, card: ModelCard | None, folder: Path | None = None) -> LoadedModel:
+    """folder: where its card and tokenizer may lie, if not inside the file."""
     from oga_core.models.pt2.reader import read_pt2
 
     module, inside = read_pt2(path)
     from oga_core.models.loaded import LoadedModel
 
-    card = card or inside or ModelCard.beside(path)
+    card = first_card(card, folder, inside, path)
     if card is None:
         raise OgaError(
             f"{path.name} has no model card. Write {path.stem}.json beside it, or fill the card in on the page: "
@@ -102,7 +107,7 @@ def _load_pt2(path: Path, card: ModelCard | None, tokenizers: Path | None = None
     if card.modality in ("text", "causal_lm"):
         from oga_core.models.tokenizer import packed_tokenizer
 
-        tokenizer = packed_tokenizer(path, tokenizers)
+        tokenizer = packed_tokenizer(path, folder)
         card = _of_fixed_length(card, module.input_shapes.get("input_ids", ()))
     return LoadedModel(module.eval(), card, "pt2", tokenizer, module.notes)
 
@@ -112,17 +117,3 @@ def _of_fixed_length(card: ModelCard, shape: tuple[int | None, ...]) -> ModelCar
     if len(shape) != 2 or shape[1] is None:
         return card
     return replace(card, input={**card.input, "max_length": shape[1], "fixed_length": True})
-
-
-def _load_folder(path: Path, kind: str, card: ModelCard | None, base: Path | None) -> LoadedModel:
-    from oga_core.models.huggingface import load_huggingface
-
-    if path.is_file():
-        card = card or ModelCard.beside(path)
-        with unpacked(path, is_model_file) as folder:
-            return _load_folder(folder, kind, card, base)
-    if kind == "huggingface":
-        return load_huggingface(path, card)
-    from oga_core.models.peft import load_peft
-
-    return load_peft(path, card, base)

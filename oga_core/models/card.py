@@ -63,8 +63,20 @@ class ModelCard:
             card["architecture"] = dict(self.architecture)
         return json.dumps(card, indent=1)
 
-    @classmethod
-    def beside(cls, model: Path) -> ModelCard | None:
-        """Read `<name>.json` beside a model file, or `oga.json` in a model folder, if there is one."""
-        path = model / "oga.json" if model.is_dir() else model.with_suffix(".json")
-        return cls.from_json(path.read_bytes(), path.name) if path.is_file() else None
+
+def first_card(*places: ModelCard | Path | None) -> ModelCard | None:
+    """Return the first card there is, in the order of precedence that the caller gives; None where there is none.
+
+    places: a card, or the path of a model: `<name>.json` beside a model file, `oga.json` in a model folder.
+    Raises `OgaError` for a file that is no card.
+    """
+    for place in places:
+        card = _beside(place) if isinstance(place, Path) else place
+        if card is not None:
+            return card
+    return None
+
+
+def _beside(model: Path) -> ModelCard | None:
+    path = model / "oga.json" if model.is_dir() else model.with_suffix(".json")
+    return ModelCard.from_json(path.read_bytes(), path.name) if path.is_file() else None

@@ -1,4 +1,4 @@
-"""Plain weights: safetensors, or a state dict that torch.save wrote, for a network of the built-in list."""
+"""Weights by name: safetensors, or a state dict that torch.save wrote."""
 
 from __future__ import annotations
 
@@ -11,15 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from oga_core.errors import OgaError
-from oga_core.models.architectures import build
 from oga_core.models.archive import open_zip
-from oga_core.models.card import ModelCard
-from oga_core.models.factory import ModelFactory
 from oga_core.models.formats import model_format
-from oga_core.models.loaded import LoadedModel
 from oga_core.models.refusals import reason
-
-Weights = dict[str, Tensor]
+from oga_core.models.safetensors import Weights, is_safetensors, read_safetensors
 
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "weights", "ema", "module")
 _PREFIXES = ("module.", "_orig_mod.")  # DataParallel, torch.compile
@@ -35,27 +30,6 @@ _KINDS = {
     "bin": "a pickle",
 }
 _FIRST_SAFE_TORCH = (2, 10)  # CVE-2026-24747: memory corruption in torch.load before it
-_CARD = '{"modality": "image", "classes": ["…", "…"], "input": {"image_size": [32, 32], "channels": 3}}'
-
-
-def load_plain_weights(path: Path, card: ModelCard | None, factory: ModelFactory | None = None) -> LoadedModel:
-    """Load weights into the network that the factory builds, that the card names, or that their shapes tell."""
-    if card is None:
-        raise OgaError(
-            f"{path.name} holds weights only. Write a model card {path.stem}.json beside it, or fill it in on the "
-            f"page: {_CARD}"
-        )
-    weights = read_weights(path)
-    kind = "safetensors" if is_safetensors(path) else "state_dict"
-    if factory:
-        module = factory.build()
-        assign(module, weights, path.name)
-        return LoadedModel(module.float().requires_grad_(True).eval(), card, kind)
-    name, module = build({key: tuple(tensor.shape) for key, tensor in weights.items()}, card.architecture)
-    module.load_state_dict(weights, strict=True, assign=True)
-    module.requires_grad_(True)
-    notes = () if card.architecture else (f"The weights fit the built-in architecture {name!r}.",)
-    return LoadedModel(module.eval(), card, kind, notes=notes)
 
 
 def assign(module: nn.Module, weights: Weights, origin: str) -> None:
@@ -90,26 +64,6 @@ def read_weights(path: Path) -> Weights:
         name: tensor.to(torch.float32 if tensor.is_floating_point() else tensor.dtype, copy=True)
         for name, tensor in weights.items()
     }
-
-
-def is_safetensors(path: Path) -> bool:
-    """Look at the first bytes: the length of a JSON header, then the header."""
-    with path.open("rb") as file:
-        start = file.read(9)
-    return path.suffix == ".safetensors" or (len(start) == 9 and start[8:] == b"{" and not start.startswith(b"PK"))
-
-
-def read_safetensors(path: Path) -> Weights:
-    """Read a safetensors file as it is. Raises `OgaError` when it is damaged."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        return load_file(path)
-    except (SafetensorError, OSError, ValueError, KeyError, RuntimeError, OverflowError) as error:
-        raise OgaError(
-            f"{path.name} is not a readable safetensors file: {str(error)[:200]}. Save the weights again."
-        ) from None
 
 
 def _read_state_dict(path: Path) -> Weights:

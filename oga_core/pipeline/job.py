@@ -16,7 +16,7 @@ from oga_core.gradients import PassOptions, PassResult, gradient_pass, outputs_p
 from oga_core.gradients.devices import choose_device, precision_context
 from oga_core.gradients.parameter_choice import choose_parameters
 from oga_core.models import load_model
-from oga_core.models.card import ModelCard
+from oga_core.models.card import ModelCard, first_card
 from oga_core.models.factory import ModelFactory
 from oga_core.models.loaded import LoadedModel
 from oga_core.models.weights import assign, read_weights
@@ -26,7 +26,8 @@ from oga_core.readers import read_samples, reading_notes
 from oga_core.readers.outputs import aligned, class_names, read_outputs
 from oga_core.runs.folder import write_whole
 from oga_core.samples import SampleSet
-from oga_core.tasks import Task, task_for
+from oga_core.tasks import Task
+from oga_core.tasks.prepare import prepare
 from oga_core.worker.stages import Progress, Stages, peak_rss_mb
 
 _OUTPUTS_SUFFIXES = (".npz", ".parquet")
@@ -73,20 +74,6 @@ def run(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
         "seconds": stages.seconds,
         "peak_rss_mb": peak_rss_mb(),
     }
-
-
-def prepare(samples: SampleSet, loaded: LoadedModel) -> tuple[SampleSet, Task]:
-    """Number the labels as the model does and choose the task; raises `OgaError` where data and model do not fit."""
-    card = loaded.card
-    if samples.modality != card.modality:
-        raise OgaError(
-            f"The model card says modality {card.modality!r} but the data reads as {samples.modality!r}. "
-            "Correct the modality in the model card, or choose the columns of the data."
-        )
-    if samples.class_names:
-        card = card if card.classes else replace(card, classes=samples.class_names)
-        samples = samples.with_classes(card.classes)
-    return samples, task_for(card, loaded.tokenizer)
 
 
 def _score_model(
@@ -184,7 +171,7 @@ def _score_outputs(
 ) -> tuple[SampleSet, PassResult, dict[str, Any]]:
     with stages("read outputs"):
         bundle = read_outputs(path)
-        card = _card(arguments) or ModelCard.beside(path)
+        card = first_card(_card(arguments), path)
         samples = samples.with_classes(class_names(bundle, samples, card.classes if card else ()))
         logits, features = aligned(bundle, samples, path)
     checks = check_labels(logits, samples.given_labels, samples.class_names)

@@ -15,7 +15,8 @@ from torch import nn
 from oga_core.errors import OgaError
 from oga_core.gradients import PassOptions
 from oga_core.models.loaded import LoadedModel
-from oga_core.models.weights import Weights, assign, read_weights
+from oga_core.models.safetensors import Weights
+from oga_core.models.weights import assign, read_weights
 from oga_core.pipeline.checks import Check, check_labels, check_model, check_views, explained, readable_batch
 from oga_core.samples import SampleSet
 from oga_core.tasks import Task

@@ -14,10 +14,10 @@ from torch.overrides import TorchFunctionMode
 from oga_core.models import load_model
 from oga_core.models.card import ModelCard
 from oga_core.pipeline.checks import readable_batch
-from oga_core.pipeline.job import prepare
 from oga_core.readers import read_samples
 from oga_core.samples import SampleSet
 from oga_core.tasks import Batch, Task
+from oga_core.tasks.prepare import prepare
 from oga_core.worker.stages import Progress
 
 _LARGEST_SIDE = 64

@@ -7,7 +7,7 @@ import os
 import zipfile
 from pathlib import Path
 
-import attacks
+import attack_set as attacks
 import pytest
 import torch
 from attacks_huggingface import tiny_bert

@@ -135,3 +135,21 @@ def with_frees(steps: list[Step], results: Iterable[int]) -> list[Step]:
         alive |= step.reads
         freed.append(replace(step, frees=tuple(sorted(unread))))
     return freed[::-1]
+
+
+class NestedProgram:
+    """A graph inside a step: a no_grad or enable_grad block (gradient), else an autocast block."""
+
+    def __init__(self, program: Program, starts: list[int], gradient: bool | None):
+        self.program, self.starts, self.gradient = program, starts, gradient
+
+    def __call__(self, device: torch.device, *operands: Any) -> list[Any]:
+        slots: list[Any] = [None] * self.program.n_slots
+        slots[DEVICE] = device
+        for slot, value in zip(self.starts, operands, strict=True):
+            slots[slot] = value
+        if self.gradient is None:
+            with torch.autocast(device.type, enabled=False):
+                return self.program.run(slots)
+        with torch.set_grad_enabled(self.gradient and torch.is_grad_enabled()):
+            return self.program.run(slots)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import attacks
+import attack_set as attacks
 import pytest
 import torch
 from attack_files import weights

@@ -9,7 +9,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-import attacks
+import attack_set as attacks
 import pytest
 import torch
 

@@ -1,0 +1,89 @@
+"""The configuration of a Hugging Face folder, filtered: many of its keys make transformers load code or other files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from oga_core.errors import OgaError, unknown
+
+# fmt: off
+MODEL_TYPES = frozenset({
+    "albert", "beit", "bert", "bloom", "camembert", "convnext", "convnextv2", "deberta", "deberta-v2", "deit",
+    "dinov2", "distilbert", "electra", "ernie", "falcon", "gemma", "gemma2", "gemma3_text", "gpt2",
+    "gpt_bigcode", "gpt_neo", "gpt_neox", "gptj", "granite", "llama", "mistral", "mobilebert", "mobilenet_v2",
+    "modernbert", "mpnet", "olmo", "olmo2", "opt", "phi", "phi3", "qwen2", "qwen3", "resnet", "roberta",
+    "smollm3", "squeezebert", "stablelm", "starcoder2", "swin", "swinv2", "vit", "xlm-roberta",
+})
+# fmt: on
+_CODE_KEYS = re.compile(
+    r"auto_map|trust_remote_code|custom_\w+|\w*kernel_config|use_kernels|fusion_config|transformers_weights|extra_files"
+)
+_IMPLEMENTATION_KEYS = re.compile(r"_?(attn|experts)_implementation\w*")
+_BUILT_IN = (None, True, False, "eager", "sdpa", "flash_attention_2")
+_DROPPED_KEYS = re.compile(
+    r"_.*|dtype|torch_dtype|.*implementation.*|.*_plan|distributed_config|adapter.*|gradient_checkpointing|"
+    r"quantization_config|output_attentions|output_hidden_states|return_dict|torchscript"
+)
+_COUNTS = re.compile(r".*layers?|.*depths?|.*blocks|.*experts")
+_MAX_LABELS = 1_000_000
+
+
+def clean_config(raw: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Refuse what would make transformers run code, drop what it does not need for the arithmetic."""
+    if str(raw.get("model_type")) not in MODEL_TYPES:
+        raise unknown("model_type in config.json:", raw.get("model_type"), sorted(MODEL_TYPES))
+    for key, value in entries(raw):
+        if _CODE_KEYS.fullmatch(key) and value not in (None, False, {}, []):
+            raise OgaError(
+                f"config.json has the key {key!r}: the model needs code of its own, which is never run. Package it "
+                "where its code is: oga_core.package_model(model, example_batch, 'model.pt2', classes=[…])."
+            )
+        if _IMPLEMENTATION_KEYS.fullmatch(key) and not (isinstance(value, dict) or value in _BUILT_IN):
+            raise OgaError(
+                f"config.json asks for the code {value!r} ({key}), which is never fetched. Remove the key from "
+                "config.json."
+            )
+        if key == "quantization_config" and value:
+            raise OgaError(
+                "The model is quantised (quantization_config in config.json); gradients need its unquantised weights. "
+                "Save it as float16 or float32: model.dequantize().save_pretrained(folder)."
+            )
+    if raw.get("problem_type") not in (None, "single_label_classification"):
+        raise OgaError(f"config.json says problem_type {raw['problem_type']!r}; OGA needs one class a sample.")
+    dropped = sorted(key for key in raw if key.startswith(("_attn", "attn_impl", "_experts")) and raw[key] is not None)
+    notes = [f"Ignored in config.json: {', '.join(dropped)}."] if dropped else []
+    return _without_dropped(raw), notes
+
+
+def entries(value: Any, name: str = "", depth: int = 0) -> Iterator[tuple[str, Any]]:
+    """Every key of the configuration and of the ones nested in it; what is in a list has the list's key."""
+    if depth > 8:
+        raise OgaError("config.json is nested too deeply. Save the model again.")
+    items = value.items() if isinstance(value, dict) else [(name, item) for item in value]
+    for key, item in items:
+        yield key, item
+        if isinstance(item, (dict, list)):
+            yield from entries(item, key, depth + 1)
+
+
+def _without_dropped(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    return {
+        key: _without_dropped(item)
+        for key, item in value.items()
+        if not _DROPPED_KEYS.fullmatch(key) and not _CODE_KEYS.fullmatch(key)
+    }
+
+
+def check_counts(raw: dict[str, Any], n_tensors: int, origin: str) -> None:
+    """Stop before time is spent on layers that the weights cannot fill."""
+    for key, value in entries(raw):
+        if not isinstance(value, int):
+            continue
+        if (_COUNTS.fullmatch(key) and value > 16 * n_tensors) or (key == "num_labels" and value > _MAX_LABELS):
+            raise OgaError(
+                f"{origin}/config.json asks for {key} = {value:,}, but there are {n_tensors} tensors of weights."
+            )

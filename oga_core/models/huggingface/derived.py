@@ -1,0 +1,51 @@
+"""What a Hugging Face folder says about its model besides the weights: classes, lengths, image sizes, padding."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from oga_core.errors import OgaError
+from oga_core.models.card import ModelCard
+from oga_core.models.folders import read_json
+from oga_core.models.tokenizer import max_length
+from oga_core.samples import Modality
+
+
+def prepared(module: Any, tokenizer: Any) -> nn.Module:
+    """Put the network in eval mode; classifiers that read the last token need to know the padding."""
+    if tokenizer is not None and module.config.pad_token_id is None:
+        module.config.pad_token_id = tokenizer.pad_token_id
+    evaluated: nn.Module = module.eval()
+    return evaluated
+
+
+def derived_card(config: Any, modality: Modality, tokenizer: Any, folder: Path) -> ModelCard:
+    """Derive the card: classes from id2label, the longest input from tokenizer and configuration."""
+    if modality == "causal_lm":
+        return ModelCard(modality, (), {"max_length": max_length(config, tokenizer, modality)})
+    labels = {int(index): str(name) for index, name in config.id2label.items()}
+    classes = tuple(labels.get(index, f"LABEL_{index}") for index in range(config.num_labels))
+    if len(set(classes)) != len(classes) or len(classes) < 2:
+        raise OgaError(f"id2label in config.json must name two or more different classes, got {', '.join(classes)}.")
+    if modality == "text":
+        return ModelCard(modality, classes, {"max_length": max_length(config, tokenizer, modality)})
+    return ModelCard(modality, classes, _image_input(config, folder))
+
+
+def _image_input(config: Any, folder: Path) -> dict[str, Any]:
+    path = folder / "preprocessor_config.json"
+    settings = read_json(path) if path.is_file() else {}
+    size: Any = settings.get("crop_size") or settings.get("size") or getattr(config, "image_size", 224)
+    if isinstance(size, dict):
+        edge = size.get("shortest_edge", getattr(config, "image_size", 224))
+        size = [size.get("height", edge), size.get("width", edge)]
+    card: dict[str, Any] = {
+        "image_size": [size, size] if isinstance(size, int) else list(size),
+        "channels": getattr(config, "num_channels", 3),
+    }
+    if settings.get("do_normalize", bool(settings)):
+        card |= {key: settings[f"image_{key}"] for key in ("mean", "std") if f"image_{key}" in settings}
+    return card

@@ -1,0 +1,96 @@
+"""Sizes in a graph: the arithmetic on them, and the limit on tensors that are made from sizes alone."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor
+
+Function = Callable[..., Any]
+
+MAX_ELEMENTS = 2**30  # of one tensor made from sizes alone
+
+
+def limited(function: Function, sizes: Callable[..., Any]) -> Function:
+    """Wrap a function that makes a tensor of given sizes: raise before the memory is taken."""
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        numbers = [size for size in sizes(*args, **kwargs) if isinstance(size, (int, float))]
+        if math.prod(abs(size) for size in numbers) > MAX_ELEMENTS:
+            raise RuntimeError(f"a tensor of size {numbers} is larger than {MAX_ELEMENTS:,} elements")
+        return function(*args, **kwargs)
+
+    return call
+
+
+def first(size: Any, *_: Any, **__: Any) -> Any:
+    return size
+
+
+def second(_self: Any, size: Any, *_: Any, **__: Any) -> Any:
+    return size
+
+
+def range_length(*args: Any, **_: Any) -> list[float]:
+    start, end, step = (0, args[0], 1) if len(args) == 1 else (*args[:2], args[2] if len(args) > 2 else 1)
+    return [(end - start) / step if step else 0]
+
+
+def repeats(x: Tensor, counts: Any, *_: Any, **__: Any) -> list[int]:
+    return [x.numel(), *(counts if isinstance(counts, (list, tuple)) else [counts])]
+
+
+def _at_most(base: int, exponent: int) -> Any:
+    if isinstance(base, int) and (abs(exponent) > 64 or abs(base) > 2**31):
+        raise RuntimeError(f"the size {base} ** {exponent} is too large")
+    return base**exponent
+
+
+def _shift(value: int, count: int) -> int:
+    if not 0 <= count <= 62:
+        raise RuntimeError(f"a size is shifted by {count} bits")
+    return value << count
+
+
+def _trunc(value: Any) -> int:
+    return int(value)
+
+
+# The arithmetic on sizes that a graph may hold, by the names under which torch writes it.
+SIZE_OPERATORS: dict[str, Function] = {
+    "_operator.add": lambda a, b: a + b,
+    "_operator.sub": lambda a, b: a - b,
+    "_operator.mul": lambda a, b: a * b,
+    "_operator.floordiv": lambda a, b: a // b,
+    "_operator.truediv": lambda a, b: a / b,
+    "_operator.mod": lambda a, b: a % b,
+    "_operator.pow": _at_most,
+    "_operator.neg": lambda a: -a,
+    "_operator.pos": lambda a: a,
+    "_operator.eq": lambda a, b: a == b,
+    "_operator.ne": lambda a, b: a != b,
+    "_operator.lt": lambda a, b: a < b,
+    "_operator.le": lambda a, b: a <= b,
+    "_operator.gt": lambda a, b: a > b,
+    "_operator.ge": lambda a, b: a >= b,
+    "_operator.and_": lambda a, b: a & b,
+    "_operator.or_": lambda a, b: a | b,
+    "_operator.lshift": _shift,
+    "_operator.rshift": lambda a, b: a >> b,
+    "math.trunc": _trunc,
+    "math.floor": math.floor,
+    "math.ceil": math.ceil,
+    "torch.sym_int": _trunc,
+    "torch.sym_float": float,
+    "torch.sym_not": lambda a: not a,
+    "torch.sym_max": max,
+    "torch.sym_min": min,
+    "torch.sym_ite": lambda condition, a, b: a if condition else b,
+    "torch._sym_sqrt": math.sqrt,
+    "torch.sym_sqrt": math.sqrt,
+    "torch.sym_sum": lambda *numbers: sum(numbers[0] if isinstance(numbers[0], (list, tuple)) else numbers),
+}

@@ -1,0 +1,24 @@
+"""Brings data and model together: labels numbered as the model does, and the task that prepares its inputs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from oga_core.errors import OgaError
+from oga_core.models.loaded import LoadedModel
+from oga_core.samples import SampleSet
+from oga_core.tasks import Task, task_for
+
+
+def prepare(samples: SampleSet, loaded: LoadedModel) -> tuple[SampleSet, Task]:
+    """Number the labels as the model does and choose the task; raises `OgaError` where data and model do not fit."""
+    card = loaded.card
+    if samples.modality != card.modality:
+        raise OgaError(
+            f"The model card says modality {card.modality!r} but the data reads as {samples.modality!r}. "
+            "Correct the modality in the model card, or choose the columns of the data."
+        )
+    if samples.class_names:
+        card = card if card.classes else replace(card, classes=samples.class_names)
+        samples = samples.with_classes(card.classes)
+    return samples, task_for(card, loaded.tokenizer)
