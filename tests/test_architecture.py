@@ -66,7 +66,7 @@ def test_loose_files_are_few(folder):
     assert len(loose) <= MAX_LOOSE_FILES[folder], sorted(loose)
 
 
-@pytest.mark.parametrize("folder", ["oga_core", not_yet("app"), not_yet("tests"), "sample_data"])
+@pytest.mark.parametrize("folder", [*SOURCE, "tests", "sample_data"])
 def test_a_folder_holds_one_idea(folder):
     sizes = Counter(path.parent.relative_to(ROOT).as_posix() for path in code(folder, ".py", ".js", ".css"))
     assert {name: size for name, size in sizes.items() if size > MAX_FOLDER} == {}
