@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float32]
+from oga_core.numerics import Array, Indices, softmax
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +35,7 @@ class GradientSketch:
     check_error: largest relative error against the one-by-one loop on a few samples.
     """
 
-    given_labels: NDArray[np.int64]
+    given_labels: Indices
     losses: Array
     sketch: Array
     logits: Array | None = None
@@ -55,11 +55,21 @@ class GradientSketch:
     def n_classes(self) -> int:
         return 0 if self.logits is None else int(self.logits.shape[1])
 
+    @property
+    def steady_features(self) -> Array | None:
+        """The last layer's features, averaged over views where there are any."""
+        return self.features if self.view_features is None else self.view_features
+
+    @property
+    def steady_logits(self) -> Array | None:
+        """The logits, averaged over views where there are any."""
+        return self.logits if self.view_logits is None else self.view_logits
+
     @cached_property
     def probabilities(self) -> Array:
         """Softmax of the logits, `(n_samples, n_classes)`."""
         assert self.logits is not None, "this modality has no class logits"
-        return softmax(self.logits)
+        return softmax(self.logits).astype(np.float32, copy=False)
 
     @cached_property
     def delta(self) -> Array:
@@ -68,7 +78,7 @@ class GradientSketch:
         delta[np.arange(len(self)), self.given_labels] -= 1
         return delta
 
-    def take(self, indices: NDArray[np.int64]) -> GradientSketch:
+    def take(self, indices: Indices) -> GradientSketch:
         """Return the samples at `indices`."""
         changes: dict[str, Any] = {
             field.name: np.asarray(value)[indices]
@@ -94,13 +104,6 @@ class GradientSketch:
             if (folder / f"{field.name}.npy").exists()
         }
         return cls(**arrays, coverage=coverage, check_error=check_error)
-
-
-def softmax(logits: Array) -> Array:
-    """Row-wise softmax, float32, stable for large logits."""
-    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-    result: Array = (shifted / shifted.sum(axis=1, keepdims=True)).astype(np.float32)
-    return result
 
 
 def concatenate(parts: Sequence[Array]) -> Array:

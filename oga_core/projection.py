@@ -8,16 +8,18 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from oga_core.errors import OgaError, unknown
+from oga_core.numerics import Array, Indices, evenly_spaced, principal_axes, slices
 
 METHODS = ("umap", "pca", "none")
 COMPONENTS = 50
 FITTED_SAMPLES = 20_000
 _WARM_UP_SAMPLES = 300
-_BLOCK = 4096
+_NEIGHBOURS = 3
+_PLACED_AT_ONCE = 10_000
 MAX_CORNERS = 2000  # a hand draws no more of them, and the cost grows with their number
 
 
-def project(vectors: NDArray[np.float32], *, method: str = "umap", seed: int = 0) -> NDArray[np.float32]:
+def project(vectors: Array, *, method: str = "umap", seed: int = 0) -> Array:
     """Place every sample on a plane, `(n_samples, dim)` to `(n_samples, 2)`.
 
     `umap` (McInnes et al. 2018, arXiv 1802.03426) runs on the leading 50 principal components, is fitted on 20,000
@@ -26,27 +28,12 @@ def project(vectors: NDArray[np.float32], *, method: str = "umap", seed: int = 0
     """
     if method not in ("umap", "pca"):
         raise unknown("map", method, METHODS)
-    reduced = principal_components(vectors, COMPONENTS)
+    reduced = np.asarray(principal_axes(vectors, COMPONENTS).project(vectors), dtype=np.float32)
     if method == "pca" or len(reduced) < 15:
         return _two_columns(reduced)
-    fitted = np.linspace(0, len(reduced) - 1, min(len(reduced), FITTED_SAMPLES)).astype(np.int64)
-    positions = _umap(reduced[fitted], seed)
-    return positions if len(fitted) == len(reduced) else _place(reduced, fitted, positions)
-
-
-def principal_components(vectors: NDArray[np.float32], count: int) -> NDArray[np.float32]:
-    """Project on the leading principal components, `(n_samples, min(count, dim))`, signs fixed."""
-    mean = vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
-    covariance = np.zeros((vectors.shape[1], vectors.shape[1]))
-    # Block by block, because the data may be memory-mapped and larger than memory.
-    for start in range(0, len(vectors), _BLOCK):
-        block = vectors[start : start + _BLOCK] - mean
-        covariance += block.T @ block
-    _, directions = np.linalg.eigh(covariance)
-    directions = directions[:, ::-1][:, :count]
-    directions *= np.sign(directions[np.abs(directions).argmax(axis=0), np.arange(directions.shape[1])])
-    projected: NDArray[np.float32] = ((vectors - mean) @ directions.astype(np.float32)).astype(np.float32)
-    return projected
+    anchors = evenly_spaced(np.arange(len(reduced)), FITTED_SAMPLES)
+    positions = _umap(reduced[anchors], seed)
+    return positions if len(anchors) == len(reduced) else _place(reduced, anchors, positions)
 
 
 def warm_up() -> None:
@@ -54,7 +41,7 @@ def warm_up() -> None:
     _umap(np.random.default_rng(0).normal(size=(_WARM_UP_SAMPLES, 4)).astype(np.float32), seed=0)
 
 
-def _umap(vectors: NDArray[np.float32], seed: int) -> NDArray[np.float32]:
+def _umap(vectors: Array, seed: int) -> Array:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import umap
@@ -65,23 +52,22 @@ def _umap(vectors: NDArray[np.float32], seed: int) -> NDArray[np.float32]:
         return np.asarray(mapper.fit_transform(vectors), dtype=np.float32)
 
 
-def _place(
-    vectors: NDArray[np.float32], fitted: NDArray[np.int64], positions: NDArray[np.float32]
-) -> NDArray[np.float32]:
+def _place(vectors: Array, anchors: Indices, positions: Array) -> Array:
+    """Every vector between its nearest anchors, nearer ones counting more; the anchors where they are."""
     from sklearn.neighbors import NearestNeighbors
 
-    index = NearestNeighbors(n_neighbors=3).fit(vectors[fitted])
+    index = NearestNeighbors(n_neighbors=_NEIGHBOURS).fit(vectors[anchors])
     placed = np.empty((len(vectors), 2), dtype=np.float32)
-    for start in range(0, len(vectors), 10_000):
-        distance, neighbour = index.kneighbors(vectors[start : start + 10_000])
+    for part in slices(len(vectors), _PLACED_AT_ONCE):
+        distance, neighbour = index.kneighbors(vectors[part])
         weight = 1.0 / np.maximum(distance, 1e-9)
         weight /= weight.sum(axis=1, keepdims=True)
-        placed[start : start + 10_000] = (positions[neighbour] * weight[:, :, None]).sum(axis=1)
-    placed[fitted] = positions
+        placed[part] = (positions[neighbour] * weight[:, :, None]).sum(axis=1)
+    placed[anchors] = positions
     return placed
 
 
-def _two_columns(reduced: NDArray[np.float32]) -> NDArray[np.float32]:
+def _two_columns(reduced: Array) -> Array:
     missing = max(0, 2 - reduced.shape[1])
     return np.pad(reduced[:, :2], ((0, 0), (0, missing)))
 
@@ -91,15 +77,18 @@ def points_in_polygon(points: ArrayLike, polygon: ArrayLike) -> NDArray[np.bool_
 
     Points that are not numbers lie outside. Points are sorted by y, so that an edge meets only those beside it.
     """
-    place, corners = np.asarray(points), np.asarray(polygon, dtype=np.float64)
+    place = np.asarray(points)
+    corners = np.asarray(polygon, dtype=np.float64)
     if corners.ndim != 2 or corners.shape[1:] != (2,) or not 3 <= len(corners) <= MAX_CORNERS:
         raise OgaError(
             f"A selection is a polygon of 3 to {MAX_CORNERS} corners. Got an array of shape {corners.shape}."
         )
-    low, high = corners.min(axis=0), corners.max(axis=0)
+    low = corners.min(axis=0)
+    high = corners.max(axis=0)
     near = np.flatnonzero(((place >= low) & (place <= high)).all(axis=1))
     near = near[np.argsort(place[near, 1])]
-    x, y = place[near, 0].astype(np.float64), place[near, 1].astype(np.float64)
+    x = place[near, 0].astype(np.float64)
+    y = place[near, 1].astype(np.float64)
     crossed = np.zeros(len(near), dtype=bool)
     heights = np.searchsorted(y, corners[:, 1])
     for i, (x1, y1) in enumerate(corners):

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from oga_core.findings.kinds import NONE, find, set_warnings
+from oga_core.findings.kinds import NONE, find
 from oga_core.findings.noise import estimate_noise
+from oga_core.findings.set_warnings import set_warnings
 from oga_core.gradient_sketch import GradientSketch
 from oga_core.threshold.ranked import RankedScores
 
@@ -48,14 +49,14 @@ def diagnose(
         return Diagnosis({}, {"warnings": set_warnings(sketch, flagged, [""], groups)})
     noise = estimate_noise(sketch, seed=seed)
     findings = find(sketch)
-    found, names = findings.kind != NONE, ids.tolist()
-    reasons = [findings.sentence(i, class_names, names) if found[i] else "" for i in range(len(findings))]
+    names = ids.tolist()
+    reasons = [findings.sentence(i, class_names, names) if kind != NONE else "" for i, kind in enumerate(findings.kind)]
     columns = {
         "finding": findings.kind,
         "reason": reasons,
         "suggested_label": np.asarray(class_names, dtype=object)[findings.suggested_label],
         "suggested_label_probability": findings.suggested_probability,
-        "twin_id": [names[twin] if twin >= 0 else None for twin in findings.twin],
+        "twin_id": [names[other] if other >= 0 else None for other in findings.duplicate_of],
     }
     fields = {
         "noise_rate": {"estimate": noise.rate, "low": noise.low, "high": noise.high},

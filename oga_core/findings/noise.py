@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from oga_core.errors import OgaError
-from oga_core.gradient_sketch import Array, GradientSketch, softmax
-from oga_core.scores.oga import has_memorised, witnesses
+from oga_core.gradient_sketch import GradientSketch
+from oga_core.numerics import Array, Floats, Indices, softmax
+from oga_core.scores.oga import ensemble_logits, has_memorised
 from oga_core.scores.out_of_fold import class_thresholds, out_of_fold_logits
 
 RESAMPLES = 100
@@ -31,7 +31,7 @@ class NoiseEstimate:
     rate: float
     low: float
     high: float
-    confusions: NDArray[np.int64]
+    confusions: Indices
 
 
 def estimate_noise(sketch: GradientSketch, *, seed: int = 0) -> NoiseEstimate:
@@ -69,27 +69,27 @@ def suggested_trim_fraction(sketch: GradientSketch, *, budget: float | None = No
 
 
 def mean_probabilities(sketch: GradientSketch) -> Array:
-    """Class probabilities by all witnesses together, `(n_samples, n_classes)`: softmax of their mean logits."""
-    parts = witnesses(sketch)
-    return softmax(np.mean(parts, axis=0, dtype=np.float32))
+    """Class probabilities by the whole ensemble, `(n_samples, n_classes)`: softmax of their mean logits."""
+    mean: Array = np.mean(ensemble_logits(sketch), axis=0, dtype=np.float32)
+    return softmax(mean).astype(np.float32, copy=False)
 
 
 def is_informative(sketch: GradientSketch) -> bool:
-    """Whether the witnesses' most probable class agrees with the given one more often than by chance.
+    """Whether the ensemble's most probable class agrees with the given one more often than by chance.
 
     Chance and its spread are those of two independent classifications with the same class counts (Fleiss, Cohen and
     Everitt, Psychological Bulletin 1969). With one class given nothing can be said, and the model is trusted.
     """
     labels, n_classes = np.asarray(sketch.given_labels), sketch.n_classes
-    said = mean_probabilities(sketch).argmax(axis=1)
-    p, q = (np.bincount(part, minlength=n_classes) / max(len(labels), 1) for part in (said, labels))
+    predicted = mean_probabilities(sketch).argmax(axis=1)
+    p, q = (np.bincount(part, minlength=n_classes) / max(len(labels), 1) for part in (predicted, labels))
     chance = float(p @ q)
     variance = max(chance + chance**2 - float((p * q) @ (p + q)), 0.0) / max(len(labels), 1)
-    more = float((said == labels).mean()) - chance
+    more = float((predicted == labels).mean()) - chance
     return bool(q.max() == 1 or more > CHANCE_SIGMAS * np.sqrt(variance) + 1e-9)
 
 
-def most_confident_class(probabilities: Array, labels: NDArray[np.int64]) -> NDArray[np.int64]:
+def most_confident_class(probabilities: Floats, labels: Indices) -> Indices:
     """The most probable class among those that reach their threshold, -1 where none does, `(n_samples,)`."""
     reached = probabilities >= class_thresholds(probabilities, labels)
     best = np.where(reached, probabilities, -1).argmax(axis=1)
@@ -97,28 +97,28 @@ def most_confident_class(probabilities: Array, labels: NDArray[np.int64]) -> NDA
 
 
 def _evidence(sketch: GradientSketch) -> Iterator[Array]:
-    yield from witnesses(sketch)
+    yield from ensemble_logits(sketch)
     if sketch.features is not None and not has_memorised(sketch):
         yield out_of_fold_logits(sketch)
 
 
 def _interval(
-    readings: list[NDArray[np.int64]], labels: NDArray[np.int64], n_classes: int, generator: np.random.Generator
+    readings: list[Indices], labels: Indices, n_classes: int, generator: np.random.Generator
 ) -> tuple[float, float]:
     """Lowest and highest reading over bootstrap resamples of the samples, less their outer tails."""
     lows, highs = [], []
     for _ in range(RESAMPLES):
-        drawn = generator.integers(len(labels), size=len(labels))
-        lows.append(min(_lowest(likely[drawn], labels[drawn]) for likely in readings))
-        highs.append(max(_highest(likely[drawn], labels[drawn], n_classes) for likely in readings))
+        rows = generator.integers(len(labels), size=len(labels))
+        lows.append(min(_lowest(likely[rows], labels[rows]) for likely in readings))
+        highs.append(max(_highest(likely[rows], labels[rows], n_classes) for likely in readings))
     return float(np.quantile(lows, TAIL)), float(np.quantile(highs, 1 - TAIL))
 
 
-def _lowest(likely: NDArray[np.int64], labels: NDArray[np.int64]) -> float:
+def _lowest(likely: Indices, labels: Indices) -> float:
     return float(((likely >= 0) & (likely != labels)).mean())
 
 
-def _highest(likely: NDArray[np.int64], labels: NDArray[np.int64], n_classes: int) -> float:
+def _highest(likely: Indices, labels: Indices, n_classes: int) -> float:
     confident = likely >= 0
     counted = np.bincount(labels[confident], minlength=n_classes)
     right = np.bincount(labels[confident & (likely == labels)], minlength=n_classes)

@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from oga_core.gradient_sketch import softmax
 from oga_core.gradients.failures import OutOfMemory, model_runs
+from oga_core.numerics import softmax
 from oga_core.samples import SampleSet, UnreadableSample
 from oga_core.tasks import Batch, Task
 from oga_core.worker.stages import Progress

@@ -16,11 +16,11 @@ import torch
 from numpy.typing import NDArray
 
 from oga_core.errors import OgaError
-from oga_core.gradient_sketch import softmax
 from oga_core.gradients import PassOptions, gradient_pass
 from oga_core.gradients.devices import choose_device
 from oga_core.models import load_model
 from oga_core.models.card import ModelCard
+from oga_core.numerics import softmax
 from oga_core.readers import read_samples
 from oga_core.retrain.arms import NOTHING_CHANGED, Arm, Plan, stratified_split
 from oga_core.retrain.training import (

@@ -8,7 +8,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from oga_core.gradient_sketch import GradientSketch, softmax
+from oga_core.gradient_sketch import GradientSketch
+from oga_core.numerics import softmax
 from oga_core.runs.scored import ScoredRun
 
 _WHOLE = 100_000

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from oga_core.errors import OgaError, unknown
 from oga_core.gradient_sketch import GradientSketch
+from oga_core.numerics import Floats, Values
 from oga_core.scores import (
     confidence,
     dynamics,
@@ -25,7 +25,6 @@ from oga_core.scores import (
 )
 
 Family = Literal["combined", "outlier", "confidence", "influence", "neighbour", "retraining"]
-ScoreArray = NDArray[np.float64]
 
 VALIDATION, CHECKPOINTS, VALIDATION_CHECKPOINTS = "validation", "checkpoints", "validation_checkpoints"
 
@@ -42,7 +41,7 @@ class Score:
     by_default: False for what costs too much to compute unasked.
     """
 
-    function: Callable[..., NDArray[np.floating[Any]]]
+    function: Callable[..., Floats]
     family: Family
     needs: tuple[str, ...] = ()
     uses: tuple[str, ...] = ()
@@ -144,7 +143,7 @@ def compute_scores(
     checkpoints: Sequence[GradientSketch] = (),
     validation_checkpoints: Sequence[GradientSketch] = (),
     progress: Callable[[str], object] = lambda name: None,
-) -> tuple[dict[str, ScoreArray], dict[str, float]]:
+) -> tuple[dict[str, Values], dict[str, float]]:
     """Compute the named scores, or every score whose needs are met; return them and the seconds that each took.
 
     progress: called with the name of each score before it is computed. Scores are `(n_samples,)` and finite.
@@ -209,7 +208,7 @@ def _advice(needs: list[str]) -> str:
     return "This model and data do not offer them; choose another score."
 
 
-def _finite(values: NDArray[np.floating[Any]]) -> ScoreArray:
+def _finite(values: Floats) -> Values:
     """Put what overflowed or is undefined at the suspicious end, where a person will look at it."""
     values = np.asarray(values, dtype=np.float64)
     finite = values[np.isfinite(values)]

@@ -8,27 +8,26 @@ from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 import numpy as np
-from numpy.typing import NDArray
 
-from oga_core.gradient_sketch import Array, GradientSketch
+from oga_core.gradient_sketch import GradientSketch
+from oga_core.numerics import Array, Floats, Indices, Values, principal_axes, slices
 
-Values = NDArray[np.float64]
-Indices = NDArray[np.int64]
 Result = TypeVar("Result")
 
-BLOCK = 8192
+FLAT_AXIS = 1e-6
+"""An axis with less than this share of the largest variance holds rounding only."""
 
 
 def once_per_sketch(function: Callable[..., Result]) -> Callable[..., Result]:
     """Keep the result of `function(sketch, **options)` for as long as the sketch lives."""
-    kept: WeakKeyDictionary[GradientSketch, dict[tuple[tuple[str, Any], ...], Result]] = WeakKeyDictionary()
+    results: WeakKeyDictionary[GradientSketch, dict[tuple[tuple[str, Any], ...], Result]] = WeakKeyDictionary()
 
     @wraps(function)
     def remembered(sketch: GradientSketch, **options: Any) -> Result:
-        results, key = kept.setdefault(sketch, {}), tuple(sorted(options.items()))
-        if key not in results:
-            results[key] = function(sketch, **options)
-        return results[key]
+        own, key = results.setdefault(sketch, {}), tuple(sorted(options.items()))
+        if key not in own:
+            own[key] = function(sketch, **options)
+        return own[key]
 
     return remembered
 
@@ -51,9 +50,9 @@ def _fingerprints(sketch: GradientSketch) -> Values:
     total, generator = np.zeros(len(sketch)), np.random.default_rng(0)
     for array in arrays:
         weights = generator.standard_normal(array.shape[1])
-        for start in range(0, len(array), BLOCK):
+        for rows in slices(len(array)):
             with np.errstate(invalid="ignore"):
-                total[start : start + BLOCK] += array[start : start + BLOCK].astype(np.float64) @ weights
+                total[rows] += array[rows].astype(np.float64) @ weights
     return total
 
 
@@ -64,7 +63,7 @@ def drawn(sketch: GradientSketch, count: int, seed: int) -> Indices:
     return canonical_order(sketch)[np.random.default_rng(seed).choice(len(sketch), count, replace=False)]
 
 
-def ranks(values: NDArray[np.floating[Any]]) -> Values:
+def ranks(values: Floats) -> Values:
     """Average ranks scaled to the open interval (0, 1), `(n_samples,)`."""
     from scipy.stats import rankdata
 
@@ -73,14 +72,12 @@ def ranks(values: NDArray[np.floating[Any]]) -> Values:
 
 
 @once_per_sketch
-def principal_axes(sketch: GradientSketch, *, count: int) -> Array:
+def whitened_axes(sketch: GradientSketch, *, count: int) -> Array:
     """The sketch on its leading principal axes, centred and scaled to unit variance, `(n_samples, ≤ count)`."""
     rows = np.asarray(sketch.sketch, dtype=np.float32)
-    centre = rows.mean(axis=0, dtype=np.float64)
-    blocks = (rows[start : start + BLOCK] - centre for start in range(0, len(rows), BLOCK))
-    variances, axes = np.linalg.eigh(sum(block.T @ block for block in blocks) / max(len(rows), 1))
-    leading = variances[::-1][:count]
-    kept = max(1, int((leading > 1e-6 * max(float(leading[0]), 1e-30)).sum()))
-    turn = axes[:, ::-1][:, :kept] / np.sqrt(np.maximum(leading[:kept], 1e-30))
-    projected: Array = (rows @ turn.astype(np.float32) - (centre @ turn).astype(np.float32)).astype(np.float32)
-    return projected
+    leading = principal_axes(rows, count)
+    largest = max(float(leading.variances[0]), 1e-30)
+    n_axes = max(1, int((leading.variances > FLAT_AXIS * largest).sum()))
+    scales = np.sqrt(np.maximum(leading.variances[:n_axes], 1e-30))
+    whitened: Array = (leading.project(rows)[:, :n_axes] / scales).astype(np.float32)
+    return whitened

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from oga_core.gradient_sketch import Array, GradientSketch
-from oga_core.scores.common import Values
+from oga_core.gradient_sketch import GradientSketch
+from oga_core.numerics import Array, Values, negative_margin, prior_adjusted
 from oga_core.scores.estimators.discriminant import discriminant_logits
 
 
@@ -16,12 +16,12 @@ def loss(sketch: GradientSketch, *, seed: int = 0) -> Values:
 
 def margin(sketch: GradientSketch, *, seed: int = 0) -> Values:
     """Largest other logit minus the given label's, `(n_samples,)`; the margin of Pleiss et al., arXiv 2001.10528."""
-    return negative_margin(_logits(sketch), sketch)
+    return negative_margin(_logits(sketch), sketch.given_labels)
 
 
 def adjusted_margin(sketch: GradientSketch, *, seed: int = 0) -> Values:
     """Margin of the logits minus log π, π the mean predicted probabilities, `(n_samples,)`. Menon, arXiv 2007.07314."""
-    return negative_margin(_adjusted(_logits(sketch), sketch), sketch)
+    return negative_margin(prior_adjusted(_logits(sketch), sketch.probabilities), sketch.given_labels)
 
 
 def view_margin(sketch: GradientSketch, *, seed: int = 0) -> Values:
@@ -31,12 +31,12 @@ def view_margin(sketch: GradientSketch, *, seed: int = 0) -> Values:
     Largest z_k - log π_k of another class minus that of the given one.
     """
     assert sketch.view_logits is not None, "the registry asks for views"
-    return negative_margin(_adjusted(sketch.view_logits, sketch), sketch)
+    return negative_margin(prior_adjusted(sketch.view_logits, sketch.probabilities), sketch.given_labels)
 
 
 def normalized_margin(sketch: GradientSketch, *, seed: int = 0) -> Values:
     """Largest other probability minus the given label's, `(n_samples,)`, -1 to 1. Northcutt, arXiv 1911.00068."""
-    return negative_margin(sketch.probabilities, sketch)
+    return negative_margin(sketch.probabilities, sketch.given_labels)
 
 
 def el2n(sketch: GradientSketch, *, seed: int = 0) -> Values:
@@ -61,24 +61,9 @@ def discriminant_margin(sketch: GradientSketch, *, seed: int = 0) -> Values:
     Half the difference of squared Mahalanobis distances to the given class's mean and the nearest other one, with
     shrunk covariance, each sample left out of the fit.
     """
-    features = sketch.features if sketch.view_features is None else sketch.view_features
-    assert features is not None, "the registry asks for features"
-    return negative_margin(discriminant_logits(features, sketch.given_labels, sketch.n_classes), sketch)
-
-
-def negative_margin(logits: Array | Values, sketch: GradientSketch) -> Values:
-    """Largest logit of another class minus that of the given label, `(n_samples,)`."""
-    rows = np.arange(len(sketch))
-    others = np.array(logits, dtype=np.float64)
-    given = others[rows, sketch.given_labels].copy()
-    others[rows, sketch.given_labels] = -np.inf
-    result: Values = others.max(axis=1) - given
-    return result
-
-
-def _adjusted(logits: Array, sketch: GradientSketch) -> Array:
-    adjusted: Array = logits - np.log(np.maximum(sketch.probabilities.mean(axis=0), 1e-12))
-    return adjusted
+    assert sketch.steady_features is not None, "the registry asks for features"
+    logits = discriminant_logits(sketch.steady_features, sketch.given_labels, sketch.n_classes)
+    return negative_margin(logits, sketch.given_labels)
 
 
 def _logits(sketch: GradientSketch) -> Array:

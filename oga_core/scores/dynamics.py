@@ -7,14 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from oga_core.gradient_sketch import GradientSketch
-from oga_core.scores.estimators.curvature import Floats
+from oga_core.numerics import Floats, negative_margin
 
 
 def aum(sketch: GradientSketch, *, checkpoints: Sequence[GradientSketch], seed: int = 0) -> Floats:
     """Minus the area under the margin: -mean over checkpoints of (z_y - max_{k≠y} z_k), `(n_samples,)`. Pleiss et al.
     2020, arXiv 2001.10528.
     """
-    return -np.mean([_margins(each) for each in checkpoints], axis=0)
+    return np.asarray(np.mean([_negative_margins(each) for each in checkpoints], axis=0))
 
 
 def mean_loss(sketch: GradientSketch, *, checkpoints: Sequence[GradientSketch], seed: int = 0) -> Floats:
@@ -48,7 +48,7 @@ def forgetting(sketch: GradientSketch, *, checkpoints: Sequence[GradientSketch],
 
     0 to the number of checkpoints.
     """
-    right = np.array([_margins(each) > 0 for each in checkpoints])
+    right = np.array([_negative_margins(each) < 0 for each in checkpoints])
     events = (right[:-1] & ~right[1:]).sum(axis=0)
     return np.where(right.any(axis=0), events, len(right)).astype(np.float32)
 
@@ -57,9 +57,6 @@ def _confidences(checkpoints: Sequence[GradientSketch]) -> Floats:
     return np.exp(-np.array([each.losses for each in checkpoints]))
 
 
-def _margins(sketch: GradientSketch) -> Floats:
+def _negative_margins(sketch: GradientSketch) -> Floats:
     assert sketch.logits is not None, "this score needs the logits of a classifier"
-    rows, others = np.arange(len(sketch)), np.array(sketch.logits)
-    given = others[rows, sketch.given_labels]
-    others[rows, sketch.given_labels] = -np.inf
-    return given - others.max(axis=1)
+    return negative_margin(sketch.logits, sketch.given_labels)

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from oga_core.errors import OgaError
 from oga_core.gradient_sketch import GradientSketch
+from oga_core.numerics import Floats, cross_entropy, strongest_rival
 from oga_core.scores.common import drawn
 from oga_core.scores.estimators.curvature import (
     BLOCK,
-    Floats,
     checked,
     gradients,
     head_gradients,
@@ -195,10 +195,8 @@ def _attacked(sketch: GradientSketch, weights: Floats) -> GradientSketch:
     assert sketch.logits is not None
     assert sketch.features is not None
     labels, rows = sketch.given_labels, np.arange(len(sketch))
-    others = np.array(sketch.logits)
-    others[rows, labels] = -np.inf
-    rivals = others.argmax(axis=1)
-    margins = np.maximum(sketch.logits[rows, labels] - others[rows, rivals], 0)
+    rivals = strongest_rival(sketch.logits, labels)
+    margins = np.maximum(sketch.logits[rows, labels] - sketch.logits[rows, rivals], 0)
     normals = (weights[labels] - weights[rivals])[:, :-1]
     lengths = np.maximum(np.einsum("ir,ir->i", normals, normals), 1e-12)
     features = sketch.features - (ADVERSARIAL_STEP * margins / lengths)[:, None] * normals
@@ -220,7 +218,7 @@ def mirrored(sketch: GradientSketch, *, validation: GradientSketch, seed: int = 
     for rows, _, right in head.blocks():
         logits, labels = np.asarray(sketch.logits[rows]), sketch.given_labels[rows]
         moved = logits - np.float32(step) * (right @ direction.T)
-        result[rows] = _losses(moved, labels) - _losses(logits, labels)
+        result[rows] = cross_entropy(moved, labels) - cross_entropy(logits, labels)
     return result
 
 
@@ -240,13 +238,8 @@ def self_mirrored(sketch: GradientSketch, *, seed: int = 0) -> Floats:
     for rows, left, right in head.blocks():
         logits, labels = np.asarray(sketch.logits[rows], dtype=np.float64), sketch.given_labels[rows]
         lengths = np.einsum("ir,ir->i", right, right, dtype=np.float64)
-        result[rows] = _losses(logits + step * lengths[:, None] * left, labels) - _losses(logits, labels)
+        result[rows] = cross_entropy(logits + step * lengths[:, None] * left, labels) - cross_entropy(logits, labels)
     return result
-
-
-def _losses(logits: Floats, labels: NDArray[np.int64]) -> Floats:
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    return np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(labels)), labels]
 
 
 def class_mean_cosine(sketch: GradientSketch, *, seed: int = 0) -> Floats:

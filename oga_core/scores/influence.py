@@ -10,11 +10,11 @@ from __future__ import annotations
 import numpy as np
 
 from oga_core.gradient_sketch import GradientSketch
+from oga_core.numerics import Floats
 from oga_core.scores.common import drawn
 from oga_core.scores.estimators.curvature import (
     DAMPING,
     EXACT_PARAMETERS,
-    Floats,
     Gradients,
     checked,
     curvature_rows,

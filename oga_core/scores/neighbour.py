@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from oga_core.gradient_sketch import Array, GradientSketch
-from oga_core.scores.common import Indices, Values, canonical_order
+from oga_core.gradient_sketch import GradientSketch
+from oga_core.numerics import Array, Indices, Values, evenly_spaced
+from oga_core.scores.common import canonical_order
 
 NEIGHBOURS, REFERENCES, ROWS = 30, 4000, 1024
 """Neighbours are sought among at most this many samples, so that the cost grows with the data, not its square."""
@@ -19,9 +20,8 @@ def feature_neighbours(sketch: GradientSketch, *, seed: int = 0) -> Values:
 
     `(n_samples,)`, 0 to 1; features averaged over views where there are any.
     """
-    features = sketch.features if sketch.view_features is None else sketch.view_features
-    assert features is not None, "the registry asks for features"
-    return _disagreement(unit_rows(np.asarray(features)), None, sketch)
+    assert sketch.steady_features is not None, "the registry asks for features"
+    return _disagreement(unit_rows(np.asarray(sketch.steady_features)), None, sketch)
 
 
 def gradient_neighbours(sketch: GradientSketch, *, seed: int = 0) -> Values:
@@ -62,7 +62,7 @@ def neighbour_logits(points: Array, references: Array, labels: Indices, n_classe
 
 def distances_to_references(points: Array | Values, order: Indices, *, count: int) -> Values:
     """Mean Euclidean distance to the `count` nearest other reference points, `(n_samples,)`."""
-    references = evenly(order)
+    references = evenly_spaced(order, REFERENCES)
     count = min(count, max(1, len(references) - 1))
     points = points.astype(np.float64)
     squares = np.einsum("ij,ij->i", points, points)
@@ -77,7 +77,8 @@ def distances_to_references(points: Array | Values, order: Indices, *, count: in
 
 def _disagreement(left: Array, right: Array | None, sketch: GradientSketch) -> Values:
     """Share of other labels among the samples with the largest products left·left' (and right·right')."""
-    references, labels = evenly(canonical_order(sketch)), sketch.given_labels
+    references = evenly_spaced(canonical_order(sketch), REFERENCES)
+    labels = sketch.given_labels
     count = min(NEIGHBOURS, max(1, len(references) // 10))
     result = np.zeros(len(sketch))
     for rows in _blocks(len(sketch)):
@@ -88,12 +89,6 @@ def _disagreement(left: Array, right: Array | None, sketch: GradientSketch) -> V
         nearest = np.argpartition(-similarity, count - 1, axis=1)[:, :count]
         result[rows] = (labels[references[nearest]] != labels[rows, None]).mean(axis=1)
     return result
-
-
-def evenly(order: Indices) -> Indices:
-    """At most `REFERENCES` of the positions, spread evenly."""
-    spread = np.linspace(0, len(order) - 1, min(len(order), REFERENCES)).astype(np.int64)
-    return order[spread]
 
 
 def _blocks(n_samples: int) -> Iterator[Indices]:

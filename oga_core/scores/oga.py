@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from oga_core.gradient_sketch import Array, GradientSketch
-from oga_core.scores.common import Values, canonical_order, once_per_sketch
+from oga_core.gradient_sketch import GradientSketch
+from oga_core.numerics import Array, Values, evenly_spaced, prior_adjusted
+from oga_core.scores.common import canonical_order, once_per_sketch
 from oga_core.scores.estimators.discriminant import (
     discriminant_logits,
     fourier_features,
@@ -15,17 +16,17 @@ from oga_core.scores.estimators.discriminant import (
     validated_logits,
 )
 from oga_core.scores.estimators.label_noise import calibrated, log_likelihood, log_odds_of_another_label
-from oga_core.scores.neighbour import evenly, neighbour_logits
+from oga_core.scores.neighbour import REFERENCES, neighbour_logits
 
 MEMORISED = 1 / 3
 """A model is held to have memorised its labels when it errs on them this many times as often as a fit without them."""
 TELLING = 0.25
-"""A witness that tells less of the labels than this share of what the best one tells is weighed down."""
+"""An ensemble member that tells less of the labels than this share of what the best one tells is weighed down."""
 CLEARLY = 2.0
 """A kernel is used where it makes all labels together likelier by this many nats."""
 CLEAN_NEIGHBOURS = 5
 CLEAN_WEIGHTS = (1.0, 1 / 3)
-"""What the fit on clean samples and the nearest of them count, as shares of what all other witnesses count."""
+"""What the fit on clean samples and the nearest of them count, as shares of what all other members count."""
 
 
 def oga(
@@ -35,43 +36,42 @@ def oga(
     validation: GradientSketch | None = None,
     checkpoints: Sequence[GradientSketch] = (),
 ) -> Values:
-    """Mean log odds that the label is wrong, by up to four witnesses, each over its own spread, `(n_samples,)`.
+    """Mean log odds that the label is wrong, by an ensemble of up to four, each over its own spread, `(n_samples,)`.
 
-    Witnesses: the model's logits, averaged over views and adjusted for class priors (Menon et al. 2021, arXiv
+    Its members: the model's logits, averaged over views and adjusted for class priors (Menon et al. 2021, arXiv
     2007.07314); leave-one-out discriminant analysis on the features of the last and the middle layers; the same on the
     middle layers alone; the same with a kernel, where that explains the labels better. Each is calibrated and combined
     with an estimate of which classes are mistaken for which (see `label_noise`); one that tells much less of the labels
     than the best counts for less. A memorised model's own logits and last features say nothing and are left out; the
-    middle layers of earlier checkpoints, where they are given, count half a witness. A fit on clean validation samples,
-    where they are given, counts as much as all other witnesses together, and the nearest of them a third as much.
+    middle layers of earlier checkpoints, where they are given, count half a member. A fit on clean validation samples,
+    where they are given, counts as much as all other members together, and the nearest of them a third as much.
     """
-    found = [*witnesses(sketch)]
-    weights = np.ones(len(found))
+    members = [*ensemble_logits(sketch)]
+    weights = np.ones(len(members))
     if checkpoints and has_memorised(sketch):
-        found.append(checkpoint_logits(checkpoints))
+        members.append(checkpoint_logits(checkpoints))
         weights = np.append(weights, 0.5)
     if validation is not None and len(validation):
-        found += [clean_logits(sketch, validation), clean_neighbours(sketch, validation)]
+        members += [clean_logits(sketch, validation), clean_neighbours(sketch, validation)]
         weights = np.append(weights, weights.sum() * np.array(CLEAN_WEIGHTS))
-    weights *= _informative(found, sketch)
-    odds = [log_odds_of_another_label(logits, sketch.given_labels) for logits in found]
+    weights *= _informative(members, sketch)
+    odds = [log_odds_of_another_label(logits, sketch.given_labels) for logits in members]
     mean: Values = np.average([part / max(float(part.std()), 1e-12) for part in odds], axis=0, weights=weights)
     return mean
 
 
 @once_per_sketch
-def witnesses(sketch: GradientSketch) -> list[Array]:
+def ensemble_logits(sketch: GradientSketch) -> list[Array]:
     """Calibrated class logits `(n_samples, n_classes)`, each from evidence of another kind."""
     if has_memorised(sketch):
         return held_out_fits(sketch)
-    return [prior_adjusted(sketch), *_fit_on_all_layers(sketch), *held_out_fits(sketch)]
+    return [model_logits(sketch), *_fit_on_all_layers(sketch), *held_out_fits(sketch)]
 
 
-def prior_adjusted(sketch: GradientSketch) -> Array:
+def model_logits(sketch: GradientSketch) -> Array:
     """Calibrated logits of the model, averaged over views, minus the log of each class's mean probability."""
-    logits = sketch.logits if sketch.view_logits is None else sketch.view_logits
-    assert logits is not None, "the registry asks for logits"
-    return calibrated(_adjusted(logits, sketch.probabilities), sketch.given_labels)
+    assert sketch.steady_logits is not None, "the registry asks for logits"
+    return calibrated(prior_adjusted(sketch.steady_logits, sketch.probabilities), sketch.given_labels)
 
 
 def checkpoint_logits(checkpoints: Sequence[GradientSketch]) -> Array:
@@ -81,7 +81,7 @@ def checkpoint_logits(checkpoints: Sequence[GradientSketch]) -> Array:
 
 
 def clean_logits(sketch: GradientSketch, validation: GradientSketch) -> Array:
-    """Calibrated logits of discriminant analysis on validation samples, on all layers, straight or with a kernel."""
+    """Calibrated logits of discriminant analysis on validation samples, on all layers, linear or with a kernel."""
     features, clean = _all_layers(sketch), _all_layers(validation)
     both = fourier_features(np.concatenate([features, clean]))
     pairs = (features, clean), (both[: len(features)], both[len(features) :])
@@ -93,7 +93,7 @@ def clean_logits(sketch: GradientSketch, validation: GradientSketch) -> Array:
 def clean_neighbours(sketch: GradientSketch, validation: GradientSketch) -> Array:
     """Calibrated logits by the classes of the nearest validation samples, on all layers. Cover and Hart 1967."""
     both = standardised(np.concatenate([_all_layers(sketch), _all_layers(validation)]))
-    rows = evenly(canonical_order(validation))
+    rows = evenly_spaced(canonical_order(validation), REFERENCES)
     references, labels = both[len(sketch) :][rows], validation.given_labels[rows]
     logits = neighbour_logits(both[: len(sketch)], references, labels, sketch.n_classes, count=CLEAN_NEIGHBOURS)
     return calibrated(logits, sketch.given_labels)
@@ -103,14 +103,14 @@ def clean_neighbours(sketch: GradientSketch, validation: GradientSketch) -> Arra
 def held_out_fits(sketch: GradientSketch) -> list[Array]:
     """Leave-one-out class logits from the layers that know least of the labels: middle ones, else the last.
 
-    A straight fit, and one with a kernel where that makes the labels clearly likelier: the best one is the last.
+    A linear fit, and one with a kernel where that makes the labels clearly likelier: the best one is the last.
     """
     features = next(part for part in (sketch.middle_features, *_last(sketch), sketch.logits) if part is not None)
     labels = sketch.given_labels
-    straight = discriminant_logits(features, labels, sketch.n_classes)
-    bent = discriminant_logits(fourier_features(features), labels, sketch.n_classes)
-    gain = len(labels) * (log_likelihood(bent, labels) - log_likelihood(straight, labels))
-    return [straight, bent] if gain > CLEARLY else [straight]
+    linear = discriminant_logits(features, labels, sketch.n_classes)
+    kernel = discriminant_logits(fourier_features(features), labels, sketch.n_classes)
+    gain = len(labels) * (log_likelihood(kernel, labels) - log_likelihood(linear, labels))
+    return [linear, kernel] if gain > CLEARLY else [linear]
 
 
 @once_per_sketch
@@ -128,12 +128,12 @@ def _fit_on_all_layers(sketch: GradientSketch) -> list[Array]:
     return [discriminant_logits(_all_layers(sketch), sketch.given_labels, sketch.n_classes)]
 
 
-def _informative(found: Sequence[Array], sketch: GradientSketch) -> Values:
-    """What each witness tells of the labels, as a share of a quarter of what the best one tells, 0 to 1.
+def _informative(members: Sequence[Array], sketch: GradientSketch) -> Values:
+    """What each member tells of the labels, as a share of a quarter of what the best one tells, 0 to 1.
 
-    Without it a witness that knows nothing would vote as loudly as the others, since odds are taken over their spread.
+    Without it a member that knows nothing would vote as loudly as the others, since odds are taken over their spread.
     """
-    gains = [log_likelihood(logits, sketch.given_labels) + np.log(sketch.n_classes) for logits in found]
+    gains = [log_likelihood(logits, sketch.given_labels) + np.log(sketch.n_classes) for logits in members]
     best = max(*gains, 1e-12)
     return np.clip(np.array(gains) / (TELLING * best), 1e-6, 1)
 
@@ -146,11 +146,5 @@ def _all_layers(sketch: GradientSketch) -> Array:
     return np.concatenate([standardised(part) for part in parts], axis=1)
 
 
-def _adjusted(logits: Array, probabilities: Array) -> Array:
-    adjusted: Array = logits - np.log(np.maximum(probabilities.mean(axis=0), 1e-12))
-    return adjusted
-
-
 def _last(sketch: GradientSketch) -> list[Array]:
-    features = sketch.features if sketch.view_features is None else sketch.view_features
-    return [] if features is None else [features]
+    return [] if sketch.steady_features is None else [sketch.steady_features]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from oga_core.gradient_sketch import Array, GradientSketch, softmax
-from oga_core.scores.common import Indices, Values, canonical_order, once_per_sketch
-from oga_core.scores.confidence import negative_margin
+from oga_core.gradient_sketch import GradientSketch
+from oga_core.numerics import Array, Floats, Indices, Values, negative_margin, prior_adjusted, softmax
+from oga_core.scores.common import canonical_order, once_per_sketch
 from oga_core.scores.estimators.discriminant import standardised
 
 FOLDS, STEPS = 5, 12
@@ -22,7 +22,7 @@ def out_of_fold(sketch: GradientSketch, *, seed: int = 0) -> Values:
     Largest z_k - log π_k of another class minus that of the given one, π the mean predicted probabilities.
     """
     logits = out_of_fold_logits(sketch)
-    return negative_margin(logits - np.log(np.maximum(softmax(logits).mean(axis=0), 1e-12)), sketch)
+    return negative_margin(prior_adjusted(logits, softmax(logits)), sketch.given_labels)
 
 
 def confident_learning(sketch: GradientSketch, *, seed: int = 0) -> Values:
@@ -32,10 +32,10 @@ def confident_learning(sketch: GradientSketch, *, seed: int = 0) -> Values:
     max_{k≠y} (p_k - t_k) - (p_y - t_y), with p out of fold and t_k the mean p_k of the samples given class k.
     """
     p = softmax(out_of_fold_logits(sketch))
-    return negative_margin(p - class_thresholds(p, sketch.given_labels), sketch)
+    return negative_margin(p - class_thresholds(p, sketch.given_labels), sketch.given_labels)
 
 
-def class_thresholds(probabilities: Array, labels: Indices) -> Values:
+def class_thresholds(probabilities: Floats, labels: Indices) -> Values:
     """Mean probability of class k over the samples given class k, `(n_classes,)`; 1 for a class without samples."""
     given = probabilities[np.arange(len(labels)), labels].astype(np.float64)
     counts = np.bincount(labels, minlength=probabilities.shape[1])
@@ -47,13 +47,13 @@ def class_thresholds(probabilities: Array, labels: Indices) -> Values:
 @once_per_sketch
 def out_of_fold_logits(sketch: GradientSketch) -> Array:
     """Held-out logits of the cross-validated head, `(n_samples, n_classes)`."""
-    features = sketch.features if sketch.view_features is None else sketch.view_features
-    assert features is not None, "the registry asks for features"
+    assert sketch.steady_features is not None, "the registry asks for features"
     order = canonical_order(sketch)
     folds = np.empty(len(sketch), dtype=np.int64)
     by_class = order[np.argsort(sketch.given_labels[order], kind="stable")]
     folds[by_class] = np.arange(len(order)) % FOLDS
-    return _held_out_logits(_whitened(standardised(features)), sketch.given_labels, sketch.n_classes, folds)
+    whitened = _whitened(standardised(sketch.steady_features))
+    return _held_out_logits(whitened, sketch.given_labels, sketch.n_classes, folds)
 
 
 def _held_out_logits(x: Array, labels: Indices, n_classes: int, folds: Indices) -> Array:

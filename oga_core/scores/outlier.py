@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from oga_core.gradient_sketch import Array, GradientSketch
-from oga_core.scores.common import Indices, Values, canonical_order, principal_axes, ranks
+from oga_core.gradient_sketch import GradientSketch
+from oga_core.numerics import Array, Indices, Values
+from oga_core.scores.common import canonical_order, ranks, whitened_axes
 from oga_core.scores.estimators.forest import Features, isolation_forest_scores
 from oga_core.scores.estimators.min_cov_det import robust_distances
 from oga_core.scores.neighbour import distances_to_references
@@ -120,7 +121,7 @@ def ecod(sketch: GradientSketch, *, seed: int = 0) -> Values:
 
     Left tails, right tails, and on every axis the tail that its skewness points to.
     """
-    axes = principal_axes(sketch, count=AXES)
+    axes = whitened_axes(sketch, count=AXES)
     share = np.stack([ranks(column) for column in axes.T], axis=1)
     left, right = -np.log(share), -np.log(1 - share)
     skewed = np.where(((axes - axes.mean(axis=0)) ** 3).mean(axis=0) < 0, left, right)
@@ -131,7 +132,7 @@ def knn_distance(sketch: GradientSketch, *, seed: int = 0) -> Values:
     """Mean distance to the 10 nearest other gradients on the sketch's principal axes, `(n_samples,)`. Ramaswamy et al.,
     SIGMOD 2000; against at most 4,000 reference samples.
     """
-    axes = principal_axes(sketch, count=AXES)
+    axes = whitened_axes(sketch, count=AXES)
     return distances_to_references(axes, canonical_order(sketch), count=10)
 
 
@@ -142,7 +143,7 @@ def mahalanobis(sketch: GradientSketch, *, seed: int = 0) -> Values:
     μ and Σ are those of the three quarters of the samples with the smallest determinant of Σ, by FAST-MCD.
     """
     order = canonical_order(sketch)
-    axes = principal_axes(sketch, count=AXES).astype(np.float64)
+    axes = whitened_axes(sketch, count=AXES).astype(np.float64)
     result = np.empty(len(sketch))
     result[order] = robust_distances(axes[order], seed)
     return result

@@ -8,8 +8,8 @@ import numpy as np
 
 from oga_core.errors import OgaError
 from oga_core.gradient_sketch import GradientSketch
-from oga_core.scores.common import Indices, canonical_order, drawn
-from oga_core.scores.estimators.curvature import Floats
+from oga_core.numerics import Floats, Indices, PrincipalAxes, cross_entropy, principal_axes, softmax
+from oga_core.scores.common import canonical_order, drawn
 from oga_core.scores.estimators.shapley import RidgeGame, knn_values, ridge_values
 
 MOST_SAMPLES = 2000
@@ -33,8 +33,8 @@ def leave_one_out(sketch: GradientSketch, *, validation: GradientSketch, seed: i
     basis = _basis(sketch)
     features, labels = basis.of(validation), validation.given_labels
     full, left_out = _leave_one_out_heads(basis.of(sketch), sketch)
-    before = _cross_entropy(features @ full.T, labels).mean()
-    after = [_cross_entropy(features @ head.T, labels).mean() for head in left_out]
+    before = cross_entropy(features @ full.T, labels).mean()
+    after = [cross_entropy(features @ head.T, labels).mean() for head in left_out]
     return before - np.array(after)
 
 
@@ -47,8 +47,8 @@ def self_leave_one_out(sketch: GradientSketch, *, seed: int = 0) -> Floats:
     _require_small(sketch, "self_leave_one_out")
     features, labels = _basis(sketch).of(sketch), sketch.given_labels
     full, left_out = _leave_one_out_heads(features, sketch)
-    without = _cross_entropy(np.einsum("icr,ir->ic", left_out, features), labels)
-    return without - _cross_entropy(features @ full.T, labels)
+    without = cross_entropy(np.einsum("icr,ir->ic", left_out, features), labels)
+    return without - cross_entropy(features @ full.T, labels)
 
 
 def _require_small(sketch: GradientSketch, score: str) -> None:
@@ -75,22 +75,18 @@ def _require_few(sketch: GradientSketch, score: str) -> None:
 class _Basis:
     """Leading principal components of the training features, scaled alike, and a 1 for the bias."""
 
-    mean: Floats
-    axes: Floats
+    principal: PrincipalAxes
 
     def of(self, sketch: GradientSketch) -> Floats:
         assert sketch.features is not None
-        scaled = (np.asarray(sketch.features, dtype=np.float64) - self.mean) @ self.axes
+        largest = max(float(np.sqrt(self.principal.variances[0])), 1e-12)
+        scaled = self.principal.project(np.asarray(sketch.features, dtype=np.float64)) / largest
         return np.pad(scaled, ((0, 0), (0, 1)), constant_values=1)
 
 
 def _basis(sketch: GradientSketch) -> _Basis:
     assert sketch.features is not None
-    features = np.asarray(sketch.features, dtype=np.float64)
-    mean = features.mean(axis=0)
-    values, vectors = np.linalg.eigh(np.cov(features - mean, rowvar=False, ddof=0).reshape((features.shape[1],) * 2))
-    axes = vectors[:, ::-1][:, :COMPONENTS]
-    return _Basis(mean, axes / max(float(np.sqrt(values.max())), 1e-12))
+    return _Basis(principal_axes(np.asarray(sketch.features, dtype=np.float64), COMPONENTS))
 
 
 def _leave_one_out_heads(features: Floats, sketch: GradientSketch) -> tuple[Floats, Floats]:
@@ -103,7 +99,7 @@ def _leave_one_out_heads(features: Floats, sketch: GradientSketch) -> tuple[Floa
     for i in range(n_samples):
         head = full
         for _ in range(CHORD_STEPS):
-            error = _softmax(features @ head.T) - targets
+            error = softmax(features @ head.T) - targets
             error[i] = 0
             gradient = error.T @ features / n_samples + PENALTY * head * (1 - 1 / n_samples)
             step = (inverse @ gradient.ravel()).reshape(shape)
@@ -119,7 +115,7 @@ def _fit(features: Floats, targets: Floats) -> Floats:
     head = np.zeros((targets.shape[1], features.shape[1]))
     value = _objective(features, targets, head)
     for _ in range(50):
-        gradient = (_softmax(features @ head.T) - targets).T @ features / len(features) + PENALTY * head
+        gradient = (softmax(features @ head.T) - targets).T @ features / len(features) + PENALTY * head
         step = np.linalg.solve(_curvature(features, head), gradient.ravel()).reshape(head.shape)
         length = 1.0
         while (changed := _objective(features, targets, head - length * step)) > value and length > 1e-6:
@@ -131,13 +127,13 @@ def _fit(features: Floats, targets: Floats) -> Floats:
 
 
 def _objective(features: Floats, targets: Floats, head: Floats) -> float:
-    loss = _cross_entropy(features @ head.T, targets.argmax(axis=1)).mean()
+    loss = cross_entropy(features @ head.T, targets.argmax(axis=1)).mean()
     return float(loss + PENALTY / 2 * np.sum(head**2))
 
 
 def _curvature(features: Floats, head: Floats) -> Floats:
     """Hessian of the penalised mean loss, `(n_classes · width,) * 2`."""
-    probabilities = _softmax(features @ head.T)
+    probabilities = softmax(features @ head.T)
     n_classes, width = head.shape
     curvature = np.empty((n_classes, width, n_classes, width))
     for a in range(n_classes):
@@ -145,16 +141,6 @@ def _curvature(features: Floats, head: Floats) -> Floats:
             weights = probabilities[:, a] * ((a == b) - probabilities[:, b])
             curvature[a, :, b] = (features * weights[:, None]).T @ features / len(features)
     return curvature.reshape((head.size,) * 2) + PENALTY * np.eye(head.size)
-
-
-def _softmax(logits: Floats) -> Floats:
-    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return shifted / shifted.sum(axis=1, keepdims=True)
-
-
-def _cross_entropy(logits: Floats, labels: Indices) -> Floats:
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    return np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(labels)), labels]
 
 
 def data_shapley(sketch: GradientSketch, *, validation: GradientSketch, seed: int = 0) -> Floats:

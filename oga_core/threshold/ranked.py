@@ -6,27 +6,27 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from oga_core.errors import OgaError
+from oga_core.numerics import Indices, Values
 
 
 @dataclass(frozen=True, eq=False)
 class RankedScores:
     """One score of every sample, `(n_samples,)`, higher = more suspicious, with its order; ties by position."""
 
-    values: NDArray[np.float64]
+    values: Values
 
     def __len__(self) -> int:
         return len(self.values)
 
     @cached_property
-    def order(self) -> NDArray[np.int64]:
+    def order(self) -> Indices:
         """Positions of the samples from the most to the least suspicious."""
         return np.argsort(-self.values, kind="stable")
 
     @cached_property
-    def ranks(self) -> NDArray[np.int64]:
+    def ranks(self) -> Indices:
         """Rank of every sample, 0 for the most suspicious."""
         ranks = np.empty(len(self), dtype=np.int64)
         ranks[self.order] = np.arange(len(self))
@@ -38,7 +38,7 @@ class RankedScores:
             raise OgaError(f"The trim fraction must be from 0 to 1, got {trim_fraction}.")
         return round(trim_fraction * len(self))
 
-    def flagged(self, trim_fraction: float) -> NDArray[np.int64]:
+    def flagged(self, trim_fraction: float) -> Indices:
         """Positions of the flagged samples, most suspicious first."""
         return self.order[: self.count(trim_fraction)]
 

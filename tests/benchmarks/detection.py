@@ -24,15 +24,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from made_sets import BenchmarkSet, Settings
 from numpy.typing import NDArray
 from random_sets import random_sets
 from sets import GROUPS as NAMED_GROUPS
 from sets import SETS as NAMED_SETS
-from sets import BenchmarkSet, Settings
 
 from oga_core.errors import OgaError
 from oga_core.evaluation.truth import detection
-from oga_core.gradient_sketch import softmax
+from oga_core.numerics import softmax
 from oga_core.scores import SCORES, compute_scores
 
 DATA = Path(os.environ.get("OGA_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data"))

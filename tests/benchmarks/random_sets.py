@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from made_sets import BenchmarkSet, Labels, Made, Settings, cut, gaussians, moons, table
 from numpy.typing import NDArray
-from sets import BenchmarkSet, Labels, Made, Settings, cut, gaussians, moons, table
 
 Load = Callable[[int], tuple[NDArray[np.float32], Labels, NDArray[np.float32], Labels]]
 COUNT, SEED = 60, 7

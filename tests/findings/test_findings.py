@@ -5,9 +5,10 @@ import pytest
 from problems import blobs, sketch_of
 
 from oga_core.errors import OgaError
-from oga_core.findings.duplicates import nearest_twins
-from oga_core.findings.kinds import AMBIGUOUS, DUPLICATE, KINDS, MISLABELLED, NONE, RARE, STRANGE, find, set_warnings
+from oga_core.findings.duplicates import near_duplicates
+from oga_core.findings.kinds import AMBIGUOUS, DUPLICATE, KINDS, MISLABELLED, NONE, RARE, STRANGE, find
 from oga_core.findings.noise import estimate_noise, is_informative, suggested_trim_fraction
+from oga_core.findings.set_warnings import set_warnings
 from oga_core.scores.oga import has_memorised
 
 NAMES = ("ant", "bee", "cow")
@@ -37,8 +38,8 @@ def test_a_twin_with_another_label_comes_first(problem):
     twice = replace(twice, given_labels=np.append(sketch.given_labels, 1))
     findings = find(twice)
     assert findings.kind[pair] == findings.kind[-1] == DUPLICATE
-    assert findings.twin[pair] == len(sketch)
-    assert findings.twin[-1] == pair
+    assert findings.duplicate_of[pair] == len(sketch)
+    assert findings.duplicate_of[-1] == pair
     ids = [f"s{i}" for i in range(len(twice))]
     assert findings.sentence(pair, NAMES, ids) == "Nearly the same as s1000, which is labelled bee, this one ant."
 
@@ -147,13 +148,13 @@ def test_twins_are_the_nearest_of_all():
     rng = np.random.default_rng(0)
     features = rng.normal(size=(3000, 10)).astype(np.float32)
     features[7], features[2900] = features[1500] + 1e-4, features[3]
-    twin, distance = nearest_twins(features)
-    assert twin[7] == 1500
-    assert twin[1500] == 7
-    assert twin[3] == 2900
+    duplicate, distance = near_duplicates(features)
+    assert duplicate[7] == 1500
+    assert duplicate[1500] == 7
+    assert duplicate[3] == 2900
     assert distance[3] == pytest.approx(0, abs=1e-3)
     assert np.median(distance) == pytest.approx(1, abs=0.1)
-    assert (twin >= 0).sum() == 4
+    assert (duplicate >= 0).sum() == 4
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 1.0])
@@ -162,37 +163,37 @@ def test_twins_are_found_however_many_there_are(share, noise):
     rng = np.random.default_rng(0)
     features, n_copied = rng.normal(size=(1000, 40)).astype(np.float32), int(share * 1000)
     copies = features[:n_copied] + noise * rng.normal(size=(n_copied, 40)).astype(np.float32)
-    twin, _ = nearest_twins(np.concatenate([features, copies]))
-    assert (twin[:n_copied] == np.arange(1000, 1000 + n_copied)).all()
-    assert (twin[n_copied:1000] == -1).all()
+    duplicate, _ = near_duplicates(np.concatenate([features, copies]))
+    assert (duplicate[:n_copied] == np.arange(1000, 1000 + n_copied)).all()
+    assert (duplicate[n_copied:1000] == -1).all()
 
 
 def test_many_copies_of_one_sample_are_twins_and_the_others_are_not():
     features = np.random.default_rng(0).normal(size=(2000, 40)).astype(np.float32)
-    twin, _ = nearest_twins(np.concatenate([features, np.repeat(features[:1], 3000, axis=0)]))
-    assert twin[0] >= 2000
-    assert (twin[1:2000] == -1).all()
-    assert (twin[2000:] >= 0).all()
+    duplicate, _ = near_duplicates(np.concatenate([features, np.repeat(features[:1], 3000, axis=0)]))
+    assert duplicate[0] >= 2000
+    assert (duplicate[1:2000] == -1).all()
+    assert (duplicate[2000:] >= 0).all()
 
 
 def test_chance_makes_no_twins_in_few_dimensions():
     features = np.random.default_rng(0).normal(size=(20_000, 2)).astype(np.float32)
-    assert (nearest_twins(features)[0] >= 0).mean() < 0.001
+    assert (near_duplicates(features)[0] >= 0).mean() < 0.001
 
 
 def test_a_slightly_changed_copy_is_a_twin():
     rng = np.random.default_rng(0)
     features = rng.normal(size=(2000, 40)).astype(np.float32)
     features[0] = features[1] + 0.1 * rng.normal(size=40)
-    twin, distance = nearest_twins(features)
+    duplicate, distance = near_duplicates(features)
     assert distance[0] > 0.05
-    assert twin[:2].tolist() == [1, 0]
+    assert duplicate[:2].tolist() == [1, 0]
 
 
 def test_one_sample_has_no_twin():
-    assert nearest_twins(np.ones((1, 4), dtype=np.float32))[0].tolist() == [-1]
-    assert nearest_twins(np.ones((3, 4), dtype=np.float32))[0].tolist() == [-1, -1, -1]
-    assert nearest_twins(np.eye(2, dtype=np.float32))[0].tolist() == [-1, -1]
+    assert near_duplicates(np.ones((1, 4), dtype=np.float32))[0].tolist() == [-1]
+    assert near_duplicates(np.ones((3, 4), dtype=np.float32))[0].tolist() == [-1, -1, -1]
+    assert near_duplicates(np.eye(2, dtype=np.float32))[0].tolist() == [-1, -1]
 
 
 @pytest.mark.parametrize("flipped", [0.0, 0.1, 0.3])

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from oga_core.gradient_sketch import GradientSketch, softmax
+from oga_core.gradient_sketch import GradientSketch
+from oga_core.numerics import softmax
 
 
 def blobs(

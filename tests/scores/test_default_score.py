@@ -7,7 +7,7 @@ import pytest
 from problems import blobs, sketch_of
 from sklearn.linear_model import LogisticRegression
 
-from oga_core.gradient_sketch import softmax
+from oga_core.numerics import softmax
 from oga_core.scores import oga
 from oga_core.scores.estimators import discriminant
 from oga_core.scores.estimators.label_noise import calibrated, joint_of_labels, log_odds_of_another_label
@@ -86,7 +86,7 @@ def test_a_memorised_model_is_seen_and_its_own_logits_left_out():
     learnt = replace(sketch, logits=9 * np.eye(3, dtype=np.float32)[sketch.given_labels], view_logits=None)
     assert not oga.has_memorised(sketch)
     assert oga.has_memorised(learnt)
-    assert len(oga.witnesses(learnt)) == len(oga.held_out_fits(learnt)) < len(oga.witnesses(sketch))
+    assert len(oga.ensemble_logits(learnt)) == len(oga.held_out_fits(learnt)) < len(oga.ensemble_logits(sketch))
     assert average_precision(oga.oga(learnt), wrong) > 0.9
 
 
@@ -112,7 +112,7 @@ def rings(n_samples=600, flipped=0.2, seed=0):
     return replace(sketch, view_logits=None, middle_features=features), wrong
 
 
-def test_a_kernel_is_one_more_witness_where_no_straight_fit_parts_the_classes():
+def test_a_kernel_is_one_more_member_where_no_linear_fit_parts_the_classes():
     sketch, wrong = rings()
     assert len(oga.held_out_fits(sketch)) == 2
     assert len(oga.held_out_fits(blobs(600, flipped=0.2)[0])) == 1
@@ -128,7 +128,7 @@ def test_clean_samples_help_against_noise_that_runs_one_way():
 
 
 def test_the_nearest_clean_samples_know_what_no_fit_on_them_does(monkeypatch):
-    """A chessboard: neither a straight line nor the kernel's smooth one parts its squares."""
+    """A chessboard: neither a line nor the kernel's smooth one parts its squares."""
     rng = np.random.default_rng(0)
     features = rng.uniform(0, 6, size=(3000, 2)).astype(np.float32)
     true = features.astype(np.int64).sum(axis=1) % 2

@@ -1,70 +1,14 @@
 """Influence scores against their definitions, with every gradient and the whole Hessian written out."""
 
-import tracemalloc
-
 import numpy as np
 import pytest
-import torch
+from dense import close, hessian_matrix, loss_of, trained, with_bias, written_out
 from problems import blobs, sketch_of
 from scipy.stats import spearmanr
 
-from oga_core.errors import OgaError
-from oga_core.gradient_sketch import GradientSketch, softmax
-from oga_core.scores import dynamics, hessian_free, influence
+from oga_core.gradient_sketch import GradientSketch
+from oga_core.scores import hessian_free, influence
 from oga_core.scores.estimators import curvature, inverse, spectrum
-
-
-def trained(n_samples=80, n_classes=3, width=4, penalty=0.05, seed=0, rows=None):
-    """A softmax regression at the optimum of its penalised loss, as a sketch, with weights and a validation sketch."""
-    rng = np.random.default_rng(seed)
-    centres = rng.normal(size=(n_classes, width)) * 1.5
-    true = rng.integers(n_classes, size=n_samples + 60)
-    features = centres[true] + rng.normal(size=(len(true), width))
-    given = true.copy()
-    given[: n_samples // 8] = (true[: n_samples // 8] + 1) % n_classes
-    kept = np.arange(n_samples) if rows is None else rows
-    weights = fit(features[kept], given[kept], n_classes, penalty)
-    logits = with_bias(features) @ weights.T
-    both = sketch_of(features.astype(np.float32), logits.astype(np.float32), given)
-    return both.take(np.arange(n_samples)), both.take(np.arange(n_samples, len(true))), weights
-
-
-def with_bias(features):
-    return np.pad(features, ((0, 0), (0, 1)), constant_values=1)
-
-
-def fit(features, labels, n_classes, penalty):
-    """Minimise mean loss + penalty / 2 · ‖W‖² with L-BFGS."""
-    x, y = torch.tensor(with_bias(features)), torch.tensor(labels)
-    weights = torch.zeros(n_classes, x.shape[1], dtype=torch.float64, requires_grad=True)
-    optimizer = torch.optim.LBFGS(
-        [weights], max_iter=500, tolerance_grad=1e-10, tolerance_change=1e-14, line_search_fn="strong_wolfe"
-    )
-
-    def closure():
-        optimizer.zero_grad()
-        loss = torch.nn.functional.cross_entropy(x @ weights.T, y) + penalty / 2 * weights.square().sum()
-        loss.backward()
-        return loss
-
-    optimizer.step(closure)
-    return weights.detach().numpy()
-
-
-def gradient_matrix(sketch):
-    """Head gradients by autograd, one sample at a time, `(n_samples, n_parameters)`."""
-    weights = torch.tensor(hessian_free.head_weights(sketch), requires_grad=True)
-    x, y = torch.tensor(with_bias(np.array(sketch.features))), torch.tensor(sketch.given_labels)
-    losses = torch.nn.functional.cross_entropy(x @ weights.T, y, reduction="none")
-    return np.array([torch.autograd.grad(loss, weights, retain_graph=True)[0].numpy().ravel() for loss in losses])
-
-
-def hessian_matrix(sketch):
-    """Hessian of the mean loss in the head's parameters by autograd."""
-    weights = torch.tensor(hessian_free.head_weights(sketch)).double()
-    x, y = torch.tensor(with_bias(np.array(sketch.features))).double(), torch.tensor(sketch.given_labels)
-    matrix = torch.autograd.functional.hessian(lambda w: torch.nn.functional.cross_entropy(x @ w.T, y), weights)
-    return matrix.numpy().reshape(weights.numel(), -1)
 
 
 @pytest.fixture(scope="module")
@@ -75,14 +19,7 @@ def problem():
 
 @pytest.fixture(scope="module")
 def dense(problem):
-    """Gradients, mean validation gradient and damped Hessian, written out."""
-    matrix = hessian_matrix(problem[0])
-    damping = curvature.DAMPING * np.trace(matrix) / len(matrix)
-    return gradient_matrix(problem[0]), gradient_matrix(problem[1]).mean(axis=0), matrix, damping
-
-
-def close(actual, desired, rtol=1e-3):
-    np.testing.assert_allclose(actual, desired, rtol=rtol, atol=rtol * np.abs(desired).max())
+    return written_out(*problem)
 
 
 def test_factored_gradients_are_the_gradients(problem, dense):
@@ -129,11 +66,6 @@ def test_influence_predicts_leave_one_out_retraining():
         change.append(loss_of(weights, validation).mean() - loss_of(without, validation).mean())
     assert np.corrcoef(influence.hessian(sketch, validation=validation), change)[0, 1] > 0.9
     assert np.corrcoef(influence.lissa(sketch, validation=validation), change)[0, 1] > 0.9
-
-
-def loss_of(weights, sketch):
-    logits = with_bias(np.array(sketch.features)) @ weights.T
-    return -np.log(softmax(logits)[np.arange(len(sketch)), sketch.given_labels])
 
 
 def test_lanczos_finds_the_leading_eigenpairs(monkeypatch):
@@ -247,161 +179,8 @@ def test_generalized_influence_moves_only_the_selected_parameters(problem, dense
     close(influence.generalized(problem[0], validation=problem[1]), -change @ direction[chosen])
 
 
-def test_tracin_is_minus_the_inner_product(problem, dense):
-    close(hessian_free.tracin(problem[0], validation=problem[1]), -dense[0] @ dense[1])
-    sketched = -problem[0].sketch @ problem[1].sketch.mean(axis=0)
-    close(hessian_free.tracin_sketch(problem[0], validation=problem[1]), sketched)
-
-
-def test_tracin_cp_averages_the_checkpoints(problem, dense):
-    other, other_validation, _ = trained(penalty=0.5)
-    gradients, validation = gradient_matrix(other), gradient_matrix(other_validation).mean(axis=0)
-    checkpoints, along = [problem[0], other], [problem[1], other_validation]
-    scores = hessian_free.tracin_cp(problem[0], checkpoints=checkpoints, validation_checkpoints=along)
-    close(scores, -(dense[0] @ dense[1] + gradients @ validation) / 2)
-    own = hessian_free.self_tracin_cp(problem[0], checkpoints=checkpoints)
-    close(own, ((dense[0] ** 2).sum(axis=1) + (gradients**2).sum(axis=1)) / 2)
-
-
-def test_ensemble_averages_models_with_dropped_features(problem, monkeypatch):
-    monkeypatch.setattr(hessian_free, "DROPOUT_MASKS", 3)
-    sketch, validation = problem
-    weights, expected = hessian_free.head_weights(sketch), []
-    for mask in hessian_free._masks(sketch, 0):
-        assert set(np.unique(mask)) <= {0, np.float32(1.25)}
-        parts = [
-            sketch_of(s.features * mask, with_bias(s.features * mask) @ weights.T, s.given_labels) for s in problem
-        ]
-        grads = [curvature.head_gradients(part) for part in parts]
-        flat = [(g.left[:, :, None] * with_bias(g.right)[:, None]).reshape(len(g), -1) for g in grads]
-        expected.append(-flat[0] @ flat[1].mean(axis=0))
-    close(hessian_free.tracin_ensemble(sketch, validation=validation), np.mean(expected, axis=0))
-    close(
-        hessian_free.self_tracin_ensemble(sketch).mean(),
-        np.mean(
-            [
-                (hessian_free.gradients(hessian_free._masked(sketch, weights, m)).squared_norms()).mean()
-                for m in hessian_free._masks(sketch, 0)
-            ]
-        ),
-    )
-
-
-def test_the_ensemble_holds_one_model_at_a_time():
-    rng = np.random.default_rng(0)
-    features = rng.normal(size=(3000, 100)).astype(np.float32)
-    logits = (features @ rng.normal(size=(100, 3))).astype(np.float32)
-    sketch = GradientSketch(np.arange(3000) % 3, features[:, 0].copy(), features[:, :4], logits, features)
-    few = sketch.take(np.arange(50))
-    tracemalloc.start()
-    hessian_free.tracin_ensemble(sketch, validation=few)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < 10 * features.nbytes
-
-
-def test_two_seeds_of_the_ensemble_agree():
-    sketch, validation, _ = trained(n_samples=300, width=40)
-    first, second = (hessian_free.tracin_ensemble(sketch, validation=validation, seed=seed) for seed in (0, 1))
-    print(spearmanr(first, second).statistic)
-    assert spearmanr(first, second).statistic > 0.98
-
-
-def test_a_step_on_a_high_fairness_score_widens_the_gap(problem):
-    sketch, validation = problem
-    groups = np.arange(len(validation)) % 2
-    scores = hessian_free.tracin_fairness(sketch, validation=validation, groups=groups)
-    weights, grads = hessian_free.head_weights(sketch).astype(np.float64), gradient_matrix(sketch)
-
-    def gap(head):
-        losses = loss_of(head, validation)
-        return abs(losses[groups == 0].mean() - losses[groups == 1].mean())
-
-    for i in (scores.argmin(), scores.argmax()):
-        step = 1e-4 * grads[i].reshape(weights.shape)
-        np.testing.assert_allclose((gap(weights - step) - gap(weights)) / 1e-4, scores[i], rtol=2e-2)
-
-
-def test_attacked_samples_just_cross_the_boundary(problem):
-    sketch, validation = problem
-    weights = hessian_free.head_weights(sketch)
-    attacked = hessian_free._attacked(validation, weights)
-    right = validation.logits.argmax(axis=1) == validation.given_labels
-    assert right.sum() > 40
-    assert (attacked.logits.argmax(axis=1) != validation.given_labels)[right].all()
-    np.testing.assert_array_equal(attacked.features[~right], validation.features[~right])
-    expected = -gradient_matrix(sketch) @ gradient_matrix(attacked).mean(axis=0)
-    close(hessian_free.tracin_robustness(sketch, validation=validation), expected)
-
-
-def test_head_weights_are_found_from_features_and_logits(problem):
-    close(hessian_free.head_weights(problem[0]), trained()[2], rtol=1e-3)
-
-
-def test_logits_that_are_not_linear_in_the_features_are_refused(problem):
-    sketch = problem[0].take(np.arange(80))
-    object.__setattr__(sketch, "logits", np.tanh(sketch.logits))
-    with pytest.raises(OgaError, match="not a linear function of the features"):
-        hessian_free.head_weights(sketch)
-
-
-def test_mirrored_influence_is_the_change_after_a_real_step(problem, dense):
-    sketch, validation = problem
-    weights, direction = hessian_free.head_weights(sketch), dense[1].reshape(3, 5)
-    step = 0.1 * validation.losses.mean() / (direction**2).sum()
-    expected = loss_of(weights - step * direction, sketch) - loss_of(weights, sketch)
-    close(hessian_free.mirrored(sketch, validation=validation), expected)
-
-
-def test_self_mirrored_is_the_rise_after_a_real_step_that_unlearns_the_sample(problem, dense):
-    sketch, weights = problem[0], hessian_free.head_weights(problem[0]).astype(np.float64)
-    step = 0.1 * sketch.losses.mean() / (dense[0] ** 2).sum(axis=1).mean()
-    heads = [weights + step * gradient.reshape(weights.shape) for gradient in dense[0]]
-    expected = [(loss_of(head, sketch) - loss_of(weights, sketch))[i] for i, head in enumerate(heads)]
-    close(hessian_free.self_mirrored(sketch), np.array(expected))
-
-
-def test_class_mean_cosine_compares_with_the_mean_direction(problem, dense):
-    grads, labels = dense[0], problem[0].given_labels
-    units = grads / np.linalg.norm(grads, axis=1, keepdims=True)
-    means = np.array([units[labels == c].mean(axis=0) for c in range(3)])[labels]
-    expected = -(units * means).sum(axis=1) / np.linalg.norm(means, axis=1)
-    close(hessian_free.class_mean_cosine(problem[0]), expected)
-
-
-def test_validation_of_another_model_is_refused(problem):
-    with pytest.raises(OgaError, match=r"shape \(3, 9\).*same model"):
-        influence.datainf(problem[0], validation=blobs(20)[0])
-    with pytest.raises(OgaError, match="no samples"):
-        influence.datainf(problem[0], validation=problem[1].take(np.arange(0)))
-
-
-def test_checkpoints_of_other_data_are_refused(problem):
-    with pytest.raises(OgaError, match="Checkpoint 1 scored 60 samples and the model 80"):
-        hessian_free.self_tracin_cp(problem[0], checkpoints=[problem[1]])
-    with pytest.raises(OgaError, match="1 checkpoints of the training data and 2"):
-        hessian_free.tracin_cp(problem[0], checkpoints=[problem[0]], validation_checkpoints=[problem[1]] * 2)
-
-
 def test_a_model_without_any_curvature_has_finite_scores():
     sketch, _ = blobs(60)
     certain = sketch_of(sketch.features, 1e4 * np.eye(3, dtype=np.float32)[sketch.given_labels], sketch.given_labels)
     for score in (influence.self_hessian, influence.self_arnoldi, influence.self_ekfac, influence.self_lissa):
         assert np.isfinite(score(certain)).all()
-
-
-def checkpoint(margins):
-    """Two classes, every given label 0, with the given logit margins."""
-    logits = np.stack([np.array(margins), np.zeros(len(margins))], axis=1).astype(np.float32)
-    return sketch_of(np.ones((len(margins), 1), dtype=np.float32), logits, np.zeros(len(margins), dtype=np.int64))
-
-
-def test_training_dynamics():
-    checkpoints = [checkpoint([2.0, -1.0, 3.0]), checkpoint([-2.0, -1.0, 4.0]), checkpoint([1.0, -1.0, 5.0])]
-    last = checkpoints[-1]
-    close(dynamics.aum(last, checkpoints=checkpoints), [-1 / 3, 1, -4], rtol=1e-6)
-    np.testing.assert_array_equal(dynamics.forgetting(last, checkpoints=checkpoints), [1, 3, 0])
-    probabilities = 1 / (1 + np.exp(-np.array([[2, -1, 3], [-2, -1, 4], [1, -1, 5.0]])))
-    close(dynamics.mean_loss(last, checkpoints=checkpoints), -np.log(probabilities).mean(axis=0), rtol=1e-5)
-    close(dynamics.mean_error(last, checkpoints=checkpoints), 1 - probabilities.mean(axis=0), rtol=1e-5)
-    close(dynamics.variability(last, checkpoints=checkpoints), probabilities.std(axis=0), rtol=1e-4)

@@ -58,6 +58,13 @@ def test_without_decisions_the_noise_rate_is_expected():
     assert outlook.precision.estimate > outlook.missed.estimate / N
 
 
+def test_without_decisions_the_number_of_bad_samples_is_within_a_small_multiple_of_its_estimate():
+    scores, _ = simulate(3)
+    nothing = np.empty(0, dtype=np.int64)
+    bad = Expectation(scores, nothing, nothing.astype(bool), noise_rate=0.1).at(0.1).bad
+    assert 3 < bad.high / bad.low < 7  # e^(2 · 1.645 · 0.5) = 5.2
+
+
 def test_everything_reviewed_leaves_no_doubt():
     scores, bad = simulate(4)
     rows = np.arange(N)

@@ -22,3 +22,9 @@ def test_flagged_count_and_threshold_agree():
 def test_trim_fraction_outside_its_range_is_refused(fraction):
     with pytest.raises(OgaError, match=r"from 0 to 1, got"):
         SCORES.count(fraction)
+
+
+@pytest.mark.parametrize(("fraction", "count"), [(0.35, 2), (0.25, 1), (0.31, 2), (0.09, 0), (1.0, 5)])
+def test_the_count_is_the_nearest_whole_number(fraction, count):
+    assert SCORES.count(fraction) == count
+    assert len(SCORES.flagged(fraction)) == count

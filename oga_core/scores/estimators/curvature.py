@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from oga_core.errors import OgaError
 from oga_core.gradient_sketch import GradientSketch
-from oga_core.scores.common import Indices, drawn
-
-Floats = NDArray[np.floating[Any]]
+from oga_core.numerics import Floats, Indices
+from oga_core.scores.common import drawn
 
 BLOCK = 2048
 EXACT_PARAMETERS = 2048

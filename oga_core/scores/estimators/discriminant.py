@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from oga_core.gradient_sketch import Array
-from oga_core.scores.common import BLOCK, Indices
+from oga_core.numerics import Array, Indices, slices
 from oga_core.scores.estimators.label_noise import calibrated, log_likelihood
 
 SHRINKAGES = (0.02, 0.1, 0.35, 0.65, 0.9)
@@ -65,7 +64,7 @@ def standardised(features: Array) -> Array:
 
 
 def _likeliest(candidates: Iterator[Array], labels: Indices) -> Array:
-    return max((calibrated(logits, labels) for logits in candidates), key=lambda found: log_likelihood(found, labels))
+    return max((calibrated(logits, labels) for logits in candidates), key=lambda logits: log_likelihood(logits, labels))
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,13 +101,13 @@ class _Fit:
         beta = (1 - shrinkage) / self.n_samples * growth
         return self._likelihoods(
             _without_itself(x[part], labels[part], self.means, precisions, growth[part], beta[part])
-            for part in _slices(len(x))
+            for part in slices(len(x))
         )
 
     def elsewhere(self, x: Array, shrinkage: float) -> Array:
         """The same log-likelihoods of samples on its axes that the fit has not seen."""
         precisions = self._precisions(shrinkage)
-        return self._likelihoods(_squared_distances(x[part], self.means, precisions) for part in _slices(len(x)))
+        return self._likelihoods(_squared_distances(x[part], self.means, precisions) for part in slices(len(x)))
 
     def _precisions(self, shrinkage: float) -> Array:
         shrunk = (1 - shrinkage) * self.variances + shrinkage * self.variances.mean() + 1e-9
@@ -148,11 +147,7 @@ def _scatter(x: Array, labels: Indices, means: Array) -> NDArray[np.float64]:
     """
     drawn = means.astype(np.float64)
     total = PRIOR_SAMPLES * drawn.T @ drawn
-    for part in _slices(len(x)):
+    for part in slices(len(x)):
         residuals = x[part] - means[labels[part]]
         total += residuals.T @ residuals
     return total
-
-
-def _slices(n_samples: int) -> Iterator[slice]:
-    yield from (slice(start, start + BLOCK) for start in range(0, n_samples, BLOCK))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from oga_core.gradient_sketch import Array
+from oga_core.numerics import Array, Indices, Values
 
 SUBSAMPLE = 256
 CONSTANT = 1e-7
@@ -17,9 +17,6 @@ DRAWS = 256
 """A node in which this many random features in a row are constant is a leaf for good."""
 ROWS, TREES_AT_ONCE = 512, 50
 """Samples and trees that go down together: few enough for the processor's cache."""
-
-Indices = NDArray[np.int64]
-Values = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from oga_core.gradient_sketch import GradientSketch
-from oga_core.scores.common import Indices, canonical_order, drawn
+from oga_core.numerics import Floats, Indices
+from oga_core.scores.common import canonical_order, drawn
 from oga_core.scores.estimators.curvature import (
     DAMPING,
-    Floats,
     Gradients,
     curvature_rows,
     damped,

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from oga_core.gradient_sketch import Array
-from oga_core.scores.common import Indices, Values
+from oga_core.numerics import Array, Indices, Values, cross_entropy, softmax
 
 SMOOTHING, SMOOTHING_SHARE = 2.0, 0.1
 """Samples that every pair of true and given class starts with, all pairs together at most this share of the data."""
@@ -24,8 +23,7 @@ def calibrated(logits: Array, labels: Indices) -> Array:
     typical = float(np.abs(logits).mean()) or 1.0
     scale = 1.0 / typical
     for _ in range(12):
-        p = np.exp(scale * logits)
-        p /= p.sum(axis=1, keepdims=True)
+        p = softmax(np.float32(scale) * logits)
         mean = np.einsum("ij,ij->i", p, logits)
         slope = float((given - mean).mean())
         curvature = float((np.einsum("ij,ij,ij->i", p, logits, logits) - mean**2).mean())
@@ -37,8 +35,7 @@ def calibrated(logits: Array, labels: Indices) -> Array:
 
 def log_likelihood(logits: Array, labels: Indices) -> float:
     """Mean log probability of the labels under the softmax of the logits."""
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    return float((shifted[np.arange(len(labels)), labels] - np.log(np.exp(shifted).sum(axis=1))).mean())
+    return -float(cross_entropy(logits, labels).mean())
 
 
 def joint_of_labels(logits: Array, labels: Indices) -> NDArray[np.float64]:
@@ -51,8 +48,7 @@ def joint_of_labels(logits: Array, labels: Indices) -> NDArray[np.float64]:
 
     n_samples, n_classes = logits.shape
     members = csr_array((np.ones(n_samples, np.float32), (labels, np.arange(n_samples))), (n_classes, n_samples))
-    p = np.exp(logits - logits.max(axis=1, keepdims=True))
-    p /= p.sum(axis=1, keepdims=True)
+    p = softmax(logits)
     shares = np.bincount(labels, minlength=n_classes) / n_samples
     joint = (0.8 * np.eye(n_classes) + 0.2 / n_classes) * shares
     added = min(SMOOTHING / n_samples, SMOOTHING_SHARE / n_classes**2)

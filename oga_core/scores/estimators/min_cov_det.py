@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from oga_core.scores.common import Values
+from oga_core.numerics import Values
 
 KEPT = 0.75
 STARTS, BEST = 20, 3

@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oga_core.gradient_sketch import GradientSketch
-from oga_core.scores.common import Indices
-from oga_core.scores.estimators.curvature import Floats
+from oga_core.numerics import Floats, Indices
 
 ORDERS, MOST_ROUNDS, TOLERANCE = 10, 60, 0.01
 """Permutations a round, each with its reverse; rounds end when one changes the values by less than this share."""

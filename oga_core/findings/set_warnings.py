@@ -1,0 +1,71 @@
+"""What is wrong with the set as a whole, a sentence each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oga_core.findings.noise import is_informative
+from oga_core.gradient_sketch import GradientSketch
+from oga_core.scores.oga import has_memorised
+
+MOST_VALUES = 50
+"""A column with more values than this is no grouping: ids, numbers, free text."""
+FEWEST_SAMPLES = 20
+"""A share of fewer samples says nothing."""
+TIMES, SIGMAS = 1.5, 4.0
+"""A group is flagged too often from this many times the share of all, when chance would not do it."""
+
+
+def set_warnings(
+    sketch: GradientSketch,
+    flagged: NDArray[np.bool_],
+    class_names: Sequence[str],
+    columns: Mapping[str, Sequence[object]] | None = None,
+) -> list[str]:
+    """Warnings about the whole set, one sentence each.
+
+    flagged: `(n_samples,)`, what the machine would trim. columns: further columns of the data, `(n_samples,)` each;
+    those with few distinct values are groups.
+    """
+    warnings = list(_model_warnings(sketch)) if sketch.logits is not None else []
+    names = np.asarray(class_names, dtype=object)[np.asarray(sketch.given_labels)]
+    for value, share in _over_flagged(flagged, names):
+        warnings.append(
+            f"Class {value}: {share:.0%} flagged, {flagged.mean():.0%} of all. "
+            "Its samples may be mislabelled or only hard."
+        )
+    for column, values in (columns or {}).items():
+        for value, share in _over_flagged(flagged, np.asarray(list(map(str, values)), dtype=object)):
+            warnings.append(
+                f"{column} = {value}: {share:.0%} flagged, {flagged.mean():.0%} of all. "
+                "Trimming would thin this group out; look at it before you trim."
+            )
+    return warnings
+
+
+def _model_warnings(sketch: GradientSketch) -> Iterator[str]:
+    if not is_informative(sketch):
+        yield (
+            "The model tells nothing about the labels: it agrees with them no more often than chance would. "
+            "The scores, the findings and the share to trim mean little."
+        )
+    elif has_memorised(sketch):
+        instead = "middle layers" if sketch.middle_features is not None else "fits that leave out each sample's label"
+        yield (
+            "The model has memorised its labels, wrong ones too: its own losses and gradients say little here. "
+            f"The default score uses {instead} instead; an earlier checkpoint would serve better still."
+        )
+
+
+def _over_flagged(flagged: NDArray[np.bool_], groups: NDArray[np.object_]) -> Iterator[tuple[str, float]]:
+    values, group, sizes = np.unique(groups.astype(str), return_inverse=True, return_counts=True)
+    if not 1 < len(values) <= MOST_VALUES:
+        return
+    shares, overall = np.bincount(group, weights=flagged) / sizes, float(flagged.mean())
+    spread = np.sqrt(max(overall * (1 - overall), 1e-12) / sizes)
+    over = (sizes >= FEWEST_SAMPLES) & (shares > TIMES * overall) & (shares > overall + SIGMAS * spread)
+    for i in np.flatnonzero(over):
+        yield str(values[i]), float(shares[i])

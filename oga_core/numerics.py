@@ -1,0 +1,102 @@
+"""Small numerics that many parts share: array types, softmax and its kin, principal axes, even spacing. No state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float32]
+"""What a pass writes."""
+Values = NDArray[np.float64]
+"""One number a sample, or statistics."""
+Floats = NDArray[np.floating[Any]]
+"""Either precision."""
+Indices = NDArray[np.int64]
+
+BLOCK = 8192
+"""Rows read at once from arrays that may be memory-mapped and larger than memory."""
+SMALLEST = 1e-12
+"""A probability below this share counts as this share, so that its logarithm is finite."""
+
+
+def softmax(logits: Floats) -> Floats:
+    """Row-wise softmax, in the precision of the logits, stable for large ones, `(n_samples, n_classes)`."""
+    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
+    result: Floats = shifted / shifted.sum(axis=1, keepdims=True)
+    return result
+
+
+def cross_entropy(logits: Floats, labels: Indices) -> Floats:
+    """Minus the log of the softmax at the labels, `(n_samples,)`, 0 or more."""
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    losses: Floats = np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(labels)), labels]
+    return losses
+
+
+def strongest_rival(logits: Floats, labels: Indices) -> Indices:
+    """The class other than the label with the largest logit, `(n_samples,)`; the label itself where it is alone."""
+    others = np.array(logits)
+    others[np.arange(len(labels)), labels] = -np.inf
+    return np.asarray(others.argmax(axis=1), dtype=np.int64)
+
+
+def negative_margin(logits: Floats, labels: Indices) -> Values:
+    """Largest logit of another class minus that of the label, `(n_samples,)`."""
+    rows = np.arange(len(labels))
+    values = np.asarray(logits)
+    rivals = values[rows, strongest_rival(values, labels)].astype(np.float64)
+    margin: Values = rivals - values[rows, labels].astype(np.float64)
+    return margin
+
+
+def prior_adjusted(logits: Floats, probabilities: Floats) -> Floats:
+    """Logits minus the log of each class's mean probability, `(n_samples, n_classes)`. Menon, arXiv 2007.07314."""
+    adjusted: Floats = logits - np.log(np.maximum(probabilities.mean(axis=0), SMALLEST))
+    return adjusted
+
+
+def evenly_spaced(rows: Indices, count: int) -> Indices:
+    """At most `count` of the rows, spread evenly, the first and the last among them, `(≤ count,)`."""
+    if len(rows) <= count:
+        return rows
+    return rows[np.linspace(0, len(rows) - 1, count).astype(np.int64)]
+
+
+def slices(n_samples: int, size: int = BLOCK) -> Iterator[slice]:
+    """Slices of `size` rows that together are all `n_samples`."""
+    yield from (slice(start, start + size) for start in range(0, n_samples, size))
+
+
+@dataclass(frozen=True, eq=False)
+class PrincipalAxes:
+    """Directions of largest variance, the largest first.
+
+    mean: `(n_features,)`. axes: `(n_features, n_axes)`, each with its largest entry positive. variances: `(n_axes,)`.
+    """
+
+    mean: Floats
+    axes: Floats
+    variances: Values
+
+    def project(self, rows: Floats) -> Floats:
+        """The rows, centred, along the axes, `(n_samples, n_axes)`."""
+        blocks = [(np.asarray(rows[part]) - self.mean) @ self.axes for part in slices(len(rows))]
+        return np.concatenate(blocks) if blocks else np.zeros((0, self.axes.shape[1]), dtype=self.mean.dtype)
+
+
+def principal_axes(rows: Floats, count: int) -> PrincipalAxes:
+    """The leading principal axes of `(n_samples, n_features)`, at most `count`, read block by block."""
+    mean = np.asarray(np.mean(rows, axis=0, dtype=np.float64))
+    covariance = np.zeros((rows.shape[1],) * 2)
+    for part in slices(len(rows)):
+        centred = rows[part] - mean
+        covariance += centred.T @ centred
+    variances, axes = np.linalg.eigh(covariance / max(len(rows), 1))
+    axes = axes[:, ::-1][:, :count]
+    axes *= np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])])
+    precision = np.promote_types(rows.dtype, np.float32)
+    return PrincipalAxes(mean.astype(precision), axes.astype(precision), np.maximum(variances[::-1][:count], 0))

@@ -1,0 +1,159 @@
+"""How the probability of being bad runs over the ranks: draws from its posterior, given decisions on some samples.
+
+On the logit scale a line plus a random walk, with a prior centred on the estimated noise rate. The posterior is sampled
+around its mode from a wider distribution and re-weighted, so that intervals hold with few decisions too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import expit, log_expit, ndtri
+
+from oga_core.numerics import Indices, Values
+
+DRAWS = 800
+"""Curves kept; 40 lie beyond each end of a 90 % interval, which places the end to a tenth of its distance."""
+KNOTS, LOWEST_KNOT, HIGHEST_KNOT = 16, -2.2, 3.3
+"""Steps of the random walk, over normal scores of the rank: from the 1.4 % least to the 0.05 % most suspicious."""
+DEGREES_OF_FREEDOM = 6
+"""Of the t distribution that draws are proposed from: tails heavier than the posterior's keep the weights bounded."""
+SLOPE, LINE_SPREAD = 1.8, 1.2
+"""Prior of the line: a score that is worth having, from almost useless (one spread less) to nearly perfect."""
+NOISE_RATE_SPREAD = 0.5
+"""How far the noise rate may be from its estimate, on the log scale; it ties down what no decision has shown."""
+LOWEST_RATE, HIGHEST_RATE = 0.005, 0.8
+"""A prior centred on no noise at all, or on nothing but noise, could not be moved by decisions."""
+ROUGHNESS = {0.2: 0.3, 0.5: 0.3, 1.0: 0.25, 2.4: 0.15}
+"""Spread of the random walk between neighbouring knots and its prior; the data choose among them by their evidence."""
+NEWTON_STEPS, SMALLEST_STEP, CONVERGED = 50, 1e-3, 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class Decisions:
+    """Counts of each bin of ranks, `(n_bins,)`: bad among the reviewed, reviewed, and a basis of curves over the bins.
+
+    basis: `(n_bins, 2 + knots)`.
+    """
+
+    bad: Values
+    reviewed: Values
+    basis: Values
+
+    def log_likelihood(self, weights: Values) -> Values:
+        """Log probability of the decisions, `(...)`, by curves with the weights `(..., 2 + knots)`."""
+        value = weights @ self.basis.T
+        fit: Values = log_expit(value) @ self.bad + log_expit(-value) @ (self.reviewed - self.bad)
+        return fit
+
+
+@dataclass(frozen=True, eq=False)
+class Prior:
+    """A normal distribution of a curve's weights: mean `(2 + knots,)`, precision `(2 + knots, 2 + knots)`."""
+
+    mean: Values
+    precision: Values
+
+    def log_density(self, weights: Values) -> Values:
+        """Up to what is the same for all priors, `(...)`."""
+        away = weights - self.mean
+        _, log_determinant = np.linalg.slogdet(self.precision)
+        density: Values = 0.5 * log_determinant - 0.5 * np.einsum("...i,ij,...j->...", away, self.precision, away)
+        return density
+
+
+def sample_curves(
+    bad: Values, reviewed: Values, size: Indices, noise_rate: float, random: np.random.Generator
+) -> Values:
+    """Curves of the probability of being bad over the bins of ranks, `(DRAWS, n_bins)`, all equally likely.
+
+    bad, reviewed: `(n_bins,)` counts of decisions. size: `(n_bins,)` samples in each bin. noise_rate: 0 to 1, the
+    estimate before any decision.
+    """
+    decisions = Decisions(bad, reviewed, _basis(size))
+    curves: list[Values] = []
+    log_weights: list[Values] = []
+    for roughness, share in ROUGHNESS.items():
+        draws, weights = _sample(decisions, _prior(decisions.basis, noise_rate, roughness), random)
+        curve = expit(draws @ decisions.basis.T)
+        off = np.log(curve @ size / size.sum() / _clipped(noise_rate)) / NOISE_RATE_SPREAD
+        curves.append(curve)
+        log_weights.append(weights + np.log(share) - 0.5 * off**2)
+    joined = np.concatenate(log_weights)
+    weights = np.exp(joined - joined.max())
+    some = random.choice(len(weights), size=DRAWS, p=weights / weights.sum())
+    return np.concatenate(curves)[some]
+
+
+def _basis(size: Indices) -> Values:
+    """Constant, line and random-walk steps over the normal score of the rank, `(n_bins, 2 + knots)`."""
+    middle = (np.cumsum(size) - size / 2) / size.sum()
+    x = -ndtri(middle)  # the most suspicious have the largest x
+    knots = np.linspace(LOWEST_KNOT, HIGHEST_KNOT, KNOTS)
+    steps = np.clip((x[:, None] - knots) / (knots[1] - knots[0]), 0, 1)
+    return np.column_stack([np.ones_like(x), x, steps - steps.mean(axis=0)])
+
+
+def _prior(basis: Values, noise_rate: float, roughness: float) -> Prior:
+    """The mean curve averages to the noise rate."""
+    rate = _clipped(noise_rate)
+    x = basis[:, 1]
+    mean = np.zeros(basis.shape[1])
+    mean[0] = _root(lambda level: float(expit(level + SLOPE * x).mean()) - rate)
+    mean[1] = SLOPE
+    deviation = np.full(basis.shape[1], roughness)
+    deviation[:2] = LINE_SPREAD
+    return Prior(mean, np.diag(1 / deviation**2))
+
+
+def _clipped(noise_rate: float) -> float:
+    return float(np.clip(noise_rate, LOWEST_RATE, HIGHEST_RATE))
+
+
+def _root(function: Callable[[float], float]) -> float:
+    from scipy.optimize import brentq
+
+    return float(brentq(function, -30, 30))
+
+
+def _sample(decisions: Decisions, prior: Prior, random: np.random.Generator) -> tuple[Values, Values]:
+    """Draws around the posterior mode from a multivariate t, with their log importance weights (evidence included)."""
+
+    def log_posterior(weights: Values) -> Values:
+        return decisions.log_likelihood(weights) + prior.log_density(weights)
+
+    mode, curvature = _mode(decisions, prior, log_posterior)
+    factor = np.linalg.cholesky(np.linalg.inv(curvature))
+    dimensions = len(mode)
+    normal = random.standard_normal((DRAWS, dimensions))
+    scale = np.sqrt(DEGREES_OF_FREEDOM / random.chisquare(DEGREES_OF_FREEDOM, size=DRAWS))
+    draws = mode + (normal * scale[:, None]) @ factor.T
+    distance = (normal**2).sum(axis=1) * scale**2
+    tails = -0.5 * (DEGREES_OF_FREEDOM + dimensions) * np.log1p(distance / DEGREES_OF_FREEDOM)
+    return draws, log_posterior(draws) - tails + np.log(np.diag(factor)).sum()
+
+
+def _mode(decisions: Decisions, prior: Prior, log_posterior: Callable[[Values], Values]) -> tuple[Values, Values]:
+    """Posterior mode by damped Newton steps, and the curvature there."""
+    weights = prior.mean.copy()
+    for _ in range(NEWTON_STEPS):
+        slope, curvature = _derivatives(decisions, prior, weights)
+        step = np.linalg.solve(curvature, slope)
+        length = 1.0
+        while length > SMALLEST_STEP and log_posterior(weights + length * step) < log_posterior(weights):
+            length /= 2
+        weights = weights + length * step
+        if np.abs(step).max() < CONVERGED:
+            break
+    return weights, _derivatives(decisions, prior, weights)[1]
+
+
+def _derivatives(decisions: Decisions, prior: Prior, weights: Values) -> tuple[Values, Values]:
+    """Slope of the log posterior and minus its second derivative."""
+    basis = decisions.basis
+    p = expit(basis @ weights)
+    slope = basis.T @ (decisions.bad - decisions.reviewed * p) - prior.precision @ (weights - prior.mean)
+    spread = decisions.reviewed * p * (1 - p)
+    return slope, (basis * spread[:, None]).T @ basis + prior.precision
