@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from oga_app import state
 from oga_app.elements import raster
 from oga_app.elements.theme import ACCENT, DECISION_COLOURS, GREY
+from oga_core.numerics import evenly_spaced
 from oga_core.review.decisions import ACTIONS
-from oga_core.runs.scored import ScoredRun, evenly
+from oga_core.runs.scored import ScoredRun
 
 _MAX_POINTS = 10_000
 _BINS = 60
@@ -48,7 +49,7 @@ def raster_map(data: ScoredRun, score: str, flagged: int, selection: NDArray[np.
     x0, x1, y0, y1 = edges
     crowd = positions if selection is None else positions[selection]
     address = "data:image/png;base64," + base64.b64encode(raster.density_png(crowd, edges)).decode()
-    rows = evenly(data.order(score)[:flagged], _MAX_POINTS)
+    rows = evenly_spaced(data.order(score)[:flagged], _MAX_POINTS)
     figure = go.Figure(
         go.Scattergl(
             x=positions[rows, 0],

@@ -29,6 +29,7 @@ from oga_core.gradients.options import PassOptions
 from oga_core.gradients.parameter_choice import choose_parameters
 from oga_core.gradients.self_check import CHECKED_SAMPLES, rows_of
 from oga_core.gradients.walk import BatchPass, Walk
+from oga_core.numerics import evenly_spaced
 from oga_core.samples import Problem, SampleSet
 from oga_core.tasks.task import Batch, Task
 from oga_core.worker.stages import Progress
@@ -181,7 +182,7 @@ def _first_batch(task: Task, samples: SampleSet, order: NDArray[np.int64], devic
     """A few readable samples spread over the order, the longest among them where length matters."""
     found = None
     for count in (_SURVEYED_SAMPLES, 16 * _SURVEYED_SAMPLES):
-        rows = order[np.unique(np.linspace(0, len(order) - 1, min(count, len(order))).astype(np.int64))]
+        rows = evenly_spaced(order, count)
         loaded = load(task, samples, rows)
         found = loaded.batch or found
         if found is not None and len(loaded.rows) >= min(_SURVEYED_SAMPLES, len(order)):

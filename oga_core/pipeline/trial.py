@@ -17,6 +17,7 @@ from oga_core.gradients import PassOptions
 from oga_core.models.loaded import LoadedModel
 from oga_core.models.safetensors import Weights
 from oga_core.models.weights import assign, read_weights
+from oga_core.numerics import evenly_spaced
 from oga_core.pipeline.checks import Check, check_labels, check_model, check_views, explained, readable_batch
 from oga_core.samples import SampleSet
 from oga_core.tasks import Task
@@ -33,7 +34,7 @@ def try_model(
     checks = check_some(loaded, task, samples, progress)
     if not samples.class_names or any(check.level == "failure" for check in checks):
         return checks
-    rows = _spread(len(samples), _LABEL_CHECKED_SAMPLES)
+    rows = evenly_spaced(np.arange(len(samples)), _LABEL_CHECKED_SAMPLES)
     start = time.perf_counter()
     logits, views, labels = _predictions(loaded, task, samples, rows, wants_views)
     seconds = (time.perf_counter() - start) / len(rows) * len(samples)
@@ -46,7 +47,7 @@ def check_some(
     loaded: LoadedModel, task: Task, samples: SampleSet, progress: Progress = lambda message: None
 ) -> list[Check]:
     """Check the model on a few samples, spread evenly. Raises `OgaError` where it fails on them."""
-    return check_model(loaded.module, task, samples, _spread(len(samples), _CHECKED_SAMPLES), progress)
+    return check_model(loaded.module, task, samples, evenly_spaced(np.arange(len(samples)), _CHECKED_SAMPLES), progress)
 
 
 def _predictions(
@@ -64,10 +65,6 @@ def _predictions(
                 labels.append(batch["labels"])
     logits, *views = (torch.cat(parts).numpy() for parts in zip(*found, strict=True))
     return logits, views, torch.cat(labels).numpy()
-
-
-def _spread(n_samples: int, count: int) -> NDArray[np.int64]:
-    return np.unique(np.linspace(0, n_samples - 1, min(count, n_samples)).astype(np.int64))
 
 
 def stop_on_failure(checks: list[Check], *, force: bool = False) -> None:

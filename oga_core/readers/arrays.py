@@ -19,7 +19,7 @@ from oga_core.readers.image_data import MAX_PIXELS, array_image
 from oga_core.readers.images import open_text_table
 from oga_core.samples import Source
 
-Array = NDArray[Any]
+AnyArray = NDArray[Any]
 DATA_NAMES = ("X", "x", "images", "data", "features")
 LABEL_NAMES = ("y", "Y", "labels", "label", "targets", "target")
 ID_NAMES = ("ids", "id", "sample_ids", "sample_id")
@@ -28,7 +28,7 @@ FEATURE_NAMES = ("feature_names", "columns")
 _HEAD_BYTES = 16_384
 
 
-class NpzArrays(Mapping[str, Array]):
+class NpzArrays(Mapping[str, AnyArray]):
     """The arrays of an `.npz`, each read when asked for, after its header was checked against its size."""
 
     def __init__(self, path: Path):
@@ -42,7 +42,7 @@ class NpzArrays(Mapping[str, Array]):
     def __len__(self) -> int:
         return len(self._members)
 
-    def __getitem__(self, key: str) -> Array:
+    def __getitem__(self, key: str) -> AnyArray:
         member = self._members[key]
         head = self._archive.head(member, _HEAD_BYTES)
         shape, fortran, dtype, offset = _header(head, f"{member} in {self.name}", self._archive.sizes[member])
@@ -54,7 +54,7 @@ class NpzArrays(Mapping[str, Array]):
         return next((name for name in names if name in self._members), None)
 
 
-def read_npy(path: Path) -> Array:
+def read_npy(path: Path) -> AnyArray:
     """Memory-map one `.npy` file after its header was checked."""
     with path.open("rb") as file:
         shape, fortran, dtype, offset = _header(file.read(_HEAD_BYTES), path.name, path.stat().st_size)
@@ -116,7 +116,7 @@ def labels_beside(options: ReadOptions) -> list[str | None]:
     return [label_text(value) for value in scan.values[column]]
 
 
-def label_list(labels: Array, name: str) -> list[str | None]:
+def label_list(labels: AnyArray, name: str) -> list[str | None]:
     """Turn an array of labels, or of one-hot rows, into class names."""
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
@@ -128,7 +128,7 @@ def label_list(labels: Array, name: str) -> list[str | None]:
 
 
 def _draft(
-    data: Array,
+    data: AnyArray,
     labels: list[str | None] | None,
     ids: list[str] | None,
     class_names: list[str] | None,
@@ -168,7 +168,7 @@ def _draft(
 class ArrayImages(Sequence[Any]):
     """Images out of one array `(n, height, width[, 1 | 3 | 4])`."""
 
-    def __init__(self, pixels: Array):
+    def __init__(self, pixels: AnyArray):
         self._pixels = pixels
 
     def __len__(self) -> int:
@@ -181,7 +181,7 @@ class ArrayImages(Sequence[Any]):
 class ArrayRows(Sequence[Any]):
     """Rows of a feature matrix as a table's rows: column name to value as text."""
 
-    def __init__(self, data: Array, names: Sequence[str] | None):
+    def __init__(self, data: AnyArray, names: Sequence[str] | None):
         self._data = data
         width = data.shape[1]
         self.names = list(names) if names is not None and len(names) == width else [f"x{i}" for i in range(width)]
@@ -217,7 +217,7 @@ def _named(labels: list[str | None], class_names: list[str] | None) -> list[str 
     return labels
 
 
-def _image_array(data: Array, name: str, notes: list[str]) -> Array:
+def _image_array(data: AnyArray, name: str, notes: list[str]) -> AnyArray:
     """Check images of shape (n, height, width[, channels]) and bring channels last and pixels into a known range."""
     if data.ndim == 4 and data.shape[3] not in (1, 3, 4) and data.shape[1] in (1, 3, 4):
         notes.append("Channels come first in the array; they were read so.")

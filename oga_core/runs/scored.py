@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -182,9 +181,3 @@ def confusion(given: NDArray[np.int64], predicted: NDArray[np.int64], n_classes:
     known = (given >= 0) & (predicted >= 0)
     flat = np.bincount(given[known] * n_classes + predicted[known], minlength=n_classes * n_classes)
     return flat.reshape(n_classes, n_classes)
-
-
-def evenly(rows: Sequence[int] | NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    """At most `count` of the rows, spread evenly."""
-    array = np.asarray(rows, dtype=np.int64)
-    return array if len(array) <= count else array[np.linspace(0, len(array) - 1, count).astype(np.int64)]

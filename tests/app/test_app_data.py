@@ -19,7 +19,7 @@ from oga_core.review import queue as ordering
 from oga_core.review.board import DecisionBoard
 from oga_core.review.filters import Filters
 from oga_core.runs.evidence import Evidence
-from oga_core.runs.scored import ScoredRun, class_shares, confusion, evenly
+from oga_core.runs.scored import ScoredRun, class_shares, confusion
 
 
 @pytest.fixture(scope="module")
@@ -80,11 +80,6 @@ def test_class_shares_and_confusion():
     assert table["flagged"].tolist() == [1, 1, 0]
     assert table["share"].tolist() == pytest.approx([50, 100 / 3, 0])
     assert confusion(given, predicted, 3).tolist() == [[1, 1, 0], [1, 2, 0], [0, 0, 0]]
-
-
-def test_evenly_keeps_both_ends():
-    assert evenly(np.arange(100), 3).tolist() == [0, 49, 99]
-    assert evenly([4, 5], 3).tolist() == [4, 5]
 
 
 def test_filters_restrict_and_survive_the_address(data, board):
