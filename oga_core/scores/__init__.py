@@ -1,11 +1,13 @@
-"""Scores: one function each, named in one dict. Higher is always more suspicious."""
+"""Scores: one function each, named in one dict. Higher is always more suspicious.
+
+Another package adds one through an entry point of the group "oga.scores" (see `score`).
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -23,35 +25,18 @@ from oga_core.scores import (
     outlier,
     valuation,
 )
+from oga_core.scores.score import CHECKPOINTS, VALIDATION, VALIDATION_CHECKPOINTS, Score, installed_scores
 
-Family = Literal["combined", "outlier", "confidence", "influence", "neighbour", "retraining"]
-
-VALIDATION, CHECKPOINTS, VALIDATION_CHECKPOINTS = "validation", "checkpoints", "validation_checkpoints"
-
-
-@dataclass(frozen=True)
-class Score:
-    """One score and what it needs.
-
-    function: called as `function(sketch, seed=…)`, with `validation=` (a `GradientSketch`) or `checkpoints=` (several
-        of them, in training order) or `validation_checkpoints=` (the validation samples at the same checkpoints) when
-        `needs` or `uses` names them; returns `(n_samples,)`, higher = more suspicious.
-    needs: arrays of the sketch, "validation", "checkpoints", "validation_checkpoints".
-    uses: which of the last three it takes where they are given, and does without where they are not.
-    by_default: False for what costs too much to compute unasked.
-    """
-
-    function: Callable[..., Floats]
-    family: Family
-    needs: tuple[str, ...] = ()
-    uses: tuple[str, ...] = ()
-    by_default: bool = True
-
-    @property
-    def description(self) -> str:
-        """The first sentence of the function's docstring: formula and paper."""
-        return (self.function.__doc__ or "").strip().split("\n\n")[0].strip()
-
+__all__ = [
+    "CHECKPOINTS",
+    "SCORES",
+    "VALIDATION",
+    "VALIDATION_CHECKPOINTS",
+    "Score",
+    "compute_scores",
+    "default_score",
+    "require_known",
+]
 
 HEAD = ("logits", "features")
 
@@ -131,6 +116,9 @@ SCORES |= {
     "self_knn_shapley": Score(valuation.self_knn_shapley, "retraining", ("features",), by_default=False),
 }
 
+_INSTALLED, _REFUSED = installed_scores(SCORES)
+SCORES |= _INSTALLED
+
 PREFERRED = ("oga", "isolation_forest", "isolation_forest_sketch", "loss")
 
 
@@ -151,38 +139,52 @@ def compute_scores(
     """
     names = tuple(names or ())
     require_known(names)
-    given = {
+    more = {
         VALIDATION: validation,
         CHECKPOINTS: checkpoints or None,
         VALIDATION_CHECKPOINTS: validation_checkpoints or None,
     }
-    possible = {name: _missing(score, sketch, given) for name, score in SCORES.items()}
+    missing = {name: _missing(score, sketch, more) for name, score in SCORES.items()}
     for name in names:
-        if possible[name]:
-            raise OgaError(f"The score {name!r} needs {_said(possible[name])}. {_advice(possible[name])}")
-    chosen = names or [name for name, missing in possible.items() if not missing and SCORES[name].by_default]
-    scores, seconds = {}, {}
-    for name in chosen:
+        if missing[name]:
+            needs = " and ".join(need.replace("_", " ") for need in missing[name])
+            raise OgaError(f"The score {name!r} needs {needs}. {_advice(missing[name])}")
+    scores: dict[str, Values] = {}
+    seconds: dict[str, float] = {}
+    for name in names or [name for name, score in SCORES.items() if score.by_default and not missing[name]]:
         progress(name)
         start = time.perf_counter()
-        wanted = (*SCORES[name].needs, *SCORES[name].uses)
-        options = {name: given[name] for name in wanted if given.get(name) is not None}
         try:
-            values = SCORES[name].function(sketch, seed=seed, **options)
-        except (OgaError, np.linalg.LinAlgError, FloatingPointError) as error:
-            if name not in names:
-                continue
-            if isinstance(error, OgaError):
+            scores[name] = _computed(name, sketch, more, seed)
+        except OgaError:
+            if name in names:
                 raise
-            raise OgaError(f"The score {name!r} cannot be computed here: {error}. Leave it out of --scores.") from error
-        scores[name] = _finite(values)
+            continue
         seconds[name] = round(time.perf_counter() - start, 3)
     return scores, seconds
+
+
+def _computed(name: str, sketch: GradientSketch, more: dict[str, Any], seed: int) -> Values:
+    """The score's values, or `OgaError` where there are none; whatever fails, for a score of another package."""
+    score = SCORES[name]
+    options = {need: more[need] for need in (*score.needs, *score.uses) if more.get(need) is not None}
+    failures = (Exception,) if name in _INSTALLED else (np.linalg.LinAlgError, FloatingPointError)
+    try:
+        values = _finite(score.function(sketch, seed=seed, **options))
+    except OgaError:
+        raise
+    except failures as error:
+        raise OgaError(f"The score {name!r} cannot be computed here: {error}. Leave it out of --scores.") from error
+    if values.shape != (len(sketch),):
+        raise OgaError(f"The score {name!r} has the shape {values.shape}, not one value for each of {len(sketch):,}.")
+    return values
 
 
 def require_known(names: Iterable[str]) -> None:
     """Raise `OgaError` for the first name that is not a score's."""
     for name in names:
+        if name in _REFUSED:
+            raise OgaError(f"The score {name!r} is not available. {_REFUSED[name]}. Mend or remove that package.")
         if name not in SCORES:
             raise unknown("score", name, SCORES)
 
@@ -192,12 +194,8 @@ def default_score(names: Sequence[str]) -> str:
     return next((name for name in PREFERRED if name in names), names[0])
 
 
-def _missing(score: Score, sketch: GradientSketch, given: dict[str, Any]) -> list[str]:
-    return [need for need in score.needs if (given[need] if need in given else getattr(sketch, need)) is None]
-
-
-def _said(needs: list[str]) -> str:
-    return " and ".join(need.replace("_", " ") for need in needs)
+def _missing(score: Score, sketch: GradientSketch, more: dict[str, Any]) -> list[str]:
+    return [need for need in score.needs if (more[need] if need in more else getattr(sketch, need, None)) is None]
 
 
 def _advice(needs: list[str]) -> str:
