@@ -57,8 +57,7 @@ def points(data: ScoredRun, score: str) -> MapPoints | None:
 
 def samples(data: ScoredRun) -> SampleSet:
     """The samples behind the run; raises `OgaError` where their source is gone or has changed."""
-    described = data.info.get("data", {})
-    result = _samples(str(data.path), str(described.get("fingerprint")), data)
+    result = _samples(str(data.path), data.info.data.fingerprint, data)
     if isinstance(result, str):
         raise OgaError(result)
     return result
@@ -98,7 +97,7 @@ def expectation(data: ScoredRun, board: DecisionBoard, score: str, every: int = 
 
 def explainer(data: ScoredRun) -> Explainer:
     """Saliency of the run's samples, computed in the background."""
-    return _explainer(str(data.path), str(data.info.get("fingerprint")), data)
+    return _explainer(str(data.path), data.info.fingerprint, data)
 
 
 @st.cache_resource(show_spinner=False)
@@ -177,7 +176,7 @@ def _expectation(run: str, stamp: Stamp, score: str, step: int, _data: ScoredRun
 
     reviewed = np.flatnonzero((_board.codes >= 0) & (_board.codes != ACTIONS.index("unsure")))
     bad = np.isin(_board.codes[reviewed], [ACTIONS.index("relabel"), ACTIONS.index("remove")])
-    return Expectation(_data.ranked(score), reviewed, bad, noise_rate=_data.noise_rate)
+    return Expectation(_data.ranked(score), reviewed, bad, noise_rate=_data.assumed_noise_rate)
 
 
 @st.cache_resource(max_entries=6, show_spinner=False)

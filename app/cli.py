@@ -201,7 +201,7 @@ def _score(options: argparse.Namespace) -> dict[str, Any]:
     progress = ProgressLine(options.run / "progress.json")
     run = score(options.data, options.model, options.run, chosen, progress)
     progress.close()
-    return {"run": str(run.path), **{name: run.info.get(name) for name in _SUMMARY}}
+    return {"run": str(run.path), **{name: getattr(run.info, name) for name in _SUMMARY}}
 
 
 _SUMMARY = (

@@ -11,7 +11,8 @@ from typing import Any
 import oga_sample_data
 from oga_core.errors import OgaError
 from oga_core.pipeline.options import ScoreOptions
-from oga_core.pipeline.score import draw_map, score
+from oga_core.pipeline.results import draw_map
+from oga_core.pipeline.score import score
 from oga_core.runs.folder import RunFolder
 
 Progress = Callable[[dict[str, Any]], None]
@@ -44,7 +45,7 @@ def prepare_demo(folder: Path | None, progress: Progress) -> Path:
         raise OgaError(f"The demo folder {str(folder)!r} cannot be made: {error}. Choose one with --folder.") from None
     for sample in SAMPLES:
         path = folder / sample.name
-        if RunFolder(path).info.get("status") == "done":
+        if RunFolder(path).info.status == "done":
             continue
         options = ScoreOptions(label_column=sample.label_column, map="pca")
         score(SAMPLE_DATA / sample.data, SAMPLE_DATA / sample.model, path, options, _named(sample.name, progress))
@@ -55,7 +56,7 @@ def improve_maps(folder: Path) -> None:
     """Replace the PCA maps by UMAP, which takes longer to compile than everything else together."""
     for sample in SAMPLES:
         run = RunFolder(folder / sample.name)
-        if run.info.get("map") == "pca":
+        if run.info.map == "pca":
             draw_map(run, "umap")
 
 

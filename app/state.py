@@ -14,7 +14,6 @@ from oga_core.review.filters import Filters
 from oga_core.runs.scored import ScoredRun
 
 _KEY = "oga_session"
-_DEFAULT_SHARE = 0.05
 
 
 @dataclass
@@ -45,15 +44,12 @@ class Session:
 
     def score_of(self, data: ScoredRun) -> str:
         """The score that ranks the samples: the chosen one, else the run's default."""
-        if not data.scores:
-            raise OgaError(f"The run {data.name} has no scores. Score the data again.")
-        return self.score if self.score in data.scores else data.scores[0]
+        return self.score if self.score in data.scores else data.default_score
 
     def flagged_of(self, data: ScoredRun) -> int:
         """How many samples are flagged."""
         if self.flagged is None:
-            share = data.info.get("suggested_trim_fraction")
-            return round(len(data) * float(_DEFAULT_SHARE if share is None else share))
+            return data.ranked(self.score_of(data)).count(data.trim_fraction())
         return min(max(self.flagged, 0), len(data))
 
     def set_flagged(self, count: int) -> None:

@@ -80,7 +80,7 @@ def command(data: Path, model: Path | None, run: Path, options: ScoreOptions) ->
 
 def cancel(run: Path) -> None:
     """Ask the process to stop; what it has computed is kept and the run can be continued."""
-    process = RunFolder.open(run).info.get("process")
+    process = RunFolder.open(run).info.process
     if isinstance(process, int) and _is_ours(process, run):
         os.kill(process, signal.SIGTERM)
 
@@ -88,18 +88,18 @@ def cancel(run: Path) -> None:
 def map_is_coming(run: Path) -> bool:
     """Whether a quick map stands in for one that is still being computed."""
     info = RunFolder(run).info
-    process = info.get("process")
-    wanted = info.get("options", {}).get("map")
-    return wanted == "umap" != info.get("map") and isinstance(process, int) and _is_ours(process, run)
+    process = info.process
+    wanted = info.options.get("map")
+    return wanted == "umap" != info.map and isinstance(process, int) and _is_ours(process, run)
 
 
 def status(run: Path) -> Job:
     """How far the run is, from its files."""
     info = RunFolder(run).info
-    state = str(info.get("status", ""))
+    state = info.status
     if state != "running":
-        return Job(state, error=str(info.get("error") or ""))
-    process = info.get("process")
+        return Job(state, error=info.error or "")
+    process = info.process
     if isinstance(process, int) and not _is_ours(process, run):
         return Job("lost", error="The process that scored this run is gone. Continue it: what was computed is kept.")
     event = _event(run)
@@ -120,7 +120,7 @@ def _event(run: Path) -> dict[str, Any]:
 def _reap(process: subprocess.Popen[bytes], run: RunFolder) -> None:
     code = process.wait()
     # Another process may be scoring this run by now.
-    if run.info.get("status") == "running" and run.info.get("process") == process.pid:
+    if run.info.status == "running" and run.info.process == process.pid:
         lines = (run.path / LOG).read_text(errors="replace").strip().splitlines()
         reason = lines[-1].removeprefix("oga: ") if lines else f"The process ended with status {code}."
         run.update(status="cancelled" if code in (130, -signal.SIGTERM) else "failed", error=reason)

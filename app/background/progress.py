@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from oga_core.runs.folder import write_whole
+from oga_core.files import write_whole
 
 _INTERVAL = 0.5
 

@@ -15,9 +15,9 @@ from oga_app import cache, state
 from oga_app.elements import messages
 from oga_app.state import Session
 from oga_core.errors import OgaError
+from oga_core.files import write_whole
 from oga_core.review.board import DecisionBoard
 from oga_core.review.filters import Filters
-from oga_core.runs.folder import write_whole
 from oga_core.runs.scored import ScoredRun
 
 MAX_VIEWS = 100
@@ -166,8 +166,8 @@ def _unscored(current: Session) -> None:
     info = RunFolder.open(current.run).info
     words = {
         "running": "is still being scored. The Run page shows how far it is.",
-        "failed": f"could not be scored: {info.get('error', 'no reason was recorded')}",
+        "failed": f"could not be scored: {info.error or 'no reason was recorded'}",
         "cancelled": "was cancelled. The Run page can continue it.",
     }
-    reason = words.get(str(info.get("status")), "has no scores yet.")
+    reason = words.get(info.status, "has no scores yet.")
     messages.empty(f"The run {current.run.name} {reason}")

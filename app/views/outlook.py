@@ -28,7 +28,7 @@ def expected(view: Opened) -> None:
     )
     basis = f"From {messages.counted(len(expectation.reviewed), 'verdict', 'verdicts')}"
     if not len(expectation.reviewed):
-        basis = f"Before any verdict, from an estimated noise rate of {percent(view.data.noise_rate, 0)}"
+        basis = f"Before any verdict, {_prior(view.data.noise_rate)}"
     messages.quiet(f"{basis}. The ranges hold with 90\u00a0% probability.")
     chosen = st.selectbox(
         "Flag as many as keep this expected precision",
@@ -41,6 +41,12 @@ def expected(view: Opened) -> None:
     if chosen is not None:
         view.session.set_flagged(round(expectation.suggest(chosen) * len(view.data)))
         st.rerun()
+
+
+def _prior(noise_rate: float | None) -> str:
+    if noise_rate is None:
+        return "and without an estimate of the noise: review some to learn more"
+    return f"from an estimated noise rate of {percent(noise_rate, 0)}"
 
 
 def progress(view: Opened) -> None:

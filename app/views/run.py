@@ -17,6 +17,7 @@ from oga_app.state import Session
 from oga_app.views.new_run import new_run
 from oga_core.errors import OgaError
 from oga_core.runs.folder import RunFolder
+from oga_core.runs.info import RunInfo
 
 _MODALITIES = {
     "image": "images",
@@ -84,15 +85,13 @@ def _continue(current: Session) -> None:
     if not st.button("Continue this run", icon=":material/play_arrow:", key="continue-run"):
         return
     info = RunFolder.open(current.run).info
-    data, model = info.get("data", {}).get("path"), info.get("model", {}).get("path")
+    data, model = info.data.path, info.model.path
     if not data:
         raise OgaError("This run does not say which data it scores. Start it again below.")
     from oga_core.pipeline.options import ScoreOptions
 
     lists = ("scores", "checkpoints")
-    kept: dict[str, Any] = {
-        name: tuple(value) if name in lists else value for name, value in info.get("options", {}).items()
-    }
+    kept: dict[str, Any] = {name: tuple(value) if name in lists else value for name, value in info.options.items()}
     jobs.start(Path(data), Path(model) if model else None, current.run, ScoreOptions(**kept))
     st.rerun()
 
@@ -100,9 +99,9 @@ def _continue(current: Session) -> None:
 def _summary(path: Path) -> None:
     data = cache.run_data(path)
     info = data.info
-    accuracy, coverage = info.get("model_accuracy_on_given_labels"), info.get("gradient_coverage")
-    seconds, peak = info.get("seconds", {}).get("total"), info.get("peak_rss_mb")
-    error = info.get("gradient_check_error")
+    accuracy, coverage = info.model_accuracy_on_given_labels, info.gradient_coverage
+    seconds, peak = info.seconds.get("total"), info.peak_rss_mb
+    error = info.gradient_check_error
     messages.figures(
         messages.Figure("Samples", f"{len(data):,}", _MODALITIES.get(data.modality, data.modality)),
         messages.Figure("Accuracy on given labels", "–" if accuracy is None else messages.percent(accuracy)),
@@ -115,18 +114,18 @@ def _summary(path: Path) -> None:
             "" if error is None else f"largest error {error:.1e}" if error else "no error found",
         ),
     )
-    for warning in info.get("warnings", ()):
+    for warning in info.warnings:
         messages.note(str(warning))
     _checks(info)
-    problems = info.get("problems", ())
+    problems = info.problems
     if problems:
         messages.note(f"{len(problems):,} sample(s) could not be read and are not in the run.")
         st.dataframe(pd.DataFrame(problems), hide_index=True, height=200)
 
 
-def _checks(info: dict[str, object]) -> None:
-    checks = [check for check in info.get("checks") or () if isinstance(check, dict)]  # type: ignore[attr-defined]
-    notes = [str(note) for note in info.get("notes") or ()]  # type: ignore[attr-defined]
+def _checks(info: RunInfo) -> None:
+    checks = list(info.checks)
+    notes = list(info.notes)
     if not checks and not notes:
         return
     passed = sum(check.get("level") == "ok" for check in checks)
@@ -176,7 +175,7 @@ def _about(path: Path) -> str:
     except OgaError:
         return "run.json is damaged"
     when = datetime.fromtimestamp((path / "run.json").stat().st_mtime).strftime("%d %b %Y, %H:%M")
-    parts = [str(info.get("status", "unknown"))]
-    if info.get("n_samples"):
-        parts.append(f"{info['n_samples']:,} {_MODALITIES.get(str(info.get('modality')), 'samples')}")
+    parts = [info.status]
+    if info.n_samples:
+        parts.append(f"{info.n_samples:,} {_MODALITIES.get(info.modality, 'samples')}")
     return " · ".join([*parts, when])

@@ -33,7 +33,7 @@ def method_table(data: ScoredRun, codes: NDArray[np.int8], chosen: str, flagged:
     """
     bad = np.isin(codes, [ACTIONS.index("relabel"), ACTIONS.index("remove")])
     judged = bad | (codes == ACTIONS.index("keep"))
-    seconds = data.info.get("seconds", {})
+    seconds = data.info.seconds
     reference = flagged_weights(data, chosen, flagged)
     lines = []
     for name in data.scores:

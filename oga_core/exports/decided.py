@@ -16,7 +16,8 @@ from oga_core.errors import unknown
 from oga_core.readers import read_samples
 from oga_core.review import ReviewStore
 from oga_core.review.decisions import Decision
-from oga_core.runs.folder import SCORE_PREFIX, RunFolder, score_names
+from oga_core.runs.folder import SCORE_PREFIX, RunFolder
+from oga_core.runs.scored import ScoredRun
 from oga_core.samples import SampleSet
 from oga_core.threshold.ranked import RankedScores
 
@@ -51,14 +52,12 @@ class Decided:
     @classmethod
     def of(cls, run: RunFolder, score: str | None = None, trim_fraction: float | None = None) -> Decided:
         """Read a run's samples, scores and decisions; None stands for the run's own score and suggestion."""
-        table = run.table
+        scored = ScoredRun(run.path)
+        if score is not None and score not in scored.scores:
+            raise unknown("score", score, scored.scores)
         decisions = ReviewStore(run.review).decisions() if run.review.exists() else {}
-        names = score_names(table)
-        if score is not None and score not in names:
-            raise unknown("score", score, names)
-        method = score or run.info.get("default_score") or (names[0] if names else "")
-        fraction = run.info.get("suggested_trim_fraction") if trim_fraction is None else trim_fraction
-        return cls(run, run.samples, table, decisions, method, float(fraction or 0))
+        method = score or scored.default_score
+        return cls(run, run.samples, scored.table, decisions, method, scored.trim_fraction(trim_fraction))
 
     def __len__(self) -> int:
         return len(self.table)
@@ -113,8 +112,8 @@ class Decided:
     @cached_property
     def _data_names(self) -> dict[str | None, str]:
         """How the data writes each class of the model, for the classes that the data uses or numbers."""
-        data = self.run.info["data"]
-        raw = read_samples(Path(data["path"]), **data["options"])
+        data = self.run.info.data
+        raw = read_samples(Path(data.path), **data.options)
         if not raw.class_names or raw.class_names == self.samples.class_names:
             return {}
         position = {sample_id: i for i, sample_id in enumerate(raw.ids)}

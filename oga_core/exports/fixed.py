@@ -198,7 +198,7 @@ def _labels_by_id(labels: Path, decided: Decided, *, by_row: bool) -> Iterator[b
     from oga_core.readers.images import open_text_table
 
     table = open_text_table(labels, labels.name)
-    column = choose("label", table.columns, decided.run.info["data"]["options"].get("label_column"), labels.name)
+    column = choose("label", table.columns, decided.run.info.data.options.get("label_column"), labels.name)
     column = column or table.columns[0]
     if by_row:
         return edited_table(labels, labels.name, column, decided.edits)

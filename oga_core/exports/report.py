@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from functools import cached_property
 from html import escape
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,7 +20,9 @@ from oga_core.files import write_whole
 from oga_core.readers import preview_image
 from oga_core.review import ReviewStore
 from oga_core.review.decisions import ACTIONS, Decision
-from oga_core.runs.folder import SCORE_PREFIX, RunFolder
+from oga_core.runs.folder import RunFolder
+from oga_core.runs.info import RunInfo
+from oga_core.runs.scored import ScoredRun
 from oga_core.samples import SampleSet, UnreadableSample
 from oga_core.threshold.expectation import Expectation, Interval
 from oga_core.threshold.ranked import RankedScores
@@ -34,8 +35,8 @@ _THUMBNAIL = 96
 def write_report(run: RunFolder, path: Path, *, score: str | None = None, trim_fraction: float | None = None) -> Path:
     """Write what was scored and how, the threshold, decisions, estimates, classes, examples and charts.
 
-    score: the run's default. trim_fraction: the run's suggestion, else 0.1. Nothing in the file is loaded from
-    elsewhere. Raises `OgaError` where the run has no scores.
+    score: the run's default. trim_fraction: the run's suggestion, else 5 %; 0 flags nothing. Nothing in the file is
+    loaded from elsewhere. Raises `OgaError` where the run has no scores.
     """
     report = _Report(run, score, trim_fraction)
     page = _PAGE.format(title=escape(f"OGA report: {run.path.name}"), style=_STYLE, body="\n".join(report.sections()))
@@ -61,28 +62,32 @@ class _Report:
         if verified := self._verified():
             yield _section("Retraining", verified)
         yield _section(f"The {_EXAMPLES} most suspicious samples", self._examples())
-        if warnings := [*self.info.get("warnings", []), *self.info.get("notes", [])]:
+        if warnings := [*self.info.warnings, *self.info.notes]:
             yield _section("Warnings and notes", _list(warnings))
 
     @cached_property
-    def info(self) -> dict[str, Any]:
-        return self.run.info
+    def scored(self) -> ScoredRun:
+        return ScoredRun(self.run.path)
 
-    @cached_property
+    @property
+    def info(self) -> RunInfo:
+        return self.scored.info
+
+    @property
     def table(self) -> pd.DataFrame:
-        return self.run.table
+        return self.scored.table
 
-    @cached_property
+    @property
     def score(self) -> str:
-        return self.chosen_score or str(self.info["default_score"])
+        return self.chosen_score or self.scored.default_score
 
-    @cached_property
+    @property
     def ranked(self) -> RankedScores:
-        return RankedScores(self.table[SCORE_PREFIX + self.score].to_numpy(dtype=np.float64))
+        return self.scored.ranked(self.score)
 
-    @cached_property
+    @property
     def trim_fraction(self) -> float:
-        return self.chosen_fraction or self.info.get("suggested_trim_fraction") or 0.1
+        return self.scored.trim_fraction(self.chosen_fraction)
 
     @cached_property
     def store(self) -> ReviewStore | None:
@@ -96,22 +101,23 @@ class _Report:
 
     @property
     def _version(self) -> str:
-        return str(self.info.get("versions", {}).get("oga", ""))
+        return self.info.versions.get("oga", "")
 
     def _scored(self) -> dict[str, str]:
-        count, accuracy = len(self.table), self.info.get("model_accuracy_on_given_labels")
-        error = self.info.get("gradient_check_error")
+        count, accuracy = len(self.table), self.info.model_accuracy_on_given_labels
+        error = self.info.gradient_check_error
+        coverage = self.info.gradient_coverage
         return {
-            "Data": Path(self.info["data"]["path"]).name,
-            "Model": Path(self.info["model"]["path"] or self.info["data"]["path"]).name,
-            "Samples": f"{count:,} ({self.info['modality']})",
-            "Not readable": f"{len(self.info.get('problems', [])):,}",
-            "Classes": f"{len(self.info['classes']):,}",
+            "Data": Path(self.info.data.path).name,
+            "Model": Path(self.info.model.path or self.info.data.path).name,
+            "Samples": f"{count:,} ({self.info.modality})",
+            "Not readable": f"{len(self.info.problems):,}",
+            "Classes": f"{len(self.info.classes):,}",
             "Given labels that the model predicts": "" if accuracy is None else f"{accuracy:.1%}",
-            "Share of the parameters covered": f"{self.info.get('gradient_coverage', 1):.0%}",
+            "Share of the parameters covered": "not known" if coverage is None else f"{coverage:.0%}",
             "Error of the gradients in the self-check": "not known" if error is None else f"{error:.1e}",
-            "Seed": str(self.info["options"]["seed"]),
-            "Fingerprint": str(self.info.get("fingerprint", "")),
+            "Seed": str(self.info.options.get("seed", 0)),
+            "Fingerprint": self.info.fingerprint,
         }
 
     def _flagged(self) -> dict[str, str]:
@@ -139,8 +145,7 @@ class _Report:
         judged = [decision for decision in self.decisions.values() if decision.action != "unsure"]
         rows = np.array([position[decision.sample_id] for decision in judged], dtype=np.int64)
         bad = np.array([decision.is_bad for decision in judged], dtype=bool)
-        rate = self.info.get("noise_rate", {}).get("estimate", 0.1)
-        expectation = Expectation(self.ranked, rows, bad, noise_rate=rate)
+        expectation = Expectation(self.ranked, rows, bad, noise_rate=self.scored.assumed_noise_rate)
         outlook = expectation.at(self.trim_fraction)
         yield _facts(
             {
@@ -159,11 +164,11 @@ class _Report:
         ids = self.table["sample_id"].to_numpy(dtype=object)
         bad = np.array([i in self.decisions and self.decisions[i].is_bad for i in ids], dtype=bool)
         seen = np.array([i in self.decisions for i in ids], dtype=bool)
-        rows = [
-            (name, *(int((mask & of_class).sum()) for mask in (flagged | True, flagged, seen, bad)))
-            for name in self.info["classes"] or [""]
-            for of_class in [given == name]
-        ]
+        rows: list[tuple[str, int, int, int, int]] = []
+        for name in self.info.classes or ("",):
+            members = given == name
+            counts = [int((mask & members).sum()) for mask in (members, flagged, seen, bad)]
+            rows.append((name, counts[0], counts[1], counts[2], counts[3]))
         rows.sort(key=lambda row: -row[2] / max(row[1], 1))
         head = ("Given label", "Samples", "Flagged", "Flagged share", "Reviewed", "Found bad")
         cells = [(n, f"{a:,}", f"{f:,}", f"{f / max(a, 1):.1%}", f"{s:,}", f"{b:,}") for n, a, f, s, b in rows]

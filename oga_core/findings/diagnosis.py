@@ -59,7 +59,7 @@ def diagnose(
         "twin_id": [names[other] if other >= 0 else None for other in findings.duplicate_of],
     }
     fields = {
-        "noise_rate": {"estimate": noise.rate, "low": noise.low, "high": noise.high},
+        "noise_rate": {"rate": noise.rate, "low": noise.low, "high": noise.high},
         "suggested_trim_fraction": noise.rate,
         "warnings": set_warnings(sketch, _flagged(score, noise.rate), class_names, groups),
     }

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from oga_core.errors import OgaError
+from oga_core.files import write_whole
 from oga_core.gradients import PassOptions, PassResult, gradient_pass, outputs_pass
 from oga_core.gradients.devices import choose_device, precision_context
 from oga_core.gradients.parameter_choice import choose_parameters
@@ -21,10 +22,10 @@ from oga_core.models.factory import ModelFactory
 from oga_core.models.loaded import LoadedModel
 from oga_core.models.weights import assign, read_weights
 from oga_core.pipeline.checks import Check, check_labels, check_memorised
+from oga_core.pipeline.request import PassRequest
 from oga_core.pipeline.trial import check_checkpoints, check_needs, check_some, stop_on_failure, try_model
 from oga_core.readers import read_samples, reading_notes
 from oga_core.readers.outputs import aligned, class_names, read_outputs
-from oga_core.runs.folder import write_whole
 from oga_core.samples import SampleSet
 from oga_core.tasks import Task
 from oga_core.tasks.prepare import prepare
@@ -38,23 +39,22 @@ _GROUP_VALUES = 50
 def run(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
     """Take the gradient pass over the data and return what belongs in run.json.
 
-    arguments: data, data_options, model (None for a bundle of outputs), model_card, model_factory, folder,
-    pass_options, force, needs (of each score that was asked for), validation, checkpoints. Arrays go to
-    `folder`/arrays, ids and labels to `folder`/samples.parquet. What can be refused is refused before the pass, which
-    may take hours.
+    arguments: of a `PassRequest`. Arrays go to arrays/ in the run folder, ids and labels to samples.parquet. What can
+    be refused is refused before the pass, which may take hours.
     """
+    request = PassRequest.from_json(arguments)
     stages = Stages(progress)
-    folder = Path(arguments["folder"])
-    precision_context(choose_device(arguments["pass_options"]["device"]), arguments["pass_options"]["precision"])
+    folder = Path(request.folder)
+    precision_context(choose_device(request.pass_options["device"]), request.pass_options["precision"])
     with stages("read data"):
-        samples = read_samples(Path(arguments["data"]), **arguments["data_options"])
-    if not arguments["model"] and samples.modality != "outputs":
+        samples = read_samples(Path(request.data), **request.data_options)
+    if not request.model and samples.modality != "outputs":
         raise OgaError("Give the trained model with --model. Only a bundle of outputs is scored without one.")
-    model = Path(arguments["model"] or samples.source.path)
+    model = Path(request.model or samples.source.path)
     if model.suffix.lower() in _OUTPUTS_SUFFIXES:
-        samples, result, summary = _score_outputs(samples, model, arguments, stages)
+        samples, result, summary = _score_outputs(samples, model, request, stages)
     else:
-        samples, result, summary = _score_model(samples, model, arguments, stages)
+        samples, result, summary = _score_model(samples, model, request, stages)
     scored = samples.take(result.rows)
     _write_samples(scored, folder / "samples.parquet")
     write_whole(folder / "groups.parquet", lambda path: groups_of(scored).to_parquet(path, index=False))
@@ -77,41 +77,41 @@ def run(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
 
 
 def _score_model(
-    samples: SampleSet, path: Path, arguments: dict[str, Any], stages: Stages
+    samples: SampleSet, path: Path, request: PassRequest, stages: Stages
 ) -> tuple[SampleSet, PassResult, dict[str, Any]]:
     with stages("load model"):
-        built = arguments["model_factory"]
-        loaded = load_model(path, _card(arguments), factory=ModelFactory(**built) if built else None)
+        built = request.model_factory
+        loaded = load_model(path, _card(request), factory=ModelFactory(**built) if built else None)
         samples, task = prepare(samples, loaded)
-        options = _pass_options(arguments, samples)
+        options = _pass_options(request, samples)
         if options.parameters != "head":
             choose_parameters(loaded.module, options.parameters)
     with stages("check model"):
         checks = try_model(loaded, task, samples, options.views, stages.progress)
-        stop_on_failure(checks, force=arguments["force"])
+        stop_on_failure(checks, force=request.force)
         usable = all(check.detail["usable"] for check in checks if check.name == "views")
         options = replace(options, views=options.views and usable)
         seen = any(check.name == "views" and check.detail["usable"] for check in checks)
-        check_needs(arguments["needs"], samples, options, has_views=seen)
-    validation = _read_validation(loaded, task, arguments, stages)
-    if arguments["checkpoints"]:
+        check_needs(request.needs, samples, options, has_views=seen)
+    validation = _read_validation(loaded, task, request, stages)
+    if request.checkpoints:
         with stages("read checkpoints"):
-            check_checkpoints(loaded, [Path(path) for path in arguments["checkpoints"]])
-    folder = Path(arguments["folder"])
+            check_checkpoints(loaded, [Path(path) for path in request.checkpoints])
+    folder = Path(request.folder)
     with stages("gradients"):
         result = gradient_pass(
             task, loaded.module, samples, folder=folder / "arrays", options=options, progress=stages.progress
         )
-    further = _further_passes(loaded, task, samples.take(result.rows), validation, arguments, options, stages)
+    further = _further_passes(loaded, task, samples.take(result.rows), validation, request, options, stages)
     return samples, _joined(result, further), _summary(loaded.format, _of_all(checks, result), loaded.notes)
 
 
-def _read_validation(loaded: LoadedModel, task: Task, arguments: dict[str, Any], stages: Stages) -> SampleSet | None:
+def _read_validation(loaded: LoadedModel, task: Task, request: PassRequest, stages: Stages) -> SampleSet | None:
     """Read the validation data and try the model on some of them."""
-    if not arguments["validation"]:
+    if not request.validation:
         return None
     with stages("read validation data"):
-        validation, _ = prepare(read_samples(Path(arguments["validation"])), loaded)
+        validation, _ = prepare(read_samples(Path(request.validation)), loaded)
         try:
             stop_on_failure(check_some(loaded, task, validation))
         except OgaError as error:
@@ -124,12 +124,12 @@ def _further_passes(
     task: Task,
     samples: SampleSet,
     validation: SampleSet | None,
-    arguments: dict[str, Any],
+    request: PassRequest,
     options: PassOptions,
     stages: Stages,
 ) -> list[PassResult]:
     """The same pass over the validation data, and over both with the weights of every checkpoint."""
-    folder = Path(arguments["folder"])
+    folder = Path(request.folder)
     found: list[PassResult] = []
 
     def take(subject: SampleSet, name: str, options: PassOptions) -> None:
@@ -141,7 +141,7 @@ def _further_passes(
         with stages("gradients of the validation data"):
             take(validation, "validation", options)
     without_views = replace(options, views=False)  # what no score reads of a checkpoint
-    for number, checkpoint in enumerate(arguments["checkpoints"]):
+    for number, checkpoint in enumerate(request.checkpoints):
         with stages("gradients of the checkpoints"):
             assign(loaded.module, read_weights(Path(checkpoint)), Path(checkpoint).name)
             take(samples, f"checkpoint_{number:03d}", without_views)
@@ -167,33 +167,33 @@ def _of_all(checks: list[Check], result: PassResult) -> list[Check]:
 
 
 def _score_outputs(
-    samples: SampleSet, path: Path, arguments: dict[str, Any], stages: Stages
+    samples: SampleSet, path: Path, request: PassRequest, stages: Stages
 ) -> tuple[SampleSet, PassResult, dict[str, Any]]:
     with stages("read outputs"):
         bundle = read_outputs(path)
-        card = first_card(_card(arguments), path)
+        card = first_card(_card(request), path)
         samples = samples.with_classes(class_names(bundle, samples, card.classes if card else ()))
         logits, features = aligned(bundle, samples, path)
     checks = check_labels(logits, samples.given_labels, samples.class_names)
-    stop_on_failure(checks, force=arguments["force"])
+    stop_on_failure(checks, force=request.force)
     with stages("gradients"):
-        options = _pass_options(arguments, samples)
-        folder = Path(arguments["folder"]) / "arrays"
+        options = _pass_options(request, samples)
+        folder = Path(request.folder) / "arrays"
         result = outputs_pass(logits, features, samples.given_labels, folder=folder, options=options)
     return samples, result, _summary("outputs", _of_all(checks, result), ())
 
 
-def _pass_options(arguments: dict[str, Any], samples: SampleSet) -> PassOptions:
+def _pass_options(request: PassRequest, samples: SampleSet) -> PassOptions:
     """The head's gradient is enough for a classifier; a language model has no head of its own."""
-    chosen = dict(arguments["pass_options"])
+    chosen = dict(request.pass_options)
     if chosen["parameters"] == "auto":
         chosen["parameters"] = "head" if samples.class_names else "all"
     chosen["exact_l1"] = chosen["exact_l1"] and chosen["parameters"] != "head"
     return PassOptions(**chosen)
 
 
-def _card(arguments: dict[str, Any]) -> ModelCard | None:
-    card = arguments["model_card"]
+def _card(request: PassRequest) -> ModelCard | None:
+    card = request.model_card
     return ModelCard.from_json(card, "given") if card else None
 
 

@@ -154,21 +154,21 @@ class _Experiment:
 
     def _validation(self) -> SampleSet:
         samples = read_samples(Path(self.arguments["validation"]))
-        if samples.modality != self.run.info["modality"]:
+        if samples.modality != self.run.info.modality:
             raise OgaError(
-                f"The validation data reads as {samples.modality!r} and the run as {self.run.info['modality']!r}. "
+                f"The validation data reads as {samples.modality!r} and the run as {self.run.info.modality!r}. "
                 "Give validation data of the same kind and with the same columns."
             )
         if not samples.class_names:
             raise OgaError("The validation data has no labels. Give labelled samples.")
-        return samples.with_classes(self.run.info["classes"])
+        return samples.with_classes(self.run.info.classes)
 
     def _model(self) -> tuple[torch.nn.Module, Task, ModelCard]:
         info = self.run.info
-        given = info["options"].get("model_card")
+        given = info.options.get("model_card")
         card = ModelCard.from_json(Path(given).read_bytes(), Path(given).name) if given else None
-        loaded = load_model(Path(info["model"]["path"]), card)
-        card = loaded.card if loaded.card.classes else replace(loaded.card, classes=tuple(info["classes"]))
+        loaded = load_model(Path(info.model.path or info.data.path), card)
+        card = loaded.card if loaded.card.classes else replace(loaded.card, classes=info.classes)
         return loaded.module, task_for(card, loaded.tokenizer), card
 
     @contextmanager

@@ -12,22 +12,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
 
 from oga_core.errors import OgaError, unknown
+from oga_core.files import write_whole
 from oga_core.models import files_of
 from oga_core.models.factory import OWN_CODE
 from oga_core.retrain.arms import Plan
 from oga_core.retrain.comparison import compare, verdict, warnings
 from oga_core.retrain.job import HELD_OUT_SHARE
 from oga_core.review import ReviewStore
-from oga_core.runs.folder import SCORE_PREFIX, RunFolder, score_names, write_whole
-from oga_core.threshold.ranked import RankedScores
+from oga_core.runs.folder import RunFolder
+from oga_core.runs.scored import ScoredRun
 from oga_core.worker.supervisor import run_job
 
 DEPTHS = ("head", "all")
-DEFAULT_TRIM_FRACTION = 0.1
 LARGEST_TRIM_FRACTION = 0.9
 FEWEST_SAMPLES = 20
 
@@ -48,24 +46,25 @@ def verify(
 ) -> dict[str, Any]:
     """Train again without the flagged samples and with changed labels, judge each training, and say what it gained.
 
-    Arms: nothing changed; the flagged `trim_fraction` (the run's suggestion, else 0.1) by `score` (the run's default)
-    trimmed; as many trimmed at random; the flagged relabelled to the suggestion or prediction; the person's decisions
+    Arms: nothing changed; the flagged `trim_fraction` (the run's suggestion, else 5 %) by `score` (the run's default)
+    trimmed; as many trimmed at random; the flagged relabelled to what is suggested for them; the person's decisions
     carried out. Judged on `validation`, or on a held-out fifth of the data that is never cleaned, drawn anew for each
     of `seeds` trainings. depth: `head` trains a softmax regression on the run's frozen features, `all` the whole
     network. Returns what is also written to `verify.json` in the run folder. Raises `OgaError` for what cannot be
     compared.
     """
     start = time.perf_counter()
-    table, info = run.table, run.info
-    score = score or info["default_score"]
-    fraction = _trim_fraction(trim_fraction, info)
-    _check(run, table, score, depth, seeds, epochs, validation)
-    plan, labels = _plan(run, table, score, fraction, decisions)
+    scored = ScoredRun(run.path)
+    info = scored.info
+    score = score or scored.default_score
+    fraction = _trim_fraction(scored, trim_fraction)
+    _check(scored, score, depth, seeds, epochs, validation)
+    plan = _plan(scored, score, fraction, decisions)
     arguments = {
         "run": str(run.path.resolve()),
         "plan": asdict(plan),
-        "labels": labels.tolist(),
-        "n_classes": len(info["classes"]),
+        "labels": scored.given.tolist(),
+        "n_classes": len(info.classes),
         "depth": depth,
         "seeds": seeds,
         "validation": None if validation is None else str(Path(validation).resolve()),
@@ -92,7 +91,7 @@ def verify(
         "arms": compare(result["trials"], split=validation is None),
     }
     summary["verdict"] = verdict(summary)
-    summary["warnings"] = warnings(summary, info.get("model_accuracy_on_given_labels") or 0.0)
+    summary["warnings"] = warnings(summary, info.model_accuracy_on_given_labels or 0.0)
     summary["trials"] = result["trials"]
     summary["seconds"] = round(time.perf_counter() - start, 2)
     summary["finished"] = datetime.now(UTC).isoformat(timespec="seconds")
@@ -101,84 +100,79 @@ def verify(
     return summary
 
 
-def _trim_fraction(given: float | None, info: dict[str, Any]) -> float:
-    fraction = given if given is not None else info.get("suggested_trim_fraction") or DEFAULT_TRIM_FRACTION
+def _trim_fraction(scored: ScoredRun, wanted: float | None) -> float:
+    fraction = scored.trim_fraction(wanted)
+    if fraction == 0 and wanted is None:
+        raise OgaError("This run suggests to trim nothing, so there is nothing to compare. Choose the share to trim.")
     if not 0 < fraction <= LARGEST_TRIM_FRACTION:
         raise OgaError(f"The trim fraction must be above 0 and at most {LARGEST_TRIM_FRACTION}, got {fraction}.")
     return float(fraction)
 
 
 def _check(
-    run: RunFolder,
-    table: pd.DataFrame,
+    scored: ScoredRun,
     score: str,
     depth: str,
     seeds: int,
     epochs: int | None,
     validation: Path | str | None,
 ) -> None:
-    info = run.info
-    if score not in score_names(table):
-        raise unknown("score of this run:", score, score_names(table))
+    info = scored.info
+    if score not in scored.scores:
+        raise unknown("score of this run:", score, scored.scores)
     if depth not in DEPTHS:
         raise unknown("depth", depth, DEPTHS)
     for name, value in (("seeds", seeds), ("epochs", epochs)):
         if value is not None and value < 1:
             raise OgaError(f"The number of {name} must be 1 or more, got {value}.")
-    if not info["classes"]:
+    if not info.classes:
         raise OgaError("This run's data has no class labels, so trainings cannot be compared by their accuracy.")
-    if len(table) < FEWEST_SAMPLES:
-        raise OgaError(f"The run has {len(table)} samples; a comparison needs at least {FEWEST_SAMPLES}.")
+    if len(scored) < FEWEST_SAMPLES:
+        raise OgaError(f"The run has {len(scored)} samples; a comparison needs at least {FEWEST_SAMPLES}.")
     if validation is not None and not Path(validation).exists():
         raise OgaError(f"The validation data {str(validation)!r} does not exist. Give a file or folder.")
-    model = info["model"]["path"]
-    if depth == "all" and (model is None or info["model_format"] == "outputs"):
+    model = info.model.path
+    if depth == "all" and (model is None or info.model_format == "outputs"):
         raise OgaError(
             "This run was made from a model's outputs, so there is no network to train. Use --depth head, or retrain "
             "yourself on the exported data set."
         )
-    needs_model = depth == "all" or (validation is not None and info["modality"] != "outputs")
-    if needs_model and info["options"].get("model_factory"):
+    needs_model = depth == "all" or (validation is not None and info.modality != "outputs")
+    if needs_model and info.options.get("model_factory"):
         raise OgaError(OWN_CODE)
-    if needs_model and not Path(model).exists():
+    if needs_model and (model is None or not Path(model).exists()):
         raise OgaError(f"The model {model} is not there any more. Put it back, or score the data again.")
 
 
-def _plan(
-    run: RunFolder, table: pd.DataFrame, score: str, fraction: float, decisions: bool
-) -> tuple[Plan, NDArray[np.int64]]:
-    """What is flagged and decided, as positions, and the given labels as class indices."""
-    index = {name: i for i, name in enumerate(run.info["classes"])}
-    labels = np.array([index[name] for name in table["given_label"]], dtype=np.int64)
-    flagged = RankedScores(table[SCORE_PREFIX + score].to_numpy(float)).flagged(fraction)
-    suggestion = "suggested_label" if "suggested_label" in table.columns else "predicted_label"
-    proposed = [
-        index.get(name, int(labels[row])) for row, name in zip(flagged, table[suggestion].iloc[flagged], strict=True)
-    ]
-    removed, relabelled = _decided(run, table, index) if decisions and run.review.is_file() else ([], {})
-    return Plan([int(row) for row in flagged], proposed, removed, relabelled), labels
+def _plan(scored: ScoredRun, score: str, fraction: float, decisions: bool) -> Plan:
+    """What is flagged, suggested and decided, as positions and class indices."""
+    flagged = scored.ranked(score).flagged(fraction)
+    suggested = np.where(scored.suggestions >= 0, scored.suggestions, scored.given)[flagged]
+    removed, relabelled = _decided(scored) if decisions and scored.run.review.is_file() else ([], {})
+    return Plan(flagged.tolist(), suggested.tolist(), removed, relabelled)
 
 
-def _decided(run: RunFolder, table: pd.DataFrame, index: dict[str, int]) -> tuple[list[int], dict[str, int]]:
-    position = {sample_id: row for row, sample_id in enumerate(table["sample_id"])}
-    removed, relabelled = [], {}
-    with closing(ReviewStore(run.review)) as store:
+def _decided(scored: ScoredRun) -> tuple[list[int], dict[str, int]]:
+    """Rows to remove, and the new class by row."""
+    removed = []
+    relabelled = {}
+    with closing(ReviewStore(scored.run.review)) as store:
         decisions = store.decisions()
     for sample_id, decision in decisions.items():
-        row = position.get(sample_id)
+        row = scored.row_of.get(sample_id)
         if row is None:
             continue
         if decision.action == "remove":
             removed.append(row)
-        elif decision.action == "relabel" and decision.new_label in index:
-            relabelled[str(row)] = index[decision.new_label]
+        elif decision.action == "relabel" and decision.new_label in scored.classes:
+            relabelled[str(row)] = scored.classes.index(decision.new_label)
     return removed, relabelled
 
 
 def _readable(run: RunFolder, validation: Path | str | None) -> list[Path]:
     info = run.info
-    data, model = Path(info["data"]["path"]), info["model"]["path"]
-    paths = [data, info["data"]["options"].get("labels"), info["options"].get("model_card"), validation]
+    data, model = Path(info.data.path), info.model.path
+    paths = [data, info.data.options.get("labels"), info.options.get("model_card"), validation]
     found = [Path(path).resolve() for path in paths if path is not None]
     return [*found, *files_of(Path(model))] if model and Path(model).exists() else found
 

@@ -15,9 +15,10 @@ from oga_core.errors import OgaError
 from oga_core.files import unwritable, write_whole
 from oga_core.gradient_sketch import GradientSketch
 from oga_core.readers import read_samples
+from oga_core.runs.info import SCHEMA, RunInfo, read_json
 from oga_core.samples import SampleSet
 
-__all__ = ["SCORE_PREFIX", "RunFolder", "score_names", "write_whole"]
+__all__ = ["SCORE_PREFIX", "RunFolder", "score_names"]
 
 SCORE_PREFIX = "score_"
 
@@ -58,21 +59,13 @@ class RunFolder:
         return cls(path)
 
     @property
-    def info(self) -> dict[str, Any]:
-        """The content of run.json, read afresh; empty before the first write."""
-        try:
-            content: dict[str, Any] = json.loads((self.path / "run.json").read_bytes())
-        except FileNotFoundError:
-            return {}
-        except ValueError as error:
-            raise OgaError(
-                f"{self.path / 'run.json'} is damaged: {error}. Score the data again into a new folder."
-            ) from None
-        return content
+    def info(self) -> RunInfo:
+        """The record in run.json, read afresh; all defaults before the first write."""
+        return RunInfo.read(self.path / "run.json")
 
     def update(self, **changes: Any) -> None:
-        """Merge `changes` into run.json."""
-        content = {**self.info, **changes}
+        """Merge `changes` into run.json; what other versions wrote there stays."""
+        content = {**read_json(self.path / "run.json"), "schema": SCHEMA, **changes}
         write_whole(
             self.path / "run.json", lambda path: path.write_text(json.dumps(content, indent=1, ensure_ascii=False))
         )
@@ -103,7 +96,7 @@ class RunFolder:
     def table(self) -> pd.DataFrame:
         """scores.parquet: sample_id, given_label, predicted_label, given_label_probability, score_*, map_x, map_y."""
         if not self.is_scored:
-            raise OgaError(f"The run {self.path} has no scores yet (status: {self.info.get('status', 'unknown')}).")
+            raise OgaError(f"The run {self.path} has no scores yet (status: {self.info.status}).")
         return pd.read_parquet(self.path / "scores.parquet")
 
     def write_table(self, table: pd.DataFrame) -> None:
@@ -123,26 +116,24 @@ class RunFolder:
     def gradient_sketch(self) -> GradientSketch:
         """The arrays of the gradient pass, memory-mapped."""
         info = self.info
-        error = info.get("gradient_check_error")
         return GradientSketch.load(
             self.arrays,
-            coverage=info.get("gradient_coverage", 1.0),
-            check_error=float("nan") if error is None else error,
+            coverage=1.0 if info.gradient_coverage is None else info.gradient_coverage,
+            check_error=float("nan") if info.gradient_check_error is None else info.gradient_check_error,
         )
 
     @cached_property
     def samples(self) -> SampleSet:
         """The scored samples, read again from their source; inputs stay lazy."""
         info = self.info
-        data = info["data"]
-        samples = read_samples(Path(data["path"]), **data["options"])
-        if samples.fingerprint != data["fingerprint"]:
+        samples = read_samples(Path(info.data.path), **info.data.options)
+        if samples.fingerprint != info.data.fingerprint:
             raise OgaError(
-                f"{data['path']} has changed since it was scored. Put the scored version back, or score again."
+                f"{info.data.path} has changed since it was scored. Put the scored version back, or score again."
             )
         position = {sample_id: i for i, sample_id in enumerate(samples.ids)}
         rows = np.array([position[sample_id] for sample_id in self.table["sample_id"]], dtype=np.int64)
-        return samples.take(rows).with_classes(info["classes"])
+        return samples.take(rows).with_classes(info.classes)
 
 
 def score_names(table: pd.DataFrame) -> list[str]:

@@ -13,9 +13,16 @@ from numpy.typing import NDArray
 from oga_core.errors import OgaError, unknown
 from oga_core.findings.kinds import MISLABELLED, STRANGE
 from oga_core.runs.folder import SCORE_PREFIX, RunFolder, score_names
+from oga_core.runs.info import RunInfo
 from oga_core.threshold.ranked import RankedScores
 
 NO_FINDING = "none"
+DEFAULT_TRIM_FRACTION = 0.05
+"""What is flagged where nothing was estimated: few enough to look through. The one default of every page and export."""
+ASSUMED_NOISE_RATE = 0.1
+"""Before any verdict and without an estimate; curated sets have 1 to 10 % wrong labels (Northcutt et al. 2021)."""
+LEAST_NOISE_RATE = 0.005
+"""An estimate of no noise is not certain: the expectation must be able to learn otherwise."""
 
 
 class ScoredRun:
@@ -29,12 +36,12 @@ class ScoredRun:
         self.run = RunFolder.open(path)
         self.path = path
         self.version: tuple[str, tuple[int, int, int]] = (str(path), (0, 0, 0))
-        self.info: dict[str, Any] = self.run.info
+        self.info: RunInfo = self.run.info
         self.table: pd.DataFrame = self.run.table
         if self.table.empty:
             raise OgaError(f"The run {path} has no samples. Score data with at least one sample.")
         self.ids: NDArray[np.object_] = self.table["sample_id"].astype(str).to_numpy(dtype=object)
-        self.classes: tuple[str, ...] = tuple(map(str, self.info.get("classes", ())))
+        self.classes: tuple[str, ...] = self.info.classes
         self.given = self._codes("given_label")
         self.predicted = self._codes("predicted_label")
         self._ranked: dict[str, RankedScores] = {}
@@ -50,13 +57,13 @@ class ScoredRun:
     @property
     def modality(self) -> str:
         """image, text, tabular, causal_lm or outputs."""
-        return str(self.info.get("modality", ""))
+        return self.info.modality
 
     @cached_property
     def scores(self) -> list[str]:
         """Names of the scores, the default first."""
         names = score_names(self.table)
-        default = self.info.get("default_score")
+        default = self.info.default_score
         return sorted(names, key=lambda name: name != default)
 
     def score(self, name: str) -> NDArray[np.float64]:
@@ -66,15 +73,29 @@ class ScoredRun:
         return self.table[SCORE_PREFIX + name].to_numpy(dtype=np.float64)
 
     @property
-    def noise_rate(self) -> float:
-        """The run's estimate of the share of bad samples, before anyone has looked."""
-        for name in ("noise_rate", "suggested_trim_fraction"):
-            value = self.info.get(name)
-            if isinstance(value, dict):
-                value = value.get("estimate")
-            if isinstance(value, (int, float)) and 0 <= value < 1:
-                return max(float(value), 0.005)
-        return 0.1
+    def default_score(self) -> str:
+        """The score that ranks the samples at first; raises `OgaError` for a run without scores."""
+        if not self.scores:
+            raise OgaError(f"The run {self.name} has no scores. Score the data again.")
+        return self.scores[0]
+
+    def trim_fraction(self, wanted: float | None = None) -> float:
+        """The share that is flagged: the one wanted, which may be 0, else the run's suggestion, else 5 %."""
+        if wanted is not None:
+            return wanted
+        suggested = self.info.suggested_trim_fraction
+        return DEFAULT_TRIM_FRACTION if suggested is None else suggested
+
+    @property
+    def noise_rate(self) -> float | None:
+        """The run's estimate of the share of wrong labels, before anyone has looked; None where there is none."""
+        return None if self.info.noise_rate is None else self.info.noise_rate.rate
+
+    @property
+    def assumed_noise_rate(self) -> float:
+        """What the expectation starts from: the estimate, kept above 0, else a tenth."""
+        estimate = self.noise_rate
+        return ASSUMED_NOISE_RATE if estimate is None else max(estimate, LEAST_NOISE_RATE)
 
     def ranked(self, name: str) -> RankedScores:
         """One score with its order, sorted once; missing values last."""
@@ -152,6 +173,11 @@ class ScoredRun:
         if suggested in self.classes and (predicted != given or self.text("finding", row) == MISLABELLED):
             predicted = self.classes.index(suggested)
         return -1 if predicted == given else predicted
+
+    @cached_property
+    def suggestions(self) -> NDArray[np.int64]:
+        """The class to relabel every sample to, `(n_samples,)`, -1 where there is no suggestion."""
+        return np.array([self.suggestion(row) for row in range(len(self))], dtype=np.int64)
 
     def proposal(self, row: int) -> str | None:
         """The label a press of one key takes: the suggestion, else the prediction; none out of distribution."""

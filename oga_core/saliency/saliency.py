@@ -48,19 +48,19 @@ def stored(run: RunFolder, row: int) -> dict[str, Any] | None:
 
 def _compute(run: RunFolder, rows: Sequence[int], progress: Progress) -> dict[str, dict[str, Any]]:
     info = run.info
-    if not info["model"]["path"] or info["model_format"] == "outputs":
+    if not info.model.path or info.model_format == "outputs":
         raise OgaError("This run was scored from a bundle of outputs. Give the model itself to see what it looks at.")
-    if info["options"].get("model_factory"):
+    if info.options.get("model_factory"):
         raise OgaError(OWN_CODE)
-    card = info["options"].get("model_card")
-    arguments = {
-        "data": info["data"]["path"],
-        "data_options": info["data"]["options"],
+    card = info.options.get("model_card")
+    arguments: dict[str, Any] = {
+        "data": info.data.path,
+        "data_options": info.data.options,
         "ids": [str(sample_id) for sample_id in run.table["sample_id"].to_numpy()[np.asarray(rows, dtype=np.int64)]],
-        "model": info["model"]["path"],
+        "model": info.model.path,
         "model_card": Path(card).read_text(encoding="utf-8") if card else None,
     }
-    labels = info["data"]["options"].get("labels")
+    labels = info.data.options.get("labels")
     readable = [arguments["data"], *([labels] if labels else []), *files_of(Path(arguments["model"]))]
     found = run_job("saliency", arguments, progress=progress, readable=readable)["samples"]
     return {

@@ -66,7 +66,7 @@ def test_a_run_is_cancelled_and_continued(tmp_path):
     assert finished(run).state == "cancelled"
     jobs.start(*arguments)
     assert finished(run).state == "done"
-    assert RunFolder.open(run).info["n_samples"] == len(RunFolder.open(run).table)
+    assert RunFolder.open(run).info.n_samples == len(RunFolder.open(run).table)
 
 
 def test_a_map_is_awaited_only_while_its_process_lives(tmp_path):

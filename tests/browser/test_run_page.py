@@ -28,7 +28,7 @@ def wait_until_scored(page, server, name):
     page.locator(".oga-problem").or_(page.get_by_text("Accuracy on given labels")).first.wait_for(timeout=300_000)
     assert page.locator(".oga-problem").all_inner_texts() == []
     settle(page)
-    assert RunFolder.open(server.folder / name).info["status"] == "done"
+    assert RunFolder.open(server.folder / name).info.status == "done"
 
 
 def test_from_paths_to_an_export_with_ten_decisions(page, desk, tmp_path):
@@ -82,7 +82,7 @@ def test_uploads_are_scored_too(page, desk):
     settle(page)
     page.get_by_role("button", name="Start scoring").click()
     wait_until_scored(page, desk, "uploaded")
-    data = RunFolder.open(desk.folder / "uploaded").info["data"]["path"]
+    data = RunFolder.open(desk.folder / "uploaded").info.data.path
     assert Path(data).parent.parent == desk.folder.resolve() / ".uploads"
 
 

@@ -1,5 +1,7 @@
 """What the Compare page computes: scores against each other and against the verdicts."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from app_runs import image_run
@@ -23,7 +25,8 @@ def data(run):
 def with_scores(data: ScoredRun, n: int = 100, info: dict | None = None, **scores) -> ScoredRun:
     """The run with these scores, `(n,)` each, in place of its own; the first is the default."""
     data.table = data.table.iloc[:n][["sample_id"]].assign(**{f"score_{name}": v for name, v in scores.items()})
-    data.ids, data.info = data.ids[:n], {**data.info, "default_score": next(iter(scores)), **(info or {})}
+    data.ids = data.ids[:n]
+    data.info = replace(data.info, default_score=next(iter(scores)), **(info or {}))
     return data
 
 

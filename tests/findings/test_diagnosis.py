@@ -42,9 +42,9 @@ def test_wrong_labels_are_found_with_the_label_to_use():
 def test_the_noise_rate_is_near_the_truth_and_suggests_what_to_trim():
     found, wrong = diagnosis({})
     rate = found.fields["noise_rate"]
-    assert rate["low"] <= rate["estimate"] <= rate["high"]
-    assert abs(rate["estimate"] - wrong.mean()) < 0.05
-    assert found.fields["suggested_trim_fraction"] == rate["estimate"]
+    assert rate["low"] <= rate["rate"] <= rate["high"]
+    assert abs(rate["rate"] - wrong.mean()) < 0.05
+    assert found.fields["suggested_trim_fraction"] == rate["rate"]
 
 
 def test_a_group_that_is_flagged_far_too_often_is_named():

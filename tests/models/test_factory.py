@@ -84,7 +84,7 @@ def scored(folder: Path):
 
 def test_weights_of_a_network_of_ones_own_are_scored(folder: Path) -> None:
     run = scored(folder)
-    assert run.info["gradient_coverage"] == 1.0
+    assert run.info.gradient_coverage == 1.0
     assert len(run.table) == 60
 
 
@@ -100,7 +100,7 @@ def test_the_dashboard_does_not_run_it(folder: Path) -> None:
 
 
 def run_options(run) -> dict:
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in run.info["options"].items()}
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in run.info.options.items()}
 
 
 def test_naming_a_function_runs_nothing(folder: Path) -> None:

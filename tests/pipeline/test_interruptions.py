@@ -20,6 +20,7 @@ from oga_core.pipeline.options import ScoreOptions
 from oga_core.pipeline.score import score
 from oga_core.runs import folder as runs
 from oga_core.runs.folder import RunFolder
+from oga_core.runs.info import read_json
 
 SAMPLE_DATA = Path(oga_sample_data.__file__).parent
 TUMOURS = SAMPLE_DATA / "tumours.csv", SAMPLE_DATA / "tumours.pt2"
@@ -55,7 +56,7 @@ KILLED_OPTIONS = replace(OPTIONS, map="none", scores=("loss",), parameters="all"
 def _killed(body: str, folder: Path) -> None:
     done = subprocess.run([*_script(body), *map(str, TUMOURS), str(folder)], capture_output=True, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr.decode()
-    assert RunFolder(folder).info["status"] == "running"
+    assert RunFolder(folder).info.status == "running"
 
 
 def _batches(events: list[dict[str, Any]]) -> list[int]:
@@ -94,7 +95,7 @@ def test_a_pass_that_was_finished_is_not_repeated_when_its_scores_were_killed(un
     _killed("event['stage'] == 'scores' and os.kill(os.getpid(), signal.SIGKILL)", tmp_path / "run")
     events: list[dict[str, Any]] = []
     run = score(*TUMOURS, tmp_path / "run", KILLED_OPTIONS, events.append)
-    assert run.info["status"] == "done"
+    assert run.info.status == "done"
     assert sum(done < 569 for done in _batches(events)) == 0
     _same_arrays(run, whole)
     pd.testing.assert_frame_equal(run.table, whole.table)
@@ -111,32 +112,32 @@ def _raise(error: BaseException) -> Any:
 
 
 def test_a_full_disk_is_said_with_its_folder_and_ends_the_run(tmp_path, monkeypatch):
-    monkeypatch.setattr(pipeline, "_gradients", _raise(FULL))
+    monkeypatch.setattr(pipeline, "run_job", _raise(FULL))
     with pytest.raises(OgaError, match=rf"The folder {tmp_path / 'run'} cannot be written: No space left"):
         score(*TUMOURS, tmp_path / "run", OPTIONS)
     info = RunFolder(tmp_path / "run").info
-    assert info["status"] == "failed"
-    assert "No space left" in info["error"]
+    assert info.status == "failed"
+    assert "No space left" in info.error
 
 
 def test_a_run_does_not_stay_running_where_not_even_its_status_finds_room(tmp_path, monkeypatch):
-    def fill(*arguments: object) -> None:
+    def fill(*arguments: object, **options: object) -> None:
         monkeypatch.setattr(runs, "write_whole", _raise(OgaError("full")))
         raise FULL
 
-    monkeypatch.setattr(pipeline, "_gradients", fill)
+    monkeypatch.setattr(pipeline, "run_job", fill)
     before = score_begun(tmp_path / "begun")
     with pytest.raises(OgaError, match="No space left"):
         score(*TUMOURS, tmp_path / "run", OPTIONS)
-    info = RunFolder(tmp_path / "run").info
-    assert info.pop("status") == "failed"
-    assert info.keys() == before.keys() - {"status"}
+    after = read_json(tmp_path / "run" / "run.json")
+    assert after.pop("status") == "failed"
+    assert after.keys() == before.keys() - {"status"}
 
 
 def score_begun(folder: Path) -> dict[str, Any]:
     run = RunFolder.create(folder)
-    pipeline._begin(run, *TUMOURS, OPTIONS)
-    return run.info
+    pipeline.begin(run, {"path": str(TUMOURS[0])}, TUMOURS[1], OPTIONS)
+    return read_json(run.path / "run.json")
 
 
 def test_a_run_folder_that_cannot_be_made_is_said(tmp_path):
@@ -156,9 +157,9 @@ def test_a_file_that_cannot_be_written_names_its_folder_and_leaves_nothing(tmp_p
 
 
 def test_a_run_that_was_interrupted_says_cancelled(tmp_path, monkeypatch):
-    monkeypatch.setattr(pipeline, "_gradients", _raise(KeyboardInterrupt()))
+    monkeypatch.setattr(pipeline, "run_job", _raise(KeyboardInterrupt()))
     with pytest.raises(KeyboardInterrupt):
         score(*TUMOURS, tmp_path / "run", OPTIONS)
     info = RunFolder(tmp_path / "run").info
-    assert info["status"] == "cancelled"
-    assert info["error"].startswith("Cancelled. What was finished is kept")
+    assert info.status == "cancelled"
+    assert info.error.startswith("Cancelled. What was finished is kept")

@@ -19,6 +19,7 @@ from oga_core.pipeline import job as gradient_job
 from oga_core.pipeline import score as pipeline
 from oga_core.pipeline.checks import check_memorised
 from oga_core.pipeline.options import ScoreOptions
+from oga_core.pipeline.request import PassRequest
 from oga_core.pipeline.score import score
 from oga_core.runs.folder import RunFolder, score_names
 from oga_core.worker.stages import Stages
@@ -50,17 +51,17 @@ def precision_at_noise(run: RunFolder, name: str, score_name: str) -> float:
 
 def test_the_run_folder_keeps_its_contract(tumours):
     info = tumours.info
-    assert info["status"] == "done"
-    assert info["n_samples"] == 569
-    assert info["classes"] == ["malignant", "benign"]
-    assert info["modality"] == "tabular"
-    assert info["default_score"] in score_names(tumours.table)
-    assert info["gradient_coverage"] == 1
-    assert info["gradient_check_error"] < 1e-4
-    assert 0.8 < info["model_accuracy_on_given_labels"] < 0.95
-    assert info["peak_rss_mb"] > 10
-    assert {"gradients", "scores", "total"} <= set(info["seconds"])
-    assert {"oga", "torch"} <= set(info["versions"])
+    assert info.status == "done"
+    assert info.n_samples == 569
+    assert info.classes == ("malignant", "benign")
+    assert info.modality == "tabular"
+    assert info.default_score in score_names(tumours.table)
+    assert info.gradient_coverage == 1
+    assert info.gradient_check_error < 1e-4
+    assert 0.8 < info.model_accuracy_on_given_labels < 0.95
+    assert info.peak_rss_mb > 10
+    assert {"gradients", "scores", "total"} <= set(info.seconds)
+    assert {"oga", "torch"} <= set(info.versions)
     columns = ["sample_id", "given_label", "predicted_label", "given_label_probability", "map_x", "map_y"]
     assert set(columns) <= set(tumours.table.columns)
     assert tumours.table["sample_id"].tolist() == pd.read_csv(TUMOURS[0])["id"].tolist()
@@ -122,8 +123,8 @@ def test_classes_in_the_wrong_order_stop_the_run_with_the_right_order(tmp_path):
     with pytest.raises(OgaError, match="in the order: malignant, benign"):
         score(*TUMOURS, tmp_path / "run", options)
     info = RunFolder(tmp_path / "run").info
-    assert info["status"] == "failed"
-    proposal = next(check for check in info["checks"] if check["name"] == "label_order")
+    assert info.status == "failed"
+    proposal = next(check for check in info.checks if check["name"] == "label_order")
     assert proposal["detail"]["classes"] == ["malignant", "benign"]
 
 
@@ -166,8 +167,8 @@ def test_a_folder_that_is_no_run_is_left_alone(tmp_path):
 def test_a_cancelled_run_says_so_and_goes_on_later(tmp_path):
     with pytest.raises(OgaError):
         score(*TUMOURS, tmp_path / "run", OPTIONS, cancelled=lambda: True)
-    assert RunFolder(tmp_path / "run").info["status"] == "cancelled"
-    assert score(*TUMOURS, tmp_path / "run", OPTIONS).info["status"] == "done"
+    assert RunFolder(tmp_path / "run").info.status == "cancelled"
+    assert score(*TUMOURS, tmp_path / "run", OPTIONS).info.status == "done"
 
 
 def test_changed_data_is_not_mixed_with_old_scores(tmp_path):
@@ -216,7 +217,7 @@ def test_what_a_pass_cannot_use_is_refused_before_the_pass(change, message, tmp_
     with pytest.raises(OgaError, match=message):
         score(*TUMOURS, tmp_path / "run", replace(OPTIONS, **change(tmp_path)), events.append)
     assert "gradients" not in {event["stage"] for event in events}
-    assert RunFolder(tmp_path / "run").info["status"] == "failed"
+    assert RunFolder(tmp_path / "run").info.status == "failed"
 
 
 def test_exact_norms_of_all_parameters_can_be_asked_for(tmp_path):
@@ -243,10 +244,10 @@ def test_only_passes_whose_views_a_score_reads_make_them(tmp_path, monkeypatch):
 
     for name, stub in (("gradient_pass", take), ("assign", print), ("read_weights", str)):
         monkeypatch.setattr(gradient_job, name, stub)
-    arguments = {"folder": str(tmp_path), "checkpoints": ["a.pt"]}
+    request = PassRequest("data.csv", "model.pt2", str(tmp_path), checkpoints=("a.pt",))
     stages = Stages(lambda event: None)
     loaded, options = SimpleNamespace(module=None), PassOptions(views=True)
-    passes = gradient_job._further_passes(loaded, None, "samples", "clean", arguments, options, stages)
+    passes = gradient_job._further_passes(loaded, None, "samples", "clean", request, options, stages)
     assert taken == {"validation": True, "checkpoint_000": False, "validation_checkpoint_000": False}
     assert len(passes) == 3
 
@@ -275,7 +276,7 @@ def test_linked_data_and_models_are_read_under_the_names_of_their_links(tmp_path
         links.append(tmp_path / "snapshot" / name)
         links[-1].symlink_to(Path("..") / "blobs" / source.name.encode().hex())
     run = score(*links, tmp_path / "run", replace(OPTIONS, map="none"))
-    assert run.info["data"]["path"] == str(links[0])
+    assert run.info.data.path == str(links[0])
     assert len(run.samples) == 569
 
 

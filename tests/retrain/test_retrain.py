@@ -24,6 +24,7 @@ from oga_core.retrain.training import CachedInputs, Recipe, fit_head, head_logit
 from oga_core.review import ReviewStore
 from oga_core.review.decisions import Decision
 from oga_core.runs.folder import RunFolder
+from oga_core.runs.scored import ScoredRun
 
 CLASSES = ("cat", "dog", "eel")
 N = 240
@@ -106,9 +107,9 @@ def test_trimming_wrong_labels_is_found_to_help(scored):
 
 
 def test_decisions_can_be_left_out(scored):
-    run = scored[0]
-    assert retrain._plan(run, run.table, "loss", 0.1, decisions=True)[0].has_decisions
-    assert not retrain._plan(run, run.table, "loss", 0.1, decisions=False)[0].has_decisions
+    run = ScoredRun(scored[0].path)
+    assert retrain._plan(run, "loss", 0.1, decisions=True).has_decisions
+    assert not retrain._plan(run, "loss", 0.1, decisions=False).has_decisions
 
 
 def test_held_out_samples_are_judged_as_given(scored):
@@ -155,7 +156,7 @@ def test_what_cannot_be_compared_is_named(scored, options, message):
 
 def copied(scored, tmp_path, **changes):
     run = RunFolder.create(tmp_path / "copy")
-    run.update(**{**scored[0].info, **changes})
+    run.update(**{**scored[0].info.as_json(), **changes})
     run.write_table(scored[0].table)
     return run
 

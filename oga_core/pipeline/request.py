@@ -1,0 +1,111 @@
+"""What the worker is asked to do for a run, as one record that travels as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from oga_core.errors import OgaError
+from oga_core.models import files_of
+from oga_core.models.card import ModelCard
+from oga_core.models.factory import ModelFactory
+from oga_core.pipeline.options import ScoreOptions
+from oga_core.scores import SCORES
+
+_VIEWED_SCORES = {"oga", "view_margin"}
+
+
+@dataclass(frozen=True)
+class PassRequest:
+    """The gradient pass of one run.
+
+    data, model, validation, checkpoints: full paths; model is None for a bundle of outputs. data_options: arguments of
+    `read_samples`. model_card: its JSON. model_factory: fields of `ModelFactory`. folder: the run's. pass_options:
+    fields of `PassOptions`, with parameters "auto" still open. needs: of each score that was asked for.
+    """
+
+    data: str
+    model: str | None
+    folder: str
+    data_options: Mapping[str, Any] = field(default_factory=dict)
+    model_card: str | None = None
+    model_factory: Mapping[str, Any] | None = None
+    pass_options: Mapping[str, Any] = field(default_factory=dict)
+    force: bool = False
+    needs: Mapping[str, list[str]] = field(default_factory=dict)
+    validation: str | None = None
+    checkpoints: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, data: Path, model: Path | None, folder: Path, options: ScoreOptions) -> PassRequest:
+        """Return what to ask for; raises `OgaError` for a model card that cannot be read."""
+        factory = ModelFactory.named(options.model_factory) if options.model_factory else None
+        return cls(
+            data=full_path(data),
+            model=full_path(model) if model else None,
+            folder=str(folder.resolve()),
+            data_options=data_options(options),
+            model_card=_read_card(options.model_card),
+            model_factory=asdict(factory) if factory else None,
+            pass_options=pass_options(options),
+            force=options.force,
+            needs={name: list(SCORES[name].needs) for name in options.scores},
+            validation=full_path(options.validation) if options.validation else None,
+            checkpoints=tuple(full_path(path) for path in options.checkpoints),
+        )
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> PassRequest:
+        """Return the record that `asdict` made, after its way through JSON."""
+        return cls(**{**content, "checkpoints": tuple(content["checkpoints"])})
+
+    def readable(self) -> list[Path]:
+        """The files and folders that the worker must be able to read."""
+        paths = [self.data, self.data_options.get("labels"), self.validation, *self.checkpoints]
+        files = [Path(path) for path in paths if path is not None]
+        files += files_of(Path(self.model)) if self.model else []
+        return files + ([Path(self.model_factory["folder"])] if self.model_factory else [])
+
+
+def full_path(path: Path | str) -> str:
+    """Return the full path of what the person named.
+
+    A linked file keeps its own name, since what it leads to, as in the hub's cache, may have one that tells no format.
+    """
+    path = Path(path)
+    return str(path.resolve() if path.is_dir() else path.parent.resolve() / path.name)
+
+
+def data_options(options: ScoreOptions) -> dict[str, Any]:
+    """Return the arguments with which `read_samples` reads the data of a run."""
+    names = ("label_column", "id_column", "text_column", "modality", "max_samples")
+    return {
+        "labels": full_path(options.labels) if options.labels else None,
+        **{name: getattr(options, name) for name in names},
+    }
+
+
+def pass_options(options: ScoreOptions) -> dict[str, Any]:
+    """Return the fields of `PassOptions`; parameters may still be "auto"."""
+    return {
+        "parameters": options.parameters,
+        "seed": options.seed,
+        "device": options.device,
+        "precision": options.precision,
+        "batch_size": options.batch_size,
+        "views": not options.scores or not _VIEWED_SCORES.isdisjoint(options.scores),
+        "exact_l1": "l1_norm_all" in options.scores,
+    }
+
+
+def _read_card(path: str | None) -> str | None:
+    if path is None:
+        return None
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise OgaError(f"The model card {path!r} cannot be read: {error}.") from None
+    ModelCard.from_json(text, Path(path).name)
+    return text

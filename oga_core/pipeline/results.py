@@ -1,0 +1,132 @@
+"""From the arrays of the gradient pass to a scored run: scores, findings and the map, written as they come."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from oga_core.findings.diagnosis import Diagnosis, diagnose
+from oga_core.gradient_sketch import GradientSketch
+from oga_core.projection import project
+from oga_core.runs.folder import SCORE_PREFIX, RunFolder
+from oga_core.scores import compute_scores, default_score
+from oga_core.worker.stages import Progress
+
+
+@dataclass(frozen=True)
+class ScoredSamples:
+    """What stands beside the gradients: ids and labels `(n_samples,)`, classes and columns that may be groups."""
+
+    table: pd.DataFrame
+    classes: Sequence[str]
+    groups: pd.DataFrame
+
+    @classmethod
+    def of(cls, run: RunFolder) -> ScoredSamples:
+        """Read what the worker left in the run folder."""
+        samples = pd.read_parquet(run.path / "samples.parquet")
+        return cls(samples, run.info.classes, pd.read_parquet(run.path / "groups.parquet"))
+
+
+def write_results(
+    run: RunFolder,
+    samples: ScoredSamples,
+    *,
+    names: Sequence[str] = (),
+    map_method: str = "umap",
+    seed: int = 0,
+    n_checkpoints: int = 0,
+    has_validation: bool = False,
+    progress: Progress = lambda message: None,
+) -> None:
+    """Compute scores, findings and map from the run's arrays and write table and record; the run is done then.
+
+    names: of the scores, none for every score whose needs are met. The table is there before the map is drawn.
+    """
+    sketch = run.gradient_sketch()
+    progress({"stage": "scores"})
+    scores, seconds_of_each = compute_scores(
+        sketch,
+        names or None,
+        seed=seed,
+        validation=GradientSketch.load(run.path / "validation") if has_validation else None,
+        checkpoints=_checkpoints(run, "checkpoint", n_checkpoints),
+        validation_checkpoints=_checkpoints(run, "validation_checkpoint", n_checkpoints) if has_validation else (),
+        progress=lambda name: progress({"stage": "scores", "score": name}),
+    )
+    table = _table(sketch, samples, scores)
+    np.save(run.path / "sketch.npy", sketch.sketch, allow_pickle=False)
+    start = time.perf_counter()
+    diagnosis = _diagnosis(sketch, samples, scores, names, seed)
+    seconds = {
+        **run.info.seconds,
+        "scores": round(sum(seconds_of_each.values()), 3),
+        "findings": round(time.perf_counter() - start, 3),
+        "each_score": seconds_of_each,
+    }
+    run.write_table(table.assign(**diagnosis.columns, map_x=np.nan, map_y=np.nan))
+    warnings = [*run.info.warnings, *diagnosis.fields["warnings"]]
+    fields = {**diagnosis.fields, "default_score": default_score(list(scores)), "warnings": warnings}
+    run.update(status="done", seconds=seconds, map="none", **fields)
+    if map_method != "none":
+        progress({"stage": "map"})
+        draw_map(run, "pca")
+    if map_method == "umap":
+        draw_map(run, "umap", seed=seed)
+
+
+def draw_map(run: RunFolder, method: str, *, seed: int = 0) -> None:
+    """Place the samples of a scored run on a 2-D map and write it into the run's table."""
+    start = time.perf_counter()
+    sketch = np.load(run.path / "sketch.npy", mmap_mode="r", allow_pickle=False)
+    positions = project(sketch, method=method, seed=seed)
+    run.write_table(run.table.assign(map_x=positions[:, 0], map_y=positions[:, 1]))
+    run.update(map=method, seconds={**run.info.seconds, f"map_{method}": round(time.perf_counter() - start, 3)})
+
+
+def timed(run: RunFolder, work: Callable[[], None]) -> None:
+    """Do the work and write how long it took as the total."""
+    start = time.perf_counter()
+    work()
+    run.update(seconds={**run.info.seconds, "total": round(time.perf_counter() - start, 3)})
+
+
+def _checkpoints(run: RunFolder, name: str, count: int) -> list[GradientSketch]:
+    folders = sorted(run.path.glob(f"{name}_[0-9]*"))
+    return [GradientSketch.load(folder) for folder in folders[:count]]
+
+
+def _diagnosis(
+    sketch: GradientSketch,
+    samples: ScoredSamples,
+    scores: dict[str, NDArray[np.float64]],
+    names: Sequence[str],
+    seed: int,
+) -> Diagnosis:
+    # Findings come from the fits behind the default score; who asks for others only is not made to wait for them.
+    if names and "oga" not in scores:
+        return Diagnosis({}, {"warnings": []})
+    return diagnose(
+        sketch,
+        scores[default_score(list(scores))],
+        class_names=samples.classes,
+        ids=samples.table["sample_id"].to_numpy(dtype=object),
+        groups={str(name): samples.groups[name].tolist() for name in samples.groups},
+        seed=seed,
+    )
+
+
+def _table(sketch: GradientSketch, samples: ScoredSamples, scores: dict[str, NDArray[np.float64]]) -> pd.DataFrame:
+    columns: dict[str, Any] = {"predicted_label": "", "given_label_probability": np.exp(-sketch.losses)}
+    if sketch.logits is not None:
+        classes = np.array(samples.classes, dtype=object)
+        columns["predicted_label"] = classes[sketch.logits.argmax(axis=1)]
+        columns["given_label_probability"] = sketch.probabilities[np.arange(len(sketch)), sketch.given_labels]
+    columns |= {SCORE_PREFIX + name: values for name, values in scores.items()}
+    return samples.table.assign(**columns)

@@ -1,0 +1,65 @@
+"""One scored run: the same score, order and threshold on every page, in every export and in retraining."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from app_runs import image_run
+
+from oga_app.server.settings import Settings
+from oga_app.state import Session
+from oga_core.exports.decided import Decided
+from oga_core.exports.report import write_report
+from oga_core.retrain import verification
+from oga_core.runs.scored import DEFAULT_TRIM_FRACTION, ScoredRun
+
+
+def flagged_everywhere(path: Path, folder: Path) -> dict[str, int]:
+    """How many samples Explore, the exports, the report and retraining flag of one run."""
+    scored = ScoredRun(path)
+    run = scored.run
+    write_report(run, folder / "report.html")
+    shown = re.search(r"Trim fraction</dt><dd>[^(]*\(([\d,]+) samples", (folder / "report.html").read_text())
+    assert shown
+    fraction = scored.trim_fraction()
+    return {
+        "explore": Session(Settings.parse(["--run", str(path)])).flagged_of(scored),
+        "table": int(Decided.of(run).is_issue.sum()),
+        "report": int(shown.group(1).replace(",", "")),
+        "retraining": len(verification._plan(scored, scored.default_score, fraction, False).flagged),
+    }
+
+
+@pytest.mark.parametrize("suggestion", [None, 0.0, 0.25])
+def test_one_threshold_everywhere(tmp_path: Path, suggestion: float | None) -> None:
+    run = image_run(tmp_path)
+    run.update(suggested_trim_fraction=suggestion)
+    expected = round((DEFAULT_TRIM_FRACTION if suggestion is None else suggestion) * len(run.table))
+    counts = flagged_everywhere(run.path, tmp_path)
+    assert counts == dict.fromkeys(counts, expected)
+
+
+def test_a_chosen_threshold_of_zero_flags_nothing(tmp_path: Path) -> None:
+    run = image_run(tmp_path)
+    run.update(suggested_trim_fraction=0.25)
+    assert not Decided.of(run, trim_fraction=0.0).is_issue.any()
+    write_report(run, tmp_path / "report.html", trim_fraction=0.0)
+    assert "0.0% (0 samples)" in (tmp_path / "report.html").read_text()
+
+
+def test_an_estimate_that_was_not_made_is_not_shown(tmp_path: Path) -> None:
+    run = image_run(tmp_path)
+    run.update(noise_rate=None, suggested_trim_fraction=None)
+    assert ScoredRun(run.path).noise_rate is None
+    run.update(noise_rate={"rate": 0.3, "low": 0.2, "high": 0.4})
+    assert ScoredRun(run.path).noise_rate == 0.3
+
+
+def test_suggestions_are_those_of_each_row(tmp_path: Path) -> None:
+    scored = ScoredRun(image_run(tmp_path).path)
+    assert scored.suggestions.tolist() == [scored.suggestion(row) for row in range(len(scored))]
+    assert (scored.suggestions >= 0).any()
+    assert np.unique(scored.suggestions).min() == -1
