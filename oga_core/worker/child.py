@@ -13,7 +13,7 @@ from typing import Any
 
 from oga_core.errors import OgaError
 from oga_core.files import is_full, unwritable
-from oga_core.worker import jail
+from oga_core.worker import accelerators, jail
 from oga_core.worker.limits import FILE_SIZE
 from oga_core.worker.stages import Progress
 
@@ -31,6 +31,7 @@ def main() -> None:
         answers.flush()
 
     limits = {"memory": job["memory"], "cpu_seconds": job["cpu_seconds"], "file_size": FILE_SIZE}
+    limits["accelerator"] = bool(accelerators.devices()) if job["accelerator"] is None else job["accelerator"]
     if job["jail"]:
         answer("jail", jail.enter(map(Path, job["readable"]), map(Path, job["writable"]), **limits))
     else:

@@ -59,14 +59,16 @@ def run_job(
     quiet_seconds: float = QUIET_SECONDS,
     quiet_stages: Mapping[str, float] | None = None,
     jail: bool = True,
+    accelerator: bool | None = None,
 ) -> dict[str, Any]:
     """Run one of `JOBS` in a new process and return its result, with `jail`: which layers of the jail held.
 
     arguments: JSON. progress: called here, in this thread, with all that the job says. readable, writable: what the job
     may open beside the Python installation. memory_gb: None stands for nine tenths of this machine's. quiet_seconds:
     without any word; quiet_stages: another such limit by the name of a stage. jail: False leaves the resource limits
-    only. Raises the job's own `OgaError`, `Cancelled`, `WorkerError` for a limit or a crash,
-    and `WorkerFault` for a fault of ours.
+    only. accelerator: whether the driver of one may work in there; None stands for: where this machine has one.
+    Raises the job's own `OgaError`, `Cancelled`, `WorkerError` for a limit or a crash, and `WorkerFault` for a fault of
+    ours.
     """
     if name not in JOBS:
         raise unknown("job", name, JOBS)
@@ -78,6 +80,7 @@ def run_job(
             "arguments": dict(arguments),
             "parent": os.getpid(),
             "jail": jail,
+            "accelerator": accelerator,
             "readable": [str(Path(path).resolve()) for path in readable],
             "writable": [str(Path(path).resolve()) for path in (*writable, scratch)],
             "memory": limits.memory,

@@ -6,8 +6,6 @@ import ctypes
 import os
 import re
 import signal
-import socket
-import subprocess
 import sys
 import threading
 import time
@@ -117,53 +115,52 @@ def say_too_much(arguments: dict[str, Any], report: Report) -> dict[str, Any]:
     return {}
 
 
-def attempts(arguments: dict[str, Any], report: Report) -> dict[str, str]:
-    """Try every way out and say how each ended."""
-    outside, inside, parent = arguments["outside"], arguments["inside"], arguments["parent"]
-    libc = ctypes.CDLL(None, use_errno=True)
+def attempts(arguments: dict[str, Any], report: Report) -> dict[str, Any]:
+    """Try every way out and say how each ended; `ways` is a group of them by the kind of way."""
+    import escapes
+    import escapes_of_processes as kernel
 
-    def call(number: int, *values: int) -> None:
-        if libc.syscall(number, *values) < 0:
-            raise OSError(ctypes.get_errno(), "refused")
-
-    ways: dict[str, Callable[[], Any]] = {
-        "read outside": lambda: Path(outside, "secret").read_text(),
-        "list outside": lambda: os.listdir(outside),
-        "write outside": lambda: Path(outside, "new").write_text("x"),
-        "truncate outside": lambda: os.truncate(Path(outside, "secret"), 0),
-        "delete outside": lambda: os.unlink(Path(outside, "secret")),
-        "rename into outside": lambda: os.rename(Path(inside, "mine"), Path(outside, "mine")),
-        "change mode outside": lambda: os.chmod(Path(outside, "secret"), 0o777),
-        "link to outside": lambda: os.symlink(outside, Path(inside, "link")),
-        "read password file": lambda: Path("/etc/passwd").read_text(),
-        "write readable": lambda: Path(arguments["readable"], "new").write_text("x"),
-        "parent's environment": lambda: Path(f"/proc/{parent}/environ").read_bytes(),
-        "parent's memory": lambda: os.open(f"/proc/{parent}/mem", os.O_RDONLY),
-        "shell": lambda: subprocess.run(["/bin/sh", "-c", "true"], check=True),
-        "fork": os.fork,
-        "exec": lambda: os.execv("/bin/true", ["true"]),
-        "system": lambda: _must_be_zero(os.system("true")),
-        "socket": lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM),
-        "unix socket": lambda: socket.socket(socket.AF_UNIX, socket.SOCK_STREAM),
-        "signal parent": lambda: os.kill(parent, signal.SIGUSR1),
-        "signal group": lambda: os.kill(0, signal.SIGUSR1),
-        "ptrace parent": lambda: call(101 if arguments["x86"] else 117, 16, parent, 0, 0),
-        "io_uring": lambda: call(425, 8, 0),
-        "limits of parent": lambda: __import__("resource").prlimit(parent, 4, (0, 0)),
+    folders = {name: Path(arguments[name]) for name in ("outside", "inside", "readable")}
+    groups = {
+        "files": escapes.files(**folders),
+        "attributes": escapes.attributes(folders["outside"], folders["readable"]),
+        "writes to /proc": escapes.proc_writes(),
+        "processes": kernel.processes(arguments["parent"]),
+        "sockets": kernel.sockets(),
+        "memory": kernel.memory(),
+        "machine": kernel.machine(),
+        "programs": kernel.programs(),
     }
-    outcomes = {}
-    for name, way in ways.items():
-        try:
-            way()
-            outcomes[name] = "worked"
-        except (OSError, subprocess.SubprocessError) as error:
-            outcomes[name] = type(error).__name__
-    return outcomes
+    outcomes = {group: escapes.attempt(ways) for group, ways in groups.items()}
+    return {"ways": {f"{group}: {name}": outcomes[group][name] for group in outcomes for name in outcomes[group]}}
 
 
-def _must_be_zero(code: int) -> None:
-    if code != 0:
-        raise OSError(code, "refused")
+def act_like_a_driver(arguments: dict[str, Any], report: Report) -> dict[str, Any]:
+    """What CUDA does before it answers."""
+    import errno
+    import socket
+
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    listener.bind(f"\0oga-driver-{os.getpid()}")
+    listener.listen()
+    names: list[str] = []
+    started = threading.Event()
+    thread = threading.Thread(target=lambda: started.wait(30) and names.append(_own_name()))
+    thread.start()
+    Path(f"/proc/self/task/{thread.native_id}/comm").write_text("driver")
+    started.set()
+    thread.join()
+    memory = os.memfd_create("driver")
+    os.ftruncate(memory, 1 << 20)
+    try:
+        socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET).connect(listener.getsockname())
+    except OSError as error:
+        refusal = errno.errorcode[error.errno or 0]
+    return {"name": names[0], "connect": refusal, "memory": os.fstat(memory).st_size}
+
+
+def _own_name() -> str:
+    return Path(f"/proc/self/task/{threading.get_native_id()}/comm").read_text().strip()
 
 
 def honest_work(arguments: dict[str, Any], report: Report) -> dict[str, Any]:
@@ -172,6 +169,8 @@ def honest_work(arguments: dict[str, Any], report: Report) -> dict[str, Any]:
     import tempfile
 
     import numpy as np
+    import pyarrow as pa
+    import pyarrow.parquet as pq
     import torch
     from sklearn.ensemble import IsolationForest
 
@@ -190,8 +189,11 @@ def honest_work(arguments: dict[str, Any], report: Report) -> dict[str, Any]:
     array[:] = 1
     array.flush()
     os.replace(folder / "part.npy", folder / "whole.npy")
+    pq.write_table(pa.table({"row": [1, 2]}), folder / "rows.parquet")
+    rows = pq.read_table(folder / "rows.parquet", memory_map=True)["row"].to_pylist()
     results: list[int] = []
     thread = threading.Thread(target=lambda: results.append(1))
     thread.start()
     thread.join()
-    return {"threads": torch.get_num_threads(), "score": float(forest.score_samples([[0.0, 1.0]])[0]), "ran": results}
+    score = float(forest.score_samples([[0.0, 1.0]])[0])
+    return {"threads": torch.get_num_threads(), "score": score, "ran": results, "rows": rows}

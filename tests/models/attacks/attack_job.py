@@ -19,7 +19,7 @@ def load_all(arguments: dict[str, Any], report: Callable[[dict[str, Any]], None]
     from oga_core.worker.jail import set_limits
 
     os.environ["TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"] = "1"
-    set_limits(MEMORY, None, 1 << 30)
+    set_limits(MEMORY, None, 1 << 30, accelerator=False)
     outcomes: dict[str, Any] = {}
     for name, path in arguments["paths"].items():
         report({"stage": f"loading {name}"})
