@@ -108,12 +108,12 @@ def test_limits_hold_without_the_jail() -> None:
 
 
 def test_time_limit_holds(tmp_path: Path) -> None:
-    with pytest.raises(WorkerError, match="Stopped after 1 s while looping"):
+    with pytest.raises(WorkerError, match="Stopped after 1 s while"):
         run("forever", {"folder": str(tmp_path)}, writable=[tmp_path], seconds=1)
 
 
 def test_silence_is_limited(tmp_path: Path) -> None:
-    with pytest.raises(WorkerError, match="no progress for 1 s while looping"):
+    with pytest.raises(WorkerError, match="no progress for 1 s while"):
         run("forever", {"folder": str(tmp_path)}, writable=[tmp_path], quiet_seconds=1)
 
 
@@ -123,8 +123,8 @@ def test_a_stage_can_have_a_silence_limit_of_its_own(tmp_path: Path) -> None:
 
 
 def test_the_silence_limit_of_another_stage_does_not_count(tmp_path: Path) -> None:
-    with pytest.raises(WorkerError, match="Stopped after 2 s while looping"):
-        run("forever", {"folder": str(tmp_path)}, writable=[tmp_path], seconds=2, quiet_stages={"reading": 0.1})
+    with pytest.raises(WorkerError, match="Stopped after 8 s while looping"):
+        run("forever", {"folder": str(tmp_path)}, writable=[tmp_path], seconds=8, quiet_stages={"reading": 0.1})
 
 
 @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left"), OSError("512 requested and 0 written")])
@@ -144,8 +144,8 @@ def test_a_bus_error_may_be_a_full_disk() -> None:
 
 
 def test_reports_are_not_silence() -> None:
-    with pytest.raises(WorkerError, match="Stopped after 2 s while talking"):
-        run("talk_forever", seconds=2, quiet_seconds=1)
+    with pytest.raises(WorkerError, match="Stopped after 8 s while talking"):
+        run("talk_forever", seconds=8, quiet_stages={"talking": 2.0})
 
 
 def test_cancel_ends_the_worker_and_keeps_its_files(tmp_path: Path) -> None:
