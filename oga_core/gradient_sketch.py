@@ -32,7 +32,8 @@ class GradientSketch:
     view_logits: `(n_samples, n_classes)` logits averaged over test-time views, for images.
     view_features: `(n_samples, n_features)` features averaged over the same views.
     coverage: share of the selected parameters that the sketch covers, 0 to 1.
-    check_error: largest relative error against the one-by-one loop on a few samples.
+    check_error: largest relative error against the one-by-one loop on a few samples, in the highest precision.
+    precision_error: largest relative error of the chosen precision against the highest, on the same samples.
     """
 
     given_labels: Indices
@@ -47,6 +48,7 @@ class GradientSketch:
     view_features: Array | None = None
     coverage: float = 1.0
     check_error: float = 0.0
+    precision_error: float = 0.0
 
     def __len__(self) -> int:
         return len(self.given_labels)
@@ -96,14 +98,16 @@ class GradientSketch:
                 np.save(folder / f"{field.name}.npy", value, allow_pickle=False)
 
     @classmethod
-    def load(cls, folder: Path, *, coverage: float = 1.0, check_error: float = 0.0) -> GradientSketch:
+    def load(
+        cls, folder: Path, *, coverage: float = 1.0, check_error: float = 0.0, precision_error: float = 0.0
+    ) -> GradientSketch:
         """Open the arrays written by `save`, memory-mapped."""
         arrays = {
             field.name: np.load(folder / f"{field.name}.npy", mmap_mode="r", allow_pickle=False)
             for field in fields(cls)
             if (folder / f"{field.name}.npy").exists()
         }
-        return cls(**arrays, coverage=coverage, check_error=check_error)
+        return cls(**arrays, coverage=coverage, check_error=check_error, precision_error=precision_error)
 
 
 def concatenate(parts: Sequence[Array]) -> Array:

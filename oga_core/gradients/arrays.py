@@ -78,7 +78,7 @@ class PassArrays:
         write_whole(self.folder / PROGRESS, lambda path: path.write_text(json.dumps(content)))
 
     def start_again(self, given_up: Collection[str]) -> None:
-        """Forget what was written, because it was computed in a way that does not suit the model."""
+        """Forget what was written, because it was computed by a method that does not suit the model."""
         self.given_up = sorted(given_up)
         self._clear()
         self.record(0)

@@ -1,17 +1,23 @@
-"""Where a pass runs and how many samples it takes at a time."""
+"""Where a pass runs, in which precision, and how many samples it takes at a time."""
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+import warnings
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 
 import psutil
 import torch
 
 from oga_core.errors import OgaError, unknown
 
-PRECISIONS = ("float32", "bfloat16")
+PRECISIONS = ("float32", "tf32", "bfloat16", "float16")
+_AUTOCAST = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 LARGEST_BATCH = 256
 CPU_BATCH_BYTES = 384 * 2**20  # beyond this a larger batch is no faster on a CPU: its activations leave the caches
+_NVIDIA_NODE = Path("/dev/nvidiactl")  # there where a driver has found a card
+_AMD_NODE = Path("/dev/kfd")
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -23,15 +29,71 @@ def choose_device(name: str = "auto") -> torch.device:
     if kind not in available or (index and not index.isdecimal()):
         raise unknown("device", name, ("auto", *available))
     if not available[kind] or (kind == "cuda" and index and int(index) >= torch.cuda.device_count()):
-        raise OgaError(f"The device {name!r} is not available on this machine. Use --device auto, or cpu.")
+        reason = unusable_card() if kind == "cuda" else None
+        why = f": {reason}" if reason else ""
+        raise OgaError(f"The device {name!r} is not available on this machine{why}. Use --device auto, or cpu.")
     return torch.device(name)
 
 
-def precision_context(device: torch.device, precision: str) -> AbstractContextManager[object]:
-    """Return the autocast context of `precision`: float32 (as the model is) or bfloat16."""
+def unusable_card() -> str | None:
+    """Return why the card of this machine cannot be used; None where it can, or where there is none."""
+    if torch.cuda.is_available() or not (_NVIDIA_NODE.exists() or _AMD_NODE.exists()):
+        return None
+    if torch.version.cuda is None and torch.version.hip is None:
+        return f"torch {torch.__version__} was built without support for it; install a build for CUDA or ROCm"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch.cuda.init()
+    except Exception as error:  # the driver says in its own words what is wrong
+        return next(iter(str(error).splitlines()), type(error).__name__).rstrip(".")
+    return "the driver shows no card"
+
+
+def device_name(device: torch.device) -> str:
+    """Return the name of a device as its maker calls it, `cpu` for a CPU."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def precision_context(device: torch.device, precision: str) -> AbstractContextManager[None]:
+    """Return the context to compute in `precision`. Raises `OgaError` for an unknown one.
+
+    float32: as the model is, and its products in full. tf32: products of float32 on a card with 10 bits.
+    bfloat16, float16: autocast.
+    """
     if precision not in PRECISIONS:
         raise unknown("precision", precision, PRECISIONS)
-    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
+    return _in_precision(device, precision)
+
+
+@contextmanager
+def _in_precision(device: torch.device, precision: str) -> Iterator[None]:
+    dtype = _AUTOCAST.get(precision, torch.bfloat16)
+    autocast = torch.autocast(device.type, dtype, enabled=precision in _AUTOCAST)
+    with _products_of_float32(short=precision == "tf32"), autocast:
+        yield
+
+
+@contextmanager
+def repeatable() -> Iterator[None]:
+    """Have convolutions of a card computed the same way every time."""
+    before = torch.backends.cudnn.deterministic
+    torch.backends.cudnn.deterministic = True
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.deterministic = before
+
+
+@contextmanager
+def _products_of_float32(*, short: bool) -> Iterator[None]:
+    """Let a card round the factors of products and convolutions to 10 bits, or not."""
+    before = (torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32)
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = short
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = before
 
 
 def free_bytes(device: torch.device) -> int:
@@ -39,6 +101,17 @@ def free_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     return int(psutil.virtual_memory().available)
+
+
+def forget_peak(device: torch.device) -> None:
+    """Begin to measure the most memory that is held on a card."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+def peak_mb(device: torch.device) -> float | None:
+    """The most memory held on a card since `forget_peak`, in MiB; None elsewhere."""
+    return round(torch.cuda.max_memory_allocated(device) / 2**20, 1) if device.type == "cuda" else None
 
 
 def batch_size_for(device: torch.device, bytes_per_sample: int) -> int:

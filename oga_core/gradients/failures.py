@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
+from torch import Tensor
 
 from oga_core.errors import OgaError
-from oga_core.tasks.task import Batch
 
 _OF_A_MODEL = (RuntimeError, IndexError, ValueError, TypeError, KeyError)
 _OUT_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate memory", "cannot allocate memory")
@@ -16,7 +16,7 @@ NOT_FINITE = "the model's output is not finite"
 
 
 class StartAgain(Exception):
-    """The way the gradients were computed so far is not right for all samples; what was written must be replaced."""
+    """The method used so far is not right for all samples, so what was written must be replaced."""
 
 
 class OutOfMemory(Exception):
@@ -31,12 +31,12 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def is_for_others(error: BaseException) -> bool:
-    """Whether an error says something else than that one way of computing gradients does not suit a model."""
+    """Whether an error says something else than that one method of computing gradients does not suit a model."""
     return isinstance(error, (OgaError, StartAgain)) or is_out_of_memory(error)
 
 
 @contextmanager
-def model_runs(batch: Batch) -> Iterator[None]:
+def model_runs(batch: Mapping[str, Tensor]) -> Iterator[None]:
     """Turn what a model raises on inputs that do not suit it into `OgaError`, and lack of memory into `OutOfMemory`."""
     try:
         yield
@@ -46,7 +46,7 @@ def model_runs(batch: Batch) -> Iterator[None]:
         raise OgaError(_misfit(batch, error)) from error
 
 
-def not_enough_memory(batch: Batch) -> OgaError:
+def not_enough_memory(batch: Mapping[str, Tensor]) -> OgaError:
     """The error where the smallest batch does not fit."""
     return OgaError(
         f"There is not enough memory to run the model on {len(batch['labels'])} sample(s) ({_shapes(batch)}). "
@@ -62,13 +62,13 @@ def not_finite() -> OgaError:
     )
 
 
-def _misfit(batch: Batch, error: BaseException) -> str:
-    said = next(iter(f"{error}".splitlines()), "") or type(error).__name__
+def _misfit(batch: Mapping[str, Tensor], error: BaseException) -> str:
+    message = next(iter(f"{error}".splitlines()), "") or type(error).__name__
     return (
-        f"The model fails on these inputs ({_shapes(batch)}): {said[:300].rstrip('.')}. "
+        f"The model fails on these inputs ({_shapes(batch)}): {message[:300].rstrip('.')}. "
         "Check image_size, channels, max_length or features in the model card."
     )
 
 
-def _shapes(batch: Batch) -> str:
+def _shapes(batch: Mapping[str, Tensor]) -> str:
     return ", ".join(f"{name} {tuple(value.shape)}" for name, value in batch.items() if name != "labels")

@@ -10,12 +10,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from oga_core.gradients.devices import precision_context
+from oga_core.gradients.factors.sketching import Sketcher
 from oga_core.gradients.failures import StartAgain, not_finite
+from oga_core.gradients.forward import Forward
 from oga_core.gradients.hooks.forward_capture import ForwardCapture, Survey, features_of, middle_features
-from oga_core.gradients.hooks.sketching import Sketcher
 from oga_core.gradients.options import PassOptions
-from oga_core.gradients.self_check import checked_rows, head_gradients, largest_error, logit_gradients, tolerance_of
+from oga_core.gradients.precision import Precision, is_short
+from oga_core.gradients.self_check import (
+    SHORT_TOLERANCE,
+    TOLERANCE,
+    checked_rows,
+    head_gradients,
+    largest_error,
+    logit_gradients,
+)
 from oga_core.tasks.task import Batch, Task
 
 VIEWED = {"view_logits": "logits", "view_features": "features", "middle_features": "middle_features"}
@@ -28,18 +36,24 @@ class HeadPass:
     """Losses, logits, features, middle features and a sketch of δ ⊗ h, from one forward pass a batch."""
 
     coverage = 1.0
+    precision_error = 0.0
 
     def __init__(
         self,
         task: Task,
         model: nn.Module,
         options: PassOptions,
-        found: Survey,
+        survey: Survey,
         device: torch.device,
         given_up: set[str] | None = None,
     ):
-        self.task, self.model, self.options, self.device = task, model, options, device
-        self.middle = found.middle
+        self.task = task
+        self.model = model
+        self.options = options
+        self.precision = Precision(device, options.precision)
+        self.exact = Precision(device, "float32")
+        self.middle = survey.middle
+        self.forward = Forward(task, model, self.middle, self.arrays_of)
         self.sketcher = Sketcher(options.sketch_dim, options.seed, device)
         self.notes: list[str] = []
         self.given_up = set() if given_up is None else given_up
@@ -49,16 +63,17 @@ class HeadPass:
     def check(self, batch: Batch) -> None:
         """Compare δ ⊗ h of a few samples with the gradient of the head's weight; where they differ, h is not used."""
         few = checked_rows(batch)
-        with precision_context(self.device, self.options.precision):
+        with self.exact(self.model):
             with torch.no_grad(), ForwardCapture() as capture:
                 outputs = self.task.outputs(self.model, few)
             del capture
-            delta, features = _delta(outputs.float(), few["labels"]), features_of(outputs)
+            delta = _delta(outputs.float(), few["labels"])
+            features = features_of(outputs)
             error = self._error_of_product(delta, features, few)
             self.check_error = largest_error(delta, logit_gradients(self.task, outputs, few).float())
         if math.isnan(self.check_error):
             raise not_finite()
-        if error <= tolerance_of(self.options.precision, self.model.parameters()):
+        if error <= (SHORT_TOLERANCE if is_short(self.model) else TOLERANCE):
             self.check_error = max(error, self.check_error)
             return
         self.notes.append(_no_features(features, error, given_up=not self.uses_features))
@@ -69,17 +84,15 @@ class HeadPass:
         if features is None or not self.uses_features:
             return math.inf
         exact = head_gradients(self.task, self.model, few)
-        found = delta[:, :, None] * features.float()[:, None, :]
-        return math.inf if exact is None or exact.shape != found.shape else largest_error(found, exact.float())
+        product = delta[:, :, None] * features.float()[:, None, :]
+        return math.inf if exact is None or exact.shape != product.shape else largest_error(product, exact.float())
 
     @torch.no_grad()
     def __call__(self, batch: Batch) -> dict[str, Tensor]:
         """Return the arrays of one batch."""
-        with precision_context(self.device, self.options.precision):
-            with ForwardCapture(self.middle, batch.get("attention_mask")) as capture:
-                outputs = self.task.outputs(self.model, batch)
-            losses = self.task.losses(outputs, batch).float()
-            return {"losses": losses, **self.arrays_of(outputs, capture, batch)}
+        with self.precision(self.model):
+            losses = self.forward(batch)
+        return {"losses": losses.values.float(), **losses.arrays}
 
     @torch.no_grad()
     def arrays_of(self, outputs: Tensor, capture: ForwardCapture, batch: Batch) -> dict[str, Tensor]:
@@ -104,7 +117,8 @@ class HeadPass:
 
     def _seen(self, outputs: Tensor, capture: ForwardCapture) -> dict[str, Tensor | None]:
         """What one forward pass shows of every sample, in float32."""
-        middle = middle_features(capture.pooled, self.middle, self.sketcher)
+        with torch.autocast(outputs.device.type, enabled=False):  # which would round the sketch
+            middle = middle_features(capture.pooled, self.middle, self.sketcher)
         features = features_of(outputs) if self.uses_features else None
         shown = {"logits": outputs, "features": features, "middle_features": middle}
         return {
@@ -127,7 +141,8 @@ class HeadPass:
         return {"logits": logits, "features": features, "sketch": self._sketch(_delta(logits, labels), features)}
 
     def _sketch(self, delta: Tensor, features: Tensor | None) -> Tensor:
-        return head_sketch(self.sketcher, delta, features)
+        with torch.autocast(delta.device.type, enabled=False):
+            return head_sketch(self.sketcher, delta, features)
 
 
 def _no_features(features: Tensor | None, error: float, *, given_up: bool) -> str:
@@ -160,10 +175,12 @@ def outputs_arrays(
 ) -> dict[str, NDArray[np.float32]]:
     """Losses, logits, features and sketch from a model's outputs."""
     sketcher = Sketcher(options.sketch_dim, options.seed)
-    losses, sketches = [], []
+    losses = []
+    sketches = []
     for start in range(0, len(logits), _ROWS_AT_ONCE):
         part = slice(start, start + _ROWS_AT_ONCE)
-        rows, labels = torch.from_numpy(np.array(logits[part], np.float32)), torch.from_numpy(given_labels[part])
+        rows = torch.from_numpy(np.array(logits[part], np.float32))
+        labels = torch.from_numpy(given_labels[part])
         losses.append(torch.nn.functional.cross_entropy(rows, labels, reduction="none").numpy())
         inputs = None if features is None else torch.from_numpy(np.array(features[part], np.float32))
         sketches.append(head_sketch(sketcher, _delta(rows, labels), inputs).numpy())

@@ -16,7 +16,8 @@ class PassOptions:
     parameters: `head`, `all`, `last:N` (blocks), `lora` or `pattern:REGEX` (searched in parameter names).
     sketch_dim: length of the sketch. batch_size: None chooses it from memory. views: also average logits over views.
     exact_l1, exact_l2: exact norms of the gradient of all selected parameters; the head's need no option.
-    precision: `float32` or `bfloat16` (autocast; sums stay in float32).
+    precision: `float32`, `tf32` (products on a card rounded to 10 bits), `bfloat16` or `float16` (autocast;
+        sums stay in float32).
     """
 
     parameters: str = "head"

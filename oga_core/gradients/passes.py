@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,21 +20,23 @@ from oga_core.errors import OgaError
 from oga_core.gradient_sketch import GradientSketch
 from oga_core.gradients.arrays import PROGRESS, PassArrays
 from oga_core.gradients.batches import load, pass_order, to_device
-from oga_core.gradients.devices import batch_size_for, choose_device
+from oga_core.gradients.devices import batch_size_for, choose_device, device_name, forget_peak, peak_mb, unusable_card
 from oga_core.gradients.failures import OutOfMemory, model_runs, not_enough_memory
+from oga_core.gradients.forward import Forward
 from oga_core.gradients.full_pass import FullPass
 from oga_core.gradients.head_pass import HeadPass, outputs_arrays
 from oga_core.gradients.hooks.forward_capture import Survey, survey
+from oga_core.gradients.methods.hooks import HookMethod
+from oga_core.gradients.methods.plain import LoopMethod, VmapMethod
 from oga_core.gradients.options import PassOptions
 from oga_core.gradients.parameter_choice import choose_parameters
-from oga_core.gradients.self_check import CHECKED_SAMPLES, rows_of
+from oga_core.gradients.rows import first_rows
+from oga_core.gradients.self_check import CHECKED_SAMPLES
 from oga_core.gradients.walk import BatchPass, Walk
 from oga_core.numerics import evenly_spaced
 from oga_core.samples import Problem, SampleSet
 from oga_core.tasks.task import Batch, Task
 from oga_core.worker.stages import Progress
-
-__all__ = ["PassOptions", "PassResult", "gradient_pass", "outputs_pass"]
 
 _SURVEYED_SAMPLES = CHECKED_SAMPLES
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
@@ -45,7 +47,8 @@ class PassResult:
     """What a pass leaves: the sketch of the readable samples and their positions among the samples given.
 
     problems: the samples that could not be read or have no finite output. notes: sentences for the person.
-    seconds: of the pass, this time.
+    seconds: of the pass, this time. device: as torch names it. device_name: as its maker does. precision: that was
+    used. peak_device_mb: most memory held on a card, this time, in MiB; None without a card.
     """
 
     sketch: GradientSketch
@@ -55,6 +58,9 @@ class PassResult:
     batch_size: int
     device: str
     seconds: float
+    device_name: str = "cpu"
+    precision: str = "float32"
+    peak_device_mb: float | None = None
 
 
 def gradient_pass(
@@ -76,6 +82,7 @@ def gradient_pass(
     options = options or PassOptions()
     start = time.perf_counter()
     device = choose_device(options.device)
+    forget_peak(device)
     model = model.to(device)
     order = pass_order(task, samples)
     first = _first_batch(task, samples, order, device)
@@ -86,11 +93,13 @@ def gradient_pass(
         summary = {
             "coverage": batch_pass.coverage,
             "check_error": batch_pass.check_error,
-            "notes": batch_pass.notes,
+            "precision_error": batch_pass.precision_error,
+            "precision": batch_pass.precision.name,
+            "notes": [*_of_device(options.device, device), *batch_pass.notes],
         }
         arrays.finish(summary)
     assert arrays.finished is not None
-    numbers = {name: arrays.finished[name] for name in ("coverage", "check_error")}
+    numbers = {name: arrays.finished.get(name, 0.0) for name in ("coverage", "check_error", "precision_error")}
     return PassResult(
         GradientSketch.load(folder, **numbers),
         arrays.rows,
@@ -99,6 +108,9 @@ def gradient_pass(
         arrays.batch_size,
         str(device),
         time.perf_counter() - start,
+        device_name(device),
+        arrays.finished.get("precision", options.precision),
+        peak_mb(device),
     )
 
 
@@ -121,6 +133,12 @@ def outputs_pass(
     return PassResult(GradientSketch.load(folder), np.arange(len(logits)), (), notes, len(logits), "cpu", seconds)
 
 
+def _of_device(asked: str, device: torch.device) -> list[str]:
+    """What a person who left the choice of the device open must know."""
+    reason = unusable_card() if asked == "auto" and device.type == "cpu" else None
+    return [f"This machine has a graphics card that was not used: {reason}. The CPU was used."] if reason else []
+
+
 def _walk(
     task: Task,
     model: nn.Module,
@@ -133,13 +151,13 @@ def _walk(
     progress: Progress,
 ) -> Walk:
     with _fits(first):
-        found = survey(lambda: task.outputs(model, first), len(first["labels"]))
-    checked = first if found.unlikely is None else {**first, "labels": found.unlikely}
-    arrays.batch_size = arrays.batch_size or options.batch_size or _batch_size(device, found, options)
+        seen = survey(lambda: task.outputs(model, first), len(first["labels"]))
+    checked = first if seen.unlikely is None else {**first, "labels": seen.unlikely}
+    arrays.batch_size = arrays.batch_size or options.batch_size or _batch_size(device, seen, options)
 
     def make_pass(given_up: set[str]) -> BatchPass:
         with _fits(first):
-            return _batch_pass(task, model, options, found, checked, device, given_up)
+            return _batch_pass(task, model, options, seen, checked, device, given_up)
 
     return Walk(make_pass, task, samples, order, arrays, device, progress)
 
@@ -158,43 +176,62 @@ def _batch_pass(
     task: Task,
     model: nn.Module,
     options: PassOptions,
-    found: Survey,
+    seen: Survey,
     first: Batch,
     device: torch.device,
     given_up: set[str],
 ) -> BatchPass:
     """Return a pass that agrees with the one-by-one loop on the first samples."""
-    head = HeadPass(task, model, options, found, device, given_up)
+    head = HeadPass(task, model, options, seen, device, given_up)
     choice = options.parameters
-    if found.n_output_axes == 2:
+    if seen.n_output_axes == 2:
         head.check(first)
         if choice == "head":
             return head
     if choice == "head":
         choice = "lora" if any("lora_" in name for name, _ in model.named_parameters()) else "all"
         head.notes.append(f"The model has no classes, so the gradient of its parameters is computed: {choice}.")
-    full = FullPass(task, model, options, head, choose_parameters(model, choice))
-    full.check(first)
-    return full
+    return full_pass(task, model, options, head, choose_parameters(model, choice), first, device)
+
+
+def full_pass(
+    task: Task,
+    model: nn.Module,
+    options: PassOptions,
+    head: HeadPass,
+    parameters: Mapping[str, nn.Parameter],
+    first: Batch,
+    device: torch.device,
+) -> FullPass:
+    """Return a pass over the gradients of `parameters` by the fastest method that suits the `first` samples."""
+    forward = Forward(task, model, head.middle, head.arrays_of)
+    methods = (
+        HookMethod(forward, parameters, head.given_up),
+        VmapMethod(forward, parameters, head.given_up),
+        LoopMethod(forward, parameters),
+    )
+    result = FullPass(forward, methods, parameters, options, device, head.notes, head.given_up)
+    result.check(first)
+    return result
 
 
 def _first_batch(task: Task, samples: SampleSet, order: NDArray[np.int64], device: torch.device) -> Batch:
     """A few readable samples spread over the order, the longest among them where length matters."""
-    found = None
+    batch = None
     for count in (_SURVEYED_SAMPLES, 16 * _SURVEYED_SAMPLES):
         rows = evenly_spaced(order, count)
         loaded = load(task, samples, rows)
-        found = loaded.batch or found
-        if found is not None and len(loaded.rows) >= min(_SURVEYED_SAMPLES, len(order)):
+        batch = loaded.batch or batch
+        if batch is not None and len(loaded.rows) >= min(_SURVEYED_SAMPLES, len(order)):
             break
-    if found is None:
+    if batch is None:
         raise OgaError("No sample of the data can be read. Check the files and the model card's input.")
-    return to_device(rows_of(found, min(_SURVEYED_SAMPLES, len(found["labels"]))), device)
+    return to_device(first_rows(batch, min(_SURVEYED_SAMPLES, len(batch["labels"]))), device)
 
 
-def _batch_size(device: torch.device, found: Survey, options: PassOptions) -> int:
-    kept = 1 if options.parameters == "head" else 4  # a backward pass keeps activations and their gradients
-    return batch_size_for(device, found.bytes_per_sample * kept)
+def _batch_size(device: torch.device, seen: Survey, options: PassOptions) -> int:
+    copies = 1 if options.parameters == "head" else 4  # a backward pass keeps activations and their gradients
+    return batch_size_for(device, seen.bytes_per_sample * copies)
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import torch
@@ -12,34 +12,19 @@ from torch.overrides import TorchFunctionMode
 
 from oga_core.gradients.failures import is_out_of_memory
 from oga_core.gradients.hooks.forward_capture import ADDMM, LINEAR, OPERANDS, ForwardCapture, product_of
-from oga_core.gradients.oracle import one_sample
-from oga_core.gradients.reduction import Reduction
+from oga_core.gradients.rows import first_rows, n_samples, one_sample
 from oga_core.tasks.task import Batch, Task
 
-TOLERANCE = 1e-4  # relative error above which a slower way is taken
+TOLERANCE = 1e-4  # relative error above which a method is wrong in float32
+DOUBLE_TOLERANCE = 1e-5  # the same in float64, where what remains is a loss taken in float32
 SHORT_TOLERANCE = 5e-2  # the same where numbers have 16 bits
 CHECKED_SAMPLES = 4
-
-
-def tolerance_of(precision: str, parameters: Iterable[Tensor]) -> float:
-    """Return the relative error that rounding explains."""
-    short = precision != "float32" or any(p.is_floating_point() and p.element_size() < 4 for p in parameters)
-    return SHORT_TOLERANCE if short else TOLERANCE
-
-
-def rows_of(batch: Batch, n: int) -> Batch:
-    """The first `n` samples of a batch, from the start again where it has fewer."""
-    whole = len(batch["labels"])
-    rows = torch.arange(n, device=batch["labels"].device) % whole
-    return {
-        name: value[rows] if isinstance(value, Tensor) and value.ndim and len(value) == whole else value
-        for name, value in batch.items()
-    }
+ByParameter = Mapping[str, tuple[Tensor, Tensor]]  # a sketch before folding and a squared norm
 
 
 def checked_rows(batch: Batch) -> Batch:
     """The few samples that are checked."""
-    return rows_of(batch, min(CHECKED_SAMPLES, len(batch["labels"])))
+    return first_rows(batch, min(CHECKED_SAMPLES, n_samples(batch)))
 
 
 def largest_error(found: Tensor, exact: Tensor) -> float:
@@ -50,22 +35,21 @@ def largest_error(found: Tensor, exact: Tensor) -> float:
     return float(error[finite].max()) if finite.any() else math.nan
 
 
-def relative_errors(found: Reduction, exact: Reduction, left_out: set[str]) -> dict[str, float]:
+def relative_errors(found: ByParameter, exact: ByParameter, left_out: Collection[str]) -> dict[str, float]:
     """Largest error over the samples of each parameter's gradient, relative to the whole gradient; "" for the whole.
 
     The whole's error is that of its sketches, parameter by parameter, or of its norm, whichever is larger; nan where
     there is nothing to compare, as where no sample has a finite gradient.
     """
-    names = sorted(exact.by_parameter.keys() - left_out)
-    finite = torch.stack([exact.by_parameter[name][0].isfinite().all(1) for name in names]).all(0) if names else None
+    names = sorted(exact.keys() - set(left_out))
+    finite = torch.stack([exact[name][0].isfinite().all(1) for name in names]).all(0) if names else None
     if finite is None or not finite.any():
         return {"": math.nan}
-    pairs = [
-        (found.by_parameter.get(name) or _zero(exact.by_parameter[name]), exact.by_parameter[name]) for name in names
-    ]
+    pairs = [(found.get(name) or _zero(exact[name]), exact[name]) for name in names]
     squares = torch.stack([(one[0] - other[0])[finite].square().sum(1) for one, other in pairs])  # (parameter, sample)
     size = torch.stack([other[0][finite].square().sum(1) for _, other in pairs]).sum(0).clamp(min=1e-30)
-    one_norm, other_norm = (torch.stack([pair[side][1][finite] for pair in pairs]).sum(0).sqrt() for side in (0, 1))
+    one_norm = torch.stack([one[1][finite] for one, _ in pairs]).sum(0).sqrt()
+    other_norm = torch.stack([other[1][finite] for _, other in pairs]).sum(0).sqrt()
     of_norm = float(((one_norm - other_norm).abs() / other_norm.clamp(min=1e-15)).max())
     by_parameter = (squares / size).sqrt().amax(1).tolist()
     return {
@@ -108,7 +92,7 @@ def _head_gradient(task: Task, model: nn.Module, sample: Batch) -> Tensor | None
         if is_out_of_memory(error):
             raise
         return None
-    return gradient.T if id(product.weight) in leaves.turned else gradient
+    return gradient.T if id(product.weight) in leaves.transposed else gradient
 
 
 class _LeafWeights(TorchFunctionMode):
@@ -116,7 +100,7 @@ class _LeafWeights(TorchFunctionMode):
 
     def __init__(self) -> None:
         super().__init__()
-        self.turned: dict[int, Tensor] = {}  # holds them, so that ids are not used again
+        self.transposed: dict[int, Tensor] = {}  # holds them, so that ids are not used again
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         with torch.enable_grad():
@@ -125,5 +109,5 @@ class _LeafWeights(TorchFunctionMode):
                 leaf = args[position].detach().requires_grad_()
                 args = (*args[:position], leaf, *args[position + 1 :])
                 if func in ADDMM:
-                    self.turned[id(leaf)] = leaf
+                    self.transposed[id(leaf)] = leaf
             return func(*args, **(kwargs or {}))

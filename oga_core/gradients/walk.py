@@ -16,6 +16,7 @@ from torch import Tensor
 from oga_core.gradients.arrays import PassArrays
 from oga_core.gradients.batches import Loaded, batches, stop_above_share, to_device
 from oga_core.gradients.failures import NOT_FINITE, OutOfMemory, StartAgain, model_runs, not_enough_memory
+from oga_core.gradients.precision import Precision
 from oga_core.samples import Problem, SampleSet
 from oga_core.tasks.task import Batch, Task
 from oga_core.worker.stages import Progress
@@ -30,6 +31,8 @@ class BatchPass(Protocol):
     given_up: set[str]
     coverage: float
     check_error: float
+    precision_error: float
+    precision: Precision
 
     def __call__(self, batch: Batch) -> dict[str, Tensor]: ...
 
@@ -64,8 +67,10 @@ class Walk:
 
     def _go(self, batch_pass: BatchPass) -> None:
         """Go on to the end, or until a batch does not fit into memory: then from there in smaller batches."""
-        arrays, order = self.arrays, self.order
-        started_at, start, recorded = arrays.done, time.perf_counter(), time.perf_counter()
+        arrays = self.arrays
+        order = self.order
+        started_at = arrays.done
+        start = recorded = time.perf_counter()
         parts = [order[i : i + arrays.batch_size] for i in range(started_at, len(order), arrays.batch_size)]
         if not arrays.arrays:
             arrays.write(np.arange(len(order)), {"given_labels": self.samples.given_labels})
@@ -80,8 +85,8 @@ class Walk:
                     arrays.record(arrays.done)
                     recorded = now
                 left = (now - start) / (arrays.done - started_at) * (len(order) - arrays.done)
-                report = {"stage": "gradients", "done": arrays.done, "total": len(order)}
-                self.progress({**report, "seconds_left": round(left, 1)})
+                state = {"stage": "gradients", "done": arrays.done, "total": len(order)}
+                self.progress({**state, "seconds_left": round(left, 1)})
 
     def _take(self, batch_pass: BatchPass, loaded: Loaded) -> bool:
         """Take one batch through the pass; False where it does not fit into memory."""

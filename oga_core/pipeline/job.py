@@ -13,9 +13,10 @@ import pandas as pd
 
 from oga_core.errors import OgaError
 from oga_core.files import write_whole
-from oga_core.gradients import PassOptions, PassResult, gradient_pass, outputs_pass
 from oga_core.gradients.devices import choose_device, precision_context
+from oga_core.gradients.options import PassOptions
 from oga_core.gradients.parameter_choice import choose_parameters
+from oga_core.gradients.passes import PassResult, gradient_pass, outputs_pass
 from oga_core.models import load_model
 from oga_core.models.card import ModelCard, first_card
 from oga_core.models.factory import ModelFactory

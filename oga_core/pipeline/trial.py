@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from oga_core.errors import OgaError
-from oga_core.gradients import PassOptions
+from oga_core.gradients.options import PassOptions
 from oga_core.models.loaded import LoadedModel
 from oga_core.models.safetensors import Weights
 from oga_core.models.weights import assign, read_weights

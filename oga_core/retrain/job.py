@@ -16,8 +16,9 @@ import torch
 from numpy.typing import NDArray
 
 from oga_core.errors import OgaError
-from oga_core.gradients import PassOptions, gradient_pass
 from oga_core.gradients.devices import choose_device
+from oga_core.gradients.options import PassOptions
+from oga_core.gradients.passes import gradient_pass
 from oga_core.models import load_model
 from oga_core.models.card import ModelCard
 from oga_core.numerics import softmax

@@ -25,7 +25,8 @@ import torch
 from numpy.typing import NDArray
 
 from oga_core.gradient_sketch import GradientSketch
-from oga_core.gradients import PassOptions, gradient_pass
+from oga_core.gradients.options import PassOptions
+from oga_core.gradients.passes import gradient_pass
 from oga_core.models.card import ModelCard
 from oga_core.readers import read_samples
 from oga_core.samples import SampleSet

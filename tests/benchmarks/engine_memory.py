@@ -22,7 +22,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from oga_core.gradients import PassOptions, gradient_pass
+from oga_core.gradients.options import PassOptions
+from oga_core.gradients.passes import gradient_pass
 from oga_core.samples import SampleSet, Source
 from oga_core.tasks import Batch
 from oga_core.tasks.task import classification_losses

@@ -4,7 +4,7 @@ One process, one thread, interleaved repeats, medians of ratios within a repeat;
 Other libraries (`gradient_rivals.py`) are measured where they are installed and take the model, with the share of the
 parameters that they cover. Peak memory for 1,000 and 10,000 samples: `engine_memory.py`.
 
-    OMP_NUM_THREADS=1 python tests/benchmarks/gradients.py [--only CASE] [--repeats N] [--ways "NAME;NAME"]
+    OMP_NUM_THREADS=1 python tests/benchmarks/gradients.py [--only CASE] [--repeats N] [--methods "NAME;NAME"]
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ import torch
 from gradient_rivals import RIVALS
 from torch import Tensor, nn
 
-from oga_core.gradients.full_pass import FullPass
 from oga_core.gradients.head_pass import HeadPass
 from oga_core.gradients.hooks.forward_capture import survey
+from oga_core.gradients.methods.oracle import loop_gradients, vmap_gradients
 from oga_core.gradients.options import PassOptions
-from oga_core.gradients.oracle import loop_gradients, vmap_gradients
 from oga_core.gradients.parameter_choice import choose_parameters
+from oga_core.gradients.passes import full_pass
 from oga_core.models.architectures import ResNet18
 from oga_core.tasks import Batch, Task
 from oga_core.tasks.task import classification_losses
@@ -40,7 +40,7 @@ from oga_core.tasks.task import classification_losses
 DATA = Path(os.environ.get("OGA_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data"))
 CPU = torch.device("cpu")
 UNIT = "forward and backward"
-ENOUGH_SECONDS = 30  # a way that has taken longer is not repeated any more
+ENOUGH_SECONDS = 30  # a method that has taken longer is not repeated any more
 
 
 @dataclass
@@ -137,10 +137,10 @@ CASES: dict[str, Callable[[], Case]] = {
 }
 
 
-def own_ways(case: Case) -> dict[str, Callable[[], object]]:
+def own_methods(case: Case) -> dict[str, Callable[[], object]]:
     """What needs no other library, by name."""
     parameters = choose_parameters(case.model, case.parameters)
-    found = survey(lambda: case.task.outputs(case.model, case.batch), len(case.batch["labels"]))
+    seen = survey(lambda: case.task.outputs(case.model, case.batch), len(case.batch["labels"]))
 
     def plain() -> None:
         case.model.zero_grad(set_to_none=True)
@@ -149,13 +149,13 @@ def own_ways(case: Case) -> dict[str, Callable[[], object]]:
 
     def engine(**options: Any) -> Callable[[], object]:
         chosen = PassOptions(parameters=case.parameters, **options)
-        full = FullPass(case.task, case.model, chosen, HeadPass(case.task, case.model, chosen, found, CPU), parameters)
-        full.check(case.batch)
+        head = HeadPass(case.task, case.model, chosen, seen, CPU)
+        full = full_pass(case.task, case.model, chosen, head, parameters, case.batch, CPU)
         assert full.check_error < 1e-4, full.notes
         assert full.coverage == 1, full.notes
         return lambda: full(case.batch)
 
-    ways: dict[str, Callable[[], object]] = {
+    methods: dict[str, Callable[[], object]] = {
         UNIT: plain,
         "sketch": engine(exact_l2=False),
         "sketch, l2": engine(),
@@ -164,9 +164,9 @@ def own_ways(case: Case) -> dict[str, Callable[[], object]]:
         "loop": lambda: consume(loop_gradients(case.task, case.model, case.batch, parameters)),
     }
     if case.parameters == "all":
-        head = HeadPass(case.task, case.model, PassOptions(), found, CPU)
-        ways["head only"] = lambda: head(case.batch)
-    return ways
+        head = HeadPass(case.task, case.model, PassOptions(), seen, CPU)
+        methods["head only"] = lambda: head(case.batch)
+    return methods
 
 
 def consume(parts: Iterator[object]) -> None:
@@ -174,9 +174,10 @@ def consume(parts: Iterator[object]) -> None:
         pass
 
 
-def rival_ways(case: Case, only: set[str]) -> tuple[dict[str, Callable[[], object]], dict[str, float]]:
+def rival_methods(case: Case, only: set[str]) -> tuple[dict[str, Callable[[], object]], dict[str, float]]:
     """What other libraries take, by name, and the share of the parameters that each covers."""
-    ways, coverage = {}, {}
+    methods = {}
+    coverage = {}
     for name, build in RIVALS.items():
         if only and name not in only:
             continue
@@ -187,8 +188,8 @@ def rival_ways(case: Case, only: set[str]) -> tuple[dict[str, Callable[[], objec
         except Exception as error:
             refused(name, error)
         else:
-            ways[name], coverage[name] = rival.run, round(rival.coverage, 4)
-    return ways, coverage
+            methods[name], coverage[name] = rival.run, round(rival.coverage, 4)
+    return methods, coverage
 
 
 def refused(name: str, error: Exception) -> None:
@@ -197,23 +198,23 @@ def refused(name: str, error: Exception) -> None:
 
 
 def measure(case: Case, repeats: int, only: set[str]) -> dict[str, Any]:
-    ways = {name: way for name, way in own_ways(case).items() if not only or name in only | {UNIT}}
-    others, coverage = rival_ways(case, only)
+    methods = {name: method for name, method in own_methods(case).items() if not only or name in only | {UNIT}}
+    others, coverage = rival_methods(case, only)
     seconds: dict[str, list[float]] = {}
-    for name, way in (ways | others).items():
+    for name, method in (methods | others).items():
         try:
-            way()
+            method()
             seconds[name] = []
         except Exception as error:
             refused(name, error)
             others.pop(name, None)
             coverage.pop(name, None)
-    ways = {name: way for name, way in (ways | others).items() if name in seconds}
+    methods = {name: method for name, method in (methods | others).items() if name in seconds}
     for _ in range(repeats):
-        for name, way in ways.items():
+        for name, method in methods.items():
             if sum(seconds[name]) < ENOUGH_SECONDS:
                 start = time.process_time()
-                way()
+                method()
                 seconds[name].append(time.process_time() - start)
     unit = seconds[UNIT]
     return {
@@ -231,11 +232,11 @@ def measure(case: Case, repeats: int, only: set[str]) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", choices=CASES, default=None)
-    parser.add_argument("--ways", default="")
+    parser.add_argument("--methods", default="")
     parser.add_argument("--repeats", type=int, default=7)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    only = {name.strip() for name in options.ways.split(";") if name.strip()}
+    only = {name.strip() for name in options.methods.split(";") if name.strip()}
     results = {}
     with contextlib.redirect_stdout(sys.stderr):  # other libraries talk
         for name, make in CASES.items():

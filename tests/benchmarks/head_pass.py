@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from oga_core.gradients import PassOptions, gradient_pass
+from oga_core.gradients.options import PassOptions
+from oga_core.gradients.passes import gradient_pass
 from oga_core.models import load_model
 from oga_core.readers import read_samples
 from oga_core.samples import SampleSet

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from oga_core.gradient_sketch import GradientSketch
-from oga_core.gradients import PassOptions, gradient_pass
+from oga_core.gradients.options import PassOptions
+from oga_core.gradients.passes import gradient_pass
 from oga_core.samples import SampleSet, Source
 from oga_core.tasks import Task
 from oga_core.tasks.task import Batch, classification_losses

@@ -1,4 +1,4 @@
-"""Small samples and tasks for the tests of the gradient engine."""
+"""Small samples, tasks and the exact answer for the tests of the gradient engine."""
 
 from __future__ import annotations
 
@@ -11,8 +11,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from oga_core.gradients.options import PassOptions
+from oga_core.gradients.passes import gradient_pass
 from oga_core.samples import SampleSet, Source, UnreadableSample
 from oga_core.tasks.task import Batch, classification_losses
+
+N_CLASSES = 3
 
 
 def samples_of(inputs: Any, labels: NDArray[np.int64], n_classes: int) -> SampleSet:
@@ -62,3 +66,53 @@ class ArrayTask:
 
     def views(self, batch: Batch) -> list[Batch]:
         return [{**batch, "x": -batch["x"]}] if self.mirror else []
+
+
+def exact_norms(model: nn.Module, samples, names=None) -> tuple[np.ndarray, np.ndarray]:
+    """L1 and L2 norms of the gradients, one backward pass a sample."""
+    task = ArrayTask()
+    chosen = [p for name, p in model.named_parameters() if names is None or name in names]
+    l1, l2 = [], []
+    for row in range(len(samples)):
+        batch = task.batch(samples, np.array([row]))
+        loss = task.losses(task.outputs(model, batch), batch).sum()
+        flat = torch.cat([g.flatten() for g in torch.autograd.grad(loss, chosen, materialize_grads=True)])
+        l1.append(flat.abs().sum().item())
+        l2.append(flat.norm().item())
+    return np.array(l1), np.array(l2)
+
+
+def assert_exact(model: nn.Module, samples, folder, *, task=None, batch_size=5, **options):
+    """The fast method is taken, covers everything, and agrees with the loop."""
+    model.eval()
+    result = gradient_pass(
+        task or ArrayTask(),
+        model,
+        samples,
+        folder=folder,
+        options=PassOptions(parameters="all", exact_l1=True, batch_size=batch_size, **options),
+    )
+    assert [note for note in result.notes if "last linear layer" not in note] == []
+    assert result.sketch.coverage == 1
+    assert result.sketch.check_error < 1e-5
+    l1, l2 = exact_norms(model, samples)
+    np.testing.assert_allclose(result.sketch.l2_norm_all, l2, rtol=1e-4)
+    np.testing.assert_allclose(result.sketch.l1_norm_all, l1, rtol=1e-4)
+    return result
+
+
+class Pooled(nn.Module):
+    """A layer under test between data and a linear head, so that its input is on the tape and its output is pooled."""
+
+    def __init__(self, layer: nn.Module, channels: int, first: nn.Module | None = None):
+        super().__init__()
+        self.first, self.layer, self.head = first or nn.Identity(), layer, nn.Linear(channels, N_CLASSES)
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = torch.tanh(self.layer(self.first(x)))
+        return self.head(hidden.flatten(2).mean(2) if hidden.ndim > 2 else hidden)
+
+
+def mlp(n_in: int = 6, n_classes: int = 3) -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(n_in, 8), nn.ReLU(), nn.Linear(8, 7), nn.ReLU(), nn.Linear(7, n_classes))

@@ -1,4 +1,4 @@
-"""Models that a fast way of computing gradients does not suit: each is computed a slower way, or refused."""
+"""Models that a fast method does not suit: each is computed by a slower one, or refused."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ import re
 import numpy as np
 import pytest
 import torch
-from engine_helpers import ArrayTask, random_samples
-from test_gradient_capture import InPlaceAfterBatchNorm, assert_exact, exact_norms
+from engine_helpers import ArrayTask, assert_exact, exact_norms, random_samples
+from test_gradient_images import InPlaceAfterBatchNorm
 from torch import Tensor, nn
 
 from oga_core.errors import OgaError
-from oga_core.gradients import PassOptions, gradient_pass
-from oga_core.gradients.hooks.calls import Site
-from oga_core.gradients.oracle import loop_gradients, vmap_gradients
+from oga_core.gradients.hooks.tape import Site
+from oga_core.gradients.methods.oracle import loop_gradients, vmap_gradients
+from oga_core.gradients.options import PassOptions
+from oga_core.gradients.passes import gradient_pass
 
 
 class Recurrent(nn.Module):
-    """A layer the fast way has no rule for."""
+    """A layer the fast method has no rule for."""
 
     def __init__(self, layer: type[nn.Module]):
         super().__init__()
@@ -63,7 +64,7 @@ def test_functions_without_a_rule_are_computed_by_vmap(name, tmp_path, monkeypat
         asked.append(list(parameters))
         yield from vmap_gradients(task, model, batch, parameters)
 
-    monkeypatch.setattr("oga_core.gradients.full_pass.vmap_gradients", watched)
+    monkeypatch.setattr("oga_core.gradients.methods.hooks.vmap_gradients", watched)
     assert_exact(model, samples, tmp_path)
     assert asked
     assert all(names == ["weight"] for names in asked)
@@ -93,8 +94,8 @@ def test_a_gradient_of_nothing_is_an_error(tmp_path):
 
 @pytest.mark.parametrize(("name", "value"), [("VMAP_BYTES", 4 * 35), ("_SMALL", 80)])
 def test_vmap_is_not_tried_where_it_costs_more_than_it_gives(name, value, tmp_path, monkeypatch):
-    monkeypatch.setattr("oga_core.gradients.full_pass._WORTH_VMAP", 0.4)  # the weight is 36 of 99 numbers
-    monkeypatch.setattr(f"oga_core.gradients.full_pass.{name}", value)
+    monkeypatch.setattr("oga_core.gradients.methods.hooks._WORTH_VMAP", 0.4)  # the weight is 36 of 99 numbers
+    monkeypatch.setattr(f"oga_core.gradients.methods.hooks.{name}", value)
     options = PassOptions(parameters="all")
     result = gradient_pass(ArrayTask(), NO_RULE["einsum"](), random_samples(9, 6), folder=tmp_path, options=options)
     assert result.sketch.coverage == pytest.approx(1 - 36 / 99)
@@ -180,7 +181,7 @@ class Switch(nn.Module):
 
 
 @pytest.mark.parametrize("how", ["another layer", "one call more", "no rule", "parts of the batch"])
-def test_a_later_batch_that_meets_other_calls_is_computed_another_way(how, tmp_path, monkeypatch):
+def test_a_later_batch_that_meets_other_calls_is_computed_by_another_method(how, tmp_path, monkeypatch):
     monkeypatch.setattr("oga_core.gradients.walk.SECONDS_BETWEEN_RECORDS", 0.0)
     torch.manual_seed(0)
     model, samples, options = Switch(how), random_samples(40, 6), PassOptions(parameters="all", batch_size=8)
@@ -192,7 +193,7 @@ def test_a_later_batch_that_meets_other_calls_is_computed_another_way(how, tmp_p
 
 
 class Mixing(nn.Module):
-    """Hides the batch from the fast way: rows are reordered by a data-independent permutation of a larger axis."""
+    """Hides the batch from the fast method: rows are reordered by a data-independent permutation of a larger axis."""
 
     def __init__(self):
         super().__init__()
@@ -204,15 +205,15 @@ class Mixing(nn.Module):
         return self.head(self.layer(x).tanh().view(n, time, size).flip(0).mean(1))
 
 
-@pytest.mark.parametrize("way", ["vmap", "loop"])
-def test_what_fails_the_self_check_is_computed_a_slower_way(way, tmp_path, monkeypatch):
-    if way == "loop":
-        monkeypatch.setattr("oga_core.gradients.full_pass.vmap_gradients", vmap_of_another_model)
+@pytest.mark.parametrize("method", ["vmap", "loop"])
+def test_what_fails_the_self_check_is_computed_a_slower_method(method, tmp_path, monkeypatch):
+    if method == "loop":
+        monkeypatch.setattr("oga_core.gradients.methods.plain.vmap_gradients", vmap_of_another_model)
     samples, model = random_samples(8, 5, 4), Mixing()
     options = PassOptions(parameters="all", exact_l1=True)
     result = gradient_pass(ArrayTask(), model, samples, folder=tmp_path, options=options)
     assert re.search("by hooks did not pass the self-check .* computed by vmap", result.notes[0])
-    assert len(result.notes) == (1 if way == "vmap" else 2)
+    assert len(result.notes) == (1 if method == "vmap" else 2)
     l1, l2 = exact_norms(model, samples)
     np.testing.assert_allclose(result.sketch.l2_norm_all, l2, rtol=1e-4)
     np.testing.assert_allclose(result.sketch.l1_norm_all, l1, rtol=1e-4)
@@ -222,7 +223,7 @@ def test_what_fails_the_self_check_is_computed_a_slower_way(way, tmp_path, monke
 
 def test_an_error_of_half_a_thousandth_does_not_pass_the_self_check(tmp_path, monkeypatch):
     exact = Site.input
-    monkeypatch.setattr(Site, "input", lambda site: exact(site) * 1.0005)
+    monkeypatch.setattr(Site, "input", lambda site, *args: exact(site, *args) * 1.0005)
     torch.manual_seed(0)
     samples = random_samples(8, 3, 8, 8)
     result = gradient_pass(

@@ -1,4 +1,4 @@
-"""Whole models as people bring them: Hugging Face, PEFT, `.pt2`, and models the fast way must refuse."""
+"""Whole models as people bring them: Hugging Face, PEFT, `.pt2`, and models the fast method must refuse."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import torch
-from engine_helpers import ArrayTask, random_samples
-from test_gradient_capture import InPlaceAfterBatchNorm, assert_exact, exact_norms
+from engine_helpers import ArrayTask, assert_exact, exact_norms, random_samples
+from test_gradient_images import InPlaceAfterBatchNorm
 from torch import Tensor, nn
 
-from oga_core.gradients import PassOptions, gradient_pass
-from oga_core.gradients.oracle import loop_gradients
+from oga_core.gradients.methods.oracle import loop_gradients
+from oga_core.gradients.options import PassOptions
 from oga_core.gradients.parameter_choice import choose_parameters
+from oga_core.gradients.passes import gradient_pass
 from oga_core.models.pt2.reader import read_pt2
 
 SMALL = {

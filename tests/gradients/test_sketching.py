@@ -6,56 +6,59 @@ import numpy as np
 import pytest
 import torch
 
-from oga_core.gradients.hooks.convolution_factor import ConvolutionUse, Geometry
-from oga_core.gradients.hooks.factors import DirectUse, LookupUse, ProductUse, Use
-from oga_core.gradients.hooks.sketching import Kept, Sketcher, random_signs
+from oga_core.gradients.factors.convolution import ConvolutionFactor, Geometry
+from oga_core.gradients.factors.factor import DirectFactor, Factor, Kept
+from oga_core.gradients.factors.products import LookupFactor, ProductFactor, SumFactor
+from oga_core.gradients.factors.sketching import Sketcher, random_signs
 
 SEEDS = 200
 
 
-def product(m: int, n: int, time: int = 3) -> Use:
+def product(m: int, n: int, time: int = 3) -> Factor:
     torch.manual_seed(0)
-    return ProductUse(torch.randn(2, time, m), torch.randn(2, time, n))
+    return ProductFactor(torch.randn(2, time, m), torch.randn(2, time, n))
 
 
-def convolution(m: int, n: int) -> Use:
+def convolution(m: int, n: int) -> Factor:
     torch.manual_seed(0)
-    return ConvolutionUse(
+    return ConvolutionFactor(
         torch.randn(2, m, 4, 4), torch.randn(2, n, 4, 4), Geometry((3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1), 1)
     )
 
 
-def lookup(rows: int, n: int) -> Use:
+def lookup(rows: int, n: int) -> Factor:
     torch.manual_seed(0)
-    return LookupUse(torch.randint(0, rows, (2, 6)), torch.randn(2, 6, n), rows)
+    return LookupFactor(torch.randint(0, rows, (2, 6)), torch.randn(2, 6, n), rows)
 
 
-USES = {
+FACTORS = {
     "small": product(5, 7),
     "linear": product(96, 160),
     "one position": product(96, 160, time=1),
     "narrow": product(4, 3000),
     "convolution": convolution(40, 48),
     "embedding": lookup(300, 80),
-    "vector": DirectUse(torch.randn(2, 9000), (9000, 1, 1)),
+    "embedding that is also the last layer": SumFactor([lookup(300, 80), product(300, 80)]),
+    "embedding looked up twice": SumFactor([lookup(300, 80), lookup(300, 80)]),
+    "vector": DirectFactor(torch.randn(2, 9000), (9000, 1, 1)),
 }
 
 
-def sketches(use: Use, dim: int, seeds: int = SEEDS) -> torch.Tensor:
+def sketches(factor: Factor, dim: int, seeds: int = SEEDS) -> torch.Tensor:
     rows = []
     for seed in range(seeds):
         sketcher = Sketcher(dim, seed)
-        sketch = torch.zeros(len(use), dim)
-        sketcher.fold(sketch, "weight", use.sketch("weight", sketcher))
+        sketch = torch.zeros(len(factor), dim)
+        sketcher.fold(sketch, "weight", factor.sketch("weight", sketcher))
         rows.append(sketch)
     return torch.stack(rows)  # (seed, sample, dim)
 
 
-@pytest.mark.parametrize("name", USES)
+@pytest.mark.parametrize("name", FACTORS)
 def test_dot_products_are_kept_in_expectation_with_a_small_error(name):
-    use = USES[name]
-    exact = use.explicit(slice(0, 2)).flatten(1)
-    one, other = sketches(use, 512).unbind(1)
+    factor = FACTORS[name]
+    exact = factor.explicit(slice(0, 2)).flatten(1)
+    one, other = sketches(factor, 512).unbind(1)
     found, truth = (one * other).sum(1), exact[0] @ exact[1]
     scale = exact[0].norm() * exact[1].norm()
     error = (found - truth) / scale
@@ -67,43 +70,43 @@ def test_dot_products_are_kept_in_expectation_with_a_small_error(name):
 
 
 def test_the_error_shrinks_with_the_root_of_the_dimension():
-    use = product(60, 60)
-    exact = use.explicit(slice(0, 2)).flatten(1)
+    factor = product(60, 60)
+    exact = factor.explicit(slice(0, 2)).flatten(1)
     truth, scale = exact[0] @ exact[1], exact[0].norm() * exact[1].norm()
     errors = []
     for dim in (64, 1024):
-        one, other = sketches(use, dim).unbind(1)
+        one, other = sketches(factor, dim).unbind(1)
         errors.append(float((((one * other).sum(1) - truth) / scale).std()))
     assert 2.5 < errors[0] / errors[1] < 6.5  # 4, within the spread of two hundred seeds
 
 
 def test_parameters_do_not_disturb_each_other_in_expectation():
-    use = product(20, 30)
-    exact = use.explicit(slice(0, 2)).flatten(1)
+    factor = product(20, 30)
+    exact = factor.explicit(slice(0, 2)).flatten(1)
     dots = []
     for seed in range(SEEDS):
         sketcher = Sketcher(256, seed)
         sketch = torch.zeros(2, 256)
-        sketcher.fold(sketch, "a", use.sketch("a", sketcher))
-        sketcher.fold(sketch, "b", -use.sketch("b", sketcher))
+        sketcher.fold(sketch, "a", factor.sketch("a", sketcher))
+        sketcher.fold(sketch, "b", -factor.sketch("b", sketcher))
         dots.append(sketch[0] @ sketch[1])
     dots = torch.stack(dots)
     truth = 2 * exact[0] @ exact[1]
     assert abs(dots.mean() - truth) < 4 * dots.std() / np.sqrt(SEEDS)
 
 
-@pytest.mark.parametrize("name", USES)
+@pytest.mark.parametrize("name", FACTORS)
 def test_factors_and_gradients_give_the_same_sketch(name):
-    use, sketcher = USES[name], Sketcher(512, 3)
-    direct = sketcher.gradient("w", use.explicit(slice(0, 2)))
-    torch.testing.assert_close(use.sketch("w", sketcher), direct, rtol=1e-4, atol=1e-4 * float(direct.abs().max()))
+    factor, sketcher = FACTORS[name], Sketcher(512, 3)
+    direct = sketcher.gradient("w", factor.explicit(slice(0, 2)))
+    torch.testing.assert_close(factor.sketch("w", sketcher), direct, rtol=1e-4, atol=1e-4 * float(direct.abs().max()))
 
 
-@pytest.mark.parametrize("name", USES)
+@pytest.mark.parametrize("name", FACTORS)
 def test_norms_by_both_forms(name):
-    use = USES[name]
-    exact = use.explicit(slice(0, 2)).flatten(1).norm(dim=1)
-    torch.testing.assert_close(use.squared_norms().sqrt(), exact, rtol=1e-5, atol=1e-5)
+    factor = FACTORS[name]
+    exact = factor.explicit(slice(0, 2)).flatten(1).norm(dim=1)
+    torch.testing.assert_close(factor.squared_norms().sqrt(), exact, rtol=1e-5, atol=1e-5)
 
 
 def test_signs_depend_on_seed_and_name_only():

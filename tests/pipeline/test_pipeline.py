@@ -13,7 +13,8 @@ import torch
 import oga_sample_data
 from oga_core.errors import OgaError
 from oga_core.gradient_sketch import GradientSketch
-from oga_core.gradients import PassOptions, PassResult
+from oga_core.gradients.options import PassOptions
+from oga_core.gradients.passes import PassResult
 from oga_core.models.card import ModelCard
 from oga_core.pipeline import job as gradient_job
 from oga_core.pipeline import score as pipeline

@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from oga_core.gradients.factors.sketching import Sketcher
 from oga_core.gradients.hooks.calls import Call
-from oga_core.gradients.hooks.sketching import Sketcher
 
 MIDDLE_DEPTHS = (0.5, 0.65)  # where in the network middle features are taken: shares of its layers
 MIDDLE_SIZE = 512  # numbers of all depths together
@@ -55,7 +55,8 @@ class ForwardCapture(TorchFunctionMode):
 
     def __init__(self, middle: Sequence[int] = (), mask: Tensor | None = None):
         super().__init__()
-        self.middle, self.mask = frozenset(middle), mask
+        self.middle = frozenset(middle)
+        self.mask = mask
         self.pooled: list[Tensor] = []
         self.n_layers = 0
         self.output_bytes = 0
@@ -74,7 +75,8 @@ class ForwardCapture(TorchFunctionMode):
 
     def _layer(self, pool: Callable[[Tensor, Tensor | None], Tensor], inputs: Tensor, output: Tensor) -> None:
         if self.n_layers in self.middle:
-            self.pooled.append(pool(inputs.detach(), self.mask))
+            with torch.autocast(inputs.device.type, enabled=False):  # means are taken in float32
+                self.pooled.append(pool(inputs.detach(), self.mask))
         self.n_layers += 1
         self.output_bytes += output.numel() * output.element_size()
 
@@ -108,7 +110,8 @@ def _mark(output: Tensor, product: Product) -> None:
 
 
 def _follow(func: Any, output: Tensor, args: Sequence[Any]) -> None:
-    name, product = getattr(func, "__name__", "").partition(".")[0], product_of(args[0])
+    name = getattr(func, "__name__", "").partition(".")[0]
+    product = product_of(args[0])
     if product is None or output is args[0] or output.shape[-1:] != args[0].shape[-1:]:
         return
     features = product.features

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-from oga_core.gradients.hooks.calls import Layout
+from torch import Tensor
+
+Layout = int | str  # see Layouts
 
 
 class Layouts:
@@ -38,7 +40,7 @@ class Layouts:
         return layout
 
     def belongs(self, call: int, name: str) -> None:
-        """Note that the call makes a use of the parameter called `name`."""
+        """Note that the call meets the parameter called `name`."""
         if self.watching:
             self.changed |= name not in self._names[call]
         else:
@@ -61,6 +63,13 @@ class Layouts:
         for call in open_calls:
             self._possible[call].pop(0)
         return bool(open_calls)
+
+
+def per_sample(values: Tensor, layout: Layout | None, n: int) -> Tensor:
+    """Add up what belongs to one sample where the first axis holds more than the batch of `n`."""
+    if layout == "folded":
+        return values.unflatten(0, (n, -1)).sum(1)
+    return values.unflatten(0, (-1, n)).sum(0) if layout == "interleaved" else values
 
 
 def _possible_layouts(shape: Sequence[int], n: int) -> list[Layout]:

@@ -10,8 +10,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from oga_core.gradients.hooks.factors import ProductUse, Shape, Use, positions_that_pay
-from oga_core.gradients.hooks.sketching import Kept, Sketcher
+from oga_core.gradients.factors.factor import (
+    Factor,
+    Kept,
+    Projections,
+    Shape,
+    norms_by_positions,
+    positions_that_pay,
+    products,
+)
 
 NARROW = 32  # columns up to which a convolution's gradient is cheaper as a product with its patches
 
@@ -79,7 +86,7 @@ class Geometry:
 
 
 @dataclass
-class ConvolutionUse(Use):
+class ConvolutionFactor(Factor):
     """G[o, c, k] = Σ_t left[o, t] · patches(image)[c, k, t]: `(batch, rows, *size)` and `(batch, channels, *size)`.
 
     A convolution has the gradient at its output on the left and its input as the image; a transposed convolution has
@@ -95,6 +102,10 @@ class ConvolutionUse(Use):
         geometry = self.geometry
         return self.left.shape[1], self.image.shape[1] // geometry.groups, geometry.n_positions
 
+    @property
+    def device(self) -> torch.device:
+        return self.left.device
+
     def __len__(self) -> int:
         return len(self.left)
 
@@ -104,36 +115,50 @@ class ConvolutionUse(Use):
         time = math.prod(self.left.shape[2:])
         return self.geometry.groups > 1 or time > positions_that_pay((rows, columns * copies, 1))
 
-    def explicit(self, rows: slice) -> Tensor:
-        left, image = self.left[rows], self.image[rows]
+    @property
+    def numbers_at_a_time(self) -> int:
+        patches = self.shape[1] * self.shape[2] * math.prod(self.left.shape[2:]) if self._by_patches else 0
+        return math.prod(self.shape) + patches * (self.device.type != "cpu")
+
+    @property
+    def _by_patches(self) -> bool:
+        """Whether the gradient is a product with what the window sees: one large product suits an accelerator."""
+        if self.geometry.groups > 1:
+            return False
         narrow = self.shape[1] * self.shape[2] <= NARROW or self.shape[2] == 1
-        if self.geometry.groups > 1 or not narrow:
+        return narrow or self.device.type != "cpu"
+
+    def explicit(self, rows: slice) -> Tensor:
+        left = self.left[rows]
+        image = self.image[rows]
+        if not self._by_patches:
             return self.geometry.weight_gradients(left, image, self.shape)
         patches = self.geometry.patches(image, left.shape[2:]).flatten(1, 2)
-        return (left.flatten(2) @ patches.transpose(1, 2)).reshape(-1, *self.shape)
+        return products(left.flatten(2), patches.transpose(1, 2)).reshape(-1, *self.shape)
 
-    def sketch(self, name: str, sketcher: Sketcher) -> Tensor:
+    def sketch(self, name: str, projections: Projections) -> Tensor:
         rows, columns, copies = self.shape
         kept = Kept.of(self.shape)
         if self.geometry.groups > 1 or kept.everything:
-            return super().sketch(name, sketcher)
-        left, image = self.left.flatten(2), self.image
+            return super().sketch(name, projections)
+        left = self.left.flatten(2)
+        image = self.image
         if rows > kept.rows:
-            left = sketcher.matrix(name, "left", rows, kept.rows).T @ left
+            left = projections.matrix(name, "left", rows, kept.rows, left.dtype).T @ left
         if columns > kept.columns:
-            projection = sketcher.matrix(name, "right", columns, kept.columns).T
+            projection = projections.matrix(name, "right", columns, kept.columns, image.dtype).T
             image = (projection @ image.flatten(2)).unflatten(2, image.shape[2:])
         if kept.columns * copies > kept.patches:
-            filters = sketcher.matrix(name, "patches", kept.columns * copies, kept.patches)
+            filters = projections.matrix(name, "patches", kept.columns * copies, kept.patches, image.dtype)
             weight = filters.T.reshape(kept.patches, kept.columns, *self.geometry.kernel)
             right = self.geometry.filtered(image, weight).flatten(2)
         else:
             right = self.geometry.patches(image, self.left.shape[2:]).flatten(1, 2)
-        return (left @ right.transpose(1, 2)).flatten(1)
+        return products(left, right.transpose(1, 2)).flatten(1)
 
     def squared_norms(self) -> Tensor:
         if self.explicit_is_shorter:
             return super().squared_norms()
         left = self.left.flatten(2).transpose(1, 2)
         right = self.geometry.patches(self.image, self.left.shape[2:]).flatten(1, 2).transpose(1, 2)
-        return ProductUse(left, right).squared_norms()
+        return norms_by_positions(left, right)

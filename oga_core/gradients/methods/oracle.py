@@ -1,4 +1,4 @@
-"""Per-sample gradients the plain ways. The loop is obviously correct, but slow: it checks the fast pass.
+"""Per-sample gradients by the plain methods. The loop is obviously correct, but slow: it checks the fast methods.
 
 Both stand in where the fast pass does not do a model justice.
 """
@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from oga_core.gradients.rows import n_samples, one_sample, per_sample_parts
 from oga_core.tasks.task import Batch, Task
 
 VMAP_BYTES = 256 * 2**20  # gradients held at a time
@@ -26,7 +27,7 @@ def loop_gradients(
         p.requires_grad_()
     try:
         with torch.enable_grad():
-            for row in range(len(batch["labels"])):
+            for row in range(n_samples(batch)):
                 sample = one_sample(batch, row)
                 loss = task.losses(task.outputs(model, sample), sample).sum()
                 yield _gradients(loss, parameters)
@@ -52,23 +53,11 @@ def depends(task: Task, model: nn.Module, batch: Batch, parameters: Mapping[str,
         return any(g is not None for g in torch.autograd.grad(loss, list(values.values()), allow_unused=True))
 
 
-def one_sample(batch: Batch, row: int) -> Batch:
-    """Return a batch of one, padded as it was among the others."""
-    n = len(batch["labels"])
-    return {
-        name: value[row : row + 1] if isinstance(value, Tensor) and value.ndim and len(value) == n else value
-        for name, value in batch.items()
-    }
-
-
 def vmap_gradients(
     task: Task, model: nn.Module, batch: Batch, parameters: Mapping[str, nn.Parameter]
 ) -> Iterator[dict[str, Tensor]]:
     """Yield the gradients of a few samples at a time, `(samples, *parameter shape)` by name, by `torch.func.vmap`."""
-    n = len(batch["labels"])
-    moving = {
-        name: value for name, value in batch.items() if isinstance(value, Tensor) and value.ndim and len(value) == n
-    }
+    moving = per_sample_parts(batch)
     fixed = {name: value for name, value in batch.items() if name not in moving}
     values = {name: p.detach() for name, p in parameters.items()}
 
@@ -80,7 +69,7 @@ def vmap_gradients(
     step = max(1, VMAP_BYTES // (4 * sum(p.numel() for p in parameters.values())))
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "There is a performance drop", UserWarning)  # slow, but right
-        for start in range(0, n, step):
+        for start in range(0, n_samples(batch), step):
             yield gradients(values, {name: value[start : start + step] for name, value in moving.items()})
 
 
@@ -88,7 +77,8 @@ class _Stateless:
     """Calls a model with other values for its parameters."""
 
     def __init__(self, model: nn.Module, values: dict[str, Tensor]):
-        self.model, self.values = model, values
+        self.model = model
+        self.values = values
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return torch.func.functional_call(self.model, self.values, args, kwargs)

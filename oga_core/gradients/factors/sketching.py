@@ -9,19 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-SIDES = (
-    32,
-    64,
-)  # rows and columns kept of a gradient: of a small convolution, whose projection would cost most, and else
-SMALL = 2**13  # a gradient of no more numbers is kept whole
-LARGE = 2**16  # rows x columns from which a convolution is large
+from oga_core.gradients.factors.factor import Kept
 
 
 class Sketcher:
@@ -29,12 +22,12 @@ class Sketcher:
 
     def __init__(self, dim: int, seed: int, device: torch.device | str = "cpu"):
         self.dim, self.seed, self.device = dim, seed, torch.device(device)
-        self._signs: dict[tuple[str, str], Tensor] = {}
+        self._signs: dict[tuple[str, str, torch.dtype], Tensor] = {}
 
     def project(self, name: str, side: str, vectors: Tensor, kept: int) -> Tensor:
         """Project the last axis of `vectors` to `kept` numbers; returned as it is where it is no longer."""
         size = vectors.shape[-1]
-        return vectors if size <= kept else vectors @ self.matrix(name, side, size, kept)
+        return vectors if size <= kept else vectors @ self.matrix(name, side, size, kept, vectors.dtype)
 
     def gradient(self, name: str, gradient: Tensor) -> Tensor:
         """Project gradients `(batch, rows, columns, copies)` themselves, as their factors would be: `(batch, kept)`."""
@@ -45,22 +38,26 @@ class Sketcher:
         right = self.project(name, "right", left.movedim(1, 3), kept.columns)  # (batch, copies, rows, columns)
         return self.project(name, "patches", right.permute(0, 2, 3, 1).flatten(2), kept.patches).flatten(1)
 
-    def matrix(self, name: str, side: str, size: int, kept: int) -> Tensor:
+    def matrix(self, name: str, side: str, size: int, kept: int, dtype: torch.dtype = torch.float32) -> Tensor:
         """Random signs over sqrt(kept), `(size, kept)`: the projection of one side of one parameter."""
-        return self._cached(name, f"{side} {kept}", (size, kept), 1 / math.sqrt(kept))
+        return self._cached(name, f"{side} {kept}", (size, kept), 1 / math.sqrt(kept), dtype)
 
     def fold(self, sketch: Tensor, name: str, values: Tensor) -> None:
         """Add the numbers of every row `(batch, kept)`, with random signs, to the buckets of `sketch` `(batch, dim)`.
 
         Exact up to signs where a row has no more than `dim` numbers and no other parameter adds to the same buckets.
         """
-        size, dim = values.shape[1], sketch.shape[1]
-        values = values * self._cached(name, "fold", (size,), 1.0)
-        # Short rows begin at a random bucket, so that parameters are spread over the buckets.
-        start = _number(f"{self.seed} {name} start") % (dim - size + 1) if size < dim else 0
-        sketch[:, start : start + size] += values[:, :dim]
-        for done in range(dim, size, dim):
-            sketch[:, : size - done] += values[:, done : done + dim]
+        size = values.shape[1]
+        dim = sketch.shape[1]
+        values = values * self._cached(name, "fold", (size,), 1.0, values.dtype)
+        if size < dim:  # short rows begin at a random bucket, so that parameters are spread over the buckets
+            start = _number(f"{self.seed} {name} start") % (dim - size + 1)
+            sketch[:, start : start + size] += values
+            return
+        whole = size - size % dim
+        sketch += values[:, :whole].unflatten(1, (-1, dim)).sum(1)
+        if whole < size:
+            sketch[:, : size - whole] += values[:, whole:]
 
     def outer(self, name: str, left: Tensor, right: Tensor) -> Tensor:
         """Sketch outer products of rows, `(batch, m)` and `(batch, n)`: `(batch, min(dim, m · n))`."""
@@ -71,32 +68,12 @@ class Sketcher:
         self.fold(sketch, name, (left[:, :, None] * right[:, None, :]).flatten(1))
         return sketch
 
-    def _cached(self, name: str, purpose: str, shape: tuple[int, ...], scale: float) -> Tensor:
-        key = (name, purpose)
+    def _cached(self, name: str, purpose: str, shape: tuple[int, ...], scale: float, dtype: torch.dtype) -> Tensor:
+        key = (name, purpose, dtype)
         if key not in self._signs:
-            self._signs[key] = random_signs(f"{self.seed} {name} {purpose}", shape).mul_(scale).to(self.device)
+            signs = random_signs(f"{self.seed} {name} {purpose}", shape).mul_(scale)
+            self._signs[key] = signs.to(self.device, dtype)
         return self._signs[key]
-
-
-class Kept(NamedTuple):
-    """How much is kept of a gradient (rows, columns, copies): rows, then columns, then columns x copies together."""
-
-    rows: int
-    columns: int
-    patches: int
-    everything: bool
-
-    @classmethod
-    def of(cls, shape: Sequence[int]) -> Kept:
-        """A function of the parameter's shape alone; narrow sides leave more room to the others."""
-        m, n, copies = shape
-        if m * n * copies <= SMALL:
-            return cls(m, n, n * copies, True)
-        side = SIDES[copies == 1 or m * n >= LARGE]
-        patches = min(n * copies, max(side, side * side // m))
-        rows = min(m, side * side // patches)
-        columns = n if n * copies <= patches else min(n, max(side // 2 if copies > 1 else patches, patches // copies))
-        return cls(rows, columns, min(patches, columns * copies), False)
 
 
 def random_signs(key: str, shape: tuple[int, ...]) -> Tensor:

@@ -1,0 +1,211 @@
+"""The gradient of a batch of samples with respect to one parameter, kept in whatever form is cheapest.
+
+A parameter is seen as an array (rows, columns, copies): a linear weight is (out, in, 1), a convolution's
+(out, in, kernel positions), a vector (size, 1, 1). Numbers of 16 bits are added up in float32.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+Shape = tuple[int, int, int]
+
+# Bytes of whole gradients that exist at a time, whatever the batch. On a CPU they stay in the caches; an accelerator
+# wants few large calls, and this is little of its memory.
+CPU_CHUNK_BYTES = 2 * 2**20
+ACCELERATOR_CHUNK_BYTES = 512 * 2**20
+
+SMALL = 2**13  # a gradient of no more numbers is kept whole
+LARGE = 2**16  # rows x columns from which a convolution is large
+# Rows and columns kept of a gradient: of a small convolution, whose projection would cost most, and of all else.
+SIDES = (32, 64)
+
+
+class Projections(Protocol):
+    """Random projections of named parameters' gradients; see `sketching.Sketcher`."""
+
+    def project(self, name: str, side: str, vectors: Tensor, kept: int) -> Tensor: ...
+
+    def gradient(self, name: str, gradient: Tensor) -> Tensor: ...
+
+    def matrix(self, name: str, side: str, size: int, kept: int, dtype: torch.dtype = torch.float32) -> Tensor: ...
+
+
+class Factor(ABC):
+    """The gradients of one parameter for a batch of samples."""
+
+    @property
+    @abstractmethod
+    def shape(self) -> Shape:
+        """The parameter's canonical shape."""
+
+    @property
+    @abstractmethod
+    def device(self) -> torch.device:
+        """Where it is."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Number of samples."""
+
+    @abstractmethod
+    def explicit(self, rows: slice) -> Tensor:
+        """The gradients of the samples in `rows`, `(rows, *shape)`."""
+
+    @property
+    def explicit_is_shorter(self) -> bool:
+        """Whether forming the gradient costs less than its norm from the factors."""
+        return True
+
+    @property
+    def numbers_at_a_time(self) -> int:
+        """Numbers that exist for each sample while its gradient is formed."""
+        return math.prod(self.shape)
+
+    def sketch(self, name: str, projections: Projections) -> Tensor:
+        """What the sketch keeps of it before folding, `(batch, kept)`."""
+        return torch.cat([projections.gradient(name, self.explicit(rows)) for rows in chunks(self)])
+
+    def squared_norms(self) -> Tensor:
+        """Squared L2 norms, `(batch,)`."""
+        return torch.cat([squares(self.explicit(rows)) for rows in chunks(self)])
+
+    def transposed(self) -> Factor:
+        """The factor of the transposed matrix."""
+        rows, columns, _ = self.shape
+        return ComputedFactor(
+            lambda part: self.explicit(part).transpose(1, 2), (columns, rows, 1), len(self), self.device
+        )
+
+
+@dataclass
+class DirectFactor(Factor):
+    """A small parameter's gradients as they are, `(batch, *parameter shape)`."""
+
+    values: Tensor
+    size: Shape
+
+    @property
+    def shape(self) -> Shape:
+        return self.size
+
+    @property
+    def device(self) -> torch.device:
+        return self.values.device
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def explicit(self, rows: slice) -> Tensor:
+        return self.values[rows].reshape(-1, *self.shape)
+
+
+@dataclass
+class ComputedFactor(Factor):
+    """Gradients that `compute` forms for a slice of samples, as through a function of the parameter."""
+
+    compute: Callable[[slice], Tensor]
+    size: Shape
+    n_samples: int
+    place: torch.device
+
+    @property
+    def shape(self) -> Shape:
+        return self.size
+
+    @property
+    def device(self) -> torch.device:
+        return self.place
+
+    def __len__(self) -> int:
+        return self.n_samples
+
+    def explicit(self, rows: slice) -> Tensor:
+        return self.compute(rows).reshape(-1, *self.shape)
+
+
+def vector(values: Tensor) -> DirectFactor:
+    """Return gradients `(batch, *parameter shape)` as a factor."""
+    return DirectFactor(values, canonical(values.shape[1:]))
+
+
+def canonical(shape: Sequence[int]) -> Shape:
+    """Return (rows, columns, copies) for a parameter's shape."""
+    rows, columns, *rest = (*shape, 1, 1)
+    return rows, columns, math.prod(rest)
+
+
+def chunks(factor: Factor) -> Iterator[slice]:
+    """Yield slices of samples whose gradients fit into the caches of a CPU, or a little of a device's memory."""
+    limit = CPU_CHUNK_BYTES if factor.device.type == "cpu" else ACCELERATOR_CHUNK_BYTES
+    step = max(1, limit // (4 * factor.numbers_at_a_time))
+    for start in range(0, len(factor), step):
+        yield slice(start, min(start + step, len(factor)))
+
+
+class Kept(NamedTuple):
+    """How much is kept of a gradient (rows, columns, copies): rows, then columns, then columns x copies together."""
+
+    rows: int
+    columns: int
+    patches: int
+    everything: bool
+
+    @classmethod
+    def of(cls, shape: Sequence[int]) -> Kept:
+        """A function of the parameter's shape alone; narrow sides leave more room to the others."""
+        m, n, copies = shape
+        if m * n * copies <= SMALL:
+            return cls(m, n, n * copies, True)
+        side = SIDES[copies == 1 or m * n >= LARGE]
+        patches = min(n * copies, max(side, side * side // m))
+        rows = min(m, side * side // patches)
+        columns = n if n * copies <= patches else min(n, max(side // 2 if copies > 1 else patches, patches // copies))
+        return cls(rows, columns, min(patches, columns * copies), False)
+
+
+def working(values: Tensor) -> Tensor:
+    """Return numbers in the precision to compute with: as they are on an accelerator, on a CPU in float32 at least."""
+    return wide(values) if values.device.type == "cpu" else values
+
+
+def wide(values: Tensor) -> Tensor:
+    """Return real numbers in float32 at least."""
+    return values.float() if values.is_floating_point() and values.element_size() < 4 else values
+
+
+def wide_dtype(values: Tensor) -> torch.dtype:
+    """The dtype to add up in: float32 at least."""
+    return torch.float32 if values.element_size() < 4 else values.dtype
+
+
+def products(one: Tensor, other: Tensor) -> Tensor:
+    """Matrix products, one a sample, `(batch, m, t) · (batch, t, n)`; those of 16 bits are returned in float32."""
+    if one.element_size() >= 4:
+        return one @ other
+    if one.device.type == "cuda" and torch.version.hip is None:
+        return torch.bmm(one, other, out_dtype=torch.float32)
+    return wide(one) @ wide(other)
+
+
+def squares(values: Tensor) -> Tensor:
+    """Sums of squares `(batch,)` of what belongs to each sample."""
+    flat = wide(values).flatten(1)
+    return torch.linalg.vecdot(flat, flat)
+
+
+def positions_that_pay(shape: Shape) -> int:
+    """Up to this many positions, inner products between positions (time² · (rows + columns)) cost less than G."""
+    return max(1, shape[0] * shape[1] // (shape[0] + shape[1]))
+
+
+def norms_by_positions(left: Tensor, right: Tensor) -> Tensor:
+    """Squared norms of Σ_t left_t right_tᵀ, `(batch,)`, from the inner products between positions."""
+    return (products(left, left.transpose(1, 2)) * products(right, right.transpose(1, 2))).sum((1, 2))

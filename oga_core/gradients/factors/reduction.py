@@ -1,0 +1,111 @@
+"""Adds up sketches and norms of one batch, parameter by parameter, as their gradients come."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import Tensor
+
+from oga_core.gradients.factors.factor import Factor, Kept, chunks, squares, vector, wide
+from oga_core.gradients.factors.products import LookupFactor, combined
+from oga_core.gradients.factors.sketching import Sketcher
+
+
+class Reduction:
+    """The sketch `(n, dim)`, and where wanted the squared L2 and the L1 norm `(n,)`, of the parameters so far.
+
+    dtype: of the sums. keep: whether to note what each parameter adds in `by_parameter`, `(sketch before folding,
+    squared norm)` by name, for the self-check.
+    """
+
+    def __init__(
+        self,
+        n: int,
+        sketcher: Sketcher,
+        *,
+        l1: bool = False,
+        l2: bool = True,
+        keep: bool = False,
+        dtype: torch.dtype = torch.float32,
+    ):
+        self.sketcher = sketcher
+        self.l1 = l1
+        self.l2 = l2
+        self.keep = keep
+        self.sketch = torch.zeros(n, sketcher.dim, device=sketcher.device, dtype=dtype)
+        self.squared = torch.zeros(n, device=sketcher.device, dtype=dtype)
+        self.absolute = torch.zeros(n, device=sketcher.device, dtype=dtype)
+        self.by_parameter: dict[str, tuple[Tensor, Tensor]] = {}
+
+    def empty(self, n: int) -> Reduction:
+        """Return a reduction of the same kind for `n` samples."""
+        return Reduction(n, self.sketcher, l1=self.l1, l2=self.l2, keep=self.keep, dtype=self.sketch.dtype)
+
+    @torch.no_grad()
+    def __call__(self, name: str, factors: Sequence[Factor]) -> None:
+        """Add the gradient of the parameter called `name`, which is the sum of the factors."""
+        with torch.autocast(self.sketch.device.type, enabled=False):  # which would round what is added up
+            sketch, squared = self._reduced(name, combined(factors))
+        self.sketcher.fold(self.sketch, name, sketch)
+        self.squared += squared
+        if self.keep:
+            self.by_parameter[name] = (sketch, squared)
+
+    def arrays(self) -> dict[str, Tensor]:
+        """The results by the names of `GradientSketch`."""
+        arrays = {"sketch": self.sketch}
+        if self.l2:
+            arrays["l2_norm_all"] = self.squared.sqrt()
+        if self.l1:
+            arrays["l1_norm_all"] = self.absolute
+        return arrays
+
+    def add(self, other: Reduction) -> None:
+        """Add the results of other parameters, of the same samples."""
+        self.sketch += other.sketch
+        self.squared += other.squared
+        self.absolute += other.absolute
+        self.by_parameter.update(other.by_parameter)
+
+    def reduce_parts(self, parts: Iterable[dict[str, Tensor]]) -> None:
+        """Take whole gradients of a few samples after the other, `(samples, *parameter shape)` by name."""
+        self._join([self._of_part(part) for part in parts])
+
+    def _of_part(self, gradients: dict[str, Tensor]) -> Reduction:
+        """Reduce gradients, each let go of once it is reduced: whole gradients take more memory than a batch does."""
+        part = self.empty(len(next(iter(gradients.values()))))
+        while gradients:
+            name, gradient = gradients.popitem()
+            part(name, [vector(wide(gradient))])
+        return part
+
+    def _join(self, parts: Sequence[Reduction]) -> None:
+        self.sketch = torch.cat([part.sketch for part in parts])
+        self.squared = torch.cat([part.squared for part in parts])
+        self.absolute = torch.cat([part.absolute for part in parts])
+        for name in parts[0].by_parameter:
+            pairs = [part.by_parameter[name] for part in parts]
+            self.by_parameter[name] = torch.cat([pair[0] for pair in pairs]), torch.cat([pair[1] for pair in pairs])
+
+    def _reduced(self, name: str, factor: Factor) -> tuple[Tensor, Tensor]:
+        if self.l1 and isinstance(factor, LookupFactor):
+            self.absolute += factor.absolute_norms()
+        elif self.l1 or (self.l2 and factor.explicit_is_shorter):
+            return self._reduced_explicitly(name, factor)
+        squared = factor.squared_norms() if self.l2 else torch.zeros_like(self.squared)
+        return factor.sketch(name, self.sketcher), squared
+
+    def _reduced_explicitly(self, name: str, factor: Factor) -> tuple[Tensor, Tensor]:
+        """Form the gradient of a few samples at a time and take everything from it."""
+        whole = Kept.of(factor.shape).everything  # else the sketch is cheaper from the factors
+        sketches = []
+        squared = []
+        for part in chunks(factor):
+            gradient = factor.explicit(part)
+            squared.append(squares(gradient))
+            if self.l1:
+                self.absolute[part] += torch.linalg.vector_norm(gradient.flatten(1), 1, dim=1)
+            if whole:
+                sketches.append(self.sketcher.gradient(name, gradient))
+        return torch.cat(sketches) if whole else factor.sketch(name, self.sketcher), torch.cat(squared)

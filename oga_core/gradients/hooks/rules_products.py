@@ -1,0 +1,90 @@
+"""Linear layers and matrix products: the weight's gradient is a sum of outer products over positions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from oga_core.gradients.factors.factor import Factor, vector, wide_dtype, working
+from oga_core.gradients.factors.products import ProductFactor
+from oga_core.gradients.hooks.calls import Call, plain_name
+from oga_core.gradients.hooks.tape import Site, Tape
+
+aten = torch.ops.aten
+TRANSPOSES = {Tensor.T.__get__, Tensor.mT.__get__, Tensor.H.__get__, Tensor.mH.__get__}  # type: ignore[attr-defined]
+
+
+def linear(tape: Tape, func: Any, call: Call) -> Any:
+    """`input` · weightᵀ + bias."""
+    return _product(tape, func, call, lambda factor: factor)
+
+
+def matrix_product(tape: Tape, func: Any, call: Call) -> Any:
+    """`input` · weight, plus bias for addmm."""
+    data = call["input"]
+    other = call["weight"]
+    if tape.sink(other) and other.ndim == 2 and not tape.sink(data):
+        return _product(tape, func, call, ProductFactor.transposed)
+    return _broadcast_product(tape, func, data, other)
+
+
+def transposed(tape: Tape, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Tensor | None:
+    """The transpose of a parameter that is a matrix."""
+    first = args[0] if args else None
+    if not isinstance(first, Tensor) or first.ndim != 2 or first.requires_grad or not _transposes(func, args):
+        return None
+    return tape.derived(first, func(*args, **kwargs), Factor.transposed)
+
+
+def _transposes(func: Any, args: Sequence[Any]) -> bool:
+    name = plain_name(func)
+    exchanged = name == "transpose" and {*args[1:]} in ({0, 1}, {-1, -2})
+    return func in TRANSPOSES or name in ("t", "numpy_T") or exchanged
+
+
+def _product(tape: Tape, func: Any, call: Call, oriented: Callable[[ProductFactor], Factor]) -> Any:
+    data = call["input"]
+    if tape.sink(data) or data.ndim < 2 or call["alpha"] not in (None, 1) or call["beta"] not in (None, 1):
+        return None
+    site = Site(tape, call, data)
+    if site.layout is None:
+        return None
+    weight = site.take("weight")
+    bias = site.take("bias")
+
+    def hook(gradient: Tensor) -> None:
+        gradient = site.positions(working(gradient))  # (batch, time, out)
+        if weight:
+            weight(oriented(ProductFactor(gradient, site.positions(site.input(gradient.dtype)))))
+        if bias:
+            bias(vector(gradient.sum(1, dtype=wide_dtype(gradient))))
+
+    return tape.on_tape(call.run(func), hook)
+
+
+def _broadcast_product(tape: Tape, func: Any, one: Tensor, other: Tensor) -> Any:
+    """A product of data with a matrix for each sample: the parameter is copied along the batch axis."""
+    data, parameter = (other, one) if tape.sink(one) else (one, other)
+    layout = tape.layout(data.shape) if data.ndim > 2 and parameter.ndim > 1 else None
+    if layout is None:
+        return None
+    shape = (*data.shape[:-2], *parameter.shape[-2:])
+    copies = tape.expanded(parameter, shape, 1 if layout == 1 else 0, layout)
+    if copies is None:
+        return None
+    return func(copies, other) if parameter is one else func(one, copies)
+
+
+_OF_LINEAR = ("input", "weight", "bias")
+_OF_ADDMM = ("bias", "input", "weight")
+_OF_MATMUL = ("input", "weight")
+RULES: dict[Any, tuple[tuple[str, ...], Any]] = {
+    **dict.fromkeys((F.linear, aten.linear.default), (_OF_LINEAR, linear)),
+    **dict.fromkeys((torch.addmm, Tensor.addmm, aten.addmm.default), (_OF_ADDMM, matrix_product)),
+    **dict.fromkeys((torch.matmul, Tensor.matmul, Tensor.__matmul__), (_OF_MATMUL, matrix_product)),
+    **dict.fromkeys((torch.mm, Tensor.mm, aten.mm.default, aten.matmul.default), (_OF_MATMUL, matrix_product)),
+}
