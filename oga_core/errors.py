@@ -1,4 +1,4 @@
-"""The one exception for input that a person can correct."""
+"""The one exception for input that a person can correct, and the one for a sample that cannot be read."""
 
 from __future__ import annotations
 
@@ -17,6 +17,10 @@ class OgaError(Exception):
     def __init__(self, message: str, detail: dict[str, Any] | None = None):
         super().__init__(message)
         self.detail = detail or {}
+
+
+class UnreadableSample(Exception):
+    """Raised by `SampleSet.inputs[i]` when one sample cannot be decoded; the run lists it and goes on."""
 
 
 def unknown(kind: str, name: object, allowed: Iterable[object]) -> OgaError:

@@ -11,13 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oga_core.errors import OgaError
+from oga_core.errors import UnreadableSample as UnreadableSample
 
 Modality = Literal["image", "text", "tabular", "causal_lm", "outputs"]
 MODALITIES: tuple[Modality, ...] = ("image", "text", "tabular", "causal_lm", "outputs")
-
-
-class UnreadableSample(Exception):
-    """Raised by `SampleSet.inputs[i]` when one sample cannot be decoded; the run lists it and goes on."""
 
 
 @dataclass(frozen=True)

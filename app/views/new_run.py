@@ -115,8 +115,8 @@ def _columns(current: Session, data: Path) -> dict[str, Any]:
 def table_columns(path: Path) -> tuple[str, ...]:
     """The columns of a table, read from its header; none for what is no table or cannot be read."""
     from oga_core.readers import TEXT_TABLES
-    from oga_core.readers.arrow import ParquetTable
-    from oga_core.readers.images import open_text_table
+    from oga_core.readers.tables import open_text_table
+    from oga_core.readers.tables.arrow import ParquetTable
 
     suffix = path.suffix.lower()
     try:

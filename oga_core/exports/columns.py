@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from oga_core.errors import OgaError
-from oga_core.exports.decided import Edits
-from oga_core.exports.rows import typed_label
-from oga_core.readers.arrow import class_labels
+from oga_core.readers.tables.arrow import class_labels
+from oga_core.review.edits import Edits, typed_label
 
 
-def write_edited_parquet(source: Path, target: Path, label_column: str | None, edits: Edits) -> None:
+def write_edited_parquet(source: Path, target: IO[bytes], label_column: str | None, edits: Edits) -> None:
     """Write a Parquet file again, row group by row group."""
     file = pq.ParquetFile(source)
     schema, metadata = file.schema_arrow, file.metadata
@@ -32,7 +31,7 @@ def write_edited_parquet(source: Path, target: Path, label_column: str | None, e
                 writer.write_table(table, row_group_size=len(table))
 
 
-def edited_arrow(content: bytes, name: str, label_column: str | None, edits: Edits, row: int) -> tuple[bytes, int]:
+def edited_arrow(content: bytes, label_column: str | None, edits: Edits, row: int) -> tuple[bytes, int]:
     """Return an Arrow file or stream with the edits of its rows, which begin at `row`, and how many it had."""
     source = pa.BufferReader(content)
     is_file = content.startswith(b"ARROW1")

@@ -7,11 +7,12 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from oga_core.exports.decided import Edits
-from oga_core.readers.images import open_text_table
-from oga_core.readers.tables import DELIMITERS, DelimitedTable, JsonArrayTable, Scan
+from oga_core.readers.tables import open_text_table
+from oga_core.readers.tables.delimited import DELIMITERS, DelimitedTable
+from oga_core.readers.tables.json_rows import JsonArrayTable
+from oga_core.readers.tables.table import Scan, Table
+from oga_core.review.edits import Edits, typed_label
 
 _DECODER = json.JSONDecoder()
 _SPACE = re.compile(r"[ \t\n\r]*")
@@ -32,15 +33,16 @@ def edited_table(source: Path | bytes, name: str, label_column: str | None, edit
             continue
         yield whole[at:start]
         at = stop
-        if row in edits.removed_rows or label_column is None:
-            continue
-        record, label = whole[start:stop].decode("utf-8-sig"), edits.label_of_row[row]
-        if isinstance(table, DelimitedTable):
-            position, is_quoted = table.columns.index(label_column), table.quoting != csv.QUOTE_NONE
-            yield replace_field(record, DELIMITERS[table.format], position, label, is_quoted).encode()
-        else:
-            yield replace_value(record, label_column, label).encode()
+        if row not in edits.removed_rows and label_column is not None:
+            yield _edited_record(table, whole[start:stop].decode("utf-8-sig"), label_column, edits.label_of_row[row])
     yield whole[at:]
+
+
+def _edited_record(table: Table, record: str, label_column: str, label: str) -> bytes:
+    if not isinstance(table, DelimitedTable):
+        return replace_value(record, label_column, label).encode()
+    position = table.columns.index(label_column)
+    return replace_field(record, DELIMITERS[table.format], position, label, table.quoting != csv.QUOTE_NONE).encode()
 
 
 def replace_field(record: str, delimiter: str, position: int, value: str, is_quoted: bool = True) -> str:
@@ -67,24 +69,15 @@ def replace_value(record: str, key: str, label: str) -> str:
     raise KeyError(key)
 
 
-def typed_label(label: str, old: Any) -> Any:
-    """Return a label in the type that the data uses for labels."""
-    if isinstance(old, bool) and label in ("true", "false"):
-        return label == "true"
-    if isinstance(old, (int, float)) and not isinstance(old, bool) and re.fullmatch(r"-?\d+", label):
-        return type(old)(int(label))
-    return label
-
-
 def _edited_array(whole: bytes, scan: Scan, label_column: str | None, edits: Edits) -> Iterator[bytes]:
     """Edit the rows of a JSON array; a row that goes takes the comma after it, the last one the comma before."""
     assert scan.spans is not None
-    spans, rows = scan.spans.tolist(), scan.row_numbers.tolist()
     shift = 3 if whole.startswith(b"\xef\xbb\xbf") else 0
-    spans = [(start + shift, stop + shift) for start, stop in spans]
-    kept = [i for i, row in enumerate(rows) if row not in edits.removed_rows]
+    spans = [(start + shift, stop + shift) for start, stop in scan.spans.tolist()]
+    rows = scan.row_numbers.tolist()
+    remaining = [i for i, row in enumerate(rows) if row not in edits.removed_rows]
     yield whole[: spans[0][0]]
-    for place, i in enumerate(kept):
+    for place, i in enumerate(remaining):
         start, stop = spans[i]
         if place:
             yield whole[spans[i - 1][1] : start]

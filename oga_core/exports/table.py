@@ -70,7 +70,8 @@ def write_parquet(decided: Decided, path: Path, spreadsheet_safe: bool) -> None:
 
 def table_rows(decided: Decided) -> Iterator[dict[str, Any]]:
     """Yield the rows; an original column that has the name of one of ours becomes `original_<name>`."""
-    table, samples = decided.table, decided.samples
+    table = decided.table
+    samples = decided.samples
     predicted = _texts(decided, "predicted_label")
     given = _texts(decided, "given_label")
     probability = (
@@ -88,7 +89,7 @@ def table_rows(decided: Decided) -> Iterator[dict[str, Any]]:
             "predicted_label": predicted[i],
             "action": ACTION_NAMES[decision.action] if decision else None,
             "corrected_label": decision.new_label if decision else None,
-            "oga_score": float(decided.scores[i]),
+            "oga_score": float(decided.ranked.values[i]),
             "oga_method": decided.method,
             "oga_rank": int(decided.ranks[i]),
             "oga_reason": reason(decided, i, given[i], predicted[i], probability[i]),

@@ -14,7 +14,7 @@ from oga_core.errors import OgaError
 from oga_core.exports.decided import Decided, original_row
 from oga_core.exports.members import Member, write_members
 from oga_core.readers.image_data import SUFFIXES
-from oga_core.readers.images import ImageInputs
+from oga_core.readers.image_inputs import ImageInputs
 from oga_core.samples import Subset
 
 
@@ -43,7 +43,7 @@ def write_fiftyone(decided: Decided, out: Path) -> Path:
 
 def _image_members(decided: Decided) -> Iterator[Member]:
     lines = []
-    for i in decided.kept.tolist():
+    for i in decided.remaining.tolist():
         name, content = _image_file(decided, i)
         yield f"train/{name}", content
         label = decided.final_label(i)
@@ -54,7 +54,7 @@ def _image_members(decided: Decided) -> Iterator[Member]:
 def _row_members(decided: Decided) -> Iterator[Member]:
     column = decided.samples.source.columns.get("label") or "label"
     lines = []
-    for i in decided.kept.tolist():
+    for i in decided.remaining.tolist():
         row = original_row(decided.samples.rows[i])
         label = decided.edits.labels.get(decided.samples.ids[i])
         if label is not None:
@@ -65,7 +65,8 @@ def _row_members(decided: Decided) -> Iterator[Member]:
 
 def _label_studio_members(decided: Decided) -> Iterator[Member]:
     kind = "image" if decided.samples.modality == "image" else "text"
-    tasks, predicted = [], decided.table["predicted_label"].astype(str).tolist()
+    predicted = decided.table["predicted_label"].astype(str).tolist()
+    tasks = []
     for i in range(len(decided)):
         if kind == "image":
             name, content = _image_file(decided, i)
@@ -111,7 +112,7 @@ def _config(decided: Decided, kind: str) -> str:
 def _fiftyone_members(decided: Decided) -> Iterator[Member]:
     labels = {}
     index = {name: i for i, name in enumerate(decided.samples.class_names)}
-    for i in decided.kept.tolist():
+    for i in decided.remaining.tolist():
         name, content = _image_file(decided, i)
         yield f"data/{name}", content
         labels[posixpath.splitext(name)[0]] = index[str(decided.final_label(i))]
@@ -122,7 +123,8 @@ def _fiftyone_members(decided: Decided) -> Iterator[Member]:
 def _image_file(decided: Decided, i: int) -> tuple[str, bytes]:
     """Return a flat unique name and the bytes of an image: the original file, or a PNG where there is none."""
     inputs = decided.samples.inputs
-    base, place = (inputs.base, int(inputs.indices[i])) if isinstance(inputs, Subset) else (inputs, i)
+    base = inputs.base if isinstance(inputs, Subset) else inputs
+    place = int(inputs.indices[i]) if isinstance(inputs, Subset) else i
     stem, suffix = posixpath.splitext(posixpath.basename(decided.samples.ids[i]))
     safe = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in stem)[:80]
     name = f"{i:07d}_{safe}"

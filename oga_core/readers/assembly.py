@@ -1,10 +1,9 @@
-"""From what a reader found to a checked `SampleSet`: the checks that hold for every format."""
+"""From the draft of a reader to a checked `SampleSet`: the checks that hold for every format."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oga_core.errors import OgaError, unknown
-from oga_core.readers.archives import Archive
+from oga_core.readers.archives.archive import Archive
 from oga_core.readers.columns import some
 from oga_core.samples import MODALITIES, Modality, Problem, SampleSet, Source
 
-MAX_UNREADABLE = 0.05
-MAX_LABEL_CHARACTERS = 1_000
-_WHOLE_FILE_BYTES = 256_000_000
+MAX_UNREADABLE = 0.05  # more rows that cannot be read mean a wrong option or a damaged file, not bad rows
+MAX_LABEL_CHARACTERS = 1_000  # a longer label is a text in the wrong column
+_WHOLE_FILE_BYTES = 256_000_000  # hashed in about a second
 _EDGE_BYTES = 1 << 20
 
 
@@ -49,7 +48,7 @@ class ReadOptions:
 
 @dataclass
 class Draft:
-    """What a reader found: parallel sequences, one entry per row that could be read, in the data's order.
+    """What a reader hands on: parallel sequences, one entry per row that could be read, in the data's order.
 
     labels: names as written, None or "" where missing; None as a whole for data without labels.
     class_names: the order of the classes, where the data states it.
@@ -74,18 +73,23 @@ def finish(draft: Draft, options: ReadOptions, fingerprint: str) -> SampleSet:
     """
     name = draft.source.path.name
     row_numbers = np.arange(len(draft.ids)) if draft.row_numbers is None else draft.row_numbers
-    kept = np.arange(len(draft.ids))
+    usable = np.arange(len(draft.ids))
     if draft.labels is not None:
         unlabelled = [i for i, label in enumerate(draft.labels) if not (label and label.strip())]
         draft.problems += [Problem(draft.ids[i], int(row_numbers[i]), "it has no label") for i in unlabelled]
-        kept = np.delete(kept, unlabelled)
-    check_share(name, draft.problems, len(kept))
-    if len(kept) == 0:
+        usable = np.delete(usable, unlabelled)
+    check_share(name, draft.problems, len(usable))
+    if len(usable) == 0:
         raise OgaError(f"{name} holds no samples. Give a data set with at least one row.")
     _check_unique(name, draft.ids)
-    kept = _evenly(kept, options.max_samples, draft.notes)
+    sampled = _evenly(usable, options.max_samples, draft.notes)
+    samples = _sample_set(draft, row_numbers, _with_options(fingerprint, options))
+    return samples if len(sampled) == len(samples) else samples.take(sampled)
+
+
+def _sample_set(draft: Draft, row_numbers: NDArray[np.int64], fingerprint: str) -> SampleSet:
     given_labels, class_names = _numbered(draft)
-    samples = SampleSet(
+    return SampleSet(
         ids=np.array(draft.ids, dtype=object),
         inputs=draft.inputs,
         given_labels=given_labels,
@@ -94,11 +98,10 @@ def finish(draft: Draft, options: ReadOptions, fingerprint: str) -> SampleSet:
         rows=draft.rows,
         row_numbers=np.asarray(row_numbers, dtype=np.int64),
         source=draft.source,
-        fingerprint=_with_options(fingerprint, options),
+        fingerprint=fingerprint,
         problems=tuple(sorted(draft.problems, key=lambda problem: problem.row)),
         notes=tuple(draft.notes),
     )
-    return samples if len(kept) == len(samples) else samples.take(kept)
 
 
 def check_share(name: str, problems: Sequence[Problem], n_readable: int) -> None:
@@ -110,26 +113,6 @@ def check_share(name: str, problems: Sequence[Problem], n_readable: int) -> None
             f"{len(problems):,} of {total:,} rows of {name} cannot be used, more than {MAX_UNREADABLE:.0%}. "
             f"The first: {first}. Correct them, or take them out."
         )
-
-
-def label_text(value: Any) -> str | None:
-    """Return a label as a class name: as written; None where it is missing; a whole float without its point."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return None
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value)
-
-
-def text_fault(text: str) -> str | None:
-    """Return what is wrong with a text that cannot be stored as UTF-8, else None."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return "it holds half of a surrogate pair, which is not valid text"
-    return None
 
 
 def file_fingerprint(*paths: Path | None) -> str:
@@ -166,18 +149,18 @@ def _with_options(fingerprint: str, options: ReadOptions) -> str:
 
 def _check_unique(name: str, ids: Sequence[str]) -> None:
     if len(set(ids)) < len(ids):
-        twice = [sample_id for sample_id, count in Counter(ids).items() if count > 1]
+        repeated = [sample_id for sample_id, count in Counter(ids).items() if count > 1]
         raise OgaError(
-            f"{name} uses {len(twice)} id(s) more than once: {some(twice, 5)}. "
+            f"{name} uses {len(repeated)} id(s) more than once: {some(repeated, 5)}. "
             "Make the ids unique, or choose another column with --id-column."
         )
 
 
-def _evenly(kept: NDArray[np.int64], max_samples: int | None, notes: list[str]) -> NDArray[np.int64]:
-    if max_samples is None or max_samples >= len(kept):
-        return kept
-    notes.append(f"{max_samples:,} of {len(kept):,} samples are used, evenly spaced (--max-samples).")
-    return kept[np.arange(max_samples) * len(kept) // max_samples]
+def _evenly(places: NDArray[np.int64], max_samples: int | None, notes: list[str]) -> NDArray[np.int64]:
+    if max_samples is None or max_samples >= len(places):
+        return places
+    notes.append(f"{max_samples:,} of {len(places):,} samples are used, evenly spaced (--max-samples).")
+    return places[np.arange(max_samples) * len(places) // max_samples]
 
 
 def _numbered(draft: Draft) -> tuple[NDArray[np.int64], tuple[str, ...]]:

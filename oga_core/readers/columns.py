@@ -1,7 +1,8 @@
-"""Recognise the columns of a table by their usual names, or take the ones that were chosen."""
+"""Recognise the columns of a table, and the parts of a data set, by their usual names."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from oga_core.errors import OgaError
@@ -20,13 +21,14 @@ TEXT_PAIRS = (
     ("question", "sentence"),
     ("question", "answer"),
 )
+TRAIN = ("train", "training")
+OTHER_SPLITS = ("val", "valid", "validation", "dev", "test", "testing")
 OPTIONS = {"id": "--id-column", "label": "--label-column", "text": "--text-column"}
 
 
 def recognise(role: str, columns: Sequence[str]) -> str | None:
     """Return the first column whose name is usual for `role`, without regard to case."""
-    found = candidates(role, columns)
-    return found[0] if found else None
+    return next(iter(candidates(role, columns)), None)
 
 
 def candidates(role: str, columns: Sequence[str]) -> list[str]:
@@ -35,21 +37,21 @@ def candidates(role: str, columns: Sequence[str]) -> list[str]:
     return [by_key[name] for name in USUAL_NAMES[role] if name in by_key]
 
 
-def choose(role: str, columns: Sequence[str], chosen: str | None, origin: str) -> str | None:
-    """Return the chosen column, else the one recognised, else None.
+def choose(role: str, columns: Sequence[str], column: str | None, origin: str) -> str | None:
+    """Return `column` where a person named one, else the one recognised, else None.
 
-    Raises `OgaError` where the chosen one is not there or where several could be meant.
+    Raises `OgaError` where the named one is not there or where several could be meant.
     """
-    if chosen is not None:
-        if chosen not in columns:
-            raise missing(role, columns, origin, chosen)
-        return chosen
-    found = candidates(role, columns)
-    if role in ("label", "text") and len(found) > 1:
+    if column is not None:
+        if column not in columns:
+            raise missing(role, columns, origin, column)
+        return column
+    names = candidates(role, columns)
+    if role in ("label", "text") and len(names) > 1:
         raise OgaError(
-            f"{origin} has several columns that could hold the {role}: {some(found)}. Choose one with {OPTIONS[role]}."
+            f"{origin} has several columns that could hold the {role}: {some(names)}. Choose one with {OPTIONS[role]}."
         )
-    return found[0] if found else None
+    return names[0] if names else None
 
 
 def text_pair(columns: Sequence[str]) -> tuple[str, str] | None:
@@ -61,11 +63,30 @@ def text_pair(columns: Sequence[str]) -> tuple[str, str] | None:
     return None
 
 
+def train_part(parts: Sequence[str], origin: str) -> str:
+    """Return the part of a data set that is for training; raises `OgaError` where none of several is."""
+    for part in sorted(parts):
+        if part.casefold() in TRAIN:
+            return part
+    if len(parts) == 1:
+        return parts[0]
+    raise OgaError(f"{origin} has the parts {some(sorted(parts))} but no 'train'. Give the folder of one part.")
+
+
 def missing(role: str, columns: Sequence[str], origin: str, name: str | None = None) -> OgaError:
     """Return the error for a column that a table lacks."""
     wanted = name if name is not None else USUAL_NAMES[role][0]
     how = f"Choose the {role} column with {OPTIONS[role]}." if role in OPTIONS else "Name one of its columns so."
     return OgaError(f"{origin} has no column {wanted!r}; it has {some(columns)}. {how}")
+
+
+def check_header(name: str, columns: Sequence[str]) -> None:
+    """Raise `OgaError` where two columns have the same name."""
+    repeated = sorted(column for column, count in Counter(columns).items() if count > 1)
+    if repeated:
+        raise OgaError(
+            f"{name} has more than one column named {some(repeated)}. Rename them so that each name is used once."
+        )
 
 
 def some(names: Sequence[str], shown: int = 12) -> str:

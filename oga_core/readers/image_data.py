@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from oga_core.samples import UnreadableSample
+from oga_core.errors import UnreadableSample
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
-MAX_PIXELS = 40_000_000
+MAX_PIXELS = 40_000_000  # 120 MB when decoded
 MAX_BYTES = 256_000_000
 
 FIRST_FRAME = "animated: the first frame is used"
@@ -28,12 +28,7 @@ def decode_image(data: bytes) -> tuple[Image.Image, tuple[str, ...]]:
     if not data:
         raise UnreadableSample("the file is empty")
     try:
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
-        if image.width * image.height > MAX_PIXELS:
-            raise UnreadableSample(f"{image.width} × {image.height} pixels; at most {MAX_PIXELS:,} are read")
-        notes = (FIRST_FRAME,) if image.format != "MPO" and getattr(image, "is_animated", False) else ()
-        image.load()
-        converted, more = _to_rgb(image)
+        return _decoded(Image.open(io.BytesIO(data), formats=FORMATS))
     except UnidentifiedImageError:
         raise UnreadableSample(f"not an image in a known format ({', '.join(FORMATS)})") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -42,7 +37,15 @@ def decode_image(data: bytes) -> tuple[Image.Image, tuple[str, ...]]:
         raise
     except Exception as error:  # decoders raise anything on damaged data: OSError, SyntaxError, struct.error, …
         raise UnreadableSample(f"damaged image: {error}") from None
-    return converted, notes + more
+
+
+def _decoded(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
+    if image.width * image.height > MAX_PIXELS:
+        raise UnreadableSample(f"{image.width} × {image.height} pixels; at most {MAX_PIXELS:,} are read")
+    notes = (FIRST_FRAME,) if image.format != "MPO" and getattr(image, "is_animated", False) else ()
+    image.load()
+    converted, changes = _to_rgb(image)
+    return converted, notes + changes
 
 
 def array_image(pixels: np.ndarray[Any, Any]) -> Image.Image:

@@ -3,69 +3,32 @@
 from __future__ import annotations
 
 import posixpath
-import threading
-from collections import Counter
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from oga_core.errors import OgaError
-from oga_core.readers.archives import Archive, suffix_of
-from oga_core.readers.assembly import Draft, ReadOptions, label_text
-from oga_core.readers.columns import choose, missing, recognise, some
-from oga_core.readers.image_data import MAX_BYTES, SUFFIXES, decode_image
-from oga_core.readers.tables import DelimitedTable, JsonArrayTable, JsonLinesTable, Table
-from oga_core.samples import Problem, Source, Subset, UnreadableSample
+from oga_core.readers.archives.archive import Archive, suffix_of
+from oga_core.readers.assembly import Draft, ReadOptions
+from oga_core.readers.columns import OTHER_SPLITS, TRAIN, choose, missing, recognise, some, train_part
+from oga_core.readers.image_data import SUFFIXES
+from oga_core.readers.image_inputs import member_images
+from oga_core.readers.tables.table import Scan, Table, label_text
+from oga_core.samples import Problem, Source, Subset
 
 UNSUPPORTED_SUFFIXES = frozenset(
     {".svg", ".heic", ".heif", ".avif", ".eps", ".psd", ".pdf", ".ico", ".jp2", ".jxl", ".raw"}
 )
 METADATA_NAMES = ("metadata.csv", "metadata.jsonl", "metadata.tsv")
-TRAIN, OTHER_SPLITS = ("train", "training"), ("val", "valid", "validation", "dev", "test", "testing")
-
-
-class ImageInputs(Sequence[Any]):
-    """Images decoded when asked for; counts what decoding had to change, for the notes of a run. Thread-safe.
-
-    names: of the members that hold them, None where they are not in an archive.
-    """
-
-    def __init__(self, n_images: int, read: Callable[[int], bytes], names: Sequence[str] | None = None):
-        self._n_images, self.names, self._read = n_images, names, read
-        self._lock, self._changes, self._seen = threading.Lock(), Counter[str](), set[int]()
-
-    def __len__(self) -> int:
-        return self._n_images
-
-    def __getitem__(self, i: Any) -> Any:
-        i = range(self._n_images)[i]
-        image, changes = decode_image(self.encoded(i))
-        if changes and i not in self._seen:
-            with self._lock:
-                self._seen.add(i)
-                self._changes.update(changes)
-        return image
-
-    def encoded(self, i: int) -> bytes:
-        """Return the bytes of an image's file as they are."""
-        try:
-            return self._read(i)
-        except OgaError as error:
-            raise UnreadableSample(str(error)) from None
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What decoding changed so far, with counts."""
-        return tuple(f"{count:,} image(s) {change}." for change, count in sorted(self._changes.items()))
 
 
 class ImageRows(Sequence[Any]):
     """The rows of images in class folders."""
 
     def __init__(self, files: Sequence[str], labels: Sequence[str]):
-        self._files, self._labels = files, labels
+        self._files = files
+        self._labels = labels
 
     def __len__(self) -> int:
         return len(self._files)
@@ -79,16 +42,24 @@ def has_images(archive: Archive) -> bool:
     return any(suffix_of(name) in SUFFIXES for name in archive.names)
 
 
-def read_images(archive: Archive, options: ReadOptions) -> Draft:
-    """Read images with a table of labels, given or inside the archive, else by their class folders."""
-    if options.labels is not None:
-        table = open_text_table(options.labels, options.labels.name)
-        return _read_listed(archive, table, "", options, options.labels)
-    inside = _metadata_inside(archive)
-    if inside is not None:
-        table = open_text_table(archive.read(inside), inside)
-        if options.label_column is not None or recognise("label", table.columns) is not None:
-            return _read_listed(archive, table, posixpath.dirname(inside), options, None)
+def table_inside(archive: Archive) -> str | None:
+    """Return the name of the table of labels in an archive, that of the training part of several."""
+    names = [name for name in archive.names if posixpath.basename(name).casefold() in METADATA_NAMES]
+    if len(names) > 1:
+        names = [name for name in names if any(part.casefold() in TRAIN for part in name.split("/"))] or names
+    if len(names) > 1:
+        raise OgaError(f"{archive.path.name} has several tables of labels: {some(names)}. Choose one with --labels.")
+    return names[0] if names else None
+
+
+def read_images(archive: Archive, options: ReadOptions, table: Table | None, inside: str | None) -> Draft:
+    """Read images with a table of labels, else by their class folders.
+
+    table: the one given beside the archive, or the archive's own; then `inside` is its name there.
+    """
+    has_label = table is not None and recognise("label", table.columns) is not None
+    if table is not None and (inside is None or options.label_column is not None or has_label):
+        return _read_listed(archive, table, inside, options)
     if options.label_column is not None or options.id_column is not None:
         raise OgaError(
             f"{archive.path.name} has no table of labels to choose a column of. Give the table with --labels."
@@ -96,40 +67,20 @@ def read_images(archive: Archive, options: ReadOptions) -> Draft:
     return _read_class_folders(archive)
 
 
-def open_text_table(source: Path | bytes, name: str) -> Table:
-    """Open a CSV, TSV or JSON-lines table by its name."""
-    suffix = suffix_of(name)
-    if suffix in (".jsonl", ".ndjson"):
-        return JsonLinesTable(source, name)
-    if suffix in (".csv", ".tsv", ".tab", ".txt"):
-        return DelimitedTable(source, name)
-    if suffix == ".json":
-        return JsonArrayTable(source, name)
-    raise OgaError(f"The table of labels {name} must be a .csv, .tsv or .jsonl file.")
-
-
-def member_images(archive: Archive, names: Sequence[str]) -> ImageInputs:
-    """Return the members of these names as images."""
-    return ImageInputs(len(names), lambda i: archive.read(names[i], MAX_BYTES), names)
-
-
 def _read_class_folders(archive: Archive) -> Draft:
     notes: list[str] = []
     names = [name for name in archive.names if suffix_of(name) in SUFFIXES | UNSUPPORTED_SUFFIXES]
     _note_others(archive, names, notes)
-    prefix, parts = _class_level(archive, names, notes)
-    files, labels, numbers, problems = [], [], [], []
+    prefix = _class_level(archive, names, notes)
+    problems: list[Problem] = []
+    files: dict[str, int] = {}
     for row, name in enumerate(name for name in names if name.startswith(prefix)):
-        folders = name.removeprefix(prefix).split("/")[:-1]
-        if not folders:
-            problems.append(Problem(name, row, "it lies outside the class folders"))
-        elif suffix_of(name) in UNSUPPORTED_SUFFIXES:
-            problems.append(Problem(name, row, f"{suffix_of(name)} files are not read; save it as PNG or JPEG"))
+        if reason := _unusable(name, prefix):
+            problems.append(Problem(name, row, reason))
         else:
-            files.append(name)
-            labels.append(folders[0])
-            numbers.append(row)
-    if not labels and not parts:
+            files[name] = row
+    labels = [name.removeprefix(prefix).partition("/")[0] for name in files]
+    if not labels and not any("/" in name.removeprefix(prefix) for name in names if name.startswith(prefix)):
         raise OgaError(
             f"{archive.path.name} has {len(names):,} images but no class folders and no table of labels. "
             "Give the labels as a CSV with --labels, or put each image into a folder named as its class."
@@ -140,11 +91,11 @@ def _read_class_folders(archive: Archive) -> Draft:
             "If a CSV holds the labels, give it with --labels."
         )
     return Draft(
-        ids=files,
+        ids=list(files),
         labels=labels,
-        inputs=member_images(archive, files),
-        rows=ImageRows(files, labels),
-        row_numbers=np.array(numbers, dtype=np.int64),
+        inputs=member_images(archive, list(files)),
+        rows=ImageRows(list(files), labels),
+        row_numbers=np.array(list(files.values()), dtype=np.int64),
         modality="image",
         source=Source(archive.path, "image_folder", columns={"image": "file", "label": "label", "folder": prefix}),
         problems=problems,
@@ -152,8 +103,17 @@ def _read_class_folders(archive: Archive) -> Draft:
     )
 
 
-def _class_level(archive: Archive, names: Sequence[str], notes: list[str]) -> tuple[str, set[str]]:
-    """Return the prefix of the class folders, past one root folder and a level of splits, and the folders."""
+def _unusable(name: str, prefix: str) -> str:
+    """Return why a file in the class folders cannot be used, empty where it can."""
+    if "/" not in name.removeprefix(prefix):
+        return "it lies outside the class folders"
+    if suffix_of(name) in UNSUPPORTED_SUFFIXES:
+        return f"{suffix_of(name)} files are not read; save it as PNG or JPEG"
+    return ""
+
+
+def _class_level(archive: Archive, names: Sequence[str], notes: list[str]) -> str:
+    """Return the prefix of the class folders, past one root folder and a level of splits."""
     prefix = ""
     first = _first_folders(names, prefix)
     if len(first) == 1 and "" not in first and _has_subfolders(names, f"{next(iter(first))}/"):
@@ -161,32 +121,23 @@ def _class_level(archive: Archive, names: Sequence[str], notes: list[str]) -> tu
         first = _first_folders(names, prefix)
     splits = {folder for folder in first if folder.casefold() in TRAIN + OTHER_SPLITS}
     if splits and splits == first and all(_has_subfolders(names, f"{prefix}{split}/") for split in splits):
-        chosen = next((split for split in sorted(splits) if split.casefold() in TRAIN), None)
-        if chosen is None and len(splits) > 1:
-            raise OgaError(
-                f"{archive.path.name} has the parts {some(sorted(splits))} but no 'train'. Give the folder of one part."
-            )
-        chosen = chosen or next(iter(splits))
-        if others := sorted(splits - {chosen}):
-            notes.append(f"Read from {chosen!r}; left out: {some(others)}.")
-        prefix = f"{prefix}{chosen}/"
-        first = _first_folders([name for name in names if name.startswith(prefix)], prefix)
-    return prefix, first - {""}
+        part = train_part(sorted(splits), archive.path.name)
+        if others := sorted(splits - {part}):
+            notes.append(f"Read from {part!r}; left out: {some(others)}.")
+        prefix = f"{prefix}{part}/"
+    return prefix
 
 
 def _first_folders(names: Sequence[str], prefix: str) -> set[str]:
-    found = set()
-    for name in names:
-        folder, slash, _ = name[len(prefix) :].partition("/")
-        found.add(folder if slash else "")
-    return found
+    parts = (name[len(prefix) :].partition("/") for name in names)
+    return {folder if slash else "" for folder, slash, _ in parts}
 
 
 def _has_subfolders(names: Sequence[str], prefix: str) -> bool:
     return any("/" in name[len(prefix) :] for name in names if name.startswith(prefix))
 
 
-def _read_listed(archive: Archive, table: Table, base: str, options: ReadOptions, labels_path: Path | None) -> Draft:
+def _read_listed(archive: Archive, table: Table, inside: str | None, options: ReadOptions) -> Draft:
     """Read the images that a table names, in the table's order."""
     image_column = recognise("image", table.columns) or _id_as_image(archive, table)
     label_column = choose("label", table.columns, options.label_column, table.name)
@@ -196,39 +147,44 @@ def _read_listed(archive: Archive, table: Table, base: str, options: ReadOptions
     if options.id_column is not None:
         id_column = choose("id", table.columns, options.id_column, table.name) or image_column
     scan = table.scan(list(dict.fromkeys([image_column, label_column, id_column])))
-    find = _finder(archive, base)
-    problems = [Problem(str(row), row, reason) for row, reason in scan.faults]
-    ids, labels, members, positions = [], [], [], []
-    columns = (scan.values[name] for name in (id_column, image_column, label_column))
-    for i, (sample_id, file, label) in enumerate(zip(*columns, strict=True)):
-        member = find(str(file or ""))
-        if member is None:
-            reason = f"{archive.path.name} has no image {str(file)!r}"
-            problems.append(Problem(str(sample_id), int(scan.row_numbers[i]), reason))
-            continue
-        ids.append(str(sample_id))
-        labels.append(label_text(label))
-        members.append(member)
-        positions.append(i)
+    members = _members(archive, posixpath.dirname(inside or ""), scan.values[image_column])
+    places = np.array([i for i, member in enumerate(members) if member is not None], dtype=np.int64)
+    listed = [member for member in members if member is not None]
     notes = list(table.notes)
-    _note_unlisted(archive, members, table.name, notes)
-    where = np.array(positions, dtype=np.int64)
+    _note_unlisted(archive, listed, table.name, notes)
     return Draft(
-        ids=ids,
-        labels=labels,
-        inputs=member_images(archive, members),
-        rows=Subset(scan.rows, where),
-        row_numbers=scan.row_numbers[where],
+        ids=[str(scan.values[id_column][i]) for i in places],
+        labels=[label_text(scan.values[label_column][i]) for i in places],
+        inputs=member_images(archive, listed),
+        rows=Subset(scan.rows, places),
+        row_numbers=scan.row_numbers[places],
         modality="image",
         source=Source(
             archive.path,
             "images_with_table",
-            labels_path=labels_path,
+            labels_path=options.labels,
             columns={"id": id_column, "image": image_column, "label": label_column, "table": table.name},
         ),
-        problems=problems,
+        problems=_unlisted_problems(archive, scan, members, image_column, id_column),
         notes=notes,
     )
+
+
+def _members(archive: Archive, base: str, files: Sequence[Any]) -> list[str | None]:
+    """Return the archive's member for each file that a table names, None where there is none."""
+    member_of = _finder(archive, base)
+    return [member_of(str(file or "")) for file in files]
+
+
+def _unlisted_problems(
+    archive: Archive, scan: Scan, members: Sequence[str | None], image_column: str, id_column: str
+) -> list[Problem]:
+    problems = [Problem(str(row), row, reason) for row, reason in scan.faults]
+    for i, member in enumerate(members):
+        if member is None:
+            reason = f"{archive.path.name} has no image {str(scan.values[image_column][i])!r}"
+            problems.append(Problem(str(scan.values[id_column][i]), int(scan.row_numbers[i]), reason))
+    return problems
 
 
 def _id_as_image(archive: Archive, table: Table) -> str:
@@ -258,15 +214,6 @@ def _finder(archive: Archive, base: str) -> Callable[[str], str | None]:
         return ends.get(posixpath.basename(file)) if file and ".." not in file.split("/") else None
 
     return find
-
-
-def _metadata_inside(archive: Archive) -> str | None:
-    found = [name for name in archive.names if posixpath.basename(name).casefold() in METADATA_NAMES]
-    if len(found) > 1:
-        found = [name for name in found if any(part.casefold() in TRAIN for part in name.split("/"))] or found
-    if len(found) > 1:
-        raise OgaError(f"{archive.path.name} has several tables of labels: {some(found)}. Choose one with --labels.")
-    return found[0] if found else None
 
 
 def _note_others(archive: Archive, names: Sequence[str], notes: list[str]) -> None:

@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oga_core.errors import OgaError
-from oga_core.readers.archives import is_zip
-from oga_core.readers.arrays import CLASS_NAMES, ID_NAMES, LABEL_NAMES, NpzArrays, label_list, labels_beside
-from oga_core.readers.arrow import ParquetTable
+from oga_core.readers.archives.archive import is_zip
+from oga_core.readers.archives.zip_file import Zip
 from oga_core.readers.assembly import Draft, ReadOptions
 from oga_core.readers.columns import missing, some
+from oga_core.readers.npy import CLASS_NAMES, ID_NAMES, LABEL_NAMES, NpzArrays, label_list
+from oga_core.readers.tables.arrow import ParquetTable
 from oga_core.samples import Problem, SampleSet, Source, Subset
 
 FEATURES, LOGITS = "features", "logits"
@@ -51,13 +52,16 @@ class OutputRows(Sequence[Any]):
         return len(self._bundle)
 
     def __getitem__(self, i: Any) -> Any:
-        features, logits = self._bundle.features[i], self._bundle.logits[i]
-        return {FEATURES: features.astype(np.float32), LOGITS: logits.astype(np.float32)}
+        return {
+            FEATURES: self._bundle.features[i].astype(np.float32),
+            LOGITS: self._bundle.logits[i].astype(np.float32),
+        }
 
 
-def read_outputs(path: Path) -> OutputsBundle:
+def read_outputs(path: Path | str) -> OutputsBundle:
     """Read `features` and `logits`, and `labels`, `ids` and `classes` if there, from an `.npz` or Parquet file."""
-    bundle = _from_npz(NpzArrays(path)) if is_zip(path) else _from_parquet(ParquetTable(path))
+    path = Path(path)
+    bundle = _from_npz(NpzArrays(Zip(path))) if is_zip(path) else _from_parquet(ParquetTable(path))
     for what, values in ((FEATURES, bundle.features), (LOGITS, bundle.logits)):
         if values.ndim != 2 or values.dtype.kind not in "fiu" or 0 in values.shape:
             raise OgaError(
@@ -74,25 +78,30 @@ def read_outputs(path: Path) -> OutputsBundle:
     return bundle
 
 
-def read_output_samples(path: Path, options: ReadOptions) -> Draft:
-    """Read a bundle as samples of modality `outputs`; rows with numbers that are not finite are problems."""
+def read_output_samples(path: Path, options: ReadOptions, labels: Sequence[str | None] | None) -> Draft:
+    """Read a bundle as samples of modality `outputs`; rows with numbers that are not finite are problems.
+
+    labels: those given beside the bundle, in its order; they stand over its own.
+    """
     bundle = read_outputs(path)
-    if options.labels is not None:
-        beside = np.array(labels_beside(options), dtype=object)
-        bundle = replace(
-            bundle, labels=beside, columns={role: name for role, name in bundle.columns.items() if role != "label"}
-        )
+    if labels is not None:
+        columns = {role: name for role, name in bundle.columns.items() if role != "label"}
+        bundle = replace(bundle, labels=np.array(labels, dtype=object), columns=columns)
     if bundle.labels is None:
         raise OgaError(f"{path.name} has no 'labels'. Add the given label of every row, or give them with --labels.")
     if len(bundle.labels) != len(bundle):
         raise OgaError(f"{path.name} has {len(bundle):,} rows but {len(bundle.labels):,} labels. Make them equal.")
+    return _draft(bundle, path, options)
+
+
+def _draft(bundle: OutputsBundle, path: Path, options: ReadOptions) -> Draft:
     notes: list[str] = []
     labels, classes = _class_labels(bundle, path.name, notes)
     ids = [str(i) for i in range(len(bundle))] if bundle.ids is None else [str(value) for value in bundle.ids]
     finite = _finite_rows(bundle.features) & _finite_rows(bundle.logits)
     rows = np.flatnonzero(finite)
-    problems = [Problem(ids[i], int(i), "its features or logits are not finite") for i in np.flatnonzero(~finite)]
     table = [{"id": sample_id, "label": label} for sample_id, label in zip(ids, labels, strict=True)]
+    format = "outputs_npz" if is_zip(path) else "outputs_parquet"
     return Draft(
         ids=[ids[i] for i in rows],
         labels=[labels[i] for i in rows],
@@ -100,14 +109,9 @@ def read_output_samples(path: Path, options: ReadOptions) -> Draft:
         rows=Subset(table, rows),
         row_numbers=rows,
         modality="outputs",
-        source=Source(
-            path,
-            "outputs_npz" if is_zip(path) else "outputs_parquet",
-            labels_path=options.labels,
-            columns=bundle.columns,
-        ),
+        source=Source(path, format, labels_path=options.labels, columns=bundle.columns),
         class_names=classes,
-        problems=problems,
+        problems=[Problem(ids[i], int(i), "its features or logits are not finite") for i in np.flatnonzero(~finite)],
         notes=notes,
     )
 
@@ -123,13 +127,16 @@ def _from_npz(arrays: NpzArrays) -> OutputsBundle:
             raise OgaError(
                 f"{arrays.name} has no array {name!r}; it has {some(sorted(arrays))}. An outputs bundle needs it."
             )
-    label_key, id_key, class_key = arrays.find(LABEL_NAMES), arrays.find(ID_NAMES), arrays.find(CLASS_NAMES)
+    label_key = arrays.first(LABEL_NAMES)
+    id_key = arrays.first(ID_NAMES)
+    ids = arrays.texts(id_key)
+    class_names = arrays.texts(arrays.first(CLASS_NAMES))
     return OutputsBundle(
-        ids=np.array([str(value) for value in arrays[id_key].tolist()], dtype=object) if id_key else None,
+        ids=None if ids is None else np.array(ids, dtype=object),
         features=arrays[FEATURES],
         logits=arrays[LOGITS],
         labels=np.array(label_list(arrays[label_key], arrays.name), dtype=object) if label_key else None,
-        classes=tuple(str(name) for name in arrays[class_key].tolist()) if class_key else None,
+        classes=None if class_names is None else tuple(class_names),
         columns=_roles(label_key, id_key),
     )
 
@@ -157,22 +164,25 @@ def _roles(label_key: str | None, id_key: str | None) -> dict[str, str]:
 
 
 def _matrix(table: ParquetTable, name: str) -> NDArray[np.float32]:
-    parts = []
-    for batch in table.batches([name]):
-        column = batch.column(0)
-        try:
-            flat = column.flatten().to_numpy(zero_copy_only=False).astype(np.float32)
-        except (AttributeError, ValueError, TypeError):
-            raise OgaError(f"The column {name!r} of {table.name} must hold lists of numbers.") from None
-        if column.null_count or len(column) == 0 or len(flat) % len(column):
-            raise OgaError(f"The lists in the column {name!r} of {table.name} must all have the same length.")
-        lengths = {len(value) for value in column}
-        if len(lengths) > 1:
-            raise OgaError(f"The lists in the column {name!r} of {table.name} must all have the same length.")
-        parts.append(flat.reshape(len(column), -1))
-    if not parts or len({part.shape[1] for part in parts}) > 1:
-        raise OgaError(f"The lists in the column {name!r} of {table.name} must all have the same length.")
-    return np.concatenate(parts)
+    blocks = [_block(batch.column(0), table.name, name) for batch in table.batches([name])]
+    if len({block.shape[1] for block in blocks}) != 1:
+        raise _uneven(table.name, name)
+    return np.concatenate(blocks)
+
+
+def _block(column: Any, table: str, name: str) -> NDArray[np.float32]:
+    """Return one batch of lists of numbers as rows of a matrix."""
+    try:
+        flat: NDArray[np.float32] = column.flatten().to_numpy(zero_copy_only=False).astype(np.float32)
+    except (AttributeError, ValueError, TypeError):
+        raise OgaError(f"The column {name!r} of {table} must hold lists of numbers.") from None
+    if column.null_count or len({len(value) for value in column}) != 1:
+        raise _uneven(table, name)
+    return flat.reshape(len(column), -1)
+
+
+def _uneven(table: str, name: str) -> OgaError:
+    return OgaError(f"The lists in the column {name!r} of {table} must all have the same length.")
 
 
 def _class_labels(bundle: OutputsBundle, name: str, notes: list[str]) -> tuple[list[str | None], tuple[str, ...]]:
@@ -210,11 +220,11 @@ def _finite_rows(values: NDArray[Any]) -> NDArray[np.bool_]:
     return result
 
 
-def class_names(bundle: OutputsBundle, samples: SampleSet, given: Sequence[str]) -> tuple[str, ...]:
+def class_names(bundle: OutputsBundle, samples: SampleSet, card_classes: Sequence[str]) -> tuple[str, ...]:
     """Return a name for each logit: those of a model card, else numbers, else the samples' own."""
     n_logits = bundle.logits.shape[1]
-    if given:
-        names = tuple(given)
+    if card_classes:
+        names = tuple(card_classes)
     elif all(name.isdecimal() and int(name) < n_logits for name in samples.class_names):
         names = tuple(map(str, range(n_logits)))
     else:
@@ -231,9 +241,9 @@ def aligned(bundle: OutputsBundle, samples: SampleSet, path: Path) -> tuple[NDAr
     """Return logits and features in the order of the samples: by id where the bundle has ids, else by row."""
     if bundle.ids is not None:
         position = {str(sample_id): i for i, sample_id in enumerate(bundle.ids)}
-        missing = [sample_id for sample_id in samples.ids if sample_id not in position]
-        if missing:
-            raise OgaError(f"{path.name} has no outputs for {len(missing)} sample(s), the first is {missing[0]!r}.")
+        absent = [sample_id for sample_id in samples.ids if sample_id not in position]
+        if absent:
+            raise OgaError(f"{path.name} has no outputs for {len(absent)} sample(s), the first is {absent[0]!r}.")
         rows = np.array([position[sample_id] for sample_id in samples.ids], dtype=np.int64)
     else:
         rows = samples.row_numbers

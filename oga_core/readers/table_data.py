@@ -9,23 +9,24 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from oga_core.errors import OgaError
+from oga_core.errors import OgaError, UnreadableSample
 from oga_core.readers import language
-from oga_core.readers.arrow import image_bytes
-from oga_core.readers.assembly import Draft, ReadOptions, label_text
+from oga_core.readers.assembly import Draft, ReadOptions
 from oga_core.readers.columns import candidates, choose, missing, recognise, some, text_pair
-from oga_core.readers.images import ImageInputs, open_text_table
-from oga_core.readers.tables import DELIMITERS, Scan, Table
-from oga_core.samples import Modality, Problem, Source, UnreadableSample
+from oga_core.readers.image_inputs import ImageInputs, image_bytes
+from oga_core.readers.tables.delimited import DELIMITERS
+from oga_core.readers.tables.table import Scan, Table, label_text, value_text
+from oga_core.samples import Modality, Problem, Source
 
-MAX_COMPARED_TEXTS = 50_000
+MAX_COMPARED_TEXTS = 50_000  # hashed in about a second while a person waits
 
 
 class MappedRows(Sequence[Any]):
     """A lazy sequence: a function of each row."""
 
     def __init__(self, rows: Sequence[Mapping[str, Any]], function: Callable[[Mapping[str, Any]], Any]):
-        self._rows, self._function = rows, function
+        self._rows = rows
+        self._function = function
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -34,14 +35,16 @@ class MappedRows(Sequence[Any]):
         return self._function(self._rows[i])
 
 
-def read_table(table: Table, path: Path, options: ReadOptions) -> Draft:
-    """Decide what kind of samples a table holds, by its columns and the options, and read them."""
-    separate = open_text_table(options.labels, options.labels.name) if options.labels else None
+def read_table(table: Table, path: Path, options: ReadOptions, labels: Table | None) -> Draft:
+    """Decide what kind of samples a table holds, by its columns and the options, and read them.
+
+    labels: the table of labels given beside it, joined by the id column that both have.
+    """
     image_column = getattr(table, "image_column", None)
     if image_column is not None and options.wants("image"):
-        return _read_labelled(table, path, options, (), separate, image_column)
+        return _read_labelled(table, path, options, {"image": image_column}, labels)
     shape = language.shape_of(table.columns)
-    has_label = separate is not None or options.label_column is not None or bool(candidates("label", table.columns))
+    has_label = labels is not None or options.label_column is not None or bool(candidates("label", table.columns))
     _refuse_preferences(table)
     if _is_language(table, options, shape, has_label):
         return _read_language(table, path, options, shape)
@@ -52,7 +55,7 @@ def read_table(table: Table, path: Path, options: ReadOptions) -> Draft:
         raise OgaError(
             f"{table.name} is a table. Give the folder or zip of the images as the data, and the table with --labels."
         )
-    return _read_labelled(table, path, options, text_columns, separate)
+    return _read_labelled(table, path, options, dict(zip(("text", "text_pair"), text_columns, strict=False)), labels)
 
 
 def _is_language(table: Table, options: ReadOptions, shape: str | None, has_label: bool) -> bool:
@@ -74,12 +77,12 @@ def _text_column(table: Table, options: ReadOptions) -> str | None:
 
 def _text_columns(table: Table, options: ReadOptions) -> tuple[str, ...]:
     """Return one text column, the two of a pair, or none."""
-    chosen = options.text_column
-    if chosen is not None and chosen not in table.columns and chosen.count(",") == 1:
-        names = tuple(name.strip() for name in chosen.split(","))
+    option = options.text_column
+    if option is not None and option not in table.columns and option.count(",") == 1:
+        names = tuple(name.strip() for name in option.split(","))
         if set(names) <= set(table.columns):
             return names
-    if chosen is None and (pair := text_pair(table.columns)):
+    if option is None and (pair := text_pair(table.columns)):
         return pair
     column = _text_column(table, options)
     return (column,) if column else ()
@@ -98,7 +101,8 @@ def _read_language(table: Table, path: Path, options: ReadOptions, shape: str | 
         raise OgaError(f"{table.name} holds rows for a language model, which have no labels. Leave --labels out.")
     text_column = None
     if shape is None or options.text_column is not None:
-        shape, text_column = "text", _text_column(table, options)
+        shape = "text"
+        text_column = _text_column(table, options)
         if text_column is None:
             raise missing("text", table.columns, table.name)
     id_column = choose("id", table.columns, options.id_column, table.name)
@@ -112,41 +116,37 @@ def _read_language(table: Table, path: Path, options: ReadOptions, shape: str | 
 
 
 def _read_labelled(
-    table: Table,
-    path: Path,
-    options: ReadOptions,
-    text_columns: tuple[str, ...],
-    separate: Table | None,
-    image_column: str | None = None,
+    table: Table, path: Path, options: ReadOptions, content: Mapping[str, str], labels: Table | None
 ) -> Draft:
+    """Read rows that have labels; `content` maps the roles image, text and text_pair to their columns."""
     id_column = choose("id", table.columns, options.id_column, table.name)
-    if separate is None:
+    if labels is None:
         label_column = choose("label", table.columns, options.label_column, table.name)
     else:
         label_column = recognise("label", table.columns)
-    if label_column is None and separate is None:
+    if label_column is None and labels is None:
         raise _no_label(table)
     scan = table.scan(list(dict.fromkeys(column for column in (id_column, label_column) if column)))
-    roles = {
-        "label": label_column,
-        "image": image_column,
-        **dict(zip(("text", "text_pair"), text_columns, strict=False)),
-    }
-    modality: Modality = "image" if image_column else "text" if text_columns else "tabular"
-    draft = _draft(table, path, modality, scan, id_column, {role: name for role, name in roles.items() if name})
-    if separate is not None:
+    roles = {**({"label": label_column} if label_column else {}), **content}
+    modality: Modality = "image" if "image" in content else "text" if content else "tabular"
+    draft = _draft(table, path, modality, scan, id_column, roles)
+    if labels is not None:
         draft.source = replace(draft.source, labels_path=options.labels)
-        draft.labels = _separate_labels(separate, options, draft, id_column, table)
+        draft.labels = _separate_labels(labels, options, draft, id_column, table)
     elif label_column is not None:
         _label(draft, table, label_column, scan.values[label_column])
-    if image_column is not None:
-        draft.inputs = ImageInputs(len(scan.rows), lambda i: image_bytes(scan.rows[i], image_column))
-    elif text_columns:
-        draft.inputs = MappedRows(scan.rows, _text_of(text_columns))
+    draft.inputs = _inputs(scan, content, id_column, label_column)
+    if modality == "text":
         _note_contradictions(draft)
-    else:
-        draft.inputs = MappedRows(scan.rows, _features_of(id_column, label_column))
     return draft
+
+
+def _inputs(scan: Scan, content: Mapping[str, str], id_column: str | None, label_column: str | None) -> Sequence[Any]:
+    if "image" in content:
+        return ImageInputs(len(scan.rows), lambda i: image_bytes(scan.rows[i], content["image"]))
+    if content:
+        return MappedRows(scan.rows, _text_of(tuple(content.values())))
+    return MappedRows(scan.rows, _features_of(id_column, label_column))
 
 
 def _note_contradictions(draft: Draft) -> None:
@@ -158,21 +158,17 @@ def _note_contradictions(draft: Draft) -> None:
         with suppress(UnreadableSample):
             digest = blake2b(repr(draft.inputs[i]).encode("utf-8", "surrogatepass"), digest_size=16).digest()
             labels.setdefault(digest, set()).add(label)
-    if count := sum(len(found) > 1 for found in labels.values()):
+    if count := sum(len(names) > 1 for names in labels.values()):
         draft.notes.append(f"{count:,} text(s) are there more than once with different labels.")
 
 
 def _draft(
     table: Table, path: Path, modality: Modality, scan: Scan, id_column: str | None, roles: Mapping[str, str]
 ) -> Draft:
-    ids = [str(row) for row in scan.row_numbers.tolist()]
     if id_column is not None:
-        ids = [
-            row if value in (None, "") else str(value) for value, row in zip(scan.values[id_column], ids, strict=True)
-        ]
         roles = {"id": id_column, **roles}
     return Draft(
-        ids=ids,
+        ids=_ids(scan, id_column),
         labels=None,
         inputs=scan.rows,
         rows=scan.rows,
@@ -182,6 +178,30 @@ def _draft(
         problems=[Problem(str(row), row, reason) for row, reason in scan.faults],
         notes=list(table.notes),
     )
+
+
+def _ids(scan: Scan, id_column: str | None) -> list[str]:
+    """Return the ids of the rows, their numbers where there is none."""
+    numbers = [str(row) for row in scan.row_numbers.tolist()]
+    if id_column is None:
+        return numbers
+    values = zip(scan.values[id_column], numbers, strict=True)
+    return [number if value in (None, "") else str(value) for value, number in values]
+
+
+def labels_in_order(table: Table, options: ReadOptions) -> list[str | None]:
+    """Return the labels of a table in its order, for data whose rows have no ids."""
+    column = choose("label", table.columns, options.label_column, table.name)
+    if column is None and len(table.columns) == 1:
+        column = table.columns[0]
+    if column is None:
+        raise missing("label", table.columns, table.name)
+    scan = table.scan([column])
+    if scan.faults:
+        raise OgaError(
+            f"{table.name}: {scan.faults[0][1]}. Every row must be readable, since rows are matched by order."
+        )
+    return [label_text(value) for value in scan.values[column]]
 
 
 def _label(draft: Draft, table: Table, column: str, values: Sequence[Any]) -> None:
@@ -208,10 +228,10 @@ def _separate_labels(
     if column is None:
         raise missing("label", labels.columns, labels.name)
     scan = labels.scan([key, column])
-    found = dict(zip(map(str, scan.values[key]), map(label_text, scan.values[column]), strict=True))
-    if len(found) < len(scan.values[key]):
+    label_of_id = dict(zip(map(str, scan.values[key]), map(label_text, scan.values[column]), strict=True))
+    if len(label_of_id) < len(scan.values[key]):
         raise OgaError(f"{labels.name} gives some ids more than once in its column {key!r}. Keep one row for each id.")
-    return [found.get(sample_id) for sample_id in draft.ids]
+    return [label_of_id.get(sample_id) for sample_id in draft.ids]
 
 
 def _text_of(columns: tuple[str, ...]) -> Callable[[Mapping[str, Any]], Any]:
@@ -230,11 +250,6 @@ def _features_of(*left_out: str | None) -> Callable[[Mapping[str, Any]], dict[st
         return {name: value_text(value) for name, value in row.items() if name not in left_out}
 
     return features
-
-
-def value_text(value: Any) -> str:
-    """Return a table's value as text, as written where it was text; empty where it is missing."""
-    return "" if value is None else value if isinstance(value, str) else label_text(value) or ""
 
 
 def _no_label(table: Table) -> OgaError:

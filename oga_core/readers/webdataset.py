@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from oga_core.errors import OgaError
-from oga_core.readers.archives import Archive
-from oga_core.readers.assembly import Draft, ReadOptions, label_text
+from oga_core.errors import OgaError, UnreadableSample
+from oga_core.readers.archives.archive import Archive
+from oga_core.readers.assembly import Draft, ReadOptions
 from oga_core.readers.columns import choose, some
 from oga_core.readers.image_data import SUFFIXES
-from oga_core.readers.images import member_images
-from oga_core.readers.tables import parse_json_row
-from oga_core.samples import Problem, Source, UnreadableSample
+from oga_core.readers.image_inputs import member_images
+from oga_core.readers.tables.json_rows import parse_json_row
+from oga_core.readers.tables.table import label_text
+from oga_core.samples import Problem, Source
 
-MAX_TEXT_BYTES = 4_000_000
+MAX_TEXT_BYTES = 4_000_000  # a member of this kind holds one text or one label
 LABEL_KINDS = ("cls", "label", "json", "txt")
 TEXT_KINDS = ("txt", "text")
 READ_KINDS = frozenset({*LABEL_KINDS, *TEXT_KINDS})
@@ -63,7 +64,7 @@ def _draft(
     *,
     is_image: bool,
 ) -> Draft:
-    ids, labels, members, numbers = [], [], [], []
+    samples: list[_Sample] = []
     problems: list[Problem] = []
     for row, (key, group) in enumerate(groups.items()):
         member = next((group[kind] for kind in content_kinds if kind in group), None)
@@ -71,32 +72,37 @@ def _draft(
             problems.append(Problem(key, row, f"it has no .{' or .'.join(content_kinds)} file"))
             continue
         try:
-            label = _label(archive, group, label_kind, options)
+            samples.append(_Sample(key, row, member, _label(archive, group, label_kind, options)))
         except (ValueError, OgaError) as error:
             problems.append(Problem(key, row, f"its .{label_kind} file cannot be read: {error}"))
-            continue
-        ids.append(key)
-        labels.append(label)
-        members.append(member)
-        numbers.append(row)
     unread = sorted({kind for group in groups.values() for kind in group} - READ_KINDS - set(content_kinds))
-    notes = [f"Members ending in {some(unread)} were not read."] if unread else []
+    ids = [sample.key for sample in samples]
+    labels = [sample.label for sample in samples]
+    members = [sample.member for sample in samples]
     return Draft(
         ids=ids,
         labels=labels,
         inputs=member_images(archive, members) if is_image else _Texts(archive, members),
         rows=_Rows([groups[key] for key in ids], ids, labels),
-        row_numbers=np.array(numbers, dtype=np.int64),
+        row_numbers=np.array([sample.row for sample in samples], dtype=np.int64),
         modality="image" if is_image else "text",
         source=Source(archive.path, "webdataset", columns={"label": label_kind, "id": "__key__"}),
         problems=problems,
-        notes=notes,
+        notes=[f"Members ending in {some(unread)} were not read."] if unread else [],
     )
+
+
+class _Sample(NamedTuple):
+    key: str
+    row: int
+    member: str
+    label: str | None
 
 
 class _Texts(Sequence[Any]):
     def __init__(self, archive: Archive, members: Sequence[str]):
-        self._archive, self._members = archive, members
+        self._archive = archive
+        self._members = members
 
     def __len__(self) -> int:
         return len(self._members)
@@ -110,7 +116,9 @@ class _Texts(Sequence[Any]):
 
 class _Rows(Sequence[Any]):
     def __init__(self, groups: Sequence[Mapping[str, str]], keys: Sequence[str], labels: Sequence[str | None]):
-        self._groups, self._keys, self._labels = groups, keys, labels
+        self._groups = groups
+        self._keys = keys
+        self._labels = labels
 
     def __len__(self) -> int:
         return len(self._keys)

@@ -4,70 +4,21 @@ from __future__ import annotations
 
 import csv
 import json
-import zipfile
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from reader_sets import CASES, Case, csv_text, encoded, picture, text_rows, write_zip
+from export_runs import RELABELLED, REMOVED, decide, make_run
+from reader_sets import CASES, Case, encoded, picture, write_zip
 
 from oga_core.errors import OgaError
 from oga_core.exports import EXPORTS, export
-from oga_core.exports.rows import replace_field, replace_value
 from oga_core.exports.table import OUR_COLUMNS
 from oga_core.readers import read_samples
 from oga_core.review import Decision, ReviewStore
 from oga_core.runs.folder import RunFolder
 from oga_core.samples import SampleSet
-
-RELABELLED, REMOVED, KEPT, UNSURE = 1, 2, 4, 5
-
-
-def make_run(folder: Path, path: Path, classes: list[str] | None = None, **options: Any) -> RunFolder:
-    """A run folder as the pipeline leaves it, the last samples the most suspicious."""
-    samples = read_samples(path, **options)
-    names = classes or list(samples.class_names)
-    numbered = samples.with_classes(names)
-    run = RunFolder.create(folder)
-    given = [names[label] if label >= 0 else "" for label in numbered.given_labels]
-    predicted = [names[(label + 1) % len(names)] if label >= 0 else "" for label in numbered.given_labels]
-    n_samples = len(samples)
-    run.write_table(
-        pd.DataFrame(
-            {
-                "sample_id": samples.ids,
-                "given_label": given,
-                "predicted_label": predicted,
-                "given_label_probability": np.linspace(0.9, 0.1, n_samples),
-                "score_loss": np.arange(n_samples, dtype=np.float64),
-            }
-        )
-    )
-    run.update(
-        data={
-            "path": str(path),
-            "options": {key: str(value) if isinstance(value, Path) else value for key, value in options.items()},
-            "fingerprint": samples.fingerprint,
-        },
-        classes=names if samples.class_names else [],
-        default_score="loss",
-        suggested_trim_fraction=0.25,
-        modality=samples.modality,
-    )
-    return run
-
-
-def decide(run: RunFolder, samples: SampleSet, new_label: str | None) -> None:
-    """One decision of every kind; without labels nothing is relabelled."""
-    store = ReviewStore(run.review)
-    if new_label is not None:
-        store.decide(Decision(samples.ids[RELABELLED], "relabel", new_label, reviewer="Zoë"))
-    store.decide(Decision(samples.ids[REMOVED], "remove"))
-    store.decide(Decision(samples.ids[KEPT], "keep"))
-    store.decide(Decision(samples.ids[UNSURE], "unsure"))
 
 
 @pytest.fixture(params=CASES)
@@ -169,73 +120,6 @@ def images_by_place(images: list[Path]) -> dict[int, Path]:
     return {int(image.name.split("_")[0]): image for image in images}
 
 
-def test_untouched_bytes_of_a_csv_stay(tmp_path: Path) -> None:
-    content = b"\xef\xbb\xbf" + csv_text().replace('"line 7', '"line  7').encode() + b"\r\n"
-    (tmp_path / "a.csv").write_bytes(content)
-    run = make_run(tmp_path / "run", tmp_path / "a.csv")
-    decide(run, run.samples, 'new, "label"')
-    written = export(run, "fixed", tmp_path / "out").read_bytes()
-    rows = csv_text().encode()
-    removed = rows[rows.index(b"002,") : rows.index(b"003,")]
-    expected = content.replace(removed, b"").replace(b' = 1",dog\r\n', b' = 1","new, ""label"""\r\n')
-    assert written == expected
-    store = ReviewStore(run.review)
-    store.undo("Zoë")
-    store.undo("me")
-    store.undo("me")
-    store.undo("me")
-    assert export(run, "fixed", tmp_path / "same.csv").read_bytes() == content
-
-
-def test_untouched_bytes_of_json_stay(tmp_path: Path) -> None:
-    lines = [json.dumps(row, ensure_ascii=i % 2 == 0, separators=(" ,", ": ")) for i, row in enumerate(text_rows())]
-    lines[RELABELLED] = '{"a": 1.50e0 , "label" :"dog", "text": "label \\u00e9", "id": "001", "z":{"label": [1]}}'
-    (tmp_path / "a.jsonl").write_text("\n".join(lines), encoding="utf-8")
-    run = make_run(tmp_path / "run", tmp_path / "a.jsonl")
-    decide(run, run.samples, "été")
-    lines[RELABELLED] = lines[RELABELLED].replace('"label" :"dog"', '"label" :"été"')
-    del lines[REMOVED]
-    assert export(run, "fixed", tmp_path / "out").read_text(encoding="utf-8") == "\n".join(lines)
-
-
-@pytest.mark.parametrize("removed", [{0}, {23}, {0, 1, 23}, {22, 23}, set(range(23))])
-def test_rows_leave_a_json_array_whole(tmp_path: Path, removed: set[int]) -> None:
-    (tmp_path / "a.json").write_text("\ufeff" + json.dumps(text_rows(), ensure_ascii=False, indent=2), encoding="utf-8")
-    run = make_run(tmp_path / "run", tmp_path / "a.json")
-    ReviewStore(run.review).decide([Decision(run.samples.ids[i], "remove") for i in removed])
-    written = json.loads(export(run, "fixed", tmp_path / "out").read_text(encoding="utf-8-sig"))
-    assert written == [row for i, row in enumerate(text_rows()) if i not in removed]
-
-
-@pytest.mark.parametrize(
-    ("record", "position", "value", "expected"),
-    [
-        ("a,b,c\r\n", 1, "x", "a,x,c\r\n"),
-        ('"a,""1""",b\n', 1, "x", '"a,""1""",x\n'),
-        ('a,"b"', 1, "x", 'a,"x"'),
-        ("a,b", 1, 'x"y', 'a,"x""y"'),
-        ('"a\n,b",,c\n', 1, "x", '"a\n,b",x,c\n'),
-    ],
-)
-def test_a_field_is_replaced_where_it_stands(record: str, position: int, value: str, expected: str) -> None:
-    assert replace_field(record, ",", position, value) == expected
-
-
-def test_numbers_stay_numbers_in_json() -> None:
-    assert replace_value('{"x": {"y": 1}, "y": 1}', "y", "3") == '{"x": {"y": 1}, "y": 3}'
-    assert replace_value('{"y": "1"}', "y", "3") == '{"y": "3"}'
-
-
-def test_labels_go_back_in_the_words_of_the_data(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text("text,label\n" + "".join(f"t{i},{i % 2}\n" for i in range(10)))
-    run = make_run(tmp_path / "run", tmp_path / "a.csv", classes=["negative", "positive", "neutral"])
-    store = ReviewStore(run.review)
-    store.decide(Decision("1", "relabel", "negative"))
-    store.decide(Decision("2", "relabel", "neutral"))
-    after = read_samples(export(run, "fixed", tmp_path / "out"))
-    assert [after.class_names[label] for label in after.given_labels[:4]] == ["0", "0", "2", "1"]
-
-
 def test_an_image_that_moves_never_overwrites_another(tmp_path: Path) -> None:
     members: dict[str, bytes | str] = {f"{c}/same.png": encoded(picture(i)) for i, c in enumerate(("cat", "dog"))}
     run = make_run(tmp_path / "run", write_zip(tmp_path / "a.zip", members))
@@ -271,6 +155,13 @@ def test_an_original_column_with_our_name_is_kept_beside_ours(tmp_path: Path) ->
     assert frame["action"].tolist() == ["keep", ""]
 
 
+@pytest.mark.parametrize("format", EXPORTS)
+def test_a_place_may_be_a_text(format: str, tmp_path: Path) -> None:
+    members: dict[str, bytes | str] = {f"{c}/{i}.png": encoded(picture(i)) for i, c in enumerate(("a", "b"))}
+    run = make_run(tmp_path / "run", write_zip(tmp_path / "a.zip", members))
+    assert export(run, format, str(tmp_path / "out")).exists()
+
+
 def test_unknown_formats_and_places_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("text,label\nx,a\n")
     run = make_run(tmp_path / "run", tmp_path / "a.csv")
@@ -289,51 +180,3 @@ def test_the_scored_data_is_never_overwritten(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", tmp_path / "a.csv")
     with pytest.raises(OgaError, match="is the data that was scored"):
         export(run, "fixed", tmp_path / "a.csv")
-
-
-def test_a_folder_becomes_a_zip_where_the_name_says_so(tmp_path: Path) -> None:
-    members: dict[str, bytes | str] = {f"{c}/{i}.png": encoded(picture(i)) for i, c in enumerate(("a", "b"))}
-    run = make_run(tmp_path / "run", write_zip(tmp_path / "a.zip", members))
-    with zipfile.ZipFile(export(run, "fiftyone", tmp_path / "out.zip")) as archive:
-        assert sorted(archive.namelist()) == ["data/0000000_0.png", "data/0000001_1.png", "labels.json"]
-
-
-def test_cleanlab_takes_our_table(tmp_path: Path) -> None:
-    classification = pytest.importorskip("cleanlab.classification", reason="cleanlab is not installed")
-    from sklearn.linear_model import LogisticRegression
-
-    features = np.random.default_rng(0).normal(size=(60, 3))
-    labels = (features[:, 0] > 0).astype(int)
-    pd.DataFrame(features, columns=["a", "b", "c"]).assign(label=labels).to_csv(tmp_path / "a.csv", index=False)
-    run = make_run(tmp_path / "run", tmp_path / "a.csv")
-    ReviewStore(run.review).decide(Decision("0", "remove"))
-    for name in ("csv", "parquet"):
-        path = export(run, name, tmp_path / "out")
-        frame = pd.read_csv(path) if name == "csv" else pd.read_parquet(path)
-        frame["given_label"] = frame["given_label"].astype(int)
-        frame["predicted_label"] = frame["predicted_label"].astype(int)
-        cleaner = classification.CleanLearning(LogisticRegression())
-        cleaner.fit(features, labels, label_issues=frame)
-        assert cleaner.get_label_issues()["is_label_issue"].sum() == 16
-
-
-def test_hugging_face_loads_images_with_the_decided_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
-    datasets = pytest.importorskip("datasets", reason="Hugging Face datasets is not installed")
-    members: dict[str, bytes | str] = {
-        f"{c}/{i}.png": encoded(picture(i)) for i, c in enumerate(("NA", "b", "NA", "b"))
-    }
-    run = make_run(tmp_path / "run", write_zip(tmp_path / "a.zip", members))
-    ReviewStore(run.review).decide([Decision("NA/0.png", "relabel", "b"), Decision("b/3.png", "remove")])
-    out = export(run, "huggingface", tmp_path / "out")
-    loaded = datasets.load_dataset(str(out), cache_dir=str(tmp_path / "cache"))["train"]
-    assert dict(zip(loaded["id"], loaded["label"], strict=True)) == {"NA/0.png": "b", "b/1.png": "b", "NA/2.png": "NA"}
-
-
-def test_label_studio_takes_the_predictions(tmp_path: Path) -> None:
-    interface = pytest.importorskip("label_studio_sdk.label_interface", reason="label-studio-sdk is not installed")
-    (tmp_path / "a.csv").write_text('text,label\nx,"<a> & ""b"""\ny,plain\n')
-    out = export(make_run(tmp_path / "run", tmp_path / "a.csv"), "label-studio", tmp_path / "out")
-    config = interface.LabelInterface((out / "config.xml").read_text())
-    for task in json.loads((out / "tasks.json").read_text()):
-        assert config.validate_prediction(task["predictions"][0])

@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from data_attacks import REFUSED, UNREADABLE, many_entries
+from data_attacks import REFUSED, UNREADABLE
+from data_attacks_archives import many_entries
 
 from oga_core.errors import OgaError
 from oga_core.readers import read_samples
-from oga_core.readers.archives import _inflated
+from oga_core.readers.archives.zip_file import _inflated
 from oga_core.samples import UnreadableSample
 
 MAX_SECONDS = 15  # of the processor, so that a busy machine upsets nothing

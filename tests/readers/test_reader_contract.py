@@ -36,6 +36,13 @@ def test_ids_labels_and_order_are_those_of_the_data(case: Case) -> None:
         assert samples.class_names == ()
 
 
+def test_a_path_may_be_a_text(case: Case) -> None:
+    options = {key: str(value) if isinstance(value, Path) else value for key, value in case.options.items()}
+    samples = read_samples(str(case.path), **options)
+    assert samples.ids.tolist() == case.ids
+    assert repr_of(samples.inputs[0]) == repr_of(read(case).inputs[0])
+
+
 def test_inputs_are_the_ones_written(case: Case) -> None:
     samples = read(case)
     first = samples.inputs[1]

@@ -14,7 +14,7 @@ import pytest
 
 from oga_core.errors import OgaError
 from oga_core.readers import read_samples
-from oga_core.readers.images import open_text_table
+from oga_core.readers.tables import open_text_table
 from oga_core.samples import UnreadableSample
 
 

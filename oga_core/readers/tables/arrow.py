@@ -1,4 +1,4 @@
-"""Parquet files and Hugging Face `save_to_disk` folders, read in batches; nothing outside the data is opened."""
+"""Parquet and Arrow files, read in batches; nothing outside the data is opened."""
 
 from __future__ import annotations
 
@@ -6,27 +6,24 @@ import bisect
 import json
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from oga_core.errors import OgaError
-from oga_core.readers.archives import Archive
-from oga_core.readers.columns import USUAL_NAMES, some
-from oga_core.readers.images import TRAIN
-from oga_core.readers.tables import MAX_ROWS, Row, Scan, check_header
-from oga_core.samples import UnreadableSample
+from oga_core.errors import OgaError, UnreadableSample
+from oga_core.readers.columns import USUAL_NAMES, check_header
+from oga_core.readers.tables.table import MAX_ROWS, Row, Scan
 
-MAX_COLUMN_BYTES = 2 << 30
+MAX_COLUMN_BYTES = 2 << 30  # what is decoded must fit in the memory beside a model
 MAX_GROUP_BYTES = 2 << 30
-CACHED_BYTES = 1 << 30
+CACHED_BYTES = 1 << 30  # half of what a group may take: a pass in order decodes each group once
 _BATCH_ROWS = 1_024  # few, so that one batch of a bomb stays small
-_IMAGE_BATCH_ROWS = 64
+_IMAGE_BATCH_ROWS = 64  # the same for rows that hold whole pictures
 _DAMAGE = (pa.ArrowException, OSError, MemoryError, ValueError)
 
 
@@ -35,8 +32,10 @@ class ParquetTable:
 
     format = "parquet"
 
-    def __init__(self, path: Path):
-        self.name, self.notes = path.name, list[str]()
+    def __init__(self, path: Path | str):
+        path = Path(path)
+        self.name = path.name
+        self.notes: list[str] = []
         try:
             self.file = pq.ParquetFile(path)
             schema = self.file.schema_arrow
@@ -75,8 +74,10 @@ class ArrowTable:
     format = "arrow"
 
     def __init__(self, sources: Sequence[tuple[str, Any]], name: str):
-        self.name, self.notes = name, list[str]()
+        self.name = name
+        self.notes: list[str] = []
         self._batches: list[pa.RecordBatch] = []
+        self._n_rows = 0
         schemas = []
         for file, source in sources:
             try:
@@ -96,8 +97,9 @@ class ArrowTable:
         for batch in batches:
             batch.validate(full=True)
             self._batches.append(batch)
-            if sum(map(len, self._batches[-1:])) > MAX_ROWS or len(self._batches) > MAX_ROWS:
-                raise _too_many_rows(self.name, len(batch))
+            self._n_rows += len(batch)
+            if self._n_rows > MAX_ROWS or len(self._batches) > MAX_ROWS:
+                raise _too_many_rows(self.name, self._n_rows)
         return reader.schema
 
     def scan(self, wanted: Sequence[str]) -> Scan:
@@ -129,7 +131,9 @@ class _RowGroups(Sequence[Any]):
     """Rows of a Parquet file; the row groups last used are kept decoded, up to 1 GiB. Thread-safe."""
 
     def __init__(self, file: pq.ParquetFile, name: str, batch_rows: int):
-        self._file, self._name, self._lock = file, name, threading.Lock()
+        self._file = file
+        self._name = name
+        self._lock = threading.Lock()
         self._batch_rows = batch_rows
         metadata = file.metadata
         self._ends = list(accumulate(metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)))
@@ -151,14 +155,15 @@ class _RowGroups(Sequence[Any]):
     def _group(self, group: int) -> pa.RecordBatch:
         if group not in self._cache:
             batch = self._decode(group)
-            while self._cache and batch.nbytes + sum(kept.nbytes for kept in self._cache.values()) > CACHED_BYTES:
+            while self._cache and batch.nbytes + sum(other.nbytes for other in self._cache.values()) > CACHED_BYTES:
                 self._cache.popitem(last=False)
             self._cache[group] = batch
         self._cache.move_to_end(group)
         return self._cache[group]
 
     def _decode(self, group: int) -> pa.RecordBatch:
-        parts, total = [], 0
+        parts = []
+        total = 0
         try:
             for batch in self._file.iter_batches(batch_size=self._batch_rows, row_groups=[group]):
                 parts.append(batch)
@@ -170,42 +175,10 @@ class _RowGroups(Sequence[Any]):
             raise damaged(self._name, error) from None
 
 
-def open_saved_dataset(archive: Archive) -> ArrowTable | None:
-    """Open a folder or zip written by `save_to_disk`, the train part of several; None where it is not one."""
-    found = saved_files(archive)
-    if found is None:
-        return None
-    state, files, left_out = found
-    is_folder = archive.path.is_dir()
-    sources = [
-        (name, pa.memory_map(str(archive.path / name)) if is_folder else pa.BufferReader(archive.read(name)))
-        for name in files
-    ]
-    table = ArrowTable(sources, archive.path.name)
-    if left_out:
-        table.notes.append(f"Read from {state.removesuffix('/state.json')!r}; left out: {some(left_out)}.")
-    return table
-
-
-def saved_files(archive: Archive) -> tuple[str, list[str], list[str]] | None:
-    """Return the state file and the Arrow files, in order, of the part that is read, and the parts left out."""
-    states = [name for name in archive.names if name == "state.json" or name.endswith("/state.json")]
-    if not states or not any(name.endswith(".arrow") for name in archive.names):
-        return None
-    state, left_out = _train_part(archive, states)
-    folder = state.removesuffix("state.json")
-    files = _data_files(archive, state)
-    for file in files:
-        if "/" in file or "\\" in file or not archive.has(folder + file):
-            raise OgaError(
-                f"{state} in {archive.path.name} names the file {file!r}, which is not beside it. Save it again."
-            )
-    return state, [folder + file for file in files], left_out
-
-
-def open_arrow_file(path: Path) -> ArrowTable:
+def open_arrow_file(path: Path | str) -> ArrowTable:
     """Open one Arrow file (stream or file layout)."""
-    return ArrowTable([(path.name, pa.memory_map(str(path)))], path.name)
+    name = Path(path).name
+    return ArrowTable([(name, pa.memory_map(str(path)))], name)
 
 
 def damaged(name: str, error: BaseException) -> OgaError:
@@ -213,45 +186,6 @@ def damaged(name: str, error: BaseException) -> OgaError:
     return OgaError(
         f"{name} cannot be read: {str(error).splitlines()[0] if str(error) else type(error).__name__}. Write it again."
     )
-
-
-def image_bytes(row: Row, column: str) -> bytes:
-    """Return the bytes of an image in a row; a path or address in their place is never followed."""
-    value = row[column]
-    if isinstance(value, Mapping):
-        data = value.get("bytes")
-        if data is None:
-            raise UnreadableSample(
-                f"it holds only the path {value.get('path')!r}; embed the bytes of the image in the data"
-            )
-        return bytes(data)
-    if not isinstance(value, bytes):
-        raise UnreadableSample("it has no image")
-    return value
-
-
-def _train_part(archive: Archive, states: Sequence[str]) -> tuple[str, list[str]]:
-    if len(states) == 1:
-        return states[0], []
-    parts = {PurePosixPath(state).parent.name: state for state in states}
-    chosen = next((part for part in parts if part.casefold() in TRAIN), None)
-    if chosen is None:
-        raise OgaError(
-            f"{archive.path.name} has the parts {some(sorted(parts))} but no 'train'. Give the folder of one part."
-        )
-    return parts[chosen], sorted(set(parts) - {chosen})
-
-
-def _data_files(archive: Archive, state: str) -> list[str]:
-    try:
-        files = [entry["filename"] for entry in json.loads(archive.read(state, 1 << 20))["_data_files"]]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        raise OgaError(
-            f"{state} in {archive.path.name} does not list its data files. Save the data set again."
-        ) from None
-    if not files or not all(isinstance(file, str) for file in files):
-        raise OgaError(f"{state} in {archive.path.name} does not list its data files. Save the data set again.")
-    return files
 
 
 def _describe(schema: pa.Schema, name: str) -> tuple[tuple[str, ...], dict[str, tuple[str, ...]], str | None]:

@@ -1,0 +1,46 @@
+"""Tables of rows: CSV, TSV, JSON, Parquet and Arrow, each read lazily."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+
+from oga_core.errors import OgaError
+from oga_core.readers.tables.content import Content
+from oga_core.readers.tables.delimited import DelimitedTable
+from oga_core.readers.tables.json_rows import JsonArrayTable, JsonLinesTable
+from oga_core.readers.tables.table import Table
+
+__all__ = ["Table", "open_text_table"]
+
+_PEEKED_BYTES = 4_096  # where only white space comes first, more of it than this is no table
+
+
+def open_text_table(source: Path | str | bytes, name: str | None = None) -> Table:
+    """Open a CSV, TSV or JSON table; `name` is the file's own where it is None, and must be there for bytes.
+
+    A `.json` file holds one array of objects, or one object a line. Raises `OgaError` for other endings and contents.
+    """
+    source = Path(source) if isinstance(source, str) else source
+    name = source.name if name is None and isinstance(source, Path) else name or ""
+    suffix = PurePosixPath(name).suffix.casefold()
+    if suffix in (".csv", ".tsv", ".tab", ".txt"):
+        return DelimitedTable(source, name)
+    if suffix in (".jsonl", ".ndjson"):
+        return JsonLinesTable(source, name)
+    if suffix == ".json":
+        return _open_json(source, name)
+    raise OgaError(f"The table of labels {name} must be a .csv, .tsv or .jsonl file.")
+
+
+def _open_json(source: Path | bytes, name: str) -> Table:
+    head = Content(source)[slice(0, _PEEKED_BYTES)].removeprefix(b"\xef\xbb\xbf").lstrip()
+    if head.startswith(b"["):
+        return JsonArrayTable(source, name)
+    first = head.split(b"\n", 1)[0].rstrip()
+    if not head.startswith(b"{"):
+        raise OgaError(
+            f"{name} is not an array of JSON objects. Give rows such as [{{…}}, {{…}}], or one object a line."
+        )
+    if not first.endswith(b"}") and len(first) < len(head):
+        raise OgaError(f"{name} is one JSON object. Give its rows as an array [{{…}}, {{…}}], or one object a line.")
+    return JsonLinesTable(source, name)

@@ -1,0 +1,81 @@
+"""Text files as bytes by offset, as lines, and as rows that are parsed when asked for."""
+
+from __future__ import annotations
+
+import csv
+import io
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oga_core.errors import OgaError, UnreadableSample
+
+MAX_LINE_BYTES = 16_000_000  # a row of any real table is shorter; one that is not would fill the memory
+
+
+class Content:
+    """The bytes of a file or of an archive's member, by offset; thread-safe."""
+
+    def __init__(self, source: Path | bytes):
+        self._source = source
+        self._lock = threading.Lock()
+        self._file = self._open()
+
+    def _open(self) -> io.BufferedReader | io.BytesIO:
+        return io.BytesIO(self._source) if isinstance(self._source, bytes) else self._source.open("rb")
+
+    def __getitem__(self, span: slice) -> bytes:
+        with self._lock:
+            self._file.seek(span.start)
+            return self._file.read(span.stop - span.start)
+
+    def lines(self, name: str) -> Iterator[tuple[int, bytes]]:
+        """Yield (byte offset, line with its end); refuses lines longer than any row should be."""
+        offset = 0
+        with self._open() as file:
+            while line := file.readline(MAX_LINE_BYTES + 1):
+                if len(line) > MAX_LINE_BYTES:
+                    raise OgaError(
+                        f"{name} has a line of more than {MAX_LINE_BYTES:,} bytes. Check that it has one row a line."
+                    )
+                yield offset, line
+                offset += len(line)
+
+
+class LazyRows(Sequence[Any]):
+    """Rows parsed from their bytes when asked for; raises `UnreadableSample` where the file has changed since."""
+
+    def __init__(self, content: Content, spans: NDArray[np.int64], parse: Callable[[bytes], Any]):
+        self._content = content
+        self._spans = spans
+        self._parse = parse
+
+    def __len__(self) -> int:
+        return len(self._spans)
+
+    def __getitem__(self, i: Any) -> Any:
+        start, stop = self._spans[i].tolist()
+        try:
+            return self._parse(self._content[start:stop])
+        except (ValueError, csv.Error, StopIteration, RecursionError):
+            raise UnreadableSample("the file has changed since it was opened") from None
+
+
+def decode(data: bytes, name: str, line: int = 1) -> str:
+    """Decode UTF-8 that begins on a line; raises `OgaError` with the number of the line that is at fault."""
+    if line == 1 and data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise OgaError(f"{name} is in UTF-16. Save it as UTF-8 (in Excel: “CSV UTF-8”).")
+    try:
+        text = data.decode("utf-8-sig" if line == 1 else "utf-8")
+    except UnicodeDecodeError as error:
+        at = line + data.count(b"\n", 0, error.start)
+        byte = data[error.start]
+        raise OgaError(f"Line {at} of {name} is not UTF-8 (byte 0x{byte:02x}). Save the file as UTF-8.") from None
+    if "\0" in text:
+        at = line + text.count("\n", 0, text.index("\0"))
+        raise OgaError(f"Line {at} of {name} holds a NUL character. Save it as plain UTF-8 text.")
+    return text
