@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from oga_app.server.settings import Settings
 from oga_core.errors import OgaError
@@ -21,6 +22,7 @@ class Session:
     """The open run and how it is looked at. The run, score, threshold and filters are also in the address.
 
     flagged: how many of the highest scores are flagged; None = the run's suggestion.
+    own_name: what the person typed as a name, where nobody signs in.
     stale: a callback changed something that other parts of the page show. pages: the pages by title.
     removed: how often a filter was taken away; tables whose rows filter are then drawn without their selection.
     """
@@ -31,11 +33,16 @@ class Session:
     flagged: int | None = None
     filters: Filters = field(default_factory=Filters)
     opened: str | None = None
-    reviewer: str = "me"
+    own_name: str = ""
     notice: str = ""
     stale: bool = False
     pages: dict[str, Any] = field(default_factory=dict)
     removed: int = 0
+
+    @property
+    def reviewer(self) -> str:
+        """The name written to decisions: the account's; without accounts the one given at the start, or typed."""
+        return account() or self.settings.reviewer or self.own_name or "me"
 
     def open(self, run: Path) -> None:
         """Show another run, from its own defaults."""
@@ -79,6 +86,16 @@ class Session:
         return stale
 
 
+def account() -> str:
+    """The name that the person signed in with, here or by Streamlit's own sign-in; empty where nobody needs to."""
+    signed_in = st.user.get("account")
+    if signed_in:
+        return bytes.fromhex(str(signed_in)).decode()
+    if getattr(st.user, "is_logged_in", False):
+        return str(st.user.get("email") or st.user.get("name") or "")
+    return ""
+
+
 def session(settings: Settings | None = None) -> Session:
     """The session of this browser tab, made from the address on its first run."""
     if _KEY not in st.session_state:
@@ -87,6 +104,12 @@ def session(settings: Settings | None = None) -> Session:
         st.session_state[_KEY] = _from_address(settings)
     current: Session = st.session_state[_KEY]
     return current
+
+
+def id_of_tab() -> str:
+    """Streamlit's name for this browser tab's session; it is known to this tab only."""
+    context = get_script_run_ctx()
+    return context.session_id if context else ""
 
 
 def memory(name: str, default: Any) -> Any:
@@ -126,7 +149,7 @@ def write_address(current: Session) -> None:
 
 def _from_address(settings: Settings) -> Session:
     address = st.query_params
-    current = Session(settings, reviewer=settings.reviewer or memory("signed_in", "") or _login() or "me")
+    current = Session(settings)
     try:
         current.run = settings.named(address["run"]) if "run" in address else settings.only
         current.filters = Filters.from_json(address.get("filters", ""))
@@ -136,9 +159,3 @@ def _from_address(settings: Settings) -> Session:
     count = address.get("flagged", "")
     current.flagged = int(count) if count.isdecimal() and len(count) < 12 else None
     return current
-
-
-def _login() -> str | None:
-    if not getattr(st.user, "is_logged_in", False):
-        return None
-    return str(st.user.get("email") or st.user.get("name") or "") or None

@@ -10,10 +10,11 @@ import signal
 import subprocess
 import sys
 import threading
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from oga_app.server.uploads import FOLDER
 from oga_core.errors import OgaError
 from oga_core.files import write_whole
 from oga_core.pipeline.options import ScoreOptions
@@ -37,11 +38,10 @@ class Job:
     error: str = ""
 
 
-def start(
-    data: Path, model: Path | None, run: Path, options: ScoreOptions, uploads: dict[str, Any] | None = None
-) -> None:
+def start(data: Path, model: Path | None, run: Path, options: ScoreOptions) -> None:
     """Begin to score, or continue what was interrupted, and return at once.
 
+    What was uploaded lies in the run folder from now on, and goes with it.
     Raises `OgaError` where the folder is no run or is being scored already.
     """
     if options.model_factory:
@@ -52,7 +52,11 @@ def start(
     created = RunFolder.create(run)
     if status(run).state == "running":
         raise OgaError(f"{run.name} is being scored already. Wait for it, or cancel it first.")
-    created.update(status="running", error=None, process=None, **({"uploads": uploads} if uploads else {}))
+    data = _taken(data, run, "data")
+    model = _taken(model, run, "model") if model else None
+    if options.model_card:
+        options = replace(options, model_card=str(_taken(Path(options.model_card), run, "card")))
+    created.update(status="running", error=None, process=None)
     (run / "progress.json").unlink(missing_ok=True)
     log = (run / LOG).open("ab")
     process = subprocess.Popen(
@@ -61,6 +65,20 @@ def start(
     log.close()
     created.update(process=process.pid)
     threading.Thread(target=_reap, args=(process, created), daemon=True).start()
+
+
+def _taken(path: Path, run: Path, role: str) -> Path:
+    """The place of an uploaded file in the run folder, linked or copied there; any other path as it is."""
+    if not path.is_relative_to(run.parent / FOLDER):
+        return path
+    place = run / "uploads" / role / path.name
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.unlink(missing_ok=True)
+    try:
+        os.link(path, place)
+    except OSError:  # a file system without links, or another one
+        write_whole(place, lambda temporary: shutil.copyfile(path, temporary))
+    return place
 
 
 def command(data: Path, model: Path | None, run: Path, options: ScoreOptions) -> list[str]:

@@ -15,6 +15,7 @@ from oga_app.components.review.review_queue import ReviewEvent
 from oga_app.components.sample_view import SampleView
 from oga_app.elements.messages import percent
 from oga_app.elements.previews import Preview
+from oga_core.errors import OgaError
 from oga_core.review.board import DecisionBoard
 from oga_core.review.decisions import Decision
 from oga_core.runs.scored import ScoredRun
@@ -124,6 +125,8 @@ class Desk:
             return store.undo(self.reviewer, client_event_id=event.event_id)
         if event.action == "redo":
             return store.redo(self.reviewer, client_event_id=event.event_id)
+        if event.sample_id not in self.data.row_of:
+            raise OgaError(f"The review sent a sample {event.sample_id!r} that the run does not have. Reload the page.")
         decision = Decision(event.sample_id, event.action, event.new_label, self.reviewer, note=event.note)
         store.decide(decision, client_event_id=event.event_id)
         return None

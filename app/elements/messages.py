@@ -53,6 +53,11 @@ def prose(text: str) -> None:
     _words("p", "", text)
 
 
+def link(text: str, address: str) -> None:
+    """A link to another page of this server, in the same tab."""
+    st.html(f'<a class="oga" href="{html.escape(address)}" target="_self">{html.escape(text)}</a>')
+
+
 @dataclass(frozen=True)
 class Figure:
     """A number with its name and a quiet line; `flagged` gives it the accent colour."""

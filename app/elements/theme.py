@@ -19,6 +19,7 @@ _STYLE = """
 .oga { overflow-wrap: anywhere; white-space: pre-wrap; margin: 0; line-height: 1.45; }
 h1.oga { font-size: 1.5rem; font-weight: 600; letter-spacing: -.012em; padding: 0; line-height: 1.2; }
 h2.oga { font-size: 1.08rem; font-weight: 600; padding: .5rem 0 0; line-height: 1.3; }
+a.oga { color: inherit; }
 .oga-quiet { opacity: .74; font-size: .92rem; }
 .oga-figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(8.5rem, 1fr)); gap: .8rem 1.2rem; }
 .oga-figure { font-size: 1.75rem; font-weight: 600; letter-spacing: -.015em; line-height: 1.15; }

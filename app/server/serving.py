@@ -1,20 +1,29 @@
-"""Starts the Streamlit server on this machine only."""
+"""Starts the dashboard's server, on this machine only where nobody needs to sign in."""
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import socket
 import subprocess
 import sys
 import threading
+import time
+import urllib.request
+import webbrowser
 from collections.abc import Callable
 from pathlib import Path
 
 import oga_app
 from oga_app.server.accounts import Accounts
+from oga_app.server.guard import ACCOUNT_HEADER
+from oga_app.server.uploads import MAX_FILE_MB
 from oga_core.errors import OgaError
 
 LOCAL = "127.0.0.1"
+# One message between browser and server; what is large (maps, grids, uploads) goes by files instead.
+_MAX_MESSAGE_MB = 50
 
 
 def serve(
@@ -39,17 +48,22 @@ def serve(
         raise OgaError(
             f"The run folder {str(run)!r} does not exist. Make one with: oga score DATA --model MODEL --run {run}"
         )
+    if accounts is not None and reviewer is not None:
+        raise OgaError("With --accounts decisions bear the name of the account. Leave --reviewer out.")
     _require_login(address, accounts)
     _require_free(address, port)
-    script = Path(oga_app.__file__).with_name("streamlit_app.py")
+    script = Path(oga_app.__file__).with_name("asgi_app.py")
     arguments = ["--run", str(run.resolve())] if run else []
     arguments += ["--data-root", str(data_root.resolve())] if data_root else []
     arguments += ["--reviewer", reviewer] if reviewer else []
     arguments += ["--accounts", str(accounts.resolve())] if accounts else []
-    command = [sys.executable, "-m", "streamlit", "run", str(script), *_flags(address, port, browser), "--", *arguments]
+    flags = _flags(address, port, shared=accounts is not None)
+    command = [sys.executable, "-m", "streamlit", "run", str(script), *flags, "--", *arguments]
     print(f"The dashboard is at http://{address}:{port} (stop it with Ctrl+C)", file=sys.stderr, flush=True)
     process = subprocess.Popen(command, env={**os.environ, "STREAMLIT_BROWSER_GATHER_USAGE_STATS": "false"})
     threading.Thread(target=meanwhile, daemon=True).start()
+    if browser:
+        threading.Thread(target=_open_browser, args=(f"http://{address}:{port}", process), daemon=True).start()
     try:
         status = process.wait()
     except KeyboardInterrupt:
@@ -60,23 +74,36 @@ def serve(
         raise RuntimeError(f"the dashboard stopped with status {status}")
 
 
-def _flags(address: str, port: int, browser: bool) -> list[str]:
+def _flags(address: str, port: int, *, shared: bool) -> list[str]:
     """What keeps the dashboard on this machine; the look is in .streamlit/config.toml beside the script."""
     options = {
         "server.address": address,
         "server.port": port,
-        "server.headless": not browser,
-        "server.maxUploadSize": 200,
+        "server.headless": True,
+        "server.maxUploadSize": MAX_FILE_MB,
+        "server.maxMessageSize": _MAX_MESSAGE_MB,
         "server.fileWatcherType": "none",
         "browser.gatherUsageStats": False,
         "client.showErrorDetails": "none",
         "client.toolbarMode": "minimal",
     }
+    if shared:
+        options["server.trustedUserHeaders"] = json.dumps({ACCOUNT_HEADER: "account"})
     hosts = [f"--server.allowedHosts={name}" for name in sorted({"localhost", LOCAL, address})]
     return [
         f"--{name}={str(value).lower() if value is True or value is False else value}"
         for name, value in options.items()
     ] + hosts
+
+
+def _open_browser(url: str, process: subprocess.Popen[bytes]) -> None:
+    """Open the dashboard as soon as it answers."""
+    while process.poll() is None:
+        with contextlib.suppress(OSError):
+            urllib.request.urlopen(f"{url}/_stcore/health", timeout=5).close()
+            webbrowser.open(url)
+            return
+        time.sleep(0.2)
 
 
 def _require_login(address: str, accounts: Path | None) -> None:

@@ -64,6 +64,8 @@ class Settings:
         path = path.resolve()
         if self.data_root is not None and not path.is_relative_to(self.data_root):
             raise OgaError(f"{text!r} is outside the data folder. Give a path inside {self.data_root}.")
+        if self.accounts is not None and path.exists() and path.samefile(self.accounts):
+            raise OgaError(f"{text!r} holds the passwords' hashes and is no data. Give another file.")
         if not path.exists():
             raise OgaError(f"{text!r} does not exist. Give a file or folder on this machine.")
         return path

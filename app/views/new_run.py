@@ -13,12 +13,12 @@ import streamlit as st
 from oga_app import state
 from oga_app.background import jobs
 from oga_app.elements import messages
+from oga_app.server.uploads import FOLDER, MAX_FILE_MB, ROOM
 from oga_app.state import Session
 from oga_app.views.model_card import lines, model_card
 from oga_core.errors import OgaError
 from oga_core.samples import MODALITIES
 
-_MAX_UPLOAD_MB = 200
 _SHOWN_ROWS = 5
 
 
@@ -55,9 +55,9 @@ def _file(current: Session, role: str, label: str, help: str) -> Path | None:
         f"{label}: path on this machine", placeholder=f"/path/to/{role}", help=help, key=f"path-{role}",
     )  # fmt: skip
     uploaded = None
-    with st.expander(f"Or upload (up to {_MAX_UPLOAD_MB} MB)"):
+    with st.expander(f"Or upload (up to {MAX_FILE_MB} MB)"):
         uploaded = st.file_uploader(
-            f"Upload the {role}", key=f"upload-{role}", label_visibility="collapsed", max_upload_size=_MAX_UPLOAD_MB
+            f"Upload the {role}", key=f"upload-{role}", label_visibility="collapsed", max_upload_size=MAX_FILE_MB
         )
     if typed.strip():
         return _existing(current, typed)
@@ -77,7 +77,7 @@ def _uploaded(current: Session, uploaded: Any, role: str) -> Path | None:
         return None
     kept: dict[str, str] = state.memory("uploads", {})
     if uploaded.file_id not in kept:
-        folder = current.settings.folder / ".uploads" / uploaded.file_id.replace("/", "")
+        folder = ROOM.folder(state.id_of_tab(), current.settings.folder / FOLDER)
         kept[uploaded.file_id] = str(jobs.save_upload(uploaded.name, uploaded, folder))
     return Path(kept[uploaded.file_id])
 
@@ -197,10 +197,7 @@ def _start(
     assert data is not None
     if card is not None:
         ModelCard.from_json(card, "of this page")
-        run.parent.mkdir(parents=True, exist_ok=True)
-        cards = current.settings.folder / ".uploads"
-        cards.mkdir(parents=True, exist_ok=True)
-        path = cards / f"{name.strip()}.card.json"
+        path = ROOM.folder(state.id_of_tab(), current.settings.folder / FOLDER) / "card.json"
         path.write_text(card, encoding="utf-8")
         options = {**options, "model_card": str(path)}
     jobs.start(data, model, run, ScoreOptions(**options))

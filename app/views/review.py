@@ -11,6 +11,7 @@ from oga_app import cache, state
 from oga_app.components.grid.sample_grid import sample_grid
 from oga_app.components.review.review_queue import review_queue
 from oga_app.elements import charts, desk, messages
+from oga_app.server.sign_in import SIGN_OUT
 from oga_app.views import header, outlook
 from oga_app.views.detail import detail, neighbours
 from oga_app.views.header import Opened
@@ -53,12 +54,14 @@ def _mode(view: Opened) -> str:
 
 def _settings(view: Opened) -> None:
     current = view.session
-    if current.settings.reviewer:
+    if state.account() or current.settings.reviewer:
         messages.quiet(f"Decisions are written as {current.reviewer}.")
+        if current.settings.accounts:
+            messages.link("Sign out", SIGN_OUT)
     else:
         name = st.text_input("Your name, written to every decision", current.reviewer, max_chars=60, key="reviewer")
         if name.strip() and name.strip() != current.reviewer:
-            current.reviewer = name.strip()
+            current.own_name = name.strip()
             st.rerun()
     order = st.radio("Order of the queue", (_FLAGGED, _TELLING), key="queue-order", persist_state="session")
     state.remember("queue", order)

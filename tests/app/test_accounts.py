@@ -1,3 +1,6 @@
+import hashlib
+import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -48,7 +51,7 @@ def test_poor_accounts_are_refused(name, password, message, tmp_path):
         set_password(tmp_path / "a.json", name, password)
 
 
-@pytest.mark.parametrize("content", ["", "[]", '{"Ada": 1}', '{"Ada": "zz"}'])
+@pytest.mark.parametrize("content", ["", "[]", '{"Ada": 1}', '{"Ada": "zz"}', '{"Ada": "$scrypt$60$00$00"}'])
 def test_a_damaged_file_is_refused(content, tmp_path):
     path = tmp_path / "a.json"
     path.write_text(content)
@@ -68,4 +71,36 @@ def test_paths_are_closed_on_a_shared_dashboard(accounts, tmp_path):
     with pytest.raises(OgaError, match="Paths are closed"):
         shared.confined(str(accounts))
     rooted = Settings.parse(["--run", str(tmp_path), "--accounts", str(accounts), "--data-root", str(tmp_path)])
-    assert rooted.confined(accounts.name) == accounts
+    (tmp_path / "data.csv").write_text("id,label\n")
+    assert rooted.confined("data.csv") == tmp_path / "data.csv"
+    (tmp_path / "link.json").symlink_to(accounts)
+    for name in (accounts.name, "link.json"):
+        with pytest.raises(OgaError, match="is no data"):
+            rooted.confined(name)
+
+
+def test_hashes_cost_128_mb_and_former_ones_are_made_anew_at_the_next_sign_in(accounts):
+    former = os.urandom(16)
+    former += hashlib.scrypt(b"lovelace 1843", salt=former, n=2**14, r=8, p=1)
+    hashes = json.loads(accounts.read_text())
+    assert all(value.startswith("$scrypt$17$") for value in hashes.values())
+    accounts.write_text(json.dumps({**hashes, "Ada": former.hex()}))
+    assert not Accounts(accounts).sign_in("Ada", "correct horse")
+    assert json.loads(accounts.read_text())["Ada"] == former.hex()
+    assert Accounts(accounts).sign_in("Ada", "lovelace 1843")
+    assert json.loads(accounts.read_text())["Ada"].startswith("$scrypt$17$")
+    assert json.loads(accounts.read_text())["Grace"] == hashes["Grace"]
+    assert Accounts(accounts).accepts("Ada", "lovelace 1843")
+    assert accounts.stat().st_mode & 0o077 == 0
+
+
+def test_another_password_is_another_key_for_cookies(accounts):
+    key = Accounts(accounts).key("Ada")
+    set_password(accounts, "Ada", "another password")
+    assert key != Accounts(accounts).key("Ada") != Accounts(accounts).key("Grace")
+    assert Accounts(accounts).key("Eve") is None
+
+
+def test_a_given_name_does_not_go_with_accounts(accounts, tmp_path):
+    with pytest.raises(OgaError, match="Leave --reviewer out"):
+        serve(tmp_path, port=8599, browser=False, reviewer="Eve", accounts=accounts)

@@ -5,60 +5,19 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import signal
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import component_server
 import pytest
 from app_runs import ODD_CLASSES, image_run, language_run, table_run, text_run
+from dashboard import Server
 from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
 _FLAGS = ("--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
 _READY = {"map": "output.readout strong", "queue": ".position:not(:empty)", "grid": ".tile"}
 # Streamlit asks for these below the page's own path first, and goes on when they are not there.
 _HARMLESS = re.compile(r"404 \(Not Found\)|ResizeObserver loop|favicon")
-
-
-class Server:
-    """The dashboard over one folder of runs, on a free port; it can be killed and started again."""
-
-    def __init__(self, folder: Path, *flags: str):
-        self.folder, self.flags = folder, flags
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        self.process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def start(self) -> None:
-        command = [sys.executable, "-m", "oga_app.cli", "app", str(self.folder), "--no-browser"]
-        command += ["--port", str(self.port), *self.flags]
-        log = (self.folder / "server.log").open("ab")
-        self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
-        log.close()
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            try:
-                urllib.request.urlopen(f"{self.url}/_stcore/health", timeout=1).close()
-                return
-            except OSError:
-                time.sleep(0.2)
-        raise RuntimeError(f"the server did not start: {(self.folder / 'server.log').read_text()[-2000:]}")
-
-    def kill(self) -> None:
-        """Kill the server and all its processes at once, as a crash would."""
-        assert self.process is not None
-        os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
 
 
 @pytest.fixture(scope="session")
