@@ -31,7 +31,7 @@ def refused(status, call, *arguments):
 
 
 @pytest.mark.parametrize(
-    "name", ["..", "../..", "a", "", "%2e%2e", "A" * 36, "accounts.json", str(uuid.uuid4()) + "/.."]
+    "name", ["..", "../..", "a", "", "%2e%2e", "A" * 36, "accounts.json", "06641d26-d63e-4ec0-b2e3-d3a0e1ce74e9/.."]
 )
 def test_a_name_of_the_clients_choice_is_refused(room, name):
     refused(400, room.admit, "tab", name, "Ada", "1")
