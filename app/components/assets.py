@@ -16,8 +16,8 @@ import streamlit as st
 from streamlit.runtime import Runtime
 
 FOLDER = Path(__file__).parent
-_IMPORT = re.compile(r'^import \{([^}]*)\} from "(\.\.?/[\w/]+\.js)";$', re.MULTILINE)
-_STYLE = re.compile(r'^import (\w+) from "(\.\.?/[\w/]+\.css)";$', re.MULTILINE)
+_IMPORT = re.compile(r'^import \{([^}]*)\} from "((?:\.\.?/)+[\w/]+\.js)";$', re.MULTILINE)
+_STYLE = re.compile(r'^import (\w+) from "((?:\.\.?/)+[\w/]+\.css)";$', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?:default )?(?:async )?(?:function|class|const|let) (\w+)", re.MULTILINE)
 
 # The address is absolute: a script without a file of its own has nothing that a relative one could refer to.

@@ -1,59 +1,101 @@
 // Shows one sample: image with overlay, text with shaded parts, table row or chat. All strings go in as text nodes.
 
-import { el } from "./common.js";
+/** @import { Sample } from "./sample.js" */
+
+import { el } from "./dom.js";
+import { cut } from "./format.js";
+import { shadedParts, wordsOf } from "./sample.js";
 
 const CARD_TEXT = 160;
+const STRONGEST = 0.6; // opacity of the shade at weight 1: the letters stay readable
 
+/**
+ * @param {Sample} sample
+ * @returns {HTMLElement[]}
+ */
 export function samplePreview(sample) {
   const parts = [];
   if (sample.unreadable) parts.push(el("p", { class: "unreadable" }, sample.unreadable));
-  if (sample.image) parts.push(pictures(sample));
+  if (sample.image) parts.push(picture(sample));
   if (sample.text !== undefined) parts.push(shadedText(sample.text, sample.weights ?? []));
   if (sample.text_pair !== undefined) parts.push(shadedText(sample.text_pair, []));
   if (sample.cut) parts.push(el("p", { class: "cut" }, "The text is longer; its beginning is shown."));
-  if (sample.fields) parts.push(el("table", { class: "fields" }, el("tbody", {}, sample.fields.map(([name, value]) =>
-    el("tr", {}, el("th", { scope: "row", dir: "auto" }, name), el("td", { dir: "auto" }, value))))));
-  if (sample.messages) parts.push(el("ol", { class: "chat" }, sample.messages.map(([role, content]) =>
-    el("li", { class: role === "assistant" ? "answer" : "" }, el("span", { class: "role" }, role), el("div", { dir: "auto" }, content)))));
+  if (sample.fields) parts.push(fieldTable(sample.fields));
+  if (sample.messages) parts.push(chat(sample.messages));
   if (!parts.length) parts.push(el("p", { class: "unreadable" }, "There is no preview of this sample."));
   return parts;
 }
 
-function pictures(sample) {
-  const layers = [el("img", { src: sample.image, alt: `Sample ${sample.id}`, class: sample.pixelated ? "pixelated" : "", draggable: "false" })];
-  if (sample.overlay) layers.push(el("img", { src: sample.overlay, alt: "", class: "saliency", "aria-hidden": "true", draggable: "false" }));
-  return el("div", { class: "picture" }, layers);
+/** @param {Sample} sample */
+function picture(sample) {
+  const style = sample.pixelated ? "pixelated" : "";
+  const image = el("img", { src: sample.image, alt: `Sample ${sample.id}`, class: style, draggable: "false" });
+  const overlay =
+    sample.overlay &&
+    el("img", { src: sample.overlay, alt: "", class: "saliency", "aria-hidden": "true", draggable: "false" });
+  return el("div", { class: "picture" }, image, overlay);
 }
 
-// Parts come as (start, end, weight) in characters as Python counts them: whole code points, not UTF-16 units.
-export function shadedText(text, weights) {
-  const box = el("div", { class: "text", dir: "auto", tabindex: "0" });
-  if (!weights.length) {
-    box.append(text);
-    return box;
-  }
-  const letters = Array.from(text);
-  let at = 0;
-  for (const [start, end, weight] of [...weights].sort((a, b) => a[0] - b[0])) {
-    if (start < at || end <= start) continue;
-    box.append(letters.slice(at, start).join(""));
-    const strength = Math.min(1, Math.abs(weight)) * 0.6;
-    const word = letters.slice(start, end).join("");
-    box.append(el("mark", { class: weight < 0 ? "against" : "towards", style: `--weight:${strength.toFixed(3)}`, title: `weight ${weight.toFixed(2)}` }, word));
-    at = end;
-  }
-  box.append(letters.slice(at).join(""));
-  return box;
+/**
+ * @param {string} text
+ * @param {[start: number, end: number, weight: number][]} weights
+ */
+function shadedText(text, weights) {
+  const parts = shadedParts(text, weights).map((part) =>
+    part.weight === null ? part.text : shade(part.text, part.weight),
+  );
+  return el("div", { class: "text", dir: "auto", tabindex: "0" }, parts);
 }
 
-// The small card beside the pointer on the map.
+/**
+ * @param {string} text
+ * @param {number} weight -1 to 1
+ */
+function shade(text, weight) {
+  const strength = Math.min(1, Math.abs(weight)) * STRONGEST;
+  const attributes = {
+    class: weight < 0 ? "against" : "towards",
+    style: `--weight:${strength.toFixed(3)}`,
+    title: `weight ${weight.toFixed(2)}`,
+  };
+  return el("mark", attributes, text);
+}
+
+/** @param {[name: string, value: string][]} fields */
+function fieldTable(fields) {
+  const rows = fields.map(([name, value]) =>
+    el("tr", {}, el("th", { scope: "row", dir: "auto" }, name), el("td", { dir: "auto" }, value)),
+  );
+  return el("table", { class: "fields" }, el("tbody", {}, rows));
+}
+
+/** @param {[role: string, content: string][]} messages */
+function chat(messages) {
+  const turns = messages.map(([role, content]) =>
+    el(
+      "li",
+      { class: role === "assistant" ? "answer" : "" },
+      el("span", { class: "role" }, role),
+      el("div", { dir: "auto" }, content),
+    ),
+  );
+  return el("ol", { class: "chat" }, turns);
+}
+
+/**
+ * The small card beside the pointer on the map.
+ *
+ * @param {Sample} sample
+ */
 export function sampleCard(sample) {
-  const short = sample.text ?? sample.messages?.map(([, content]) => content).join(" · ")
-    ?? sample.fields?.map(([name, value]) => `${name}: ${value}`).join(" · ");
-  return el("div", { class: "sample" },
-    sample.image && pictures({ ...sample, overlay: null }),
+  const words = wordsOf(sample, " · ");
+  return el(
+    "div",
+    { class: "sample" },
+    sample.image && picture({ ...sample, overlay: null }),
     el("div", { class: "name", dir: "auto" }, sample.id),
-    short && el("div", { class: "short", dir: "auto" }, short.length > CARD_TEXT ? `${short.slice(0, CARD_TEXT)} …` : short),
+    words && el("div", { class: "short", dir: "auto" }, cut(words, CARD_TEXT)),
     sample.predicted && el("div", { class: "facts" }, `predicted ${sample.predicted}`),
-    sample.why && el("div", { class: "facts" }, sample.why));
+    sample.why && el("div", { class: "facts" }, sample.why),
+  );
 }

@@ -105,7 +105,7 @@ def test_bundles_hold_all_their_modules(entry):
     script = assets.bundle(f"{entry}.js")
     export = f"export default m_{entry.replace('/', '_')}.mount;"
     assert script.endswith(f"{export}\n")
-    assert script.count("const m_common = ") == 1
+    assert script.count("const m_dom = ") == 1
     outside = [line for line in script.splitlines() if line.startswith(("import ", "export "))]
     assert outside == [export]
 

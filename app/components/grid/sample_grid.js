@@ -1,24 +1,54 @@
 // A page of samples as tiles, with selection by mouse and keyboard and a bar to decide on all that is selected.
 
-import { addStyle, button, closeByEscape, count, el, fetchJson, keepView, themeOf, uniqueId } from "../common.js";
+/** @import { Sample } from "../sample.js" */
+/** @import { Component, Send } from "../server.js" */
+/** @import { Question } from "./bar.js" */
+/** @import { GridCommand } from "./keys.js" */
+
 import { ClassSearch } from "../class_search.js";
+import { addStyle, closeByEscape, el } from "../dom.js";
+import { count } from "../format.js";
+import { fetchJson, keepView, reason, uniqueId } from "../server.js";
+import { themeOf } from "../theme.js";
+import { questionBar, selectionBar } from "./bar.js";
+import { gridCommand } from "./keys.js";
+import { Selection } from "./selection.js";
 import { gridTile, markTile } from "./tile.js";
 import style from "./sample_grid.css";
 import previewStyle from "../sample_preview.css";
 
-const VERBS = { keep: "Keep", relabel: "Relabel", remove: "Remove", unsure: "Mark as unsure" };
-const KEYS = { k: "keep", l: "relabel", r: "remove", u: "unsure" };
+/**
+ * @typedef {object} GridData what Python sends
+ * @property {string} page address of the samples and classes
+ * @property {string[] | null} selected
+ * @property {boolean} canBulk
+ * @property {boolean} canOpen
+ * @property {number} size of a tile
+ * @property {number | null} height
+ */
 
+/** @param {Component<GridData>} component */
 export function mount(component) {
-  return keepView(component, (first) => new SampleGrid(first.parentElement));
+  return keepView(component, (first) => new SampleGrid(first));
 }
 
 class SampleGrid {
-  constructor(place) {
-    this.selected = new Set();
-    this.samples = [];
-    this.tiles = [];
-    this.current = 0;
+  selection = new Selection();
+  /** @type {HTMLElement[]} */
+  #tiles = [];
+  /** @type {string[]} */
+  #classes = [];
+  /** @type {Question | null} */
+  #question = null;
+  /** @type {Send} */
+  #send = () => {};
+  #page = "";
+  /** @type {string | null} the selection that Python set last */
+  #setSelection = null;
+
+  /** @param {Component<GridData>} component */
+  constructor({ parentElement: place, data }) {
+    this.data = data;
     this.search = new ClassSearch();
     this.grid = el("div", { class: "grid", role: "listbox", "aria-multiselectable": "true", "aria-label": "Samples" });
     this.bar = el("div", { class: "bar", role: "toolbar", "aria-label": "Selection" });
@@ -27,7 +57,7 @@ class SampleGrid {
     this.grid.addEventListener("click", (event) => this.#click(event));
     this.grid.addEventListener("dblclick", (event) => this.data.canBulk && this.#open(this.#indexOf(event)));
     this.root.addEventListener("keydown", (event) => this.#press(event));
-    closeByEscape(this.search.root, () => this.asked || this.tiles[this.current]?.focus());
+    closeByEscape(this.search.root, () => this.#question || this.#refocus());
     addStyle(place, style, previewStyle);
     place.append(this.root);
   }
@@ -36,155 +66,175 @@ class SampleGrid {
     this.root.remove();
   }
 
+  /** @param {Component<GridData>} component */
   async update({ data, setStateValue }) {
-    this.send = setStateValue;
+    this.#send = setStateValue;
+    this.data = data;
     themeOf(this.root);
     this.root.style.setProperty("--tile", `${data.size}px`);
     this.grid.style.maxHeight = data.height ? `${data.height}px` : "";
-    this.data = data;
-    if (data.page !== this.page) {
-      let content;
-      try {
-        content = await fetchJson(data.page);
-      } catch (error) {
-        this.grid.replaceChildren(el("p", {}, `The samples could not be loaded (${error.message}). Reload the page.`));
-        return;
-      }
-      // A later page has been asked for meanwhile.
-      if (this.data.page !== data.page) return;
-      this.#fill(content);
-      this.page = data.page;
-    }
-    const given = data.selected && data.selected.join("\n");
-    if (given !== null && given !== this.given) this.selected = new Set(data.selected);
-    this.given = given;
+    if (data.page !== this.#page && !(await this.#load(data.page))) return;
+    const selected = data.selected?.join("\n") ?? null;
+    if (data.selected && selected !== this.#setSelection) this.selection.set(data.selected);
+    this.#setSelection = selected;
     this.#draw();
   }
 
+  /**
+   * @param {string} page
+   * @returns {Promise<boolean>} whether it is shown: not where it failed or a later page has been asked for meanwhile
+   */
+  async #load(page) {
+    try {
+      const content = await fetchJson(page);
+      if (this.data.page !== page) return false;
+      this.#fill(content);
+      this.#page = page;
+      return true;
+    } catch (error) {
+      const text = `The samples could not be loaded (${reason(error)}). Reload the page.`;
+      this.grid.replaceChildren(el("p", {}, text));
+      return false;
+    }
+  }
+
+  /** @param {{ samples: Sample[], classes: string[] }} content */
   #fill({ samples, classes }) {
-    const before = this.samples[this.current]?.id;
-    this.samples = samples;
-    this.classes = classes;
-    const shown = new Set(samples.map((sample) => sample.id));
-    this.selected = new Set([...this.selected].filter((id) => shown.has(id)));
-    this.asked = null;
-    this.tiles = samples.map(gridTile);
-    this.current = Math.max(0, samples.findIndex((sample) => sample.id === before));
-    this.anchor = this.current;
-    this.grid.replaceChildren(...this.tiles);
+    this.#classes = classes;
+    this.#question = null;
+    this.#tiles = samples.map(gridTile);
+    this.selection.setPage(samples.map((sample) => sample.id));
+    this.grid.replaceChildren(...this.#tiles);
     if (!samples.length) this.grid.replaceChildren(el("p", { class: "empty" }, "There are no samples here."));
   }
 
   #draw() {
-    this.tiles.forEach((tile, i) => markTile(tile, this.selected.has(this.samples[i].id), i === this.current));
+    const { page, current } = this.selection;
+    this.#tiles.forEach((tile, i) => markTile(tile, this.selection.has(page[i]), i === current));
     this.#drawBar();
   }
 
   #drawBar() {
-    const chosen = this.selected.size;
-    this.bar.hidden = !this.samples.length || !this.data.canBulk;
-    const summary = el("span", { class: "count" }, chosen ? `${count(chosen)} of ${count(this.samples.length)} selected` : `${count(this.samples.length)} shown`);
-    if (this.asked && chosen) {
-      const { action, label } = this.asked;
-      const text = label === undefined ? VERBS[action] : `${VERBS[action]} to ${label}`;
-      const yes = button(`${text}: ${count(chosen)}`, `${text}: ${count(chosen)} samples`, () => this.#confirm(), { class: "yes" });
-      this.bar.replaceChildren(el("span", { class: "count" }, `${text}, ${count(chosen)} ${chosen === 1 ? "sample" : "samples"}?`),
-        yes, button("Cancel", "Cancel", () => this.#ask(null)));
-      if (this.focusYes) yes.focus();
-      this.focusYes = false;
-      return;
-    }
-    const verbs = chosen ? Object.entries(KEYS).map(([key, action]) =>
-      button([VERBS[action]], `${VERBS[action]} (${key})`, () => this.#ask({ action }), { "aria-keyshortcuts": key })) : [];
-    this.bar.replaceChildren(summary, ...verbs,
-      chosen < this.samples.length ? button("Select all", "Select all on this page", () => this.#all(true)) : "",
-      chosen ? button("Select none", "Select none", () => this.#all(false)) : "");
+    const { size, page } = this.selection;
+    const actions = {
+      ask: (/** @type {Question | null} */ question) => this.#ask(question),
+      confirm: () => this.#confirm(),
+      selectAll: (/** @type {boolean} */ all) => this.#selectAll(all),
+    };
+    this.bar.hidden = !page.length || !this.data.canBulk;
+    if (this.#question && size) this.bar.replaceChildren(...questionBar(this.#question, size, actions));
+    else this.bar.replaceChildren(...selectionBar(size, page.length, actions));
   }
 
-  #ask(asked) {
-    if (asked?.action === "relabel" && asked.label === undefined) {
-      this.search.open(this.classes, (label) => this.#ask({ action: "relabel", label }));
+  /** @param {Question | null} question */
+  #ask(question) {
+    if (question?.action === "relabel" && question.label === undefined) {
+      this.search.open(this.#classes, (label) => this.#ask({ action: "relabel", label }));
       return;
     }
-    this.asked = asked;
-    this.focusYes = Boolean(asked);
+    this.#question = question;
     this.#drawBar();
-    if (asked) this.live.textContent = this.bar.firstChild.textContent;
-    else this.tiles[this.current]?.focus();
+    if (!question) {
+      this.#refocus();
+      return;
+    }
+    /** @type {HTMLButtonElement | null} */
+    const yes = this.bar.querySelector(".yes");
+    yes?.focus();
+    this.live.textContent = this.bar.firstChild?.textContent ?? "";
   }
 
-  // The count is part of the question, and what is sent is what was counted.
+  /** The count is part of the question, and what is sent is what was counted. */
   #confirm() {
-    const ids = this.samples.map((sample) => sample.id).filter((id) => this.selected.has(id));
-    this.send("bulk", { id: uniqueId(), ...this.asked, ids });
+    const { ids } = this.selection;
+    this.#send("bulk", { id: uniqueId(), ...this.#question, ids });
     this.live.textContent = `${count(ids.length)} samples decided.`;
-    this.asked = null;
-    this.selected.clear();
-    this.#draw();
-    this.tiles[this.current]?.focus();
+    this.#selectAll(false);
+    this.#refocus();
   }
 
-  #all(on) {
-    this.selected = new Set(on ? this.samples.map((sample) => sample.id) : []);
-    this.asked = null;
+  /** @param {boolean} all */
+  #selectAll(all) {
+    this.selection.set(all ? this.selection.page : []);
+    this.#question = null;
     this.#draw();
   }
 
+  #refocus() {
+    this.#tiles[this.selection.current]?.focus();
+  }
+
+  /** @param {MouseEvent} event */
   #indexOf(event) {
-    return this.tiles.indexOf(event.target.closest("[role=option]"));
+    const tile = event.target instanceof Element ? event.target.closest("[role=option]") : null;
+    return this.#tiles.findIndex((other) => other === tile);
   }
 
+  /** @param {MouseEvent} event */
   #click(event) {
     const index = this.#indexOf(event);
     if (index < 0) return;
-    this.asked = null;
+    this.#question = null;
     // Where nothing can be decided there is nothing to select: a click opens.
     if (!this.data.canBulk) this.#open(index);
-    else if (event.shiftKey) this.#range(index);
-    else this.#toggle(index);
-    this.#go(index, !event.shiftKey);
+    else if (event.shiftKey) this.selection.extend(index);
+    else this.selection.toggle(index);
+    this.#focus(index, event.shiftKey);
   }
 
-  #toggle(index) {
-    const { id } = this.samples[index];
-    if (!this.selected.delete(id)) this.selected.add(id);
-  }
-
-  #range(to) {
-    const [low, high] = [Math.min(this.anchor, to), Math.max(this.anchor, to)];
-    for (let i = low; i <= high; i++) this.selected.add(this.samples[i].id);
-  }
-
-  #go(index, anchors = true) {
-    this.current = Math.min(this.tiles.length - 1, Math.max(0, index));
-    if (anchors) this.anchor = this.current;
+  /**
+   * @param {number} index
+   * @param {boolean} holdsAnchor
+   */
+  #focus(index, holdsAnchor) {
+    this.selection.focus(index, holdsAnchor);
     this.#draw();
-    this.tiles[this.current]?.focus();
+    this.#refocus();
   }
 
+  /** @param {number} index */
   #open(index) {
-    if (index >= 0 && this.data.canOpen) this.send("open", { id: this.samples[index].id, time: Date.now() });
+    const id = this.selection.page[index];
+    if (id !== undefined && this.data.canOpen) this.#send("open", { id, time: Date.now() });
   }
 
+  /** @param {KeyboardEvent} event */
   #press(event) {
-    if (event.composedPath()[0].closest("dialog, button") || !this.tiles.length || event.altKey) return;
-    const perRow = Math.max(1, this.tiles.filter((tile) => tile.offsetTop === this.tiles[0].offsetTop).length);
-    const step = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -perRow, ArrowDown: perRow, Home: -this.current, End: this.tiles.length }[event.key];
-    const command = event.ctrlKey || event.metaKey;
-    if (step !== undefined && !command) {
-      this.#go(this.current + step, !event.shiftKey);
-      if (event.shiftKey && this.data.canBulk) this.#range(this.current);
-      this.#draw();
-    } else if (event.key === "Enter") this.#open(this.current);
-    else if (!this.data.canBulk) return;
-    else if (event.key === " ") {
-      this.#toggle(this.current);
-      this.#draw();
-    } else if (event.key === "Escape") this.#all(false);
-    else if (command && event.key.toLowerCase() === "a") this.#all(true);
-    else if (!command && KEYS[event.key] && this.selected.size) this.#ask({ action: KEYS[event.key] });
-    else return;
+    const [target] = event.composedPath();
+    if (target instanceof Element && target.closest("dialog, button")) return;
+    if (!this.#tiles.length) return;
+    const top = this.#tiles[0].offsetTop;
+    const perRow = this.#tiles.filter((tile) => tile.offsetTop === top).length;
+    const command = gridCommand(event, { current: this.selection.current, count: this.#tiles.length, perRow });
+    if (!command || !this.#command(command)) return;
     event.preventDefault();
     event.stopPropagation();
+  }
+
+  /**
+   * @param {GridCommand} command
+   * @returns {boolean} whether it means something here
+   */
+  #command(command) {
+    const { canBulk } = this.data;
+    if (command.name === "go") {
+      if (command.extends && canBulk) this.selection.extend(command.to);
+      this.#focus(command.to, command.extends);
+      return true;
+    }
+    if (command.name === "open") {
+      this.#open(this.selection.current);
+      return true;
+    }
+    if (!canBulk || (command.name === "ask" && !this.selection.size)) return false;
+    if (command.name === "ask") {
+      this.#ask({ action: command.verb });
+    } else if (command.name === "toggle") {
+      this.selection.toggle(this.selection.current);
+      this.#draw();
+    } else {
+      this.#selectAll(command.name === "all");
+    }
+    return true;
   }
 }

@@ -1,35 +1,68 @@
 // One tile of the grid: a thumbnail or the beginning of a text, the labels below it.
 
-import { el } from "../common.js";
+/** @import { Sample } from "../sample.js" */
+
+import { el } from "../dom.js";
+import { cut, joined } from "../format.js";
+import { wordsOf } from "../sample.js";
 
 const TEXT = 240;
 
+/** @param {Sample} sample */
 export function gridTile(sample) {
-  const changed = sample.predicted !== undefined && sample.predicted !== sample.given;
-  return el("div", { class: `tile${sample.flagged ? " flagged" : ""}`, role: "option", tabindex: "-1", "aria-selected": "false", "aria-label": describe(sample) },
+  const { id, given, predicted, flagged, decision } = sample;
+  const suggestion = predicted !== undefined && predicted !== given ? `→ ${predicted}` : "";
+  const caption = el(
+    "div",
+    { class: "caption", title: joined(" ", given, suggestion) },
+    el("span", { class: "given", dir: "auto" }, given ?? id),
+    suggestion && el("span", { class: "predicted", dir: "auto" }, suggestion),
+  );
+  const attributes = {
+    class: flagged ? "tile flagged" : "tile",
+    role: "option",
+    tabindex: "-1",
+    "aria-selected": "false",
+    "aria-label": description(sample),
+  };
+  return el(
+    "div",
+    attributes,
     el("div", { class: "view" }, content(sample)),
-    el("div", { class: "caption", title: [sample.given, changed && `→ ${sample.predicted}`].filter(Boolean).join(" ") },
-      el("span", { class: "given", dir: "auto" }, sample.given ?? sample.id),
-      changed && el("span", { class: "predicted", dir: "auto" }, `→ ${sample.predicted}`)),
-    sample.decision && el("span", { class: `verdict ${sample.decision}` }, sample.new_label ?? sample.decision),
-    el("span", { class: "tick", "aria-hidden": "true" }, "✓"));
+    caption,
+    decision && el("span", { class: `verdict ${decision}` }, sample.new_label ?? decision),
+    el("span", { class: "tick", "aria-hidden": "true" }, "✓"),
+  );
 }
 
-export function markTile(tile, selected, current) {
-  tile.setAttribute("aria-selected", String(selected));
-  tile.tabIndex = current ? 0 : -1;
+/**
+ * @param {HTMLElement} tile
+ * @param {boolean} isSelected
+ * @param {boolean} isCurrent
+ */
+export function markTile(tile, isSelected, isCurrent) {
+  tile.setAttribute("aria-selected", String(isSelected));
+  tile.tabIndex = isCurrent ? 0 : -1;
 }
 
+/** @param {Sample} sample */
 function content(sample) {
   if (sample.image) {
-    return el("img", { src: sample.image, alt: "", loading: "lazy", draggable: "false", class: sample.pixelated ? "pixelated" : "" });
+    const style = sample.pixelated ? "pixelated" : "";
+    return el("img", { src: sample.image, alt: "", loading: "lazy", draggable: "false", class: style });
   }
-  const text = sample.text ?? sample.messages?.map(([role, words]) => `${role}: ${words}`).join("\n")
-    ?? sample.fields?.map(([name, value]) => `${name}: ${value}`).join("\n") ?? sample.unreadable ?? sample.id;
-  return el("div", { class: "words", dir: "auto" }, text.length > TEXT ? `${text.slice(0, TEXT)} …` : text);
+  const words = wordsOf(sample, "\n") ?? sample.unreadable ?? sample.id;
+  return el("div", { class: "words", dir: "auto" }, cut(words, TEXT));
 }
 
-function describe(sample) {
-  return [sample.id, sample.given && `given ${sample.given}`, sample.predicted && `predicted ${sample.predicted}`,
-    sample.flagged && "flagged", sample.decision && `decided ${sample.decision}`].filter(Boolean).join(", ");
+/** @param {Sample} sample */
+function description({ id, given, predicted, flagged, decision }) {
+  return joined(
+    ", ",
+    id,
+    given && `given ${given}`,
+    predicted && `predicted ${predicted}`,
+    flagged && "flagged",
+    decision && `decided ${decision}`,
+  );
 }

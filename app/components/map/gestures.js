@@ -1,145 +1,215 @@
 // Mouse, touch and keyboard on the map: move, zoom, point, pick, and outline a selection.
 
-const CLOSE = 4;
-const HOVER_RADIUS = 14;
+/** @import { Place, View } from "./drawing/view.js" */
+/** @import { Focus } from "./focus.js" */
+/** @import { MapCommand } from "./keys.js" */
 
-// `map` offers: view (toData, panBy, zoomAt, fit), hover, pick, select, focusPoint, step, towards, outline, drawOverlay.
+import { mapCommand } from "./keys.js";
+import { boxCorners, distance, outlineOf, pinch, wheelFactor } from "./outline.js";
+
+/** @typedef {"pan" | "box" | "lasso"} Mode */
+
+/**
+ * What the gestures act on.
+ *
+ * @typedef {object} Target
+ * @property {View} view
+ * @property {Focus} focus
+ * @property {() => void} redraw shows `path`
+ * @property {(polygon: Place[] | null) => void} select takes a polygon of data coordinates; null = nothing is selected
+ */
+
+const SLACK = 4; // pixels that the pointer may move in a click; also between the corners of a lasso
+
 export class Gestures {
-  constructor(surface, map) {
+  /** @type {Mode} */
+  mode = "pan";
+  /** @type {Place[] | null} the outline that is being drawn, in pixels */
+  path = null;
+  /** @type {Mode} */
+  #shape = "pan";
+  /** @type {Map<number, Place>} */
+  #pointers = new Map();
+  /** @type {Place} */
+  #start = [0, 0];
+  /** @type {Place} */
+  #last = [0, 0];
+  /** @type {Place[]} */
+  #lasso = [];
+  /** @type {Place | null} the first corner of a selection by keyboard */
+  #corner = null;
+  #isDrag = false;
+
+  /**
+   * @param {HTMLCanvasElement} surface
+   * @param {Target} target
+   */
+  constructor(surface, target) {
     this.surface = surface;
-    this.map = map;
-    this.mode = "pan";
-    this.pointers = new Map();
-    const listen = (name, listener, options) => surface.addEventListener(name, listener.bind(this), options);
-    listen("pointerdown", this.#down);
-    listen("pointermove", this.#move);
-    listen("pointerup", this.#up);
-    listen("pointercancel", this.#up);
-    listen("pointerleave", () => this.pointers.size === 0 && map.hover(null));
-    listen("wheel", this.#wheel, { passive: false });
-    listen("keydown", this.#press);
-    listen("dblclick", (event) => map.view.zoomAt(...this.#at(event), 2));
+    this.target = target;
+    surface.addEventListener("pointerdown", (event) => this.#down(event));
+    surface.addEventListener("pointermove", (event) => this.#move(event));
+    surface.addEventListener("pointerup", (event) => this.#up(event));
+    surface.addEventListener("pointercancel", (event) => this.#up(event));
+    surface.addEventListener("pointerleave", () => this.#pointers.size === 0 && target.focus.hover(null));
+    surface.addEventListener("wheel", (event) => this.#wheel(event), { passive: false });
+    surface.addEventListener("keydown", (event) => this.#press(event));
+    surface.addEventListener("dblclick", (event) => target.view.zoomAt(this.#pixelOf(event), 2));
   }
 
-  #at(event) {
+  /**
+   * @param {MouseEvent} event
+   * @returns {Place}
+   */
+  #pixelOf(event) {
     const box = this.surface.getBoundingClientRect();
     return [event.clientX - box.left, event.clientY - box.top];
   }
 
+  /** @param {PointerEvent} event */
   #down(event) {
     if (event.button !== 0) return;
+    const pixel = this.#pixelOf(event);
     this.surface.setPointerCapture(event.pointerId);
-    const at = this.#at(event);
-    this.pointers.set(event.pointerId, at);
-    this.start = this.last = at;
-    this.path = [at];
-    this.moved = false;
-    this.shape = event.shiftKey ? "box" : this.mode;
+    this.#pointers.set(event.pointerId, pixel);
+    this.#start = pixel;
+    this.#last = pixel;
+    this.#lasso = [pixel];
+    this.#isDrag = false;
+    this.#shape = event.shiftKey ? "box" : this.mode;
   }
 
+  /** @param {PointerEvent} event */
   #move(event) {
-    const at = this.#at(event);
-    if (!this.pointers.has(event.pointerId)) return this.map.hover(at, HOVER_RADIUS);
-    const before = this.pointers.get(event.pointerId);
-    this.pointers.set(event.pointerId, at);
-    if (this.pointers.size === 2) return this.#pinch(before, at, event.pointerId);
-    if (Math.hypot(at[0] - this.start[0], at[1] - this.start[1]) > CLOSE) this.moved = true;
-    if (!this.moved) return;
-    if (this.shape === "pan") this.map.view.panBy(at[0] - this.last[0], at[1] - this.last[1]);
-    else if (this.shape === "box") this.map.outline(this.#corners(this.start, at));
-    else {
-      const end = this.path[this.path.length - 1];
-      if (Math.hypot(at[0] - end[0], at[1] - end[1]) >= CLOSE) this.path.push(at);
-      this.map.outline(this.path);
-    }
-    this.last = at;
-  }
-
-  #up(event) {
-    if (!this.pointers.delete(event.pointerId) || this.pointers.size) return;
-    if (!this.moved) return this.map.pickAt(this.#at(event), HOVER_RADIUS);
-    if (this.shape === "box") this.map.select(this.#corners(this.start, this.#at(event)));
-    else if (this.shape === "lasso") this.map.select(this.path);
-  }
-
-  #pinch(before, at, id) {
-    const [, other] = [...this.pointers].find(([key]) => key !== id);
-    const ratio = Math.hypot(at[0] - other[0], at[1] - other[1]) / Math.max(1, Math.hypot(before[0] - other[0], before[1] - other[1]));
-    this.moved = true;
-    this.shape = "pan";
-    this.map.view.zoomAt((at[0] + other[0]) / 2, (at[1] + other[1]) / 2, ratio);
-  }
-
-  // The wheel scrolls the page until the map was clicked or Ctrl is held: a long page stays usable.
-  #wheel(event) {
-    if (!event.ctrlKey && !event.metaKey && this.surface.getRootNode().activeElement !== this.surface) return;
-    event.preventDefault();
-    this.map.view.zoomAt(...this.#at(event), Math.exp(-event.deltaY * (event.deltaMode ? 0.05 : 0.0015)));
-  }
-
-  #press(event) {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const { map } = this;
-    const arrows = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
-    const middle = [this.surface.clientWidth / 2, this.surface.clientHeight / 2];
-    const actions = {
-      "+": () => map.view.zoomAt(...middle, 1.5),
-      "=": () => map.view.zoomAt(...middle, 1.5),
-      "-": () => map.view.zoomAt(...middle, 1 / 1.5),
-      0: () => map.view.fit(),
-      n: () => map.step(1),
-      p: () => map.step(-1),
-      Enter: () => map.pickFocused(),
-      " ": () => this.#corner(),
-      Escape: () => map.escape(),
-    };
-    if (arrows[event.key] && event.shiftKey) map.view.panBy(...arrows[event.key].map((part, i) => part * (i ? 60 : -60)));
-    else if (arrows[event.key]) map.towards(...arrows[event.key]);
-    else if (actions[event.key]) actions[event.key]();
-    else return;
-    event.preventDefault();
-    event.stopPropagation();
-  }
-
-  // Space marks one corner of a box at the focused point, and at the next point the opposite one.
-  #corner() {
-    const at = this.map.focusedPlace();
-    if (!at) return;
-    if (!this.first) {
-      this.first = at;
-      this.map.announce("First corner of the selection. Move on and press Space for the opposite corner.");
+    const pixel = this.#pixelOf(event);
+    const before = this.#pointers.get(event.pointerId);
+    if (!before) {
+      this.target.focus.hover(pixel);
       return;
     }
-    this.map.select(this.#corners(this.first, at, 1));
-    this.first = null;
+    this.#pointers.set(event.pointerId, pixel);
+    if (this.#pointers.size === 2) this.#pinch(before, pixel, event.pointerId);
+    else this.#drag(pixel);
   }
 
-  // `margin` lets a box between two points include both.
-  #corners([x0, y0], [x1, y1], margin = 0) {
-    const [left, right, top, bottom] = [Math.min(x0, x1) - margin, Math.max(x0, x1) + margin, Math.min(y0, y1) - margin, Math.max(y0, y1) + margin];
-    return [[left, top], [right, top], [right, bottom], [left, bottom]];
+  /** @param {Place} pixel */
+  #drag(pixel) {
+    this.#isDrag ||= distance(pixel, this.#start) > SLACK;
+    if (!this.#isDrag) return;
+    if (this.#shape === "pan") this.target.view.panBy([pixel[0] - this.#last[0], pixel[1] - this.#last[1]]);
+    else this.#show(this.#outline(pixel));
+    this.#last = pixel;
   }
-}
 
-// Drop corners that lie closer than `tolerance` to the line of their neighbours (Douglas and Peucker).
-export function simplify(path, tolerance = 1.5) {
-  if (path.length < 4) return path;
-  const keep = new Uint8Array(path.length);
-  keep[0] = keep[path.length - 1] = 1;
-  const spans = [[0, path.length - 1]];
-  while (spans.length) {
-    const [from, to] = spans.pop();
-    const [dx, dy] = [path[to][0] - path[from][0], path[to][1] - path[from][1]];
-    const length = Math.hypot(dx, dy);
-    let far = -1, most = tolerance;
-    for (let i = from + 1; i < to; i++) {
-      const [x, y] = [path[i][0] - path[from][0], path[i][1] - path[from][1]];
-      const distance = length ? Math.abs(x * dy - y * dx) / length : Math.hypot(x, y);
-      if (distance > most) [far, most] = [i, distance];
+  /**
+   * The selection so far.
+   *
+   * @param {Place} pixel
+   */
+  #outline(pixel) {
+    if (this.#shape === "box") return boxCorners(this.#start, pixel);
+    const end = this.#lasso[this.#lasso.length - 1];
+    if (distance(pixel, end) >= SLACK) this.#lasso.push(pixel);
+    return this.#lasso;
+  }
+
+  /** @param {PointerEvent} event */
+  #up(event) {
+    if (!this.#pointers.delete(event.pointerId) || this.#pointers.size) return;
+    const pixel = this.#pixelOf(event);
+    if (!this.#isDrag) this.target.focus.pickAt(pixel);
+    else if (this.#shape === "box") this.#select(boxCorners(this.#start, pixel));
+    else if (this.#shape === "lasso") this.#select(this.#lasso);
+  }
+
+  /**
+   * @param {Place} before
+   * @param {Place} after
+   * @param {number} id
+   */
+  #pinch(before, after, id) {
+    const [other] = [...this.#pointers].filter(([key]) => key !== id).map(([, pixel]) => pixel);
+    const { center, factor } = pinch(before, after, other);
+    this.#isDrag = true;
+    this.#shape = "pan";
+    this.target.view.zoomAt(center, factor);
+  }
+
+  /**
+   * The wheel scrolls the page until the map was clicked or Ctrl is held: a long page stays usable.
+   *
+   * @param {WheelEvent} event
+   */
+  #wheel(event) {
+    const { activeElement } = /** @type {Document | ShadowRoot} */ (this.surface.getRootNode());
+    if (!event.ctrlKey && !event.metaKey && activeElement !== this.surface) return;
+    event.preventDefault();
+    this.target.view.zoomAt(this.#pixelOf(event), wheelFactor(event));
+  }
+
+  /** @param {KeyboardEvent} event */
+  #press(event) {
+    const command = mapCommand(event);
+    if (!command) return;
+    event.preventDefault();
+    event.stopPropagation();
+    this.#command(command);
+  }
+
+  /** @param {MapCommand} command */
+  #command(command) {
+    const { view, focus } = this.target;
+    switch (command.name) {
+      case "zoom":
+        return view.zoomAt(view.middle, command.factor);
+      case "pan":
+        return view.panBy(command.by);
+      case "towards":
+        return focus.towards(command.by);
+      case "step":
+        return focus.step(command.by);
+      case "fit":
+        return view.fit();
+      case "pick":
+        return focus.pick();
+      case "corner":
+        return this.#markCorner();
+      case "escape":
+        return this.clear();
     }
-    if (far < 0) continue;
-    keep[far] = 1;
-    spans.push([from, far], [far, to]);
   }
-  return path.filter((_, i) => keep[i]);
+
+  /** Mark one corner of a box at the focused point, and at the next point the opposite one. */
+  #markCorner() {
+    const pixel = this.target.focus.pixel;
+    if (!pixel) return;
+    if (!this.#corner) {
+      this.#corner = pixel;
+      this.target.focus.announce("First corner of the selection. Move on and press Space for the opposite corner.");
+      return;
+    }
+    this.#select(boxCorners(this.#corner, pixel, 1));
+    this.#corner = null;
+  }
+
+  /** Select nothing, point at nothing. */
+  clear() {
+    this.#corner = null;
+    this.#show(null);
+    this.target.focus.clear();
+    this.target.select(null);
+  }
+
+  /** @param {Place[]} path */
+  #select(path) {
+    const polygon = outlineOf(path).map((corner) => this.target.view.toData(corner));
+    if (polygon.length >= 3) this.target.select(polygon);
+    this.#show(null);
+  }
+
+  /** @param {Place[] | null} path */
+  #show(path) {
+    this.path = path;
+    this.target.redraw();
+  }
 }

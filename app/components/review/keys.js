@@ -1,75 +1,55 @@
-// The keys of the review, and the sheet that lists them.
+// What keys mean in the review.
 
-import { button, el } from "../common.js";
+/** @typedef {"keep" | "suggestion" | "remove" | "unsure" | "undo" | "redo"} Verb */
+/** @typedef {{ name: Verb | "back" | "forth" | "search" | "help" | "note" | "overlay" } | { name: "class", key: string }} Command */
+/** @typedef {Pick<KeyboardEvent, "key" | "shiftKey" | "ctrlKey" | "metaKey" | "altKey">} Key */
 
-const SHEET = [
-  ["k", "Keep the given label"], ["Enter or s", "Take the suggestion"], ["1 … 9, 0", "Give one of the numbered classes"],
-  ["/", "Search among all classes"], ["r or Delete", "Remove the sample"], ["u", "Unsure"], ["n", "Write a note"],
-  ["o", "Show or hide the saliency overlay"], ["← →", "Look back and forth"], ["z or Ctrl+Z", "Undo"],
-  ["Shift+Z or Ctrl+Y", "Redo"], ["?", "This list"],
+/** @type {[keys: string, meaning: string][]} */
+export const MEANINGS = [
+  ["k", "Keep the given label"],
+  ["Enter or s", "Take the suggestion"],
+  ["1 … 9, 0", "Give one of the numbered classes"],
+  ["/", "Search among all classes"],
+  ["r or Delete", "Remove the sample"],
+  ["u", "Unsure"],
+  ["n", "Write a note"],
+  ["o", "Show or hide the saliency overlay"],
+  ["← →", "Look back and forth"],
+  ["z or Ctrl+Z", "Undo"],
+  ["Shift+Z or Ctrl+Y", "Redo"],
+  ["?", "This list"],
 ];
-const STORE = "oga-review-keys-anywhere";
 
-// What a key press means: a command's name, with the class number for digits; null where it means nothing here.
-export function commandOf(event) {
-  const { key } = event;
-  if (event.altKey) return null;
-  if (event.ctrlKey || event.metaKey) {
-    const letter = key.toLowerCase();
-    if (letter === "z") return event.shiftKey ? { name: "redo" } : { name: "undo" };
+/** @type {Record<string, Command>} */
+const COMMANDS = {
+  k: { name: "keep" },
+  s: { name: "suggestion" },
+  enter: { name: "suggestion" },
+  r: { name: "remove" },
+  delete: { name: "remove" },
+  u: { name: "unsure" },
+  n: { name: "note" },
+  o: { name: "overlay" },
+  arrowleft: { name: "back" },
+  arrowright: { name: "forth" },
+  "/": { name: "search" },
+  "?": { name: "help" },
+};
+
+/**
+ * What a key press means; null where it means nothing. Capitals mean the same, but for Shift+Z.
+ *
+ * @param {Key} event
+ * @returns {Command | null}
+ */
+export function commandOf({ key, shiftKey, ctrlKey, metaKey, altKey }) {
+  const letter = key.toLowerCase();
+  if (altKey) return null;
+  if (ctrlKey || metaKey) {
+    if (letter === "z") return { name: shiftKey ? "redo" : "undo" };
     return letter === "y" ? { name: "redo" } : null;
   }
-  if (/^[0-9]$/.test(key)) return { name: "class", number: Number(key) || 10 };
-  const name = {
-    k: "keep", s: "suggestion", Enter: "suggestion", r: "remove", Delete: "remove", u: "unsure", z: "undo", Z: "redo",
-    ArrowLeft: "back", ArrowRight: "forth", "/": "search", "?": "help", n: "note", o: "overlay",
-    K: "keep", S: "suggestion", R: "remove", U: "unsure", N: "note", O: "overlay",
-  }[key];
-  return name ? { name } : null;
-}
-
-// Keys count while nothing else on the page wants them: a field that is typed into, an open dialog, another control.
-export function isForReview(event, root, anywhere) {
-  const target = event.composedPath()[0];
-  if (!(target instanceof Element)) return anywhere;
-  if (target.closest("input, textarea, select, [contenteditable=true], [role=textbox], [role=combobox], dialog, [role=dialog]")) return false;
-  const inside = event.composedPath().includes(root);
-  if (!inside && !(anywhere && (target === document.body || target.matches("[data-testid=stMain], [data-testid=stApp], .stMain, section")))) return false;
-  const isControl = target.closest("button, a, summary, [role=button], [role=slider]");
-  return !(isControl && (event.key === "Enter" || event.key === " "));
-}
-
-export class KeySheet {
-  constructor() {
-    this.anywhere = read() !== "no";
-    const box = el("input", { type: "checkbox", on: { change: () => this.#set(box.checked) } });
-    box.checked = this.anywhere;
-    this.root = el("dialog", { class: "sheet", "aria-label": "Keys" },
-      el("h2", {}, "Keys"),
-      el("table", {}, el("tbody", {}, SHEET.map(([keys, meaning]) =>
-        el("tr", {}, el("th", { scope: "row" }, el("kbd", {}, keys)), el("td", {}, meaning))))),
-      el("label", {}, box, " Keys work anywhere on the page"),
-      el("div", { class: "actions" }, button("Close", "Close the list of keys", () => this.root.close())));
-  }
-
-  open() {
-    if (!this.root.open) this.root.showModal();
-  }
-
-  #set(anywhere) {
-    this.anywhere = anywhere;
-    try {
-      localStorage.setItem(STORE, anywhere ? "yes" : "no");
-    } catch {
-      // Then the choice holds for this page only.
-    }
-  }
-}
-
-function read() {
-  try {
-    return localStorage.getItem(STORE);
-  } catch {
-    return null;
-  }
+  if (letter === "z") return { name: key === "Z" ? "redo" : "undo" };
+  if (/^[0-9]$/.test(key)) return { name: "class", key };
+  return COMMANDS[letter] ?? null;
 }

@@ -1,66 +1,175 @@
 // The labels, classes and actions beside the sample under review.
 
-import { count, el, number, share } from "../common.js";
+/** @import { Sample } from "../sample.js" */
+/** @import { Command } from "./keys.js" */
 
-const FIXED = 10;
-const LIKELY = 9;
-const VERDICT = { keep: "kept", relabel: "relabelled", remove: "removed", unsure: "unsure" };
+import { numberedClasses } from "../classes.js";
+import { el, nodes } from "../dom.js";
+import { count, number, percent, share } from "../format.js";
 
-// Up to ten classes keep their numbers on every sample; of more, the likeliest nine are numbered.
-export function numberedClasses(sample, classes) {
-  if (classes.length <= FIXED) return classes;
-  const likely = (sample?.probabilities ?? []).map(([name]) => name);
-  const named = [sample?.predicted, ...likely.slice(0, LIKELY - 2), sample?.given].filter((name) => name !== undefined);
-  return [...new Set([...named, ...likely, ...classes.slice(0, LIKELY)])].slice(0, LIKELY);
+/** @typedef {Exclude<Command["name"], "class">} ActionName */
+/** @typedef {{ done?: number, total?: number, text?: string }} Progress */
+
+/** @type {Record<string, string>} */
+const VERDICTS = { keep: "kept", relabel: "relabelled", remove: "removed", unsure: "unsure" };
+
+/** @type {[key: string, text: string, name: ActionName][]} */
+const VERBS = [
+  ["k", "Keep", "keep"],
+  ["s", "Take suggestion", "suggestion"],
+  ["r", "Remove", "remove"],
+  ["u", "Unsure", "unsure"],
+];
+/** @type {[key: string, text: string, name: ActionName][]} */
+const OTHERS = [
+  ["z", "Undo", "undo"],
+  ["Z", "Redo", "redo"],
+  ["n", "Note", "note"],
+  ["/", "Search class", "search"],
+  ["?", "Keys", "help"],
+];
+
+export class Panel {
+  /**
+   * @param {(name: ActionName) => void} act
+   * @param {(name: string) => void} choose a class
+   * @param {HTMLElement} note
+   */
+  constructor(act, choose, note) {
+    this.choose = choose;
+    this.labels = el("div", { class: "about" });
+    this.classes = el("ol", { class: "classes", "aria-label": "Classes" });
+    this.overlay = actionButton(["o", "Saliency", "overlay"], act);
+    this.state = el("p", { class: "state", role: "status" });
+    const verbs = VERBS.map((action) => actionButton(action, act));
+    const others = OTHERS.map((action) => actionButton(action, act));
+    this.root = el(
+      "div",
+      { class: "panel" },
+      this.labels,
+      this.classes,
+      el("div", { class: "actions decide" }, verbs),
+      note,
+      el("div", { class: "actions" }, others, this.overlay),
+      this.state,
+    );
+  }
+
+  /**
+   * @param {Sample} sample
+   * @param {string[]} classes
+   * @param {boolean} withOverlay
+   */
+  draw(sample, classes, withOverlay) {
+    this.overlay.hidden = !sample.overlay;
+    this.overlay.setAttribute("aria-pressed", String(withOverlay));
+    this.labels.replaceChildren(...labelsOf(sample));
+    this.classes.replaceChildren(...classButtons(sample, classes, this.choose));
+  }
 }
 
-export function labelsOf(sample) {
-  const chance = new Map(sample.probabilities ?? []);
-  const line = (term, name) => name !== undefined && el("div", { class: "label" }, el("dt", {}, term),
-    el("dd", { dir: "auto" }, name, chance.has(name) && el("span", { class: "chance" }, ` ${percent(chance.get(name))}`)));
-  const facts = [
-    sample.finding,
-    sample.score !== undefined && `score ${number(sample.score)}`,
-    sample.percentile !== undefined && `percentile ${sample.percentile.toFixed(1)}`,
-    sample.flagged && "flagged",
-  ].filter(Boolean);
-  return [
-    el("dl", { class: "labels" }, line("Given", sample.given), line("Suggested", sample.predicted)),
+/**
+ * @param {Sample} sample
+ * @returns {(string | Node)[]}
+ */
+function labelsOf(sample) {
+  const facts = factsOf(sample);
+  return nodes([
+    el(
+      "dl",
+      { class: "labels" },
+      labelLine("Given", sample.given, sample),
+      labelLine("Suggested", sample.predicted, sample),
+    ),
     sample.why && el("p", { class: "why", dir: "auto" }, sample.why),
     facts.length > 0 && el("p", { class: "facts" }, facts.join(" · ")),
-    sample.decision && el("p", { class: "facts stands" }, `Decided: ${VERDICT[sample.decision] ?? sample.decision}`
-      + (sample.new_label ? ` to ${sample.new_label}` : "")),
-  ].filter(Boolean);
+    sample.decision && el("p", { class: "facts stands" }, decisionText(sample)),
+  ]);
 }
 
-export function classButtons(sample, classes, choose) {
-  const chance = new Map(sample.probabilities ?? []);
-  return numberedClasses(sample, classes).map((name, i) => {
-    const probability = chance.get(name);
-    const node = el("button", {
-      type: "button", class: `class${name === sample.given ? " given" : ""}`, "aria-keyshortcuts": String((i + 1) % 10), title: name,
+/**
+ * @param {string} term
+ * @param {string | undefined} name
+ * @param {Sample} sample
+ */
+function labelLine(term, name, sample) {
+  if (name === undefined) return null;
+  const probability = probabilityOf(sample, name);
+  const chance = probability !== undefined && el("span", { class: "chance" }, ` ${percent(probability)}`);
+  return el("div", { class: "label" }, el("dt", {}, term), el("dd", { dir: "auto" }, name, chance));
+}
+
+/**
+ * @param {Sample} sample
+ * @param {string} name
+ */
+function probabilityOf({ probabilities = [] }, name) {
+  return probabilities.find(([other]) => other === name)?.[1];
+}
+
+/** @param {Sample} sample */
+function factsOf({ finding, score, percentile, flagged }) {
+  const facts = [
+    finding,
+    score !== undefined && `score ${number(score)}`,
+    percentile !== undefined && `percentile ${percentile.toFixed(1)}`,
+    flagged && "flagged",
+  ];
+  return facts.filter(Boolean);
+}
+
+/** @param {Sample} sample */
+function decisionText({ decision = "", new_label }) {
+  const verdict = `Decided: ${VERDICTS[decision] ?? decision}`;
+  return new_label ? `${verdict} to ${new_label}` : verdict;
+}
+
+/**
+ * @param {Sample} sample
+ * @param {string[]} classes
+ * @param {(name: string) => void} choose
+ */
+function classButtons(sample, classes, choose) {
+  return numberedClasses(sample, classes).map(({ key, name }) => {
+    const probability = probabilityOf(sample, name);
+    const attributes = {
+      type: "button",
+      class: name === sample.given ? "class given" : "class",
+      "aria-keyshortcuts": key,
+      title: name,
       on: { click: () => choose(name) },
-    }, el("kbd", {}, String((i + 1) % 10)), el("span", { class: "name", dir: "auto" }, name),
-      el("span", { class: "chance" }, probability === undefined ? "" : percent(probability)),
-      el("span", { class: "bar", style: `width:${(100 * (probability ?? 0)).toFixed(1)}%` }));
+    };
+    const chance = probability === undefined ? "" : percent(probability);
+    const node = el(
+      "button",
+      attributes,
+      el("kbd", {}, key),
+      el("span", { class: "name", dir: "auto" }, name),
+      el("span", { class: "chance" }, chance),
+      el("span", { class: "bar", style: `width:${(100 * (probability ?? 0)).toFixed(1)}%` }),
+    );
     return el("li", {}, node);
   });
 }
 
-export function actionButtons(act) {
-  const one = (key, text, name) => el("button", {
-    type: "button", class: `action ${name}`, title: `${text} (${key})`, "aria-keyshortcuts": key, on: { click: () => act(name) },
-  }, el("kbd", { "aria-hidden": "true" }, key), text);
-  return {
-    decide: [one("k", "Keep", "keep"), one("s", "Take suggestion", "suggestion"), one("r", "Remove", "remove"), one("u", "Unsure", "unsure")],
-    other: [one("z", "Undo", "undo"), one("Z", "Redo", "redo"), one("n", "Note", "note"), one("/", "Search class", "search"), one("?", "Keys", "help")],
-    overlay: one("o", "Saliency", "overlay"),
+/**
+ * @param {[key: string, text: string, name: ActionName]} action
+ * @param {(name: ActionName) => void} act
+ */
+function actionButton([key, text, name], act) {
+  const attributes = {
+    type: "button",
+    class: `action ${name}`,
+    title: `${text} (${key})`,
+    "aria-keyshortcuts": key,
+    on: { click: () => act(name) },
   };
+  return el("button", attributes, el("kbd", { "aria-hidden": "true" }, key), text);
 }
 
-export function progressLine({ done = 0, total = 0, text = "" } = {}) {
+/** @param {Progress} progress */
+export function progressLine({ done = 0, total = 0, text = "" }) {
   const bar = el("progress", { max: String(Math.max(1, total)), value: String(done), "aria-label": "Reviewed" });
-  return [bar, el("span", {}, `${count(done)} of ${count(total)} reviewed · ${share(done, total)}`), el("span", { class: "pace" }, text)];
+  const words = `${count(done)} of ${count(total)} reviewed · ${share(done, total)}`;
+  return [bar, el("span", {}, words), el("span", { class: "pace" }, text)];
 }
-
-const percent = (value) => `${(100 * value).toFixed(value > 0.1 && value < 0.995 ? 0 : 1)} %`;

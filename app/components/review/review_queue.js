@@ -1,148 +1,138 @@
 // Review by keyboard: one sample, its labels, and keys that are never lost. See review_queue.py for the protocol.
 
-import { addStyle, closeByEscape, el, fetchJson, keepView, themeOf } from "../common.js";
+/** @import { Sample } from "../sample.js" */
+/** @import { Component, Send } from "../server.js" */
+/** @import { ReviewEvent } from "./events.js" */
+/** @import { Command } from "./keys.js" */
+/** @import { ActionName, Progress } from "./panel.js" */
+/** @import { Answer, Press } from "./queue.js" */
+
 import { ClassSearch } from "../class_search.js";
-import { commandOf, isForReview, KeySheet } from "./keys.js";
-import { ReviewEvents } from "./events.js";
-import { actionButtons, classButtons, labelsOf, numberedClasses, progressLine } from "./panel.js";
+import { numberedClasses } from "../classes.js";
+import { addStyle, closeByEscape, el } from "../dom.js";
+import { joined } from "../format.js";
 import { samplePreview } from "../sample_preview.js";
+import { fetchJson, keepView } from "../server.js";
+import { themeOf } from "../theme.js";
+import { ReviewEvents } from "./events.js";
+import { commandOf } from "./keys.js";
+import { Note } from "./note.js";
+import { Panel, progressLine } from "./panel.js";
+import { Queue } from "./queue.js";
+import { isForReview, KeySheet } from "./sheet.js";
 import style from "./review_queue.css";
 import previewStyle from "../sample_preview.css";
 
-const HISTORY = 100;
-const WAITING = 500;
-const REST = 600;
-const DECISIONS = ["keep", "relabel", "remove", "unsure"];
+/** @typedef {Answer & { progress: Progress, classes: string | null, height: number, store: string }} ReviewData */
 
+const REST = 600; // ms on a sample after which the person is taken to have stopped at it
+const MANY = 20; // unsaved decisions that are worth a warning
+
+/** @param {Component<ReviewData>} component */
 export function mount(component) {
   return keepView(component, (first) => new ReviewQueue(first));
 }
 
 class ReviewQueue {
+  /** @type {string[]} */
+  #classes = [];
+  #classesUrl = "";
+  /** @type {Progress} */
+  #progress = {};
+  /** @type {Send} */
+  #send = () => {};
+  // A saliency map colours the judgement: it shows when it is asked for.
+  #withOverlay = false;
+  #message = "";
+  #asked = "";
+  #drawn = "";
+  #resting = 0;
+  #rested = "";
+
+  /** @param {Component<ReviewData>} component */
   constructor({ parentElement: place, data }) {
-    this.samples = new Map();
-    this.order = [];
-    this.classes = [];
-    this.history = [];
-    this.undone = [];
-    this.waiting = [];
-    this.notes = new Map();
-    // A saliency map colours the judgement: it shows when it is asked for.
-    this.withOverlay = false;
     this.sheet = new KeySheet();
     this.search = new ClassSearch();
     this.progress = el("div", { class: "progress" });
     this.position = el("div", { class: "position" });
     this.stage = el("div", { class: "stage" });
-    this.labels = el("div", { class: "about" });
-    this.classList = el("ol", { class: "classes", "aria-label": "Classes" });
-    this.note = el("textarea", { rows: "2", "aria-label": "Note", placeholder: "Note (Escape to go on)", hidden: true, dir: "auto",
-      on: { input: () => this.notes.set(this.shown, this.note.value), keydown: (event) => this.#noteKey(event) } });
-    this.state = el("p", { class: "state", role: "status" });
     this.live = el("div", { class: "hidden", "aria-live": "polite" });
-    const { decide, other, overlay } = actionButtons((name) => { this.#command({ name }); this.#refocus(name); });
-    this.panel = el("div", { class: "panel" }, this.labels, this.classList, el("div", { class: "actions decide" }, decide),
-      this.note, el("div", { class: "actions" }, other, overlay), this.state);
-    this.overlay = overlay;
-    this.root = el("section", { class: "review", tabindex: "0", "aria-label": "Review. Press question mark for the keys." },
-      el("div", { class: "top" }, this.progress, this.position), el("div", { class: "body" }, this.stage, this.panel),
-      this.live, this.sheet.root, this.search.root);
-    for (const dialog of [this.sheet.root, this.search.root]) closeByEscape(dialog, () => this.#refocus());
+    this.note = new Note(
+      (text) => this.queue.setNote(this.queue.shown, text),
+      () => this.#refocus(),
+    );
+    this.panel = new Panel(
+      (name) => this.#act(name),
+      (label) => this.#choose(label),
+      this.note.root,
+    );
+    this.root = el(
+      "section",
+      { class: "review", tabindex: "0", "aria-label": "Review. Press question mark for the keys." },
+      el("div", { class: "top" }, this.progress, this.position),
+      el("div", { class: "body" }, this.stage, this.panel.root),
+      this.live,
+      this.sheet.root,
+      this.search.root,
+    );
+    closeByEscape(this.sheet.root, () => this.#refocus());
+    closeByEscape(this.search.root, () => this.#refocus());
     addStyle(place, style, previewStyle);
     place.append(this.root);
-    this.events = new ReviewEvents(data.store, (pending, attempt) => this.#send(pending, attempt));
+    this.events = new ReviewEvents(data.store, (events, attempt) => this.#sendEvents(events, String(attempt)));
+    this.queue = new Queue(this.events, (text) => this.#say(text));
     // Before everyone else: Streamlit itself reruns the page on "r".
-    this.listener = (event) => this.#press(event);
+    this.listener = (/** @type {KeyboardEvent} */ event) => this.#press(event);
     window.addEventListener("keydown", this.listener, true);
   }
 
   destroy() {
     window.removeEventListener("keydown", this.listener, true);
     this.events.close();
-    clearTimeout(this.resting);
+    clearTimeout(this.#resting);
     this.root.remove();
   }
 
+  /** @param {Component<ReviewData>} component */
   update({ data, setStateValue }) {
-    this.setState = setStateValue;
+    this.#send = setStateValue;
+    this.#progress = data.progress;
     themeOf(this.root);
     this.root.style.minHeight = `${data.height}px`;
-    for (const sample of data.samples) this.#learn(sample);
-    this.order = data.order;
-    this.total = data.progress;
-    this.#names(data.classes);
-    const done = this.events.acknowledge(data.acked);
-    for (const event of done) this.#settle(event, data.errors[event.id]);
-    this.#forget();
+    for (const { image } of data.samples) if (image) new Image().src = image; // decoded before it is shown
+    this.#loadClasses(data.classes);
+    this.queue.update(data);
     this.#askMissing();
-    if (done.some((event) => event.sample === this.back && !data.errors[event.id])) this.back = null;
-    this.#drain();
     this.#draw();
   }
 
-  // The sample on screen: the first without a decision on disk, or an earlier one that is looked at again.
-  get shown() {
-    return this.back ?? this.order[0];
-  }
-
-  // The sample the next press is for: the first that has no decision, on disk or on the way.
-  get target() {
-    if (this.events.blocked) return undefined;
-    if (this.back) return this.back;
-    return this.order.find((id) => !this.events.has(id));
-  }
-
-  #learn(sample) {
-    this.samples.set(sample.id, sample);
-    if (sample.image) new Image().src = sample.image;
-  }
-
-  async #names(url) {
-    if (!url || url === this.classesUrl) return;
-    this.classesUrl = url;
-    this.classes = await fetchJson(url);
+  /** @param {string | null} url */
+  async #loadClasses(url) {
+    if (!url || url === this.#classesUrl) return;
+    this.#classesUrl = url;
+    this.#classes = await fetchJson(url);
     this.#draw();
   }
 
-  #settle(event, error) {
-    if (error) return this.#say(error);
-    const decided = ({ sample, action, label, note }) =>
-      Object.assign(this.samples.get(sample) ?? {}, { decision: action, new_label: label, note });
-    if (event.action === "undo" && this.history.length) {
-      const last = this.history.pop();
-      this.undone.push(last);
-      decided({ sample: last.sample, note: last.note });
-    } else if (event.action === "redo" && this.undone.length) {
-      const next = this.undone.pop();
-      this.history.push(next);
-      decided(next);
-    }
-    if (!DECISIONS.includes(event.action)) return;
-    this.undone = [];
-    this.notes.delete(event.sample);
-    decided(event);
-    this.history = [...this.history.filter(({ sample }) => sample !== event.sample), event].slice(-HISTORY);
-  }
-
-  // Keep what may be shown again, so that memory does not grow through a long review.
-  #forget() {
-    const events = [...this.history, ...this.undone, ...this.events.pending];
-    const needed = new Set([...this.order, ...events.map((event) => event.sample)]);
-    for (const id of this.samples.keys()) if (!needed.has(id)) this.samples.delete(id);
-  }
-
-  // A message that overtook another may have taken samples with it.
   #askMissing() {
-    const missing = this.order.filter((id) => !this.samples.has(id)).join("\n");
-    if (missing && missing !== this.asked) this.#send(this.events.pending, `missing ${++this.events.attempt}`);
-    this.asked = missing;
+    const missing = this.queue.missing.join("\n");
+    if (missing && missing !== this.#asked) {
+      this.events.attempt += 1;
+      this.#sendEvents(this.events.pending, `missing ${this.events.attempt}`);
+    }
+    this.#asked = missing;
   }
 
-  #send(events, attempt) {
-    const have = this.order.filter((id) => this.samples.has(id));
-    this.setState("events", { events, have, attempt });
+  /**
+   * @param {ReviewEvent[]} events
+   * @param {string} attempt makes the message differ from the last
+   */
+  #sendEvents(events, attempt) {
+    const have = this.queue ? this.queue.order.filter((id) => this.queue.samples.has(id)) : [];
+    this.#send("events", { events, have, attempt });
   }
 
+  /** @param {KeyboardEvent} event */
   #press(event) {
     if (!this.root.isConnected || this.root.offsetParent === null || event.defaultPrevented) return;
     if (!isForReview(event, this.root, this.sheet.anywhere)) return;
@@ -151,149 +141,157 @@ class ReviewQueue {
     event.preventDefault();
     event.stopImmediatePropagation();
     // A key held down must not decide on sample after sample.
-    if (!event.repeat || ["back", "forth"].includes(command.name)) this.#command(command);
+    if (!event.repeat || command.name === "back" || command.name === "forth") this.#command(command);
   }
 
-  #command({ name, number }) {
-    switch (name) {
-      case "help": return this.sheet.open();
-      case "search": return this.#openSearch();
-      case "note": return this.#openNote();
-      case "overlay": this.withOverlay = !this.withOverlay; this.drawn = null; return this.#draw();
-      case "back": return this.#look(1);
-      case "forth": return this.#look(-1);
-      case "class": {
-        // A number means the class that had it on screen when it was pressed.
-        const label = numberedClasses(this.samples.get(this.shown), this.classes)[number - 1];
-        if (label !== undefined) return this.#enqueue({ action: "relabel", label });
-        return this.#say(this.classes.length ? `There is no class ${number}.` : "The classes are still loading; press again.");
-      }
-      default: return this.#enqueue({ action: name });
+  /** @param {Command} command */
+  #command(command) {
+    switch (command.name) {
+      case "help":
+        return this.sheet.open();
+      case "search":
+        return this.#openSearch();
+      case "note":
+        return this.note.open();
+      case "overlay":
+        return this.#toggleOverlay();
+      case "back":
+        return this.#look(1);
+      case "forth":
+        return this.#look(-1);
+      case "class":
+        return this.#pressNumber(command.key);
+      default:
+        return this.#enqueue({ action: command.name });
     }
   }
 
+  /**
+   * A number means the class that had it on screen when it was pressed.
+   *
+   * @param {string} number
+   */
+  #pressNumber(number) {
+    const numbered = numberedClasses(this.queue.samples.get(this.queue.shown), this.#classes);
+    const label = numbered.find(({ key }) => key === number)?.name;
+    if (label !== undefined) this.#enqueue({ action: "relabel", label });
+    else
+      this.#say(
+        this.#classes.length ? `No class has the key ${number}.` : "The classes are still loading; press again.",
+      );
+  }
+
+  /** @param {Press} press */
   #enqueue(press) {
-    if (this.waiting.length >= WAITING || this.events.full) return this.#say("The server does not answer; this press was not taken.");
-    this.waiting.push(press);
-    this.#drain();
+    this.queue.press(press);
     this.#draw();
   }
 
-  // Turn presses into events as far as their samples are known; the rest wait, in order.
-  #drain() {
-    while (this.waiting.length && !this.events.blocked) {
-      const press = this.waiting[0];
-      if (press.action === "undo" || press.action === "redo") {
-        this.back = null;
-        this.events.add({ action: press.action });
-      } else {
-        const sample = press.sample ?? this.target;
-        if (sample === undefined || !this.samples.has(sample)) {
-          if (!this.order.length) this.waiting = [];
-          return;
-        }
-        const event = this.#decision(press, this.samples.get(sample));
-        if (event) this.events.add(event);
-      }
-      this.waiting.shift();
-    }
+  /**
+   * After a click the keys must reach the review again, and Enter must not press the same button.
+   *
+   * @param {ActionName} name
+   */
+  #act(name) {
+    this.#command({ name });
+    if (name !== "note") this.#refocus();
   }
 
-  #decision({ action, label }, sample) {
-    const chosen = action === "suggestion" ? sample.predicted : label;
-    if (action === "suggestion" && chosen === undefined) return this.#say("There is no suggestion for this sample.");
-    const keeps = chosen !== undefined && chosen === sample.given;
-    const decided = chosen === undefined ? action : keeps ? "keep" : "relabel";
-    return {
-      action: decided, sample: sample.id, label: decided === "relabel" ? chosen : undefined,
-      note: this.notes.get(sample.id) ?? sample.note, again: this.back === sample.id || undefined,
-    };
+  /** @param {string} label */
+  #choose(label) {
+    this.#enqueue({ action: "relabel", label });
+    this.#refocus();
   }
 
+  #refocus() {
+    this.root.focus({ preventScroll: true });
+  }
+
+  /** @param {number} by */
   #look(by) {
-    const at = this.back ? this.history.findIndex(({ sample }) => sample === this.back) : this.history.length;
-    const to = at - by;
-    if (to < 0) return this.#say("There is no earlier decision of this session.");
-    this.back = to >= this.history.length ? null : this.history[to].sample;
+    this.queue.look(by);
+    this.#draw();
+  }
+
+  #toggleOverlay() {
+    this.#withOverlay = !this.#withOverlay;
     this.#draw();
   }
 
   #openSearch() {
-    const sample = this.samples.get(this.shown);
-    if (!sample || !this.classes.length) return;
+    const sample = this.queue.samples.get(this.queue.shown);
+    if (!sample || !this.#classes.length) return;
     const likely = (sample.probabilities ?? []).map(([name]) => name);
-    const rest = this.classes.filter((name) => !likely.includes(name));
-    this.search.open([...likely, ...rest], (label) => {
+    const others = this.#classes.filter((name) => !likely.includes(name));
+    this.search.open([...likely, ...others], (label) => {
       // Chosen for the sample that was looked at; it may have been decided meanwhile by an earlier press.
       if (!this.events.has(sample.id)) this.#enqueue({ action: "relabel", label, sample: sample.id });
     });
   }
 
-  #openNote() {
-    this.note.hidden = false;
-    this.note.focus();
-  }
-
-  #noteKey(event) {
-    event.stopPropagation();
-    if (event.key !== "Escape" && !(event.key === "Enter" && (event.ctrlKey || event.metaKey))) return;
-    event.preventDefault();
-    this.#refocus();
-  }
-
-  // After a click the keys must reach the review again, and Enter must not press the same button.
-  #refocus(name) {
-    if (name !== "note") this.root.focus({ preventScroll: true });
-  }
-
+  /** @param {string} text */
   #say(text) {
-    this.said = text;
-    this.state.textContent = text;
+    this.#message = text;
+    this.panel.state.textContent = text;
   }
 
   #draw() {
-    this.progress.replaceChildren(...progressLine(this.total));
-    this.#drawState();
-    const id = this.shown;
-    const sample = this.samples.get(id);
-    const drawn = sample ? `${id} ${Boolean(this.back)} ${sample.decision} ${this.classes.length}` : `none ${id}`;
-    if (drawn === this.drawn) return;
-    this.drawn = drawn;
-    this.said = "";
-    clearTimeout(this.resting);
-    this.resting = setTimeout(() => this.#rest(id), REST);
-    this.panel.hidden = !sample;
-    this.position.textContent = sample ? [this.back && "looking back", sample.position, id].filter(Boolean).join(" · ") : "";
-    const nothing = id === undefined ? "Everything in this queue is decided." : "Loading …";
-    if (!sample) return this.stage.replaceChildren(el("p", { class: "empty" }, nothing));
-    this.stage.replaceChildren(...samplePreview(this.withOverlay ? sample : { ...sample, overlay: null }));
+    const { shown, isLookingBack } = this.queue;
+    const sample = this.queue.samples.get(shown);
+    const drawn = [shown, isLookingBack, sample?.decision, this.#classes.length, this.#withOverlay, !sample].join(" ");
+    this.progress.replaceChildren(...progressLine(this.#progress));
+    if (drawn !== this.#drawn) {
+      this.#drawn = drawn;
+      this.#message = "";
+      this.#drawSample(shown, sample);
+    }
+    this.panel.state.textContent = this.#stateText();
+  }
+
+  /**
+   * @param {string} id
+   * @param {Sample | undefined} sample
+   */
+  #drawSample(id, sample) {
+    clearTimeout(this.#resting);
+    this.#resting = window.setTimeout(() => this.#rest(id), REST);
+    this.panel.root.hidden = !sample;
+    if (!sample) {
+      const text = id === undefined ? "Everything in this queue is decided." : "Loading …";
+      this.position.textContent = "";
+      this.stage.replaceChildren(el("p", { class: "empty" }, text));
+      return;
+    }
+    const { position, given, predicted, why } = sample;
+    this.position.textContent = joined(" · ", this.queue.isLookingBack && "looking back", position, id);
+    this.stage.replaceChildren(...samplePreview(this.#withOverlay ? sample : { ...sample, overlay: null }));
     this.stage.scrollTop = 0;
-    this.overlay.hidden = !sample.overlay;
-    this.overlay.setAttribute("aria-pressed", String(this.withOverlay));
-    this.labels.replaceChildren(...labelsOf(sample));
-    this.classList.replaceChildren(...classButtons(sample, this.classes, (label) => {
-      this.#enqueue({ action: "relabel", label });
-      this.#refocus();
-    }));
-    const note = this.notes.get(id) ?? sample.note ?? "";
-    this.note.value = note;
-    this.note.hidden = !note;
-    this.live.textContent = [sample.position, sample.given && `given ${sample.given}`, sample.predicted && `suggested ${sample.predicted}`,
-      sample.why].filter(Boolean).join(". ");
+    this.panel.draw(sample, this.#classes, this.#withOverlay);
+    this.note.set(this.queue.noteOf(id));
+    this.live.textContent = joined(
+      ". ",
+      position,
+      given && `given ${given}`,
+      predicted && `suggested ${predicted}`,
+      why,
+    );
   }
 
-  // What takes longer than the sample itself is worth showing only where the person stops.
+  /**
+   * What takes longer than the sample itself is worth showing only where the person stops.
+   *
+   * @param {string} id
+   */
   #rest(id) {
-    if (id !== undefined && !this.events.pending.length && id !== this.rested) this.setState("resting", id);
-    this.rested = id;
+    if (id !== undefined && !this.events.pending.length && id !== this.#rested) this.#send("resting", id);
+    this.#rested = id;
   }
 
-  #drawState() {
+  #stateText() {
     const unsaved = this.events.pending.length;
-    const waiting = this.waiting.length;
-    this.root.classList.toggle("saving", unsaved > 0);
-    if (this.events.attempt > 0 && unsaved > 20) this.state.textContent = `${unsaved} decisions are not saved yet.`;
-    else if (unsaved) this.state.textContent = waiting ? `Saving; ${waiting} more waiting.` : "Saving.";
-    else this.state.textContent = this.said || (this.events.attempt ? "Saved." : "");
+    const waiting = this.queue.waiting.length;
+    if (unsaved > MANY) return `${unsaved} decisions are not saved yet.`;
+    if (unsaved) return waiting ? `Saving; ${waiting} more waiting.` : "Saving.";
+    return this.#message || (this.events.attempt ? "Saved." : "");
   }
 }

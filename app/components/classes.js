@@ -1,0 +1,50 @@
+// Which classes match what is typed, and which have a number key.
+
+/** @import { Sample } from "./sample.js" */
+
+const SHOWN = 50;
+const KEYS = 10; // 1 … 9 and 0
+const LIKELY = 9;
+
+/**
+ * The classes with `typed` in their name, those that begin with it first, in the order given.
+ *
+ * @param {string[]} classes
+ * @param {string} typed
+ */
+export function matchingClasses(classes, typed) {
+  const wanted = typed.trim().toLocaleLowerCase();
+  const position = (/** @type {string} */ name) => name.toLocaleLowerCase().indexOf(wanted);
+  const beginning = classes.filter((name) => position(name) === 0);
+  const containing = classes.filter((name) => position(name) > 0);
+  return [...beginning, ...containing].slice(0, SHOWN);
+}
+
+/**
+ * The classes that have a number key under a sample: up to ten classes keep theirs on every sample, and digits are their
+ * own; of more classes, the likeliest nine have one.
+ *
+ * @param {Sample | undefined} sample
+ * @param {string[]} classes
+ * @returns {{ key: string, name: string }[]}
+ */
+export function numberedClasses(sample, classes) {
+  if (classes.length <= KEYS && classes.every((name) => /^[0-9]$/.test(name))) {
+    return classes.map((name) => ({ key: name, name }));
+  }
+  const numbered = classes.length <= KEYS ? classes : likeliest(sample, classes);
+  return numbered.map((name, i) => ({ key: String((i + 1) % 10), name }));
+}
+
+/**
+ * The suggestion, likely classes and the given label of a sample, and others where these are fewer than nine.
+ *
+ * @param {Sample | undefined} sample
+ * @param {string[]} classes
+ */
+function likeliest(sample, classes) {
+  const likely = (sample?.probabilities ?? []).map(([name]) => name);
+  const first = [sample?.predicted, ...likely.slice(0, LIKELY - 2), sample?.given];
+  const names = [...first, ...likely, ...classes.slice(0, LIKELY)].filter((name) => name !== undefined);
+  return [...new Set(names)].slice(0, LIKELY);
+}

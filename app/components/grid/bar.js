@@ -1,0 +1,65 @@
+// The bar above the grid: how much is selected, what can be done with it, and the question before it is done.
+
+/** @import { Verb } from "./keys.js" */
+
+import { button, el } from "../dom.js";
+import { count } from "../format.js";
+import { VERB_KEYS } from "./keys.js";
+
+/** A decision that waits for a yes. @typedef {{ action: Verb, label?: string }} Question */
+
+/**
+ * @typedef {object} Actions
+ * @property {(question: Question | null) => void} ask
+ * @property {() => void} confirm
+ * @property {(all: boolean) => void} selectAll
+ */
+
+/** @type {Record<Verb, string>} */
+const VERBS = { keep: "Keep", relabel: "Relabel", remove: "Remove", unsure: "Mark as unsure" };
+
+/**
+ * What a decision would do, in words.
+ *
+ * @param {Question} question
+ */
+export function questionText({ action, label }) {
+  return label === undefined ? VERBS[action] : `${VERBS[action]} to ${label}`;
+}
+
+/**
+ * What can be done with a selection.
+ *
+ * @param {number} selected
+ * @param {number} shown
+ * @param {Actions} actions
+ */
+export function selectionBar(selected, shown, { ask, selectAll }) {
+  const summary = selected ? `${count(selected)} of ${count(shown)} selected` : `${count(shown)} shown`;
+  const verbs = Object.entries(VERB_KEYS).map(([key, action]) =>
+    button(VERBS[action], `${VERBS[action]} (${key})`, () => ask({ action }), { "aria-keyshortcuts": key }),
+  );
+  return [
+    el("span", { class: "count" }, summary),
+    ...(selected ? verbs : []),
+    selected < shown ? button("Select all", "Select all on this page", () => selectAll(true)) : "",
+    selected ? button("Select none", "Select none", () => selectAll(false)) : "",
+  ];
+}
+
+/**
+ * The question before a decision, the count part of it; the second node is the button that says yes.
+ *
+ * @param {Question} question
+ * @param {number} selected
+ * @param {Actions} actions
+ */
+export function questionBar(question, selected, { ask, confirm }) {
+  const text = questionText(question);
+  const samples = selected === 1 ? "sample" : "samples";
+  return [
+    el("span", { class: "count" }, `${text}, ${count(selected)} ${samples}?`),
+    button(`${text}: ${count(selected)}`, `${text}: ${count(selected)} ${samples}`, confirm, { class: "yes" }),
+    button("Cancel", "Cancel", () => ask(null)),
+  ];
+}

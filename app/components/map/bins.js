@@ -1,0 +1,90 @@
+// The histogram's arithmetic: bins of the score, bars, and the way between a threshold and its place.
+
+/** @import { Points } from "./drawing/points.js" */
+
+/**
+ * Bins of equal width. `above[i]` samples have a score of at least the i-th edge; `finite` have a score at all.
+ *
+ * @typedef {{ low: number, high: number, finite: number, above: number[] }} Bins
+ */
+
+/** @typedef {{ all: number, flagged: number }} Bar */
+
+const BINS = 120; // a bar of some eight pixels on a wide page
+const LOWEST = 0.999; // a few extreme scores share the outermost bins,
+const HIGHEST = 0.0005; // else they alone would set the scale
+
+/**
+ * @param {Points} points
+ * @returns {Bins}
+ */
+export function binScores(points) {
+  const finite = points.countAbove(-Number.MAX_VALUE);
+  const { low, high } = rangeOf(points.scores.subarray(0, finite));
+  const above = Array.from({ length: BINS + 1 }, (_, i) => {
+    if (i === 0) return finite;
+    return i === BINS ? 0 : points.countAbove(low + ((high - low) * i) / BINS);
+  });
+  return { low, high, finite, above };
+}
+
+/** @param {Float32Array} scores falling */
+function rangeOf(scores) {
+  if (!scores.length) return { low: 0, high: 1 };
+  const quantile = (/** @type {number} */ part) =>
+    scores[Math.min(scores.length - 1, Math.floor(part * scores.length))];
+  const low = quantile(LOWEST);
+  const high = Math.min(quantile(HIGHEST), Number.MAX_VALUE);
+  return high > low ? { low, high } : { low: low - 0.5, high: low + 0.5 };
+}
+
+/**
+ * How many of a bar's samples are flagged when the `flagged` most suspicious are; `ranked` counts those of a filter
+ * among the first so many.
+ *
+ * @param {Bins} bins
+ * @param {number} flagged
+ * @param {(rank: number) => number} ranked
+ * @returns {Bar[]} from the lowest score to the highest
+ */
+export function barsOf(bins, flagged, ranked = (rank) => rank) {
+  return bins.above.slice(0, -1).map((end, bin) => {
+    const start = bins.above[bin + 1];
+    const last = Math.min(end, Math.max(start, flagged));
+    return { all: ranked(end) - ranked(start), flagged: ranked(last) - ranked(start) };
+  });
+}
+
+/**
+ * The height of a bar from 0 to 1. The logarithm keeps thin tails visible: the flagged are few beside the rest.
+ *
+ * @param {number} samples
+ * @param {number} tallest samples of the tallest bar
+ */
+export function barHeight(samples, tallest) {
+  return Math.log1p(samples) / Math.log1p(Math.max(1, tallest));
+}
+
+/**
+ * Where the threshold stands for so many flagged samples, from 0 = the lowest score to 1 = none flagged.
+ *
+ * @param {Points} points
+ * @param {Bins} bins
+ * @param {number} flagged
+ */
+export function thresholdPlace({ scores }, { low, high }, flagged) {
+  if (flagged === 0) return 1;
+  return Math.min(1, Math.max(0, (scores[flagged - 1] - low) / (high - low)));
+}
+
+/**
+ * How many samples are flagged with the threshold at a place from 0 to 1.
+ *
+ * @param {Points} points
+ * @param {Bins} bins
+ * @param {number} place
+ */
+export function countAtPlace(points, { low, high, finite }, place) {
+  if (place >= 1) return 0;
+  return place <= 0 ? finite : points.countAbove(low + place * (high - low));
+}

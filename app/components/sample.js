@@ -1,0 +1,61 @@
+// One sample as the server sends it (see sample_view.py), and its words.
+
+/**
+ * @typedef {object} Sample
+ * @property {string} id
+ * @property {string} [image] a `data:image/…` address
+ * @property {string | null} [overlay] a saliency map, laid over the image when asked for
+ * @property {boolean} [pixelated] the image is small
+ * @property {string} [text]
+ * @property {string} [text_pair]
+ * @property {boolean} [cut] the text is longer than what was sent
+ * @property {[start: number, end: number, weight: number][]} [weights] parts of `text` to shade, -1 to 1
+ * @property {[name: string, value: string][]} [fields] of a table row
+ * @property {[role: string, content: string][]} [messages] of a chat
+ * @property {string} [given]
+ * @property {string} [predicted]
+ * @property {[name: string, probability: number][]} [probabilities] most likely first
+ * @property {number} [score]
+ * @property {number} [percentile]
+ * @property {boolean} [flagged]
+ * @property {string} [finding]
+ * @property {string} [why]
+ * @property {string} [decision]
+ * @property {string} [new_label]
+ * @property {string} [note]
+ * @property {string} [position]
+ * @property {string} [unreadable]
+ */
+
+/**
+ * A text in order, in parts of one weight; null where a part has none. Positions count whole code points as Python does,
+ * not UTF-16 units; a part that overlaps an earlier one is left out.
+ *
+ * @param {string} text
+ * @param {[start: number, end: number, weight: number][]} weights
+ * @returns {{ text: string, weight: number | null }[]}
+ */
+export function shadedParts(text, weights) {
+  const letters = Array.from(text);
+  const parts = [];
+  let position = 0;
+  for (const [start, end, weight] of [...weights].sort((a, b) => a[0] - b[0])) {
+    if (start < position || end <= start) continue;
+    parts.push({ text: letters.slice(position, start).join(""), weight: null });
+    parts.push({ text: letters.slice(start, end).join(""), weight });
+    position = end;
+  }
+  parts.push({ text: letters.slice(position).join(""), weight: null });
+  return parts.filter((part) => part.text);
+}
+
+/**
+ * A sample without a picture in a line or a few: its text, chat or fields; undefined where there are none.
+ *
+ * @param {Sample} sample
+ * @param {string} separator between messages or fields
+ */
+export function wordsOf(sample, separator) {
+  if (sample.text !== undefined) return sample.text;
+  return (sample.messages ?? sample.fields)?.map(([name, value]) => `${name}: ${value}`).join(separator);
+}

@@ -1,0 +1,108 @@
+// The histogram: bins of the score, bars, and the way between the threshold and its place.
+
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+
+import { barHeight, barsOf, binScores, countAtPlace, thresholdPlace } from "../../app/components/map/bins.js";
+import { thresholdChange } from "../../app/components/map/keys.js";
+import { pointsOf } from "./points.js";
+
+const scores = Array.from({ length: 1000 }, (_, i) => (999 - i) / 10);
+const points = pointsOf(scores);
+const bins = binScores(points);
+
+describe("bins", () => {
+  it("hold each score once", () => {
+    const bars = barsOf(bins, 0);
+    assert.equal(bars.length, 120);
+    assert.equal(
+      bars.reduce((sum, bar) => sum + bar.all, 0),
+      1000,
+    );
+    assert.ok(bars.slice(1, -1).every(({ all }) => all === 8 || all === 9));
+  });
+
+  it("put few extreme scores into the outermost bins instead of stretching the scale", () => {
+    const { low, high } = binScores(pointsOf([1e9, ...Array.from({ length: 9999 }, (_, i) => 1 - i / 1e4)]));
+    assert.ok(high <= 1 && low >= 0);
+  });
+
+  it("leave out scores that are not numbers", () => {
+    const some = binScores(pointsOf([2, 1, -Infinity, -Infinity]));
+    assert.equal(some.finite, 2);
+    assert.equal(some.above[0], 2);
+  });
+
+  it("have a width where all scores are equal or there are none", () => {
+    assert.deepEqual(rangeOf(pointsOf([3, 3])), [2.5, 3.5]);
+    assert.deepEqual(rangeOf(pointsOf([])), [0, 1]);
+  });
+});
+
+describe("bars", () => {
+  it("show the flagged as the most suspicious", () => {
+    const bars = barsOf(bins, 100);
+    assert.equal(
+      bars.reduce((sum, bar) => sum + bar.flagged, 0),
+      100,
+    );
+    assert.equal(bars[0].flagged, 0);
+    assert.equal(bars[119].flagged, bars[119].all);
+    assert.ok(bars.every(({ all, flagged }) => flagged >= 0 && flagged <= all));
+  });
+
+  it("show those of a filter only", () => {
+    const everySecond = (/** @type {number} */ rank) => Math.floor((rank + 1) / 2);
+    const bars = barsOf(bins, 100, everySecond);
+    assert.equal(
+      bars.reduce((sum, bar) => sum + bar.all, 0),
+      500,
+    );
+    assert.equal(
+      bars.reduce((sum, bar) => sum + bar.flagged, 0),
+      50,
+    );
+  });
+
+  it("are as tall as the logarithm of their samples", () => {
+    assert.equal(barHeight(0, 1000), 0);
+    assert.equal(barHeight(1000, 1000), 1);
+    assert.ok(Math.abs(barHeight(9, 99) - 0.5) < 1e-12);
+  });
+});
+
+describe("the threshold", () => {
+  it("stands where its score is, at the right end where nothing is flagged", () => {
+    assert.equal(thresholdPlace(points, bins, 0), 1);
+    assert.equal(thresholdPlace(points, bins, 1), 1);
+    assert.equal(thresholdPlace(points, bins, 1000), 0);
+    assert.ok(Math.abs(thresholdPlace(points, bins, 500) - 0.5) < 0.01);
+  });
+
+  it("flags what lies to its right", () => {
+    assert.equal(countAtPlace(points, bins, 1.2), 0);
+    assert.equal(countAtPlace(points, bins, 0), 1000);
+    for (const flagged of [10, 250, 990]) {
+      assert.equal(countAtPlace(points, bins, thresholdPlace(points, bins, flagged) - 1e-9), flagged);
+    }
+  });
+
+  it("moves by keys, rightwards to fewer", () => {
+    const press = (/** @type {Partial<KeyboardEvent>} */ event) =>
+      thresholdChange({ ...NO_KEYS, key: "", ...event }, 5000);
+    assert.equal(press({ key: "ArrowRight" }), -5);
+    assert.equal(press({ key: "ArrowDown", shiftKey: true }), 1);
+    assert.equal(press({ key: "PageDown" }), 50);
+    assert.equal(press({ key: "End" }), -5000);
+    assert.equal(press({ key: "x" }), null);
+    assert.equal(press({ key: "ArrowRight", ctrlKey: true }), null);
+  });
+});
+
+const NO_KEYS = { shiftKey: false, ctrlKey: false, metaKey: false, altKey: false };
+
+/** @param {import("../../app/components/map/drawing/points.js").Points} some */
+function rangeOf(some) {
+  const { low, high } = binScores(some);
+  return [low, high];
+}
