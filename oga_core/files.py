@@ -1,10 +1,11 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and names that stay inside the folder that they are put in."""
 
 from __future__ import annotations
 
 import errno
 import os
 import tempfile
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,17 @@ from oga_core.errors import OgaError
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG}
+
+
+def leaves_folder(name: str) -> bool:
+    """Whether a name taken as a path leads out of the folder that it is put in, on any system, or is no name at all.
+
+    A control character hides the rest of a name from a person, and a NUL from the system.
+    """
+    parts = name.replace("\\", "/").split("/")
+    has_drive = name[1:2] == ":" and name[2:3] in ("/", "\\")
+    is_text = not any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name)
+    return ".." in parts or (parts[0] == "" and len(parts) > 1) or has_drive or not is_text
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:

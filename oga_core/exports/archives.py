@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import posixpath
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
+from itertools import chain, count
 
 import numpy as np
 
 from oga_core.exports.columns import edited_arrow
-from oga_core.exports.members import Member
+from oga_core.exports.members import Member, folder_of_class
 from oga_core.exports.rows import edited_table, replace_value
 from oga_core.readers.archives import Archive
+from oga_core.readers.archives.archive import folded
 from oga_core.readers.columns import candidates
 from oga_core.readers.image_inputs import ImageInputs
 from oga_core.readers.tables.saved import saved_files
@@ -33,19 +35,25 @@ def edited_members(archive: Archive, samples: SampleSet, edits: Edits) -> Iterat
 def _image_folder(archive: Archive, samples: SampleSet, edits: Edits) -> Iterator[Member]:
     """Move relabelled images to the folder of their class; a name that is taken gets the old class added."""
     prefix = samples.source.columns["folder"]
-    taken = set(archive.names)
+    taken = set(map(folded, archive.names))
     for name in archive.names:
         if name in edits.removed:
             continue
         target = name
         if name in edits.labels:
             old, _, rest = name.removeprefix(prefix).partition("/")
-            target = f"{prefix}{edits.labels[name]}/{rest}"
-            if target in taken and target != name:
-                stem, ending = posixpath.splitext(target)
-                target = f"{stem}_from_{old}{ending}"
-            taken.add(target)
+            target = f"{prefix}{folder_of_class(edits.labels[name])}/{rest}"
+            if target != name:
+                target = _free_name(target, old, taken)
+                taken.add(folded(target))
         yield target, archive.read(name)
+
+
+def _free_name(name: str, origin: str, taken: Set[str]) -> str:
+    """Return a name that is not taken: this one, else with the class added that it comes from, else a number too."""
+    stem, ending = posixpath.splitext(name)
+    others = (f"{stem}_from_{origin}{number}{ending}" for number in chain([""], (f"_{n}" for n in count(2))))
+    return next(other for other in chain([name], others) if folded(other) not in taken)
 
 
 def _images_with_table(archive: Archive, samples: SampleSet, edits: Edits) -> Iterator[Member]:

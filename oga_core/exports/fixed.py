@@ -15,6 +15,7 @@ from oga_core.exports.members import Member, write_members, write_tar, write_zip
 from oga_core.exports.rows import edited_table
 from oga_core.files import write_whole
 from oga_core.readers.archives import is_zip, open_archive
+from oga_core.readers.archives.archive import folded
 from oga_core.readers.columns import choose, recognise
 from oga_core.readers.tables import open_text_table
 from oga_core.review.edits import Edits
@@ -74,17 +75,18 @@ def _data_and_labels(decided: Decided, labels: Path) -> Iterator[Member]:
     """Yield the edited labels, and the data without the removed rows beside, since rows are matched by them."""
     source = decided.samples.source
     edits = decided.edits
+    name = f"labels_{labels.name}" if folded(labels.name) == folded(source.path.name) else labels.name
     if source.format in ARRAYS:
         is_npy = source.format == "npy"
         yield source.path.name, edited_npy(source.path, edits) if is_npy else edited_npz(source, edits)
         if labels.suffix.casefold() == ".npy":
-            yield labels.name, edited_label_file(labels, edits)
+            yield name, edited_label_file(labels, edits)
         else:
-            yield labels.name, b"".join(edited_table(labels, labels.name, _label_column(decided, labels), edits))
+            yield name, b"".join(edited_table(labels, labels.name, _label_column(decided, labels), edits))
     elif source.format in TEXT_TABLES:
         removed = Edits({}, frozenset(), {}, edits.removed_rows)
         yield source.path.name, b"".join(edited_table(source.path, source.path.name, None, removed))
-        yield labels.name, b"".join(_labels_by_id(decided, labels))
+        yield name, b"".join(_labels_by_id(decided, labels))
     else:
         raise OgaError(f"{source.path.name} with labels beside it cannot be written back. Export it as csv or parquet.")
 

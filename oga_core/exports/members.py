@@ -1,9 +1,10 @@
-"""Write folders, zips and tars whole: into a temporary place beside the target, then renamed."""
+"""Write folders, zips and tars whole and only inside: every name is checked, whatever it was made from."""
 
 from __future__ import annotations
 
 import io
 import os
+import re
 import shutil
 import tarfile
 import tempfile
@@ -13,9 +14,74 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from oga_core.errors import OgaError
-from oga_core.files import write_whole
+from oga_core.files import leaves_folder, write_whole
+from oga_core.readers.archives.archive import folded, is_junk
 
 Member = tuple[str, bytes]
+
+MAX_PART_BYTES = 255  # of Linux, macOS and Windows file systems alike
+MAX_NAME_BYTES = 1_000  # macOS opens paths of at most 1,024 bytes
+# Windows opens a device under these names, whatever the ending; see "Naming files" in its documentation.
+_DEVICES = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9\u00b9\u00b2\u00b3])\s*(\..*)?", re.IGNORECASE)
+_DIRECTIONS = re.compile("[\u202a-\u202e\u2066-\u2069]")  # a name is then read in another order than it is written
+
+
+def folder_of_class(label: str) -> str:
+    """Return a class name as the name of a folder; raises `OgaError` where it cannot be one."""
+    fault = "it is not one name, but a path" if "/" in label else name_fault(label)
+    if fault:
+        raise OgaError(
+            f"The class {_short(label)} cannot be the name of a folder: {fault}. Export a table, such as csv, instead."
+        )
+    return label
+
+
+def name_fault(name: str) -> str:
+    """Return why a file of an export must not have this name, with forward slashes; empty where it may."""
+    if leaves_folder(name):
+        return "it leads out of the export, or holds control characters"
+    if "\\" in name or name[1:2] == ":":
+        return "Windows takes it for a path"
+    if _DIRECTIONS.search(name):
+        return "it holds characters that reverse its order"
+    if len(name.encode()) > MAX_NAME_BYTES:
+        return f"it is longer than {MAX_NAME_BYTES:,} bytes"
+    return next(filter(None, map(_part_fault, name.split("/"))), "")
+
+
+def _part_fault(part: str) -> str:
+    if part in ("", "."):
+        return "a part of it is empty"
+    if is_junk(part):
+        return f"{part!r} is hidden or belongs to a system"
+    if part.endswith((" ", ".")):
+        return "a part of it ends in a space or point, which Windows drops"
+    if _DEVICES.fullmatch(part):
+        return f"{part!r} is a device on Windows"
+    if len(part.encode()) > MAX_PART_BYTES:
+        return f"a part of it is longer than {MAX_PART_BYTES} bytes"
+    return ""
+
+
+def checked(members: Iterable[Member]) -> Iterator[Member]:
+    """Yield the members; raises `OgaError` at the first whose name is unsafe or hides another."""
+    files: dict[str, str] = {}
+    folders: dict[str, str] = {}
+    for name, content in members:
+        if fault := name_fault(name):
+            raise OgaError(f"{_short(name)} cannot be the name of a file in an export: {fault}. Rename it in the data.")
+        parts = folded(name).split("/")
+        parents = ["/".join(parts[:depth]) for depth in range(1, len(parts))]
+        for other in [files.get(key) for key in (folded(name), *parents)] + [folders.get(folded(name))]:
+            if other is not None:
+                raise OgaError(f"{name!r} and {other!r} would be one file on some systems. Rename one in the data.")
+        files[folded(name)] = name
+        folders.update(dict.fromkeys(parents, name))
+        yield name, content
+
+
+def _short(name: str) -> str:
+    return f"{name[:100]!a}{'…' if len(name) > 100 else ''}"
 
 
 @contextmanager
@@ -44,7 +110,7 @@ def write_members(out: Path, members: Iterable[Member]) -> Path:
 def write_folder(out: Path, members: Iterable[Member]) -> None:
     """Write members as files of a folder."""
     with whole_folder(out) as folder:
-        for name, content in members:
+        for name, content in checked(members):
             file = folder / name
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(content)
@@ -55,7 +121,7 @@ def write_zip(out: Path, members: Iterable[Member]) -> None:
 
     def write(path: Path) -> None:
         with zipfile.ZipFile(path, "w") as archive:
-            for name, content in members:
+            for name, content in checked(members):
                 info = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
                 info.external_attr = 0o644 << 16
                 is_packed = name.casefold().endswith((".jpg", ".jpeg", ".png", ".webp", ".gif"))
@@ -71,7 +137,7 @@ def write_tar(out: Path, members: Iterable[Member]) -> None:
 
     def write(path: Path) -> None:
         with tarfile.open(path, mode) as archive:  # type: ignore[call-overload]
-            for name, content in members:
+            for name, content in checked(members):
                 info = tarfile.TarInfo(name)
                 info.size = len(content)
                 archive.addfile(info, io.BytesIO(content))

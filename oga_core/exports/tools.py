@@ -126,8 +126,7 @@ def _image_file(decided: Decided, i: int) -> tuple[str, bytes]:
     base = inputs.base if isinstance(inputs, Subset) else inputs
     place = int(inputs.indices[i]) if isinstance(inputs, Subset) else i
     stem, suffix = posixpath.splitext(posixpath.basename(decided.samples.ids[i]))
-    safe = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in stem)[:80]
-    name = f"{i:07d}_{safe}"
+    name = f"{i:07d}_{_plain(stem)}"
     if isinstance(base, ImageInputs):
         content = base.encoded(place)
         suffix = posixpath.splitext(base.names[place])[1] if base.names is not None else suffix
@@ -135,6 +134,12 @@ def _image_file(decided: Decided, i: int) -> tuple[str, bytes]:
     file = io.BytesIO()
     base[place].save(file, "PNG")
     return f"{name}.png", file.getvalue()
+
+
+def _plain(stem: str) -> str:
+    """Return letters, digits, - and _ of a name, at most 80, with _ for every other character."""
+    plain = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in stem[:80])
+    return plain.encode()[:200].decode(errors="ignore")  # a name of a file has at most 255 bytes
 
 
 def _suffix_of_content(content: bytes) -> str:

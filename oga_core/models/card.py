@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from oga_core.errors import OgaError, unknown
+from oga_core.files import leaves_folder
 from oga_core.samples import MODALITIES, Modality
 
 
@@ -47,6 +48,11 @@ class ModelCard:
         names = tuple(map(str, classes))
         if len(set(names)) != len(names):
             raise OgaError(f"'classes' in the model card {origin} names a class twice.")
+        if unsafe := next(filter(leaves_folder, names), None):
+            raise OgaError(
+                f"'classes' in the model card {origin} names {unsafe[:80]!a}, which cannot be a class: an export makes "
+                "folders of classes, and this one leads elsewhere. Rename it."
+            )
         architecture = card.get("architecture", inputs.get("architecture"))
         if isinstance(architecture, str):
             architecture = {"name": architecture}

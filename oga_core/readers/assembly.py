@@ -81,6 +81,7 @@ def finish(draft: Draft, options: ReadOptions, fingerprint: str) -> SampleSet:
     check_share(name, draft.problems, len(usable))
     if len(usable) == 0:
         raise OgaError(f"{name} holds no samples. Give a data set with at least one row.")
+    _check_nul(name, draft.ids, draft.labels or ())
     _check_unique(name, draft.ids)
     sampled = _evenly(usable, options.max_samples, draft.notes)
     samples = _sample_set(draft, row_numbers, _with_options(fingerprint, options))
@@ -145,6 +146,13 @@ def archive_fingerprint(archive: Archive, labels: Path | None = None) -> str:
 def _with_options(fingerprint: str, options: ReadOptions) -> str:
     choices = {key: value for key, value in vars(options).items() if value is not None and key != "labels"}
     return hashlib.blake2b((fingerprint + json.dumps(choices, sort_keys=True)).encode(), digest_size=16).hexdigest()
+
+
+def _check_nul(name: str, ids: Sequence[str], labels: Sequence[str | None]) -> None:
+    """Raise `OgaError` for a NUL in an id or label: systems and databases end a text there."""
+    for what, values in (("id", ids), ("label", labels)):
+        if bad := next((value for value in values if value and "\0" in value), None):
+            raise OgaError(f"{name} holds a NUL character in the {what} {bad[:80]!a}. Take it out.")
 
 
 def _check_unique(name: str, ids: Sequence[str]) -> None:

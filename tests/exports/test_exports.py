@@ -6,6 +6,7 @@ import csv
 import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
@@ -173,6 +174,17 @@ def test_unknown_formats_and_places_are_refused(tmp_path: Path) -> None:
     (tmp_path / "full" / "file").touch()
     with pytest.raises(OgaError, match="exists already"):
         export(run, "huggingface", tmp_path / "full")
+
+
+def test_labels_of_the_same_name_are_written_beside_the_data(tmp_path: Path) -> None:
+    for folder, array in (("data", np.arange(8.0).reshape(4, 2)), ("labels", np.array([0, 1, 0, 1]))):
+        (tmp_path / folder).mkdir()
+        np.save(tmp_path / folder / "a.npy", array)
+    run = make_run(tmp_path / "run", tmp_path / "data" / "a.npy", labels=tmp_path / "labels" / "a.npy")
+    ReviewStore(run.review).decide(Decision("0", "remove"))
+    out = export(run, "fixed", tmp_path / "out")
+    assert np.load(out / "a.npy").tolist() == [[2, 3], [4, 5], [6, 7]]
+    assert np.load(out / "labels_a.npy").tolist() == [1, 0, 1]
 
 
 def test_the_scored_data_is_never_overwritten(tmp_path: Path) -> None:

@@ -55,6 +55,21 @@ def zip_nul(tmp: Path) -> Path:
     return path
 
 
+@refused(r"unsafe name: 'cat/1\\n\.png'")
+def zip_line_end(tmp: Path) -> Path:
+    return _zip_with(tmp / "a.zip", "cat/1\n.png")
+
+
+@refused(r"unsafe name: 'cat/\\x1b\[2J\.png'")
+def folder_control(tmp: Path) -> Path:
+    return write_folder(tmp / "set", {"cat/0.png": PNG, "cat/\x1b[2J.png": PNG})
+
+
+@refused(r"unsafe name: 'a\\\\b\.png'")
+def folder_backslash(tmp: Path) -> Path:
+    return write_folder(tmp / "set", {"cat/0.png": PNG, "a\\b.png": PNG})
+
+
 @refused("is a symbolic link")
 def zip_symlink(tmp: Path) -> Path:
     return _zip_with(tmp / "a.zip", "cat/1.png", b"/etc/passwd", 0o120777)

@@ -171,3 +171,13 @@ def json_array_cut(tmp: Path) -> Path:
 @refused("preference pairs")
 def preferences(tmp: Path) -> Path:
     return csv_file(tmp, '{"prompt": "a", "chosen": "b", "rejected": "c"}\n', "a.jsonl")
+
+
+@refused("holds a NUL character in the id 'a\\\\x00b'")
+def json_nul_in_an_id(tmp: Path) -> Path:
+    return _jsonl(tmp, '{"id": "a\\u0000b", "text": "b", "label": "y"}')
+
+
+@refused("holds a NUL character in the label 'x\\\\x00'")
+def json_nul_in_a_label(tmp: Path) -> Path:
+    return _jsonl(tmp, '{"text": "b", "label": "x\\u0000"}')

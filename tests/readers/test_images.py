@@ -139,3 +139,12 @@ def test_the_shared_sentences_are_read() -> None:
     assert len(samples) == 6_920
     assert (samples.class_names, samples.ids[0]) == (("negative", "positive"), "sst2-00000")
     assert samples.inputs[1].startswith("apparently reassembled")
+
+
+def test_the_icon_that_macos_adds_to_a_folder_is_left_out(tmp_path: Path) -> None:
+    members: dict[str, bytes | str] = {
+        "cat/0.png": encoded(picture(0)),
+        "dog/1.png": encoded(picture(1)),
+        "cat/Icon\r": "",
+    }
+    assert read_samples(write_zip(tmp_path / "a.zip", members)).ids.tolist() == ["cat/0.png", "dog/1.png"]

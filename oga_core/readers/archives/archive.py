@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from oga_core.errors import OgaError
+from oga_core.files import leaves_folder
 
 MAX_ENTRIES = 2_000_000  # more names than this fill the memory
 MAX_TOTAL_BYTES = 256 << 30
@@ -20,7 +21,8 @@ MAX_MEMBER_BYTES = 8 << 30
 MAX_RATIO = 100  # photographs and tables pack two to twenty times, bombs a thousand times
 RATIO_FREE_BYTES = 10_000_000  # below this even a bomb is harmless
 NESTED_SUFFIXES = frozenset({".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst", ".7z", ".rar"})
-JUNK_NAMES = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
+_MAC_ICON = "Icon\r"  # macOS puts a file of this name into a folder that has a picture of its own
+JUNK_NAMES = frozenset({"thumbs.db", "desktop.ini", "__macosx", _MAC_ICON.casefold()})
 DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, struct.error, NotImplementedError)
 
 
@@ -83,17 +85,24 @@ def is_junk(part: str) -> bool:
 
 
 def check_name(path: Path, name: str) -> None:
-    bad = "\0" in name or "\\" in name or name.startswith("/") or name[1:2] == ":" or not is_text(name)
-    if bad or any(part in ("", ".", "..") for part in name.split("/")):
+    """Raise `OgaError` for the name of a member that could lead out of the archive, or that is another archive."""
+    is_path = "\\" in name or name[1:2] == ":" or any(part in ("", ".", "..") for part in name.split("/"))
+    if is_path or leaves_folder(name.replace(_MAC_ICON, "Icon")):
         raise OgaError(f"{path.name} holds a file with an unsafe name: {name!a}. Names must lie inside the archive.")
     if suffix_of(name) in NESTED_SUFFIXES:
         raise OgaError(f"{path.name} holds another archive, {name}. Give the inner archive itself.")
 
 
+def folded(name: str) -> str:
+    """Return what is equal for names that some file system takes for one: upper and lower case, composed letters."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
 def check_collisions(path: Path, names: list[str]) -> None:
+    """Raise `OgaError` where two members have names that some file system takes for one."""
     seen: dict[str, str] = {}
     for name in names:
-        key = unicodedata.normalize("NFC", name).casefold()
+        key = folded(name)
         if key in seen:
             how = "twice" if seen[key] == name else f"beside {seen[key]!r}, which differs only in upper and lower case"
             raise OgaError(f"{path.name} holds {name!r} {how}. Rename one of them.")
@@ -101,18 +110,12 @@ def check_collisions(path: Path, names: list[str]) -> None:
 
 
 def check_total(path: Path, sizes: Iterable[int]) -> None:
+    """Raise `OgaError` where the members state more bytes than are read."""
     total = sum(sizes)
     if total > MAX_TOTAL_BYTES:
         raise OgaError(f"{path.name} states {total:,} bytes in all; at most {MAX_TOTAL_BYTES:,} are read.")
 
 
 def too_many(path: Path) -> OgaError:
+    """Return the error for an archive of more members than are listed."""
     return OgaError(f"{path.name} has more than {MAX_ENTRIES:,} files, the most that is read. Split it.")
-
-
-def is_text(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

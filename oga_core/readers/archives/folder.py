@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import IO
 
 from oga_core.errors import OgaError
-from oga_core.readers.archives.archive import MAX_ENTRIES, MAX_MEMBER_BYTES, Archive, is_junk, is_text, too_many
+from oga_core.files import leaves_folder
+from oga_core.readers.archives.archive import MAX_ENTRIES, MAX_MEMBER_BYTES, Archive, is_junk, too_many
 
 
 class Folder(Archive):
@@ -30,8 +31,8 @@ class Folder(Archive):
             name = prefix + entry.name
             if is_junk(entry.name):
                 continue
-            if not is_text(name):
-                raise OgaError(f"The file name {name!a} in {self._root} is not valid text. Rename the file.")
+            if "\\" in name or leaves_folder(name):
+                raise OgaError(f"{self._root.name} holds a file with an unsafe name: {name!a}. Rename it.")
             if entry.is_symlink() and not self._stays_inside(Path(entry.path)):
                 raise OgaError(f"{name} in {self._root} is a link that leaves the folder. Put the file itself there.")
             if entry.is_dir(follow_symlinks=False):
