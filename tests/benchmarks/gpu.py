@@ -3,7 +3,7 @@
 Both in the same precision, of the same batch, medians of interleaved repeats; norms are compared with float64 first.
 Needs torch, transformers, peft, numpy, scikit-learn and this package; bergson and Opacus are measured where installed.
 
-    python tests/benchmarks/gpu.py [--small] [--only CASE] [--seconds 220] [--profile CASE]
+    python tests/benchmarks/gpu.py [--small] [--only CASE] [--seconds 220]
 
 --small runs the same on a CPU with small models, to try the script.
 """
@@ -210,6 +210,10 @@ def profile(case: Case, device: torch.device, precision: str) -> dict[str, Any]:
     full(case.batch)
     kinds = [torch.profiler.ProfilerActivity.CPU]
     kinds += [torch.profiler.ProfilerActivity.CUDA] if device.type == "cuda" else []
+    start = time.perf_counter()
+    full(case.batch)
+    launched = time.perf_counter() - start
+    seconds(lambda: None, device)
     with torch.profiler.profile(activities=kinds) as trace:
         total = seconds(lambda: full(case.batch), device)
     events = trace.key_averages()
@@ -220,6 +224,7 @@ def profile(case: Case, device: torch.device, precision: str) -> dict[str, Any]:
     top = sorted(events, key=own, reverse=True)[:14]
     return {
         "seconds": round(total, 4),
+        "seconds until all is launched, without the profiler": round(launched, 4),
         "top": [[event.key[:70], event.count, round(own(event) / 1000, 2)] for event in top],
         "kernels": sum(event.count for event in events if "cudaLaunchKernel" in event.key),
     }
@@ -230,7 +235,6 @@ def main() -> None:
     parser.add_argument("--small", action="store_true")
     parser.add_argument("--only", choices=CASES, default=None)
     parser.add_argument("--seconds", type=float, default=220)
-    parser.add_argument("--profile", action="append", default=[], choices=CASES)
     options = parser.parse_args()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     result: dict[str, Any] = {"device": device_name(device), "torch": torch.__version__, "cases": {}}
@@ -245,7 +249,7 @@ def main() -> None:
             began = time.perf_counter()
             try:
                 result["cases"][key] = measure(case, device, precision)
-                if name in options.profile:
+                if precision == case.precisions[-1]:
                     result["cases"][key]["profile"] = profile(case, device, precision)
             except Exception as error:
                 result["cases"][key] = {"error": f"{type(error).__name__}: {error}"[:500]}
