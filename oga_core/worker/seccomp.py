@@ -67,7 +67,17 @@ def program(column: int, architecture: int, process: int, *, accelerator: bool) 
     code += [_unless(_EQUAL, calls.CLONE3[column], 1), _answer(_UNKNOWN_CALL)]
     code += [_unless(_EQUAL, calls.CLONE[column], 4), _load(_ARGUMENTS), _unless(_HAS_BITS, _CLONE_THREAD, 1)]
     code += [_answer(_ALLOW), _answer(_DENY)]
+    code += [_unless(_EQUAL, calls.OPENAT2[column], 1), _answer(_UNKNOWN_CALL)]
+    code += [*_emptying(calls.OPEN[column], 1), *_emptying(calls.OPENAT[column], 2)]
     return b"".join([*code, *_by_arguments(column, process, accelerator), _answer(_ALLOW)])
+
+
+def _emptying(number: int | None, argument: int) -> list[bytes]:
+    """Deny to empty a file by opening it for reading, which landlock allows before Linux 6.2."""
+    if number is None:
+        return []
+    emptying = [_and(os.O_TRUNC | os.O_ACCMODE), _unless(_EQUAL, os.O_TRUNC | os.O_RDONLY, 1), _answer(_DENY)]
+    return [_unless(_EQUAL, number, 5), _load(_ARGUMENTS + 8 * argument), *emptying, _answer(_ALLOW)]
 
 
 def _by_arguments(column: int, process: int, accelerator: bool) -> list[bytes]:
@@ -100,6 +110,10 @@ def _by_argument(number: int, argument: int, values: Sequence[int], equal: int, 
 
 def _load(offset: int) -> bytes:
     return struct.pack("HBBI", 0x20, 0, 0, offset)
+
+
+def _and(bits: int) -> bytes:
+    return struct.pack("HBBI", 0x54, 0, 0, bits)
 
 
 def _answer(value: int) -> bytes:

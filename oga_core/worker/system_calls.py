@@ -34,6 +34,7 @@ _FILES: dict[str, Numbers] = {
     **{"mknod": (133, None), "mknodat": (259, 33), "quotactl": (179, 60), "quotactl_fd": (443, 443)},
     **{"fanotify_init": (300, 262), "fanotify_mark": (301, 263), "inotify_init": (253, None)},
     **{"inotify_init1": (294, 26), "inotify_add_watch": (254, 27)},
+    "truncate": (76, 45),  # of which landlock knows nothing before Linux 6.2
 }
 _SYSTEM: dict[str, Numbers] = {
     **{"mount": (165, 40), "umount2": (166, 39), "pivot_root": (155, 41), "chroot": (161, 51), "unshare": (272, 97)},
@@ -57,7 +58,8 @@ DENIED: dict[str, Numbers] = {**_PROCESSES, **_SOCKETS, **_MESSAGES, **_FILES, *
 # listens) and keep shared memory in unnamed files, whose pages count for no limit.
 FOR_ACCELERATORS: dict[str, Numbers] = {"bind": (49, 200), "listen": (50, 201), "memfd_create": (319, 279)}
 
-# Calls that depend on an argument; seccomp.py says how.
+# Calls that depend on an argument; seccomp.py says how. A filter can't see the arguments of openat2.
+OPEN, OPENAT, OPENAT2 = (2, None), (257, 56), (437, 437)
 CLONE, CLONE3, SOCKET = (56, 220), (435, 435), (41, 198)
 KILL, TGKILL, PRLIMIT, SCHED_SETAFFINITY = (62, 129), (234, 131), (302, 261), (203, 122)
 PRCTL, FCNTL, IOCTL = (157, 167), (72, 25), (16, 29)

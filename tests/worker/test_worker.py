@@ -174,15 +174,16 @@ def test_a_message_has_a_largest_size(monkeypatch: pytest.MonkeyPatch) -> None:
         run("say_too_much", {"bytes": 2_000_000})
 
 
-@pytest.mark.parametrize("name", ["forever", "hold_the_interpreter"])
+@pytest.mark.parametrize("name", ["forever", "hold_the_interpreter", "take_back_the_signal"])
 def test_worker_dies_with_its_parent(name: str, tmp_path: Path) -> None:
-    if name == "hold_the_interpreter" and sys.platform != "linux":
+    if name != "forever" and sys.platform != "linux":
         pytest.skip("only Linux ends a process whose parent died")
     script = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "from oga_core.worker import supervisor as worker\n"
         f"worker.JOBS['job'] = 'worker_jobs:{name}'\n"
-        "worker.run_job('job', {'folder': sys.argv[2]}, readable=[sys.argv[1]], writable=[sys.argv[2]])\n"
+        "worker.run_job('job', {'folder': sys.argv[2]}, readable=[sys.argv[1]], writable=[sys.argv[2]],\n"
+        f"    jail={name != 'take_back_the_signal'})"
     )
     parent = subprocess.Popen([sys.executable, "-c", script, str(HERE), str(tmp_path)])
     try:

@@ -46,6 +46,12 @@ def hold_the_interpreter(arguments: dict[str, Any], report: Report) -> dict[str,
     return {"found": bool(re.match("(a+)+$", "a" * 60 + "b"))}
 
 
+def take_back_the_signal(arguments: dict[str, Any], report: Report) -> dict[str, Any]:
+    """Have Linux not tell this process that its parent died, which a jail would refuse."""
+    ctypes.CDLL(None).prctl(1, 0, 0, 0, 0)
+    return hold_the_interpreter(arguments, report)
+
+
 def talk_forever(arguments: dict[str, Any], report: Report) -> dict[str, Any]:
     while True:
         report({"stage": "talking"})
