@@ -24,6 +24,7 @@ from typing import IO, Any
 import psutil
 
 from oga_core.errors import OgaError, unknown
+from oga_core.worker.inspection import Jail, inspect
 from oga_core.worker.limits import FILE_SIZE, QUIET_SECONDS, Cancelled, Limits, WorkerError, WorkerFault, machine_memory
 from oga_core.worker.stages import Progress
 
@@ -31,6 +32,7 @@ JOBS = {
     "score": "oga_core.pipeline.job:run",
     "saliency": "oga_core.saliency.job:run",
     "verify": "oga_core.retrain.job:run",
+    "nothing": "oga_core.worker.inspection:do_nothing",
 }
 
 _POLL_SECONDS = 0.1
@@ -61,7 +63,7 @@ def run_job(
     jail: bool = True,
     accelerator: bool | None = None,
 ) -> dict[str, Any]:
-    """Run one of `JOBS` in a new process and return its result, with `jail`: which layers of the jail held.
+    """Run one of `JOBS` in a new process and return its result, with `jail`: which of its layers held, as `Jail`.
 
     arguments: JSON. progress: called here, in this thread, with all that the job says. readable, writable: what the job
     may open beside the Python installation. memory_gb: None stands for nine tenths of this machine's. quiet_seconds:
@@ -123,7 +125,7 @@ class _Supervisor:
         self.messages: queue.Queue[bytes | None] = queue.Queue()
         self.stderr: deque[str] = deque(maxlen=_STDERR_LINES)
         self.stage = "starting"
-        self.jail: dict[str, bool] = {}
+        self.jail: Jail | None = None
         self.started = self.heard = time.monotonic()
         self.watched = 0.0
 
@@ -202,9 +204,10 @@ class _Supervisor:
         except (ValueError, RecursionError, AttributeError, StopIteration):
             raise WorkerError(f"The worker answered with something unreadable while {self.stage}.") from None
         if kind == "result" and isinstance(content, dict):
-            return {**content, "jail": self.jail}
+            return {**content, "jail": self.jail or inspect(self.process.pid, {})}
         if kind == "jail" and isinstance(content, dict):
-            self.jail = content
+            # Only the first word comes from before the job.
+            self.jail = self.jail or inspect(self.process.pid, content)
         elif kind == "progress" and isinstance(content, dict):
             self.stage = str(content.get("stage", self.stage))[:200]
             self.progress(content)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import re
@@ -106,6 +107,15 @@ def say_garbage(arguments: dict[str, Any], report: Report) -> dict[str, Any]:
         except OSError:
             continue
     time.sleep(5)
+    return {}
+
+
+def boast(arguments: dict[str, Any], report: Report) -> dict[str, Any]:
+    """Claim a jail, as code that took over the worker could."""
+    word = b'{"jail": {"limits": true, "landlock": true, "seccomp": true}}\n'
+    for descriptor in range(3, 10):
+        with contextlib.suppress(OSError):
+            os.write(descriptor, word)
     return {}
 
 
