@@ -87,6 +87,9 @@ def _add_app(commands: Any) -> None:
     parser.add_argument("--reviewer", help="name written to the decisions (asked on the page)")
     parser.add_argument("--address", default="127.0.0.1", help="name or number that others reach this machine by")
     parser.add_argument("--accounts", type=Path, help="who may sign in; needed with --address")
+    parser.add_argument(
+        "--allow-unjailed", action="store_true", help="let accounts score where the worker's jail has holes"
+    )
     _add_server_flags(parser)
 
 
@@ -178,6 +181,7 @@ def _app(options: argparse.Namespace) -> None:
         reviewer=options.reviewer,
         address=options.address,
         accounts=options.accounts,
+        allow_unjailed=options.allow_unjailed,
     )
 
 
@@ -201,6 +205,8 @@ def _score(options: argparse.Namespace) -> dict[str, Any]:
     progress = ProgressLine(options.run / "progress.json")
     run = score(options.data, options.model, options.run, chosen, progress)
     progress.close()
+    for sentence in run.info.jail.get("missing", ()):
+        print(f"oga: Warning: {sentence}", file=sys.stderr)
     return {"run": str(run.path), **{name: getattr(run.info, name) for name in _SUMMARY}}
 
 

@@ -35,6 +35,7 @@ def serve(
     reviewer: str | None = None,
     address: str = LOCAL,
     accounts: Path | None = None,
+    allow_unjailed: bool = False,
     meanwhile: Callable[[], object] = lambda: None,
 ) -> None:
     """Run the dashboard until it is stopped; `run` is a run folder or a folder that holds some.
@@ -57,6 +58,7 @@ def serve(
     arguments += ["--data-root", str(data_root.resolve())] if data_root else []
     arguments += ["--reviewer", reviewer] if reviewer else []
     arguments += ["--accounts", str(accounts.resolve())] if accounts else []
+    arguments += ["--allow-unjailed"] if allow_unjailed else []
     flags = _flags(address, port, shared=accounts is not None)
     command = [sys.executable, "-m", "streamlit", "run", str(script), *flags, "--", *arguments]
     print(f"The dashboard is at http://{address}:{port} (stop it with Ctrl+C)", file=sys.stderr, flush=True)

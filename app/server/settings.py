@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from oga_core.errors import OgaError
+from oga_core.worker.inspection import jail_here
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,7 @@ class Settings:
     folder: where runs are found and new ones are written. only: the run that was opened from the command line.
     data_root: typed paths must lie in it. reviewer: the name written to decisions, None where the page may ask.
     accounts: who may sign in through the network; None where the dashboard is for this machine only.
+    allow_unjailed: whether they may score where a layer of the worker's jail is missing.
     """
 
     folder: Path
@@ -25,6 +27,7 @@ class Settings:
     data_root: Path | None = None
     reviewer: str | None = None
     accounts: Path | None = None
+    allow_unjailed: bool = False
 
     @classmethod
     def parse(cls, arguments: Sequence[str]) -> Settings:
@@ -34,11 +37,29 @@ class Settings:
         parser.add_argument("--data-root", type=Path)
         parser.add_argument("--reviewer")
         parser.add_argument("--accounts", type=Path)
+        parser.add_argument("--allow-unjailed", action="store_true")
         options, _ = parser.parse_known_args(arguments)
         root = options.data_root.resolve() if options.data_root else None
         run = options.run.resolve() if options.run else Path(os.environ.get("OGA_RUNS") or Path.home() / "oga-runs")
         is_run = (run / "run.json").is_file()
-        return cls(run.parent if is_run else run, run if is_run else None, root, options.reviewer, options.accounts)
+        return cls(
+            folder=run.parent if is_run else run,
+            only=run if is_run else None,
+            data_root=root,
+            reviewer=options.reviewer,
+            accounts=options.accounts,
+            allow_unjailed=options.allow_unjailed,
+        )
+
+    def require_jail(self) -> None:
+        """Raise `OgaError` where others would score in a worker whose jail has holes, and nobody allowed that."""
+        if self.accounts is None or self.allow_unjailed:
+            return
+        if missing := jail_here()["missing"]:
+            raise OgaError(
+                f"Scoring is closed on this shared dashboard. {' '.join(missing)} "
+                "Whoever starts the dashboard can allow it with --allow-unjailed."
+            )
 
     def runs(self) -> list[Path]:
         """Run folders that can be opened, the latest first."""

@@ -200,6 +200,7 @@ def _start(
         path = ROOM.folder(state.id_of_tab(), current.settings.folder / FOLDER) / "card.json"
         path.write_text(card, encoding="utf-8")
         options = {**options, "model_card": str(path)}
+    current.settings.require_jail()
     jobs.start(data, model, run, ScoreOptions(**options))
     current.open(run)
     st.rerun()

@@ -92,6 +92,7 @@ def _continue(current: Session) -> None:
 
     lists = ("scores", "checkpoints")
     kept: dict[str, Any] = {name: tuple(value) if name in lists else value for name, value in info.options.items()}
+    current.settings.require_jail()
     jobs.start(Path(data), Path(model) if model else None, current.run, ScoreOptions(**kept))
     st.rerun()
 

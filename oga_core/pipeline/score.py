@@ -113,7 +113,9 @@ def _score(
         readable=readable,
         writable=[run.path.resolve()],
         quiet_stages=_quiet_stages(readable),
+        accelerator=False if options.device == "cpu" else None,
     )
+    result["warnings"] = [*result["jail"]["missing"], *result["warnings"]]
     data = {
         "path": request.data,
         "options": dict(request.data_options),

@@ -48,7 +48,8 @@ class RunInfo:
     status: running, done, failed or cancelled. process: id of the process that scores. options: fields of
         `ScoreOptions`. model_format: outputs, live, or one of the loaders' formats.
     n_samples: rows of the table. classes: in the order of the logits. problems: samples that could not be read, each
-        with sample_id, row and reason. checks: what the trial found. jail: which layers of the worker's jail held.
+        with sample_id, row and reason. checks: what the trial found. jail: which layers of the worker's jail held,
+        and in `missing` a sentence for each that did not.
     gradient_coverage: share of the chosen parameters, 0 to 1. gradient_check_error: largest relative error against
         the one-by-one loop, None where it is not known. seconds: per stage; each_score holds them per score.
     suggested_trim_fraction: share of the samples, None where none was estimated. map: umap, pca or none.
