@@ -32,11 +32,11 @@ def is_model_file(name: PurePosixPath) -> bool:
     return len(name.parts) <= 2 and (name.name in _FILES or name.suffix == ".safetensors")
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object of moderate size. Raises `OgaError`."""
+def read_json(path: Path, limit: int = _MAX_JSON) -> dict[str, Any]:
+    """Read a JSON object of at most `limit` bytes. Raises `OgaError`."""
     try:
-        if path.stat().st_size > _MAX_JSON:
-            raise OgaError(f"{path.name} is larger than {_MAX_JSON >> 20} MB, so it is no configuration.")
+        if path.stat().st_size > limit:
+            raise OgaError(f"{path.name} is larger than {limit >> 20} MB, so it is no configuration.")
         content = json.loads(path.read_bytes())
     except FileNotFoundError:
         raise OgaError(f"The model folder has no {path.name}. Save it with model.save_pretrained(folder).") from None

@@ -4,11 +4,23 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from oga_core.errors import OgaError
 
 Weights = dict[str, Tensor]
+
+DTYPES = (
+    torch.float16,
+    torch.bfloat16,
+    torch.float32,
+    torch.float64,
+    torch.int64,
+    torch.int32,
+    torch.bool,
+    torch.uint8,
+)
 
 
 def is_safetensors(path: Path) -> bool:
@@ -19,13 +31,21 @@ def is_safetensors(path: Path) -> bool:
 
 
 def read_safetensors(path: Path) -> Weights:
-    """Read a safetensors file as it is. Raises `OgaError` when it is damaged."""
+    """Read a safetensors file as it is. Raises `OgaError` when it is damaged, and for quantised numbers."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     try:
-        return load_file(path)
-    except (SafetensorError, OSError, ValueError, KeyError, RuntimeError, OverflowError) as error:
+        weights = load_file(path)
+    except (SafetensorError, OSError, ValueError, TypeError, KeyError, RuntimeError, OverflowError) as error:
+        why = next(iter(str(error).splitlines()), "") or type(error).__name__
         raise OgaError(
-            f"{path.name} is not a readable safetensors file: {str(error)[:200]}. Save the weights again."
+            f"{path.name} is not a readable safetensors file: {why[:200]}. Save the weights again."
         ) from None
+    for name, tensor in weights.items():
+        if tensor.dtype not in DTYPES:
+            raise OgaError(
+                f"{path.name} holds {name!r} as {tensor.dtype}: quantised weights have no gradients. "
+                "Save the model as float16 or float32."
+            )
+    return weights

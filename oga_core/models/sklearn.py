@@ -32,7 +32,7 @@ class Standardize(nn.Module):
     mean: Tensor
     scale: Tensor
 
-    def __init__(self, mean: NDArray[Any], scale: NDArray[Any]):
+    def __init__(self, mean: NDArray[Any] | float, scale: NDArray[Any] | float):
         super().__init__()
         self.register_buffer("mean", _tensor(mean))
         self.register_buffer("scale", _tensor(scale))
@@ -47,10 +47,18 @@ def load_skops(path: Path, card: ModelCard | None = None) -> LoadedModel:
     Raises `OgaError` for types outside scikit-learn's own and for models without gradients (trees, neighbours).
     """
     model = _read(path)
-    scaler, classifier = _steps(model)
-    layers: list[nn.Module] = [] if scaler is None else [_standardize(scaler)]
-    module = nn.Sequential(*layers, *_layers(classifier)).eval()
-    return LoadedModel(module, card or _card(model, classifier, path), "skops")
+    try:
+        scaler, classifier = _steps(model)
+        layers: list[nn.Module] = [] if scaler is None else [_standardize(scaler)]
+        module = nn.Sequential(*layers, *_layers(classifier)).eval()
+        return LoadedModel(module, card or _card(model, classifier, path), "skops")
+    except OgaError:
+        raise
+    except Exception as error:  # attributes of any type and shape, where scikit-learn writes arrays
+        raise OgaError(
+            f"{path.name} is damaged: its attributes are not those of a fitted model ({reason(error)}). Save it again: "
+            "skops.io.dump(model, path)."
+        ) from None
 
 
 def _read(path: Path) -> Any:
@@ -96,10 +104,7 @@ def _steps(model: Any) -> tuple[Any | None, Any]:
 
 
 def _standardize(scaler: Any) -> Standardize:
-    n_features = scaler.n_features_in_
-    mean = scaler.mean_ if scaler.with_mean else np.zeros(n_features)
-    scale = scaler.scale_ if scaler.with_std else np.ones(n_features)
-    return Standardize(mean, scale)
+    return Standardize(scaler.mean_ if scaler.with_mean else 0.0, scaler.scale_ if scaler.with_std else 1.0)
 
 
 def _layers(classifier: Any) -> list[nn.Module]:
@@ -155,7 +160,7 @@ def _linear(weight: NDArray[Any], bias: NDArray[Any]) -> nn.Linear:
     return layer
 
 
-def _tensor(values: NDArray[Any]) -> Tensor:
+def _tensor(values: NDArray[Any] | float) -> Tensor:
     return torch.tensor(np.asarray(values, dtype=np.float32))
 
 

@@ -11,13 +11,11 @@ from typing import Any
 
 from oga_core.errors import OgaError
 from oga_core.models.folders import TOKENIZER_FILES, read_json
-from oga_core.models.refusals import reason
-from oga_core.samples import Modality
+from oga_core.models.refusals import panics_as_errors, reason
+from oga_core.models.tokenizer_files import check_tokenizer_files
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 
-_POSITIONS_AFTER_PADDING = ("camembert", "mpnet", "roberta", "xlm-roberta")
-_MAX_LENGTH: dict[Modality, int] = {"text": 512, "causal_lm": 1024}
 _ANY_TYPE = ""  # the type of no model: then the tokenizer's own settings name its class
 _PACKED = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja")
 _PLACE = "tokenizer/"
@@ -35,6 +33,7 @@ def load_tokenizer(folder: Path, model_type: str = _ANY_TYPE, origin: str | None
         raise OgaError(
             f"{folder.name} has no tokenizer. Save it into the same folder: tokenizer.save_pretrained(folder)."
         )
+    check_tokenizer_files(folder)
     with TemporaryDirectory(prefix="oga-", ignore_cleanup_errors=True) as clean:
         for path in present:
             shutil.copyfile(path, Path(clean, path.name))
@@ -46,7 +45,8 @@ def load_tokenizer(folder: Path, model_type: str = _ANY_TYPE, origin: str | None
             settings.write_text(json.dumps(kept), encoding="utf-8")
         Path(clean, "config.json").write_text(json.dumps({"model_type": model_type}), encoding="utf-8")
         try:
-            tokenizer = AutoTokenizer.from_pretrained(clean, trust_remote_code=False, local_files_only=True)
+            with panics_as_errors():
+                tokenizer = AutoTokenizer.from_pretrained(clean, trust_remote_code=False, local_files_only=True)
         except Exception as error:  # tokenizer libraries raise anything, down to bare Exception
             raise OgaError(
                 f"The tokenizer in {origin or folder.name} cannot be loaded: {reason(error)}. "
@@ -95,12 +95,3 @@ def tokenizer_entries(tokenizer: Any) -> dict[str, str]:
                 "folder and give the folder."
             )
         return {_PLACE + name: file.read_text(encoding="utf-8") for name, file in files.items()}
-
-
-def max_length(config: Any, tokenizer: Any, modality: Modality) -> int:
-    """Tokens a text may have: what the tokenizer was set to in training, within what the network has positions for."""
-    positions = getattr(config, "max_position_embeddings", None) or _MAX_LENGTH[modality]
-    if getattr(config, "model_type", None) in _POSITIONS_AFTER_PADDING:
-        positions -= (config.pad_token_id or 0) + 1
-    limits = [positions, tokenizer.model_max_length, tokenizer.init_kwargs.get("max_length"), _MAX_LENGTH[modality]]
-    return int(min(limit for limit in limits if isinstance(limit, (int, float)) and limit >= 2))

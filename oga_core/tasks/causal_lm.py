@@ -15,7 +15,7 @@ from oga_core.errors import OgaError
 from oga_core.models.card import ModelCard
 from oga_core.models.refusals import reason
 from oga_core.samples import SampleSet, UnreadableSample
-from oga_core.tasks.task import Batch, first_output, no_tokenizer
+from oga_core.tasks.task import Batch, first_output, no_tokenizer, tokenized
 
 IGNORED = -100
 
@@ -86,16 +86,18 @@ class CausalLMTask:
     def _tokens(self, row: Mapping[str, Any]) -> tuple[list[int], int]:
         """Token ids and the position at which the response begins, at least 1."""
         prompt, whole = self._prompt_and_whole(row)
-        prompt_tokens = self.tokenizer(prompt, add_special_tokens=False)["input_ids"] if prompt else []
+        prompt_tokens = self._ids(prompt) if prompt else []
         response = whole[len(prompt) :]
         end = [self.tokenizer.eos_token_id] if self.tokenizer.eos_token_id is not None else []
-        tokens = (prompt_tokens + self.tokenizer(response, add_special_tokens=False)["input_ids"] + end)[
-            : self.max_length
-        ]
+        tokens = (prompt_tokens + self._ids(response) + end)[: self.max_length]
         start = max(1, len(prompt_tokens))
         if len(tokens) <= start:
             raise UnreadableSample(f"no response left within {self.max_length} tokens")
         return tokens, start
+
+    def _ids(self, text: str) -> list[int]:
+        ids: list[int] = tokenized(self.tokenizer, text, add_special_tokens=False)["input_ids"]
+        return ids
 
     def _prompt_and_whole(self, row: Mapping[str, Any]) -> tuple[str, str]:
         if "messages" in row:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from oga_core.errors import OgaError
-from oga_core.samples import SampleSet
+from oga_core.models.refusals import panics_as_errors, reason
+from oga_core.samples import SampleSet, UnreadableSample
 
 Batch = dict[str, Tensor]
 
@@ -67,3 +68,12 @@ def no_tokenizer(what: str) -> OgaError:
         "oga_core.package_model(…, tokenizer=tokenizer), or put the .pt2 file and the tokenizer's files into one "
         "folder (or a zip of it) and give that."
     )
+
+
+def tokenized(tokenizer: Any, *texts: Any, **options: Any) -> Any:
+    """Call a tokenizer; what it raises for these texts, panics included, becomes `UnreadableSample`."""
+    try:
+        with panics_as_errors():
+            return tokenizer(*texts, **options)
+    except Exception as error:  # tokenizer libraries raise anything, down to bare Exception
+        raise UnreadableSample(f"the tokenizer fails on the text: {reason(error)}") from None

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from oga_core.errors import OgaError
 from oga_core.models.card import ModelCard
 from oga_core.samples import SampleSet, UnreadableSample
-from oga_core.tasks.task import Batch, classification_losses, first_output, no_tokenizer
+from oga_core.tasks.task import Batch, classification_losses, first_output, no_tokenizer, tokenized
 
 _MODEL_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
@@ -42,7 +42,7 @@ class TextTask:
         first = [text if isinstance(text, str) else text[0] for text in texts]
         second = None if all(isinstance(text, str) for text in texts) else [text[1] for text in texts]
         padding = "max_length" if self.fixed_length else "longest"
-        tokens = self.tokenizer(first, second, padding=padding, truncation=True, max_length=self.max_length)
+        tokens = tokenized(self.tokenizer, first, second, padding=padding, truncation=True, max_length=self.max_length)
         # Padding alone is no text: its attention has nothing to look at, so its loss would mean nothing.
         if not all(map(any, tokens.get("attention_mask", tokens["input_ids"]))):
             raise UnreadableSample("the text has no tokens: it is blank, or the tokenizer leaves all of it out")

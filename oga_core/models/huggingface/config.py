@@ -26,7 +26,7 @@ _DROPPED_KEYS = re.compile(
     r"_.*|dtype|torch_dtype|.*implementation.*|.*_plan|distributed_config|adapter.*|gradient_checkpointing|"
     r"quantization_config|output_attentions|output_hidden_states|return_dict|torchscript"
 )
-_COUNTS = re.compile(r".*layers?|.*depths?|.*blocks|.*experts")
+_COUNTS = re.compile(r".*layers?|.*depths?|.*blocks|.*experts|.*groups?|.*group_num|attention_types")
 _MAX_LABELS = 1_000_000
 
 

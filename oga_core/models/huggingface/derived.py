@@ -10,7 +10,7 @@ from torch import nn
 from oga_core.errors import OgaError
 from oga_core.models.card import ModelCard
 from oga_core.models.folders import read_json
-from oga_core.models.tokenizer import max_length
+from oga_core.models.huggingface.lengths import max_length
 from oga_core.samples import Modality
 
 

@@ -6,10 +6,13 @@ other files or kernels. The configuration is filtered and the weights are read h
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch.nn.modules.module import register_module_module_registration_hook
 
 from oga_core.errors import OgaError
 from oga_core.models.huggingface.config import check_counts
@@ -17,6 +20,8 @@ from oga_core.models.refusals import reason
 from oga_core.models.safetensors import Weights
 from oga_core.samples import Modality
 
+_MODULES_PER_TENSOR = 64  # networks have one to four
+_SPARE_MODULES = 1_000
 _HEADS: dict[str, Modality] = {
     "ForSequenceClassification": "text",
     "ForCausalLM": "causal_lm",
@@ -107,7 +112,7 @@ def _network(config: Any, modality: Modality) -> Any:
 def _check_size(network: Any, config: Any, weights: Weights, origin: str) -> None:
     """Stop before memory is taken for a network that the weights cannot fill."""
     stored = sum(tensor.numel() for tensor in weights.values())
-    with torch.device("meta"):
+    with torch.device("meta"), _at_most_modules(_MODULES_PER_TENSOR * len(weights) + _SPARE_MODULES, origin):
         skeleton = network(config)
     needed = sum(parameter.numel() for parameter in skeleton.parameters())
     buffers = sum(buffer.numel() for buffer in skeleton.buffers())
@@ -116,6 +121,22 @@ def _check_size(network: Any, config: Any, weights: Weights, origin: str) -> Non
             f"{origin}/config.json describes a network of {needed:,} parameters, but the weights hold {stored:,} "
             "numbers. The configuration belongs to another model: save both again with model.save_pretrained(folder)."
         )
+
+
+@contextmanager
+def _at_most_modules(count: int, origin: str) -> Iterator[None]:
+    """Raise `OgaError` as soon as more modules than that are made: a network has few without weights of their own."""
+    made = itertools.count(1)
+
+    def check(*_: Any) -> None:
+        if next(made) > count:
+            raise OgaError(f"{origin}/config.json describes a network of more layers than the weights can fill.")
+
+    handle = register_module_module_registration_hook(check)
+    try:
+        yield
+    finally:
+        handle.remove()
 
 
 def _check_loading(info: Mapping[str, Any], origin: str, foreign_head: bool, optional: tuple[str, ...]) -> None:

@@ -18,9 +18,10 @@ from torch import Tensor, nn
 
 from oga_core.errors import OgaError
 from oga_core.models.card import ModelCard
+from oga_core.models.huggingface.lengths import max_length
 from oga_core.models.packaging.example_inputs import Example, ExampleInputs
 from oga_core.models.pt2.reader import read_pt2
-from oga_core.models.tokenizer import max_length, tokenizer_entries
+from oga_core.models.tokenizer import tokenizer_entries
 from oga_core.samples import Modality
 
 _TOLERANCE = {"rtol": 1e-4, "atol": 1e-5}

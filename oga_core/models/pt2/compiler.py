@@ -19,7 +19,7 @@ from oga_core.models.pt2.schema import field as required
 from oga_core.models.pt2.scope import Scope
 from oga_core.models.pt2.sizes import SIZE_OPERATORS
 
-MAX_NODES = 200_000
+MAX_NODES = 50_000  # an LSTM unrolled over 512 tokens has 10,000
 MAX_DEPTH = 8
 _BODY_POSITIONS = {"wrap_with_set_grad_enabled": 1, "wrap_with_autocast": 4}
 

@@ -25,6 +25,7 @@ class GraphModule(nn.Module):
 
     def __init__(self, tensors: Mapping[str, Tensor], persistent: Mapping[str, bool]):
         super().__init__()
+        self._run = _Run(Program([], 0, []), [], {}, ())  # before the tensors, so that none can take the name
         for name, tensor in tensors.items():
             _register(self, name, tensor, persistent.get(name, True))
         self.training = False

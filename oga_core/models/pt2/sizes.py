@@ -9,6 +9,8 @@ from typing import Any
 
 from torch import Tensor
 
+from oga_core.models.pt2.schema import MAX_INT
+
 Function = Callable[..., Any]
 
 MAX_ELEMENTS = 2**30  # of one tensor made from sizes alone
@@ -60,8 +62,21 @@ def _trunc(value: Any) -> int:
     return int(value)
 
 
+def _bounded(function: Function) -> Function:
+    """Wrap arithmetic on sizes: numbers that double their digits at each step would never be computed."""
+
+    @functools.wraps(function)
+    def call(*args: Any) -> Any:
+        result = function(*args)
+        if isinstance(result, int) and abs(result) > MAX_INT:
+            raise RuntimeError("a size has more than 64 bits")
+        return result
+
+    return call
+
+
 # The arithmetic on sizes that a graph may hold, by the names under which torch writes it.
-SIZE_OPERATORS: dict[str, Function] = {
+_ARITHMETIC: dict[str, Function] = {
     "_operator.add": lambda a, b: a + b,
     "_operator.sub": lambda a, b: a - b,
     "_operator.mul": lambda a, b: a * b,
@@ -94,3 +109,4 @@ SIZE_OPERATORS: dict[str, Function] = {
     "torch.sym_sqrt": math.sqrt,
     "torch.sym_sum": lambda *numbers: sum(numbers[0] if isinstance(numbers[0], (list, tuple)) else numbers),
 }
+SIZE_OPERATORS = {name: _bounded(function) for name, function in _ARITHMETIC.items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,10 +12,17 @@ from torch import Tensor, nn
 
 from oga_core.errors import OgaError
 from oga_core.models.pt2.archive import RESAVE, Archive
-from oga_core.models.pt2.schema import HALF, STRIDED, Json, broken, dtype, field, static_size, typed
+from oga_core.models.pt2.schema import HALF, MAX_INT, STRIDED, Json, broken, dtype, field, static_size, typed
 
 _PAYLOAD = re.compile(r"(weight|tensor)_\d{1,9}")
 _SPARE_BYTES = 64 * 2**20
+_LARGEST_ITEM = 16  # bytes of a complex128
+
+
+def _is_addressable(sizes: Sequence[int], strides: Sequence[int]) -> bool:
+    """Whether torch can count the elements in 64 bits, also where an axis is empty or of one element."""
+    reach = sum(max(size, 1) * stride for size, stride in zip(sizes, strides, strict=True))
+    return max(math.prod(max(size, 1) for size in sizes), reach) <= MAX_INT // _LARGEST_ITEM
 
 
 @dataclass(frozen=True)
@@ -36,6 +43,8 @@ class Layout:
         strides = tuple(static_size(size, f"a stride of {name!r}") for size in field(meta, "strides", list))
         if len(sizes) != len(strides) or len(sizes) > 16:
             raise broken(f"{name!r} has {len(sizes)} sizes and {len(strides)} strides")
+        if not _is_addressable(sizes, strides):
+            raise broken(f"{name!r} has shape {list(sizes)} and strides {list(strides)}, which no memory holds")
         offset = static_size(meta.get("storage_offset", {"as_int": 0}), f"the offset of {name!r}")
         return cls(dtype(meta.get("dtype")), sizes, strides, offset)
 

@@ -11,7 +11,7 @@ from typing import Any
 import pt2_attacks as attacks
 import pytest
 import torch
-from pt2_attacks import MODEL, WEIGHTS, benign, edited, node, write
+from pt2_attacks import MODEL, WEIGHTS, argument, benign, edited, node, write
 from pt2_malformed import MALFORMED, sizes
 
 from oga_core.errors import OgaError
@@ -96,6 +96,25 @@ def test_many_names_for_one_weight_do_not_fill_the_memory(tmp_path: Path) -> Non
     )
     with pytest.raises(OgaError, match="much larger than the file"):
         read_pt2(path)
+
+
+def test_sizes_that_double_their_digits_are_not_computed(tmp_path: Path) -> None:
+    """34 squarings, each of the one before, make a number of ten billion digits."""
+
+    def change(content: Any) -> None:
+        graph = content["graph_module"]["graph"]
+        squares, before = [], {"as_sym_int": {"as_int": 3}}
+        for number in range(34):
+            factors = [{"name": "", "arg": before, "kind": 1}] * 2
+            after = {"as_name": f"square_{number}"}
+            squares.append({"target": "_operator.mul", "inputs": factors, "outputs": [{"as_sym_int": after}]})
+            before = {"as_sym_int": after}
+        graph["nodes"][:0] = squares
+        argument(content, "flatten", "start_dim", before)
+
+    module, _ = read_pt2(write(tmp_path / "model.pt2", edited(benign(), MODEL, change)))
+    with pytest.raises(OgaError, match="more than 64 bits"):
+        module(INPUT)
 
 
 @pytest.mark.parametrize(
