@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from oga_core.errors import OgaError
+from oga_core.models.pt2.program import GraphRunError
 
 _OF_A_MODEL = (RuntimeError, IndexError, ValueError, TypeError, KeyError)
 _OUT_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate memory", "cannot allocate memory")
@@ -32,6 +33,8 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 def is_for_others(error: BaseException) -> bool:
     """Whether an error says something else than that one method of computing gradients does not suit a model."""
+    if isinstance(error, GraphRunError):
+        return is_out_of_memory(error)
     return isinstance(error, (OgaError, StartAgain)) or is_out_of_memory(error)
 
 

@@ -30,11 +30,11 @@ from oga_core.gradients.methods.hooks import HookMethod
 from oga_core.gradients.methods.plain import LoopMethod, VmapMethod
 from oga_core.gradients.options import PassOptions
 from oga_core.gradients.parameter_choice import choose_parameters
-from oga_core.gradients.rows import first_rows
 from oga_core.gradients.self_check import CHECKED_SAMPLES
 from oga_core.gradients.walk import BatchPass, Walk
 from oga_core.numerics import evenly_spaced
 from oga_core.samples import Problem, SampleSet
+from oga_core.tasks.batches import first_rows
 from oga_core.tasks.task import Batch, Task
 from oga_core.worker.stages import Progress
 

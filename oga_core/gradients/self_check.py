@@ -12,7 +12,7 @@ from torch.overrides import TorchFunctionMode
 
 from oga_core.gradients.failures import is_out_of_memory
 from oga_core.gradients.hooks.forward_capture import ADDMM, LINEAR, OPERANDS, ForwardCapture, product_of
-from oga_core.gradients.rows import first_rows, n_samples, one_sample
+from oga_core.tasks.batches import first_rows, n_samples, one_sample
 from oga_core.tasks.task import Batch, Task
 
 TOLERANCE = 1e-4  # relative error above which a method is wrong in float32

@@ -16,6 +16,7 @@ from oga_core.gradients.failures import OutOfMemory, model_runs
 from oga_core.numerics import softmax
 from oga_core.samples import SampleSet, UnreadableSample
 from oga_core.tasks import Batch, Task
+from oga_core.tasks.batches import one_sample
 from oga_core.worker.stages import Progress
 
 Level = Literal["ok", "warning", "failure"]
@@ -61,7 +62,7 @@ def check_model(
     with torch.no_grad(), explained(batch):
         outputs = task.outputs(model, batch).float()
         again = task.outputs(model, batch).float()
-        alone = [task.outputs(model, take_row(batch, i)).float() for i in range(min(3, len(batch["labels"])))]
+        alone = [task.outputs(model, one_sample(batch, i)).float() for i in range(min(3, len(batch["labels"])))]
     checks = [_shape(outputs, samples), _finite(outputs), _repeatable(outputs, again), _independent(outputs, alone)]
     return [*checks, _parameters(model)]
 
@@ -91,11 +92,6 @@ def _is_readable(task: Task, samples: SampleSet, row: int) -> bool:
     except UnreadableSample:
         return False
     return True
-
-
-def take_row(batch: Batch, i: int) -> Batch:
-    """One sample of a batch, still as a batch."""
-    return {name: tensor[i : i + 1] for name, tensor in batch.items()}
 
 
 def _shape(outputs: Tensor, samples: SampleSet) -> Check:

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import numpy as np
@@ -156,6 +157,19 @@ def test_a_text_without_tokens_is_an_unreadable_sample(rows, blank):
     assert task.batch(samples, np.array([0]))["input_ids"].tolist() == [[3, 4]]
     with pytest.raises(UnreadableSample, match="the text has no tokens"):
         task.batch(samples, np.array(rows))
+
+
+@pytest.mark.parametrize("modality", ["text", "causal_lm"])
+def test_a_text_on_which_the_tokenizer_panics_is_an_unreadable_sample(modality):
+    from tokenizers import Tokenizer as RustTokenizer
+
+    tokenizer = word_tokenizer()
+    settings = json.loads(tokenizer.backend_tokenizer.to_str())
+    settings["pre_tokenizer"] = {"type": "FixedLength", "length": 0}
+    tokenizer._tokenizer = RustTokenizer.from_str(json.dumps(settings))
+    samples = make(["w1 w2" if modality == "text" else {"text": "w1 w2"}], modality)
+    with pytest.raises(UnreadableSample, match="the tokenizer fails on the text: RuntimeError: chunk size"):
+        task_for(ModelCard(modality, ("a", "b")), tokenizer).batch(samples, np.array([0]))
 
 
 TURNS = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}]

@@ -15,8 +15,8 @@ from oga_core.gradients.hooks.gradient_capture import GradientCapture
 from oga_core.gradients.hooks.layouts import Layouts
 from oga_core.gradients.hooks.tape import Consume, Tape
 from oga_core.gradients.methods.oracle import VMAP_BYTES, vmap_gradients
-from oga_core.gradients.rows import first_rows, n_samples
 from oga_core.gradients.self_check import TOLERANCE, relative_errors
+from oga_core.tasks.batches import first_rows, n_samples
 from oga_core.tasks.task import Batch
 
 _LEARNT_FROM = ((5, 7), (11, 13))  # numbers of samples that a model's own sizes are rarely all multiples of

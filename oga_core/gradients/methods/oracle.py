@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from oga_core.gradients.rows import n_samples, one_sample, per_sample_parts
+from oga_core.tasks.batches import n_samples, one_sample, per_sample_parts
 from oga_core.tasks.task import Batch, Task
 
 VMAP_BYTES = 256 * 2**20  # gradients held at a time
