@@ -49,7 +49,6 @@ def function_lengths(*folders: str) -> Iterator[int]:
                 yield (node.end_lineno or node.lineno) - node.lineno + 1
 
 
-@pytest.mark.xfail(strict=True, reason="the rules and the capture of gradients know each other's types")
 def test_imports_of_the_core_have_no_circle():
     TopologicalSorter(import_graph(CORE, types=True)).prepare()
 

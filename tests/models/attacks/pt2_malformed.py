@@ -163,7 +163,7 @@ MALFORMED: dict[str, tuple[Callable[[Path], None], str]] = {
     "payload_path": (in_weights(lambda config: config["head.bias"].update(path_name="../x")), "lies in"),
     "past_the_end": (in_meta(storage_offset={"as_int": 1}), "more than the 384 bytes stored"),
     "far_offset": (in_meta(storage_offset={"as_int": 2**62}), "more than the 384 bytes stored"),
-    "large_stride": (in_meta(strides=sizes(2**61, 1)), "more than the 384 bytes stored"),
+    "large_stride": (in_meta(strides=sizes(2**61, 1)), "which no memory holds"),
     "expanded": (in_meta(sizes=sizes(10**6, 10**6), strides=sizes(0, 0)), "more than the 384 bytes stored"),
     "huge_size": (in_meta(sizes=sizes(2**63, 1)), "too large"),
     "negative_size": (in_meta(sizes=sizes(-1, 32)), "fixed size"),
