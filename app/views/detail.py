@@ -105,6 +105,8 @@ def neighbours(view: Opened, row: int, key: str) -> None:
     if twin is not None:
         messages.section("Its near-duplicate")
         _tiles(view, [Neighbour(twin, 1.0)], f"{key}-twin")
+    if evidence.fault:
+        messages.quiet(evidence.fault)
     alike = evidence.look_alikes(row)
     if alike and data.given[row] >= 0:
         agree = sum(data.given[item.row] == data.given[row] for item in alike)

@@ -20,7 +20,7 @@ from oga_core.runs.folder import RunFolder
 from oga_core.runs.scored import ScoredRun
 from oga_core.samples import Source
 
-__all__ = ["EXPORTS", "Export", "export"]
+__all__ = ["EXPORTS", "Export", "decided_run", "export"]
 
 Write = Callable[[RunFolder, Decided, Path, bool], Path]
 
@@ -88,7 +88,7 @@ def export(
         raise unknown("export format", format, EXPORTS)
     if not out.parent.is_dir():
         raise OgaError(f"There is no folder {str(out.parent)!r} to write to. Make it first.")
-    decided = _decided(run, score, trim_fraction)
+    decided = decided_run(run, score, trim_fraction)
     _refuse_source(out, decided.samples.source)
     try:
         return EXPORTS[format].write(run, decided, out, spreadsheet_safe)
@@ -101,7 +101,7 @@ def _refuse_source(out: Path, source: Source) -> None:
         raise OgaError(f"{str(out)!r} is the data that was scored. Give another place, so that it stays as it is.")
 
 
-def _decided(run: RunFolder, score: str | None, trim_fraction: float | None) -> Decided:
+def decided_run(run: RunFolder, score: str | None = None, trim_fraction: float | None = None) -> Decided:
     """Read a run's samples, scores and decisions; None stands for the run's own score and suggestion."""
     scored = ScoredRun(run.path)
     if score is not None and score not in scored.scores:

@@ -16,6 +16,7 @@ Image columns of parquet and arrow have the role image. A table of labels given 
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 
 from oga_core.errors import OgaError
@@ -36,7 +37,18 @@ from oga_core.readers.tables.saved import open_saved_dataset
 from oga_core.readers.webdataset import is_webdataset, read_webdataset
 from oga_core.samples import Modality, SampleSet, Subset
 
-__all__ = ["ARCHIVES", "TEXT_TABLES", "OutputsBundle", "preview_image", "read_outputs", "read_samples", "reading_notes"]
+OPTIONS = frozenset(field.name for field in fields(ReadOptions))
+
+__all__ = [
+    "ARCHIVES",
+    "OPTIONS",
+    "TEXT_TABLES",
+    "OutputsBundle",
+    "preview_image",
+    "read_outputs",
+    "read_samples",
+    "reading_notes",
+]
 
 
 def read_samples(

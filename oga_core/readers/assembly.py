@@ -36,6 +36,14 @@ class ReadOptions:
     max_samples: int | None = None
 
     def __post_init__(self) -> None:
+        for name in ("label_column", "id_column", "text_column", "modality"):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, str):
+                raise OgaError(f"{name} must be a text. Got {value!r} instead.")
+        if self.max_samples is not None and (
+            isinstance(self.max_samples, bool) or not isinstance(self.max_samples, int)
+        ):
+            raise OgaError(f"max_samples must be a whole number. Got {self.max_samples!r} instead.")
         if self.modality is not None and self.modality not in MODALITIES:
             raise unknown("modality", self.modality, MODALITIES)
         if self.max_samples is not None and self.max_samples < 1:

@@ -2,76 +2,38 @@
 
 from __future__ import annotations
 
-import sqlite3
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from oga_core.errors import OgaError
-
-# `steps` and `decisions` are the log and only grow. `undone` and `current` follow from it, in the same transaction.
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS steps (
-  seq INTEGER PRIMARY KEY AUTOINCREMENT, client_event_id TEXT UNIQUE, kind TEXT NOT NULL,
-  reviewer TEXT NOT NULL, time TEXT NOT NULL, undoes INTEGER REFERENCES steps(seq));
-CREATE TABLE IF NOT EXISTS decisions (
-  step INTEGER NOT NULL REFERENCES steps(seq), sample_id TEXT NOT NULL,
-  action TEXT NOT NULL, new_label TEXT, note TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS undone (step INTEGER PRIMARY KEY, by INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS current (
-  sample_id TEXT NOT NULL, reviewer TEXT NOT NULL, settled INTEGER NOT NULL, step INTEGER NOT NULL,
-  action TEXT NOT NULL, new_label TEXT, note TEXT NOT NULL, time TEXT NOT NULL,
-  PRIMARY KEY (sample_id, reviewer, settled)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS claims (
-  sample_id TEXT PRIMARY KEY, reviewer TEXT NOT NULL, expires REAL NOT NULL) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS decisions_by_step ON decisions(step);
-CREATE INDEX IF NOT EXISTS decisions_by_sample ON decisions(sample_id);
-CREATE INDEX IF NOT EXISTS steps_by_reviewer ON steps(reviewer, seq);
-CREATE INDEX IF NOT EXISTS claims_by_reviewer ON claims(reviewer);
-"""
+from oga_core.review.database import ReviewDatabase
 
 
 class ReviewLog:
-    """The SQLite file at `path`; every step is synced to disk (write-ahead log, full) before it returns."""
+    """The steps in the SQLite file at `path`; every one is on disk before it returns."""
 
-    def __init__(self, path: Path):
-        self.path = path
-        self._lock = threading.RLock()
-        try:
-            self._db = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=FULL")
-            self._db.executescript(_SCHEMA)
-        except sqlite3.DatabaseError as error:
-            raise OgaError(
-                f"{path} cannot be used for decisions: {error}. "
-                "Put back a copy of it, or move it away to begin a new review."
-            ) from None
+    def __init__(self, path: Path | str):
+        self.path = Path(path)
+        self._database = ReviewDatabase(self.path)
+        self._db = self._database.connection
+        self._transaction = self._database.transaction
 
     def close(self) -> None:
         """Close the file; what was decided is already on disk."""
-        with self._lock:
-            self._db.close()
+        self._database.close()
 
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        with self._lock:
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-            except BaseException:
-                self._db.execute("ROLLBACK")
-                raise
-            self._db.execute("COMMIT")
+    @property
+    def is_read_only(self) -> bool:
+        """Whether the storage cannot be written, so that decisions can only be looked at."""
+        return self._database.is_read_only
 
     def _read(self, query: str, values: Sequence[object]) -> list[Any]:
-        with self._lock:
+        with self._database.guarded():
             return self._db.execute(query, values).fetchall()
 
     def _step(self, kind: str, reviewer: str, event: str | None, undoes: int | None = None) -> tuple[int, bool]:
+        self._database.check_writable()
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         row = self._db.execute(
             """INSERT INTO steps (client_event_id, kind, reviewer, time, undoes) VALUES (?, ?, ?, ?, ?)

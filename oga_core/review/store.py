@@ -6,7 +6,9 @@ import time as clock
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from itertools import pairwise
+from typing import Any
 
+from oga_core.errors import OgaError
 from oga_core.review.agreement import krippendorff_alpha
 from oga_core.review.decisions import ACTIONS, Action, Decision, Step, check_step
 from oga_core.review.log import ReviewLog
@@ -69,7 +71,7 @@ class ReviewStore(ReviewLog):
         """Return what stands for every decided sample, or what one reviewer decided."""
         where, values = ("WHERE reviewer = ?", (reviewer,)) if reviewer else ("", ())
         rows = self._read(_RESOLVED.format(where=where), values)
-        return {row[0]: Decision(*row) for row in rows}
+        return {row[0]: self._decision(row) for row in rows}
 
     def decision(self, sample_id: str, reviewer: str | None = None) -> Decision | None:
         """Return what stands for one sample."""
@@ -77,14 +79,14 @@ class ReviewStore(ReviewLog):
         if reviewer:
             where, values = where + " AND reviewer = ?", [sample_id, reviewer]
         rows = self._read(_RESOLVED.format(where=where), values)
-        return Decision(*rows[0]) if rows else None
+        return self._decision(rows[0]) if rows else None
 
     def changes(self, since: int) -> tuple[int, dict[str, Decision | None]]:
         """Return the last step's number and what now stands for the samples that steps after `since` touched."""
         touched = """
             SELECT sample_id FROM decisions WHERE step > ?1
             UNION SELECT d.sample_id FROM steps JOIN decisions d ON d.step = steps.undoes WHERE steps.seq > ?1"""
-        with self._lock:
+        with self._database.guarded():
             self._db.execute("BEGIN")
             last = self._db.execute("SELECT COALESCE(MAX(seq), 0) FROM steps").fetchone()[0]
             if last == since:
@@ -96,7 +98,7 @@ class ReviewStore(ReviewLog):
             where = f"WHERE sample_id IN ({touched})" if since else ""
             rows = self._db.execute(_RESOLVED.format(where=where), (since,) if since else ()).fetchall()
             self._db.execute("COMMIT")
-        return last, standing | {row[0]: Decision(*row) for row in rows}
+        return last, standing | {row[0]: self._decision(row) for row in rows}
 
     def votes(self) -> dict[str, list[Decision]]:
         """Return every reviewer's own decision, by sample, settlements apart."""
@@ -104,7 +106,7 @@ class ReviewStore(ReviewLog):
         for row in self._read(
             "SELECT sample_id, action, new_label, reviewer, time, note FROM current WHERE settled = 0 ORDER BY step", ()
         ):
-            result.setdefault(row[0], []).append(Decision(*row))
+            result.setdefault(row[0], []).append(self._decision(row))
         return result
 
     def disagreements(self, settled: bool = False) -> dict[str, list[Decision]]:
@@ -166,7 +168,7 @@ class ReviewStore(ReviewLog):
                 n_samples=n_samples,
                 undoes=undoes,
                 undone=bool(undone),
-                first=Decision(first, action, new_label, who, time, note) if first else None,
+                first=self._decision((first, action, new_label, who, time, note)) if first else None,
             )
             for seq, kind, who, time, n_samples, undoes, undone, first, action, new_label, note in rows
         ]
@@ -200,3 +202,21 @@ class ReviewStore(ReviewLog):
         """Give back everything the reviewer holds."""
         with self._transaction():
             self._db.execute("DELETE FROM claims WHERE reviewer = ?", (reviewer,))
+
+    def _decision(self, row: Sequence[Any]) -> Decision:
+        """Return a row of the file as a decision; raises `OgaError` for one that this version cannot have written."""
+        decision = Decision(*row)
+        if decision.action not in ACTIONS:
+            raise OgaError(
+                f"{self.path} holds the action {decision.action!r} on {decision.sample_id!r}, which this version of "
+                "oga does not know. Install the version that wrote it, or put back a copy of the file."
+            )
+        texts = [value for value in row if not (value is None and decision.action != "relabel")]
+        if (decision.action == "relabel") != (decision.new_label is not None) or any(
+            not isinstance(value, str) for value in texts
+        ):
+            raise OgaError(
+                f"{self.path} is damaged: the decision {decision.action!r} on {decision.sample_id!r} has new_label "
+                f"{decision.new_label!r}. Put back a copy of it, or move it away to begin a new review."
+            )
+        return decision

@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from oga_core.errors import OgaError
 from oga_core.gradient_sketch import GradientSketch
 from oga_core.numerics import softmax
 from oga_core.runs.scored import ScoredRun
@@ -32,14 +33,22 @@ class Evidence:
         self._data = data
         self._spaces: dict[str, NDArray[np.float32] | None] = {}
 
-    @cached_property
+    @property
     def sketch(self) -> GradientSketch | None:
-        """The arrays of the gradient pass, None where they are not in the run folder."""
+        """The arrays of the gradient pass, None where they are missing or damaged; `fault` says so."""
+        return self._arrays[0]
+
+    @property
+    def fault(self) -> str:
+        """Why nothing can be said about samples, empty where something can."""
+        return self._arrays[1]
+
+    @cached_property
+    def _arrays(self) -> tuple[GradientSketch | None, str]:
         try:
-            sketch = self._data.run.gradient_sketch()
-        except (OSError, TypeError, ValueError):
-            return None
-        return sketch if len(sketch) == len(self._data) else None
+            return self._data.run.gradient_sketch(), ""
+        except OgaError as error:
+            return None, str(error)
 
     def probabilities(self, row: int, top: int = 10) -> tuple[tuple[str, float], ...]:
         """The most probable classes and the given one, most likely first."""

@@ -14,13 +14,14 @@ import pandas as pd
 from oga_core.errors import OgaError
 from oga_core.files import unwritable, write_whole
 from oga_core.gradient_sketch import GradientSketch
-from oga_core.readers import read_samples
+from oga_core.numerics import Indices
+from oga_core.readers import OPTIONS, read_samples
+from oga_core.runs.arrays import read_arrays
 from oga_core.runs.info import SCHEMA, RunInfo, read_json
+from oga_core.runs.table import SCORE_PREFIX, read_table, score_names
 from oga_core.samples import SampleSet
 
 __all__ = ["SCORE_PREFIX", "RunFolder", "score_names"]
-
-SCORE_PREFIX = "score_"
 
 
 class RunFolder:
@@ -32,12 +33,13 @@ class RunFolder:
     arrays/: the gradient sketch, one `.npy` per array. review.sqlite: the decisions.
     """
 
-    def __init__(self, path: Path):
-        self.path = path
+    def __init__(self, path: Path | str):
+        self.path = Path(path)
 
     @classmethod
-    def create(cls, path: Path) -> RunFolder:
+    def create(cls, path: Path | str) -> RunFolder:
         """Open `path` for a new or continued run; refuses a folder that holds something else."""
+        path = Path(path)
         try:
             if path.exists() and not path.is_dir():
                 raise OgaError(f"The run folder {path} is a file. Give a new or empty folder.")
@@ -49,12 +51,13 @@ class RunFolder:
         return cls(path)
 
     @classmethod
-    def open(cls, path: Path) -> RunFolder:
+    def open(cls, path: Path | str) -> RunFolder:
         """Open a run that exists; raises `OgaError` where there is none."""
+        path = Path(path)
         if not (path / "run.json").is_file():
             raise OgaError(
                 f"{path} is not a run folder: it has no run.json. "
-                f"Make one with: oga score DATA --model MODEL --run {path}"
+                f"Make one with: oga score DATA --model MODEL --run {path}."
             )
         return cls(path)
 
@@ -97,7 +100,7 @@ class RunFolder:
         """scores.parquet: sample_id, given_label, predicted_label, given_label_probability, score_*, map_x, map_y."""
         if not self.is_scored:
             raise OgaError(f"The run {self.path} has no scores yet (status: {self.info.status}).")
-        return pd.read_parquet(self.path / "scores.parquet")
+        return read_table(self.path / "scores.parquet")
 
     def write_table(self, table: pd.DataFrame) -> None:
         """Replace scores.parquet."""
@@ -114,28 +117,33 @@ class RunFolder:
         return self.path / "review.sqlite"
 
     def gradient_sketch(self) -> GradientSketch:
-        """The arrays of the gradient pass, memory-mapped."""
-        info = self.info
-        return GradientSketch.load(
-            self.arrays,
-            coverage=1.0 if info.gradient_coverage is None else info.gradient_coverage,
-            check_error=float("nan") if info.gradient_check_error is None else info.gradient_check_error,
-        )
+        """The arrays of the gradient pass, memory-mapped; raises `OgaError` where they are damaged or missing."""
+        return read_arrays(self.arrays, self.info)
 
     @cached_property
     def samples(self) -> SampleSet:
         """The scored samples, read again from their source; inputs stay lazy."""
         info = self.info
-        samples = read_samples(Path(info.data.path), **info.data.options)
-        if samples.fingerprint != info.data.fingerprint:
+        data = info.data
+        if not data.path:
+            raise OgaError(f"{self.path / 'run.json'} does not say where the data lies. Score the data again.")
+        if unknown_options := sorted(set(data.options) - OPTIONS):
             raise OgaError(
-                f"{info.data.path} has changed since it was scored. Put the scored version back, or score again."
+                f"{self.path / 'run.json'} names options that this version of oga cannot read data with: "
+                f"{', '.join(map(repr, unknown_options))}. Score the data again."
             )
+        samples = read_samples(data.path, **data.options)
+        if samples.fingerprint != data.fingerprint:
+            raise OgaError(f"{data.path} has changed since it was scored. Put the scored version back, or score again.")
+        return samples.take(self._places(samples)).with_classes(info.classes)
+
+    def _places(self, samples: SampleSet) -> Indices:
+        """Return where the rows of the table stand among all samples of the data."""
         position = {sample_id: i for i, sample_id in enumerate(samples.ids)}
-        rows = np.array([position[sample_id] for sample_id in self.table["sample_id"]], dtype=np.int64)
-        return samples.take(rows).with_classes(info.classes)
-
-
-def score_names(table: pd.DataFrame) -> list[str]:
-    """Names of the scores in a run's table, without their prefix."""
-    return [column.removeprefix(SCORE_PREFIX) for column in table.columns if column.startswith(SCORE_PREFIX)]
+        ids = self.table["sample_id"].tolist()
+        if strange := next((sample_id for sample_id in ids if sample_id not in position), None):
+            raise OgaError(
+                f"{self.path / 'scores.parquet'} scores {strange!r}, which is not in {samples.source.path}. "
+                "Score the data again."
+            )
+        return np.array([position[sample_id] for sample_id in ids], dtype=np.int64)

@@ -10,6 +10,7 @@ from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from oga_core.errors import OgaError
+from oga_core.samples import MODALITIES
 
 SCHEMA = 2
 """The version of the record. 1 had no number; its noise rate was called `estimate`. A field more needs no new one."""
@@ -98,8 +99,16 @@ class RunInfo:
     def from_json(cls, content: Mapping[str, Any], name: str) -> RunInfo:
         """Return the record in parsed JSON; `name` is what errors call it. Unknown fields are passed over."""
         content = _upgraded(content, name)
+        known = {part.name for part in fields(cls)} - {"schema"}
+        if content.keys() - {"schema"} and not content.keys() & known:
+            raise OgaError(f"{name} does not say how data was scored: it is of another program. Give another folder.")
         values = {part.name: content[part.name] for part in fields(cls) if part.name in content}
         record: RunInfo = _typed(cls, values, name)
+        if record.modality and record.modality not in MODALITIES:
+            raise OgaError(
+                f"{name} is damaged: 'modality' is {record.modality[:80]!r}, where one of {', '.join(MODALITIES)} "
+                "belongs. Score the data again into a new folder."
+            )
         return record
 
     def as_json(self) -> dict[str, Any]:
@@ -113,6 +122,10 @@ def read_json(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_bytes())
     except FileNotFoundError:
         return {}
+    except OSError as error:
+        raise OgaError(
+            f"{path} cannot be read: {error.strerror}. Change its permissions, or give another run."
+        ) from None
     except (ValueError, RecursionError) as error:
         raise OgaError(f"{path} is damaged: {error}. Score the data again into a new folder.") from None
     if not isinstance(content, dict):
@@ -167,9 +180,14 @@ def _converted(hint: Any, value: Any, name: str, key: str) -> Any:
     accepted = (int, float) if origin is float else origin
     if not isinstance(value, accepted) or (isinstance(value, bool) and origin is not bool):
         raise _damaged(name, key, value, _WORDS[origin])
+    if key in _SHARES and not 0 <= value <= 1:
+        raise _damaged(name, key, value, "a share from 0 to 1")
+    if isinstance(value, dict) and get_args(expected)[1] is not Any:
+        return {str(part): _converted(get_args(expected)[1], item, name, key) for part, item in value.items()}
     return value
 
 
+_SHARES = frozenset({"rate", "low", "high", "suggested_trim_fraction", "model_accuracy_on_given_labels"})
 _WORDS: dict[Any, str] = {str: "text", int: "a whole number", float: "a number", dict: "an object"}
 
 

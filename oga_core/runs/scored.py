@@ -38,9 +38,8 @@ class ScoredRun:
         self.version: tuple[str, tuple[int, int, int]] = (str(path), (0, 0, 0))
         self.info: RunInfo = self.run.info
         self.table: pd.DataFrame = self.run.table
-        if self.table.empty:
-            raise OgaError(f"The run {path} has no samples. Score data with at least one sample.")
-        self.ids: NDArray[np.object_] = self.table["sample_id"].astype(str).to_numpy(dtype=object)
+        _check(self.table, self.info, path)
+        self.ids: NDArray[np.object_] = self.table["sample_id"].to_numpy(dtype=object)
         self.classes: tuple[str, ...] = self.info.classes
         self.given = self._codes("given_label")
         self.predicted = self._codes("predicted_label")
@@ -190,6 +189,31 @@ class ScoredRun:
         if column not in self.table or not self.classes:
             return np.full(len(self), -1, dtype=np.int64)
         return pd.Categorical(self.table[column].astype(str), categories=self.classes).codes.astype(np.int64)
+
+
+def _check(table: pd.DataFrame, info: RunInfo, path: Path) -> None:
+    """Raise `OgaError` where the table and the record of a run disagree."""
+    if table.empty:
+        raise OgaError(f"The run {path} has no samples. Score data with at least one sample.")
+    if info.status == "done" and info.n_samples is not None and info.n_samples != len(table):
+        raise OgaError(
+            f"The run {path} is damaged: its table has {len(table):,} rows, its record says {info.n_samples:,}. "
+            "Score the data again into a new folder."
+        )
+    names = score_names(table)
+    if info.default_score is not None and names and info.default_score not in names:
+        raise OgaError(
+            f"The run {path} is damaged: the default score {info.default_score!r} of its record is not in its table. "
+            "Score the data again into a new folder."
+        )
+    for column in ("given_label", "predicted_label"):
+        labels = table[column].dropna().astype(str).unique() if column in table and info.classes else ()
+        strange = [label for label in labels if label and label not in info.classes]
+        if strange:
+            raise OgaError(
+                f"The run {path} is damaged: {column} in its table is {strange[0]!r}, which is not one of the classes "
+                "of its record. Score the data again into a new folder."
+            )
 
 
 def class_shares(codes: NDArray[np.int64], n_classes: int, chosen: NDArray[np.int64]) -> pd.DataFrame:

@@ -1,0 +1,43 @@
+"""scores.parquet as a table: read, and checked against what every page and export expects of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+
+from oga_core.errors import OgaError
+
+SCORE_PREFIX = "score_"
+_NUMBERS = ("given_label_probability", "map_x", "map_y")
+_AGAIN = "Score the data again into a new folder."
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Return the table at `path`: unique ids in `sample_id`, and scores, probabilities and map as numbers.
+
+    Raises `OgaError` for a file that is damaged or of another kind.
+    """
+    try:
+        table = pd.read_parquet(path)
+    except (pa.ArrowException, OSError, ValueError, TypeError, KeyError, MemoryError) as error:
+        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+        raise OgaError(f"{path} is damaged: {reason.rstrip('.')}. {_AGAIN}") from None
+    if "sample_id" not in table:
+        raise OgaError(f"{path} has no column 'sample_id'. {_AGAIN}")
+    if table["sample_id"].isna().any():
+        raise OgaError(f"{path} has rows without an id in 'sample_id'. {_AGAIN}")
+    repeated = table["sample_id"][table["sample_id"].duplicated()]
+    if len(repeated):
+        raise OgaError(f"{path} has the id {str(repeated.iat[0])!r} more than once. {_AGAIN}")
+    for name in table.columns:
+        is_number = pd.api.types.is_numeric_dtype(table[name]) or table[name].isna().all()
+        if (name in _NUMBERS or str(name).startswith(SCORE_PREFIX)) and not is_number:
+            raise OgaError(f"The column {name!r} of {path} must be numbers, and holds {table[name].dtype}. {_AGAIN}")
+    return table.astype({"sample_id": str})
+
+
+def score_names(table: pd.DataFrame) -> list[str]:
+    """Names of the scores in a run's table, without their prefix."""
+    return [column.removeprefix(SCORE_PREFIX) for column in table.columns if column.startswith(SCORE_PREFIX)]
