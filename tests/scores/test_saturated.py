@@ -48,7 +48,7 @@ def test_a_draw_without_curvature_has_a_spectrum_of_zeros(monkeypatch):
     sketch.logits[0] = 0
     monkeypatch.setattr(spectrum, "curvature_rows", lambda sketch, seed: np.arange(1, len(sketch)))
     assert curvature.mean_curvature(sketch) > curvature.FLAT
-    assert spectrum.head_spectrum(sketch).values.tolist() == [0]
+    assert not spectrum.head_spectrum(sketch).values.any()  # one zero or all 64, as the release of ARPACK has it
 
 
 def test_the_curvature_of_a_sure_model_is_not_lost_in_rounding():
