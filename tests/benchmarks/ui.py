@@ -14,43 +14,20 @@ import argparse
 import contextlib
 import json
 import os
-import sqlite3
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import ui_durability
+from dashboard import durability
+from dashboard.browser import FLAGS, Traffic, cpu, median, open_page, seconds, served
+from dashboard.reviewers import APP, decided_at, measure_reviewers
+from dashboard.rival_measures import measure_keys, measure_plotly
+from dashboard.run import write_big_run
 from playwright.sync_api import Browser, Page, TimeoutError, sync_playwright
-from ui_browser import CLOCKS, FLAGS, Traffic, cpu, median, served
-from ui_run import write_big_run
 
-import oga_app
-
-HERE = Path(__file__).parent
-APP = Path(oga_app.__file__).with_name("streamlit_app.py")
 PARTS = ("map", "review", "plotly", "kills", "reviewers")
-PATIENCE = 120_000
-# Plotly puts a new object in place of the old data when it draws a new figure.
-KEEP_DATA = "() => { window.drawn = document.querySelector('.js-plotly-plot').data; }"
-DATA_IS_NEW = "() => document.querySelector('.js-plotly-plot')?.data !== window.drawn"
-
-
-def open_page(browser: Browser, url: str, **query: object) -> Page:
-    page = browser.new_page(viewport={"width": 1400, "height": 1000})
-    page.set_default_timeout(PATIENCE)
-    page.add_init_script(CLOCKS)
-    page.goto(url + "?" + "&".join(f"{name}={value}" for name, value in query.items()))
-    return page
-
-
-def seconds(act: Callable[[], object]) -> float:
-    begun = time.perf_counter()
-    act()
-    return time.perf_counter() - begun
 
 
 def measure_map(browser: Browser, url: str, run: Path, rounds: int) -> dict[str, Any]:
@@ -154,134 +131,6 @@ def measure_review(browser: Browser, url: str, run: Path, presses: int) -> dict[
     }
 
 
-def measure_keys(browser: Browser, run: Path, presses: int) -> dict[str, Any]:
-    """The same with a button's own shortcut on an empty page: what one press costs in Streamlit at the least."""
-    with served(HERE / "ui_rivals.py", BENCHMARK_RUN=str(run)) as url:
-        page = open_page(browser, url, way="keys")
-        page.get_by_test_id("stText").wait_for()
-        page.wait_for_timeout(2000)
-        page.evaluate("() => window.watch('[data-testid=stText]')")
-        for i in range(presses):
-            page.keyboard.press("k")
-            page.wait_for_function("(count) => window.shows.length > count", arg=i)
-        pressed, painted = page.evaluate("() => [window.presses, window.shows]")
-        before = int(page.get_by_test_id("stText").inner_text().split()[1])
-        for _ in range(30):
-            page.keyboard.press("k")
-            page.wait_for_timeout(100)
-        page.wait_for_timeout(3000)
-        arrived = int(page.get_by_test_id("stText").inner_text().split()[1]) - before
-        page.close()
-    times = [(b - a) / 1000 for a, b in zip(pressed, painted, strict=False)]
-    return {"key_to_next_painted_s": median(times), "of_30_at_ten_a_second": arrived}
-
-
-def decided_at(run: Path) -> list[float]:
-    """When each decision was written, in milliseconds since 1970."""
-    if not (run / "review.sqlite").is_file():
-        return []
-    with contextlib.closing(sqlite3.connect(run / "review.sqlite")) as database:
-        rows = database.execute("SELECT time FROM steps WHERE kind = 'decide' ORDER BY seq").fetchall()
-    return [1000 * datetime.fromisoformat(row[0]).timestamp() for row in rows]
-
-
-def measure_plotly(browser: Browser, run: Path, way: str, rounds: int) -> dict[str, Any]:
-    """First paint, threshold to redrawn and box selection of the map drawn by Plotly."""
-    with served(HERE / "ui_rivals.py", BENCHMARK_RUN=str(run)) as url:
-        begun = time.perf_counter()
-        page = open_page(browser, url, way=way)
-        page.locator(".js-plotly-plot .nsewdrag").first.wait_for()
-        page.evaluate("() => window.painted('.gl-canvas-context')")
-        result: dict[str, Any] = {"first_paint_s": round(time.perf_counter() - begun, 2)}
-        traffic, times, sizes, selections, work = Traffic(page), [], [], [], []
-        try:
-            for _ in range(rounds):
-                page.wait_for_timeout(1500)
-                traffic.reset()
-                busy = cpu()
-                button = page.get_by_role("button", name="Next threshold")
-                times.append(seconds(lambda button=button: _replotted(page, button)))
-                sizes.append(traffic.bytes)
-                work.append(cpu() - busy)
-            plot = page.locator(".nsewdrag").first.bounding_box()
-            assert plot
-            x, y = plot["x"] + plot["width"] / 2, plot["y"] + plot["height"] / 2
-            for turn in range(max(1, rounds // 2)):
-                half = 40 + 12 * turn
-                before_text = page.get_by_test_id("stText").inner_text()
-                page.mouse.move(x - half, y - half)
-                page.mouse.down()
-                page.mouse.move(x + half, y + half, steps=4)
-                selections.append(
-                    seconds(
-                        lambda text=before_text: (
-                            page.mouse.up(),
-                            page.wait_for_function(
-                                "(text) => document.querySelector('[data-testid=stText]').innerText !== text", arg=text
-                            ),
-                        )
-                    )
-                )
-                page.wait_for_timeout(1500)
-        except TimeoutError:
-            result["note"] = f"something did not finish in {PATIENCE // 1000} s"
-        page.close()
-    return result | {
-        "threshold_to_redrawn_s": median(times),
-        "threshold_to_redrawn_cpu_s": median(work),
-        "selection_s": median(selections),
-        "bytes_per_threshold_change": int(median([float(size) for size in sizes]) or 0),
-    }
-
-
-def _replotted(page: Page, button: Any) -> None:
-    page.evaluate(KEEP_DATA)
-    button.click()
-    page.wait_for_function(DATA_IS_NEW)
-    page.evaluate("() => window.painted('.gl-canvas-context')")
-
-
-def measure_reviewers(browser: Browser, run: Path, people: int, presses: int) -> dict[str, Any]:
-    """Several reviewers at once through one server, each in a browser page of their own."""
-    with served(APP, "--run", str(run)) as url:
-        pages = []
-        for person in range(people):
-            page = open_page(browser, f"{url}/review", run=run.name)
-            page.locator(".position:not(:empty)").wait_for()
-            page.get_by_test_id("stPopover").first.get_by_role("button").click()
-            field = page.get_by_label("Your name, written to every decision")
-            field.fill(f"reviewer {person}")
-            field.press("Enter")
-            page.wait_for_timeout(2000)
-            page.keyboard.press("Escape")
-            # The queue of the old name goes only when that of the new one has come.
-            page.locator(".position:not(:empty)").last.wait_for()
-            page.wait_for_timeout(2000)
-            page.locator("section.review").focus()
-            pages.append(page)
-        before = len(decided_at(run))
-        begun = time.perf_counter()
-        for i in range(presses):
-            for page in pages:
-                page.keyboard.press("kru"[i % 3])
-        deadline = time.monotonic() + 30 + presses
-        while len(decided_at(run)) - before < people * presses and time.monotonic() < deadline:
-            pages[0].wait_for_timeout(500)
-        took = time.perf_counter() - begun
-        for page in pages:
-            page.close()
-    with contextlib.closing(sqlite3.connect(run / "review.sqlite")) as database:
-        twice = database.execute("SELECT COUNT(*) FROM (SELECT 1 FROM current GROUP BY sample_id HAVING COUNT(*) > 1)")
-        doubled = twice.fetchone()[0]
-    return {
-        "reviewers": people,
-        "presses_each": presses,
-        "presses_lost": people * presses - (len(decided_at(run)) - before),
-        "samples_decided_twice": doubled,
-        "seconds": round(took, 1),
-    }
-
-
 def main() -> None:
     """Measure what is asked for and print it as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -315,10 +164,10 @@ def main() -> None:
                 part[f"plotly_{way}"] = measure_plotly(browser, run, way, options.rounds)
                 report(result, options.out)
         if "kills" in options.parts:
-            result["kills"] = ui_durability.kills(options.kills)
+            result["kills"] = durability.kills(options.kills)
             report(result, options.out)
         if "reviewers" in options.parts:
-            result["reviewers_on_the_store"] = ui_durability.reviewers(4, options.decisions)
+            result["reviewers_on_the_store"] = durability.reviewers(4, options.decisions)
             report(result, options.out)
             run = write_big_run(folder, 20_000)
             result["reviewers_through_the_server"] = measure_reviewers(browser, run, 4, options.presses)

@@ -10,12 +10,14 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import psutil
+from playwright.sync_api import Browser, Page
 
+PATIENCE = 120_000  # milliseconds: a million points take a software renderer that long at worst
 FLAGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"]
 
 # Defined before any script of the page. `painted` waits until the graphics card has finished what it was told.
@@ -119,3 +121,17 @@ def cpu() -> float:
 def median(seconds: list[float]) -> float | None:
     """The median in seconds, None where nothing was measured."""
     return round(statistics.median(seconds), 3) if seconds else None
+
+
+def open_page(browser: Browser, url: str, **query: object) -> Page:
+    page = browser.new_page(viewport={"width": 1400, "height": 1000})
+    page.set_default_timeout(PATIENCE)
+    page.add_init_script(CLOCKS)
+    page.goto(url + "?" + "&".join(f"{name}={value}" for name, value in query.items()))
+    return page
+
+
+def seconds(act: Callable[[], object]) -> float:
+    begun = time.perf_counter()
+    act()
+    return time.perf_counter() - begun
