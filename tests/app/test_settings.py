@@ -1,0 +1,63 @@
+"""Which files a person at the dashboard may name, what an upload is called, and what a table offers."""
+
+import io
+
+import pytest
+from app_runs import image_run
+
+from oga_app.background import jobs
+from oga_app.server.settings import Settings
+from oga_core.errors import OgaError
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return image_run(tmp_path_factory.mktemp("images"))
+
+
+def test_settings_find_runs_and_confine_paths(run, tmp_path):
+    folder = run.path.parent
+    settings = Settings.parse(["--run", str(folder), "--data-root", str(tmp_path), "--something", "else"])
+    assert settings.named("digits") == run.path
+    assert Settings.parse(["--run", str(run.path)]).only == run.path
+    with pytest.raises(OgaError, match=r"There is no run '\.\./digits'"):
+        settings.named("../digits")
+    (tmp_path / "inside.csv").touch()
+    assert settings.confined("inside.csv") == (tmp_path / "inside.csv").resolve()
+    for outside in ("/etc/passwd", "../x", str(folder)):
+        with pytest.raises(OgaError, match="outside the data folder"):
+            settings.confined(outside)
+    (tmp_path / "link").symlink_to("/etc")
+    with pytest.raises(OgaError, match="outside the data folder"):
+        settings.confined("link/passwd")
+    with pytest.raises(OgaError, match="does not exist"):
+        settings.confined("missing.csv")
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        ("../../etc/evil name.tar.gz", "evil_name.tar.gz"),
+        ("C:\\Users\\me\\data.CSV", "data.csv"),
+        ("a.p\u0000t", "a_p_t"),
+        ("model.v1.pt2", "model_v1.pt2"),
+        ("..", "upload"),
+        ("猫.zip", "upload.zip"),
+        (".hidden", "upload.hidden"),
+        ("x" * 300 + ".npz", "x" * 40 + ".npz"),
+    ],
+)
+def test_uploads_never_name_a_path(tmp_path, name, kept):
+    saved = jobs.save_upload(name, io.BytesIO(b"content"), tmp_path / "up")
+    assert saved == tmp_path / "up" / kept
+    assert saved.read_bytes() == b"content"
+
+
+def test_columns_of_a_table_are_offered(tmp_path):
+    from oga_app.views.new_run import table_columns
+
+    (tmp_path / "data.csv").write_text("id,text,diagnosis\n1,a,b\n")
+    assert table_columns(tmp_path / "data.csv") == ("id", "text", "diagnosis")
+    (tmp_path / "broken.csv").write_bytes(b"")
+    assert table_columns(tmp_path / "broken.csv") == ()
+    assert table_columns(tmp_path) == ()
