@@ -8,11 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
-
 from oga_core.errors import OgaError
-from oga_core.files import write_whole
 from oga_core.gradients.devices import choose_device, precision_context
 from oga_core.gradients.options import PassOptions
 from oga_core.gradients.parameter_choice import choose_parameters
@@ -23,6 +19,7 @@ from oga_core.models.factory import ModelFactory
 from oga_core.models.loaded import LoadedModel
 from oga_core.models.weights import assign, read_weights
 from oga_core.pipeline.checks import Check, check_labels, check_memorised
+from oga_core.pipeline.record import accuracy_of, pass_record, write_samples
 from oga_core.pipeline.request import PassRequest
 from oga_core.pipeline.trial import check_checkpoints, check_needs, check_some, stop_on_failure, try_model
 from oga_core.readers import read_samples, reading_notes
@@ -30,11 +27,9 @@ from oga_core.readers.outputs import aligned, class_names, read_outputs
 from oga_core.samples import SampleSet
 from oga_core.tasks import Task
 from oga_core.tasks.prepare import prepare
-from oga_core.worker.stages import Progress, Stages, peak_rss_mb
+from oga_core.worker.stages import Progress, Stages
 
 _OUTPUTS_SUFFIXES = (".npz", ".parquet")
-_GROUPED_SAMPLES = 200_000
-_GROUP_VALUES = 50
 
 
 def run(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
@@ -56,24 +51,14 @@ def run(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
         samples, result, summary = _score_outputs(samples, model, request, stages)
     else:
         samples, result, summary = _score_model(samples, model, request, stages)
-    scored = samples.take(result.rows)
-    _write_samples(scored, folder / "samples.parquet")
-    write_whole(folder / "groups.parquet", lambda path: groups_of(scored).to_parquet(path, index=False))
-    problems = [*samples.problems, *result.problems]
+    write_samples(samples.take(result.rows), folder)
     return {
         **summary,
-        "n_samples": len(result.rows),
-        "classes": list(samples.class_names),
-        "modality": samples.modality,
+        **pass_record(samples, result),
+        "notes": [*reading_notes(samples), *summary["notes"], *result.notes],
         "data_fingerprint": samples.fingerprint,
         "data_format": samples.source.format,
-        "problems": [{"sample_id": p.sample_id, "row": p.row, "reason": p.reason} for p in problems],
-        "notes": [*reading_notes(samples), *summary["notes"], *result.notes],
-        "gradient_coverage": result.sketch.coverage,
-        "gradient_check_error": None if math.isnan(result.sketch.check_error) else result.sketch.check_error,
-        "model_accuracy_on_given_labels": _accuracy(result),
         "seconds": stages.seconds,
-        "peak_rss_mb": peak_rss_mb(),
     }
 
 
@@ -161,7 +146,7 @@ def _joined(result: PassResult, further: Sequence[PassResult]) -> PassResult:
 
 def _of_all(checks: list[Check], result: PassResult) -> list[Check]:
     """The checks, with what all samples tell about memorised labels in place of what a few told."""
-    accuracy = _accuracy(result)
+    accuracy = accuracy_of(result)
     if accuracy is None:
         return checks
     return [*(check for check in checks if check.name != "memorised"), *check_memorised(accuracy)]
@@ -205,34 +190,3 @@ def _summary(model_format: str, checks: list[Check], notes: tuple[str, ...]) -> 
         "warnings": [check.message for check in checks if check.level == "warning"],
         "notes": list(notes),
     }
-
-
-def _accuracy(result: PassResult) -> float | None:
-    if result.sketch.logits is None:
-        return None
-    return round(float((result.sketch.logits.argmax(axis=1) == result.sketch.given_labels).mean()), 6)
-
-
-def _write_samples(samples: SampleSet, path: Path) -> None:
-    names = np.array([*samples.class_names, ""], dtype=object)
-    table = pd.DataFrame({"sample_id": samples.ids, "given_label": names[samples.given_labels]})
-    write_whole(path, lambda temporary: table.to_parquet(temporary, index=False))
-
-
-def groups_of(samples: SampleSet) -> pd.DataFrame:
-    """Columns of the original rows with few distinct values, which may be groups of people or places."""
-    if samples.modality == "outputs" or len(samples) > _GROUPED_SAMPLES:
-        return pd.DataFrame()
-    known = {*samples.source.columns.values(), "file", "label"}
-    names = [name for name in samples.rows[0] if name not in known] if len(samples) else []
-    values: dict[str, list[str]] = {name: [] for name in names}
-    distinct: dict[str, set[str]] = {name: set() for name in names}
-    for row in samples.rows:
-        for name in list(values):
-            values[name].append(str(row.get(name, "")))
-            distinct[name].add(values[name][-1])
-            if len(distinct[name]) > _GROUP_VALUES:
-                del values[name]
-        if not values:
-            break
-    return pd.DataFrame(values)

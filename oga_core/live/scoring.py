@@ -1,0 +1,128 @@
+"""A run of a live model: the pass in this process, then the same results as any run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch.nn.functional as F
+from torch import nn
+
+from oga_core.errors import OgaError
+from oga_core.gradients.options import PassOptions
+from oga_core.live.dataset import LiveData
+from oga_core.live.gradients import bare_samples, device_of, require_module, take_pass
+from oga_core.live.keeping import keep
+from oga_core.live.task import LiveTask
+from oga_core.pipeline.options import ScoreOptions
+from oga_core.pipeline.record import pass_record, write_samples
+from oga_core.pipeline.request import pass_options
+from oga_core.pipeline.results import ScoredSamples, timed, write_results
+from oga_core.pipeline.score import Recorded, begin, identified
+from oga_core.readers import read_samples
+from oga_core.runs.folder import RunFolder
+from oga_core.samples import SampleSet
+from oga_core.worker.stages import Progress, Stages
+
+LIVE = "live"
+"""The model format of a run whose model stayed with its owner: it can be looked at and exported, not trained anew."""
+
+
+def score_live(
+    model: nn.Module,
+    dataset: Any,
+    run_path: Path,
+    options: ScoreOptions,
+    *,
+    loss: Any = F.cross_entropy,
+    classes: Sequence[str] | None = None,
+    collate_fn: Callable[[list[Any]], Any] | None = None,
+    tokenizer: Any | None = None,
+    progress: Progress = lambda message: None,
+) -> RunFolder:
+    """Score every item of a live data set with a live model into the run folder, in this process.
+
+    What a person will look at is kept in data/ in the run folder. Raises `OgaError` for anything that the caller can
+    correct; run.json then says so too.
+    """
+    require_module(model)
+    data = LiveData.of(dataset, collate_fn, options.label_column)
+    task = LiveTask.of(data, loss)
+    run = RunFolder.create(run_path)
+    with Recorded(run):
+        begin(run, {}, None, options)
+        timed(run, lambda: _score(run, model, data, task, options, classes, tokenizer, progress))
+    return run
+
+
+def _score(
+    run: RunFolder,
+    model: nn.Module,
+    data: LiveData,
+    task: LiveTask,
+    options: ScoreOptions,
+    classes: Sequence[str] | None,
+    tokenizer: Any | None,
+    progress: Progress,
+) -> None:
+    stages = Stages(progress)
+    bare = bare_samples(data, task)
+    with stages("keep samples"):
+        samples = _kept(run, data, bare, _class_names(bare, data, classes, task), tokenizer)
+    wanted = pass_options(options)
+    wanted["device"] = device_of(model) if options.device == "auto" else options.device
+    if wanted["parameters"] == "auto":
+        wanted["parameters"] = "head" if task.classifies else "all"
+    with stages("gradients"):
+        result = take_pass(task, model, samples, run.arrays, PassOptions(**wanted), stages.progress)
+    scored = samples.take(result.rows)
+    write_samples(scored, run.path)
+    described = {
+        "path": str(samples.source.path.resolve()),
+        "options": {"modality": samples.modality},
+        "fingerprint": samples.fingerprint,
+        "format": samples.source.format,
+    }
+    run.update(
+        **pass_record(samples, result),
+        model_format=LIVE,
+        notes=[*samples.notes, *result.notes],
+        warnings=[],
+        seconds=stages.seconds,
+        data=described,
+        fingerprint=identified(samples.fingerprint, options),
+    )
+    write_results(
+        run,
+        ScoredSamples.of(run),
+        names=options.scores,
+        map_method=options.map,
+        seed=options.seed,
+        progress=progress,
+    )
+
+
+def _kept(
+    run: RunFolder, data: LiveData, bare: SampleSet, classes: tuple[str, ...], tokenizer: Any | None
+) -> SampleSet:
+    """Write what can be looked at, and read it back as any data set, labels numbered as the model does."""
+    labels = [classes[label] for label in bare.given_labels] if classes else None
+    path, modality = keep(data, labels, run.path / "data", tokenizer)
+    samples = read_samples(path, modality=modality)
+    if len(samples) != len(data):
+        raise OgaError(f"Only {len(samples)} of the {len(data)} items can be kept to be looked at.")
+    return replace(samples, class_names=classes, given_labels=bare.given_labels)
+
+
+def _class_names(bare: SampleSet, data: LiveData, classes: Sequence[str] | None, task: LiveTask) -> tuple[str, ...]:
+    if not task.classifies:
+        return ()
+    highest = int(bare.given_labels.max())
+    if highest < 0:
+        raise OgaError("The dataset has no class labels. Give items (input, label) with whole numbers as labels.")
+    names = tuple(map(str, classes or data.class_names)) or tuple(map(str, range(highest + 1)))
+    if highest >= len(names):
+        raise OgaError(f"The dataset has the label {highest}, but classes names {len(names)}. Name every class.")
+    return names

@@ -1,0 +1,163 @@
+"""A scored run as a person asks it: its table, what is flagged, what to expect, decisions, exports, proof."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from oga_core.errors import OgaError, unknown
+from oga_core.exports import export
+from oga_core.exports.report_charts import histogram
+from oga_core.notebook.dashboard import Dashboard, open_dashboard
+from oga_core.retrain import verify
+from oga_core.review.decisions import ACTIONS, Action, Decision
+from oga_core.review.store import ReviewStore
+from oga_core.runs.info import RunInfo
+from oga_core.runs.scored import ScoredRun, class_shares
+from oga_core.samples import SampleSet
+from oga_core.threshold.expectation import Expectation, Outlook
+
+_CLASSES_SHOWN = 3  # of the worst ones, in the run's own description
+
+
+class Run:
+    """A scored run in its folder; raises `OgaError` where the folder holds none.
+
+    path: the folder. Everything is read from there, so that what others decide in the meantime shows.
+    """
+
+    def __init__(self, path: Path | str):
+        self.path = Path(path)
+        self.scored = ScoredRun(self.path)
+
+    def __len__(self) -> int:
+        return len(self.scored)
+
+    @property
+    def info(self) -> RunInfo:
+        """What was scored and how, as in run.json."""
+        return self.scored.info
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row a sample, in the data's order: id, labels, score_*, finding, suggested_label, map_x, map_y."""
+        return self.scored.table
+
+    @property
+    def scores(self) -> list[str]:
+        """Names of the scores, the default first."""
+        return self.scored.scores
+
+    @property
+    def samples(self) -> SampleSet:
+        """The samples themselves; inputs are decoded when they are asked for."""
+        return self.scored.run.samples
+
+    def flagged(self, trim_fraction: float | None = None, *, score: str | None = None) -> pd.DataFrame:
+        """Return the rows of the table that are flagged, the most suspicious first.
+
+        trim_fraction: share of the samples, 0 to 1; by default the run's suggestion. score: by default the run's.
+        """
+        ranked = self.scored.ranked(score or self.scored.default_score)
+        return self.table.iloc[ranked.flagged(self.scored.trim_fraction(trim_fraction))]
+
+    def expect(self, trim_fraction: float | None = None, *, score: str | None = None) -> Outlook:
+        """Return what to expect of the flagged, learnt from the decisions so far, with 90 % intervals."""
+        decisions = {key: made for key, made in self._decisions().items() if made.action != "unsure"}
+        known = [key for key in decisions if key in self.scored.row_of]
+        rows = np.array([self.scored.row_of[key] for key in known], dtype=np.int64)
+        bad = np.array([decisions[key].is_bad for key in known], dtype=bool)
+        ranked = self.scored.ranked(score or self.scored.default_score)
+        expectation = Expectation(ranked, rows, bad, noise_rate=self.scored.assumed_noise_rate)
+        return expectation.at(self.scored.trim_fraction(trim_fraction))
+
+    def decide(
+        self,
+        sample_ids: str | Sequence[str],
+        action: Action | None = None,
+        *,
+        relabel: str | None = None,
+        note: str = "",
+        reviewer: str = "me",
+    ) -> int:
+        """Write one decision on one sample or several, as the dashboard does; return the number of the step.
+
+        action: keep, remove or unsure; or relabel="class". On disk before the call returns.
+        """
+        ids = [sample_ids] if isinstance(sample_ids, str) else list(map(str, sample_ids))
+        if (action is None or action == "relabel") == (relabel is None):
+            raise OgaError("Give either an action (keep, remove, unsure) or relabel=….")
+        chosen: Any = "relabel" if relabel is not None else action
+        if chosen not in ACTIONS:
+            raise unknown("action", chosen, ACTIONS)
+        if relabel is not None and relabel not in self.scored.classes:
+            raise unknown("class", relabel, self.scored.classes)
+        for sample_id in ids:
+            if sample_id not in self.scored.row_of:
+                raise OgaError(f"The run has no sample {sample_id!r}. The ids are in table['sample_id'].")
+        with closing(self._store()) as store:
+            return store.decide([Decision(key, chosen, relabel, reviewer, note=note) for key in ids])
+
+    def undo(self, reviewer: str = "me") -> list[str]:
+        """Take back the reviewer's last step; return the ids it had decided."""
+        with closing(self._store()) as store:
+            return store.undo(reviewer)
+
+    @property
+    def decisions(self) -> pd.DataFrame:
+        """What stands for every decided sample: sample_id, action, new_label, reviewer, time, note."""
+        columns = list(Decision.__dataclass_fields__)
+        return pd.DataFrame([vars(made) for made in self._decisions().values()], columns=columns)
+
+    def export(self, format: str, out: Path | str, **options: Any) -> Path:
+        """Write the result in a format of `oga export` and return the path written; see `oga_core.exports.export`."""
+        return export(self.scored.run, format, Path(out), **options)
+
+    def verify(self, **options: Any) -> dict[str, Any]:
+        """Retrain with and without the flagged samples and compare; see `oga_core.retrain.verify`."""
+        return verify(self.scored.run, **options)
+
+    def show(self, *, port: int | None = None, height: int = 800) -> Dashboard:
+        """Open the run in the dashboard: in a frame where a notebook shows what this returns, else in the browser."""
+        return open_dashboard(self.path, port=port, height=height)
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r}: {self._sentence()})"
+
+    def _repr_html_(self) -> str:
+        scored = self.scored
+        name = scored.default_score
+        ranked = scored.ranked(name)
+        chart = histogram(ranked.values, ranked.threshold(scored.trim_fraction()), name)
+        style = "--mark:#c8431d;--quiet:#8c8982;max-width:40rem"
+        return f'<div style="{style}"><b>{escape(scored.name)}</b><p>{escape(self._sentence())}</p>{chart}</div>'
+
+    def _sentence(self) -> str:
+        """What was scored, how much is flagged, and which classes are worst."""
+        scored = self.scored
+        flagged = scored.ranked(scored.default_score).flagged(scored.trim_fraction())
+        parts = [f"{len(scored):,} samples ({scored.modality})", f"{len(flagged) / len(scored):.1%} flagged"]
+        if scored.noise_rate is not None:
+            parts.append(f"about {scored.noise_rate:.1%} of the labels wrong")
+        if scored.classes and len(flagged):
+            shares = class_shares(scored.given, len(scored.classes), flagged).head(_CLASSES_SHOWN)
+            affected = shares[shares["share"] > 0]
+            pairs = zip(affected["class"], affected["share"], strict=True)
+            worst = [f"{scored.classes[code]} {share:.0f} %" for code, share in pairs]
+            parts.append("flagged most: " + ", ".join(worst))
+        return ", ".join(parts)
+
+    def _store(self) -> ReviewStore:
+        return ReviewStore(self.scored.run.review)
+
+    def _decisions(self) -> dict[str, Decision]:
+        if not self.scored.run.review.is_file():
+            return {}
+        with closing(self._store()) as store:
+            return store.decisions()

@@ -1,0 +1,68 @@
+"""What of a gradient pass belongs in the run folder: a record for run.json, and tables beside it."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from oga_core.files import write_whole
+from oga_core.gradients.passes import PassResult
+from oga_core.samples import SampleSet
+from oga_core.worker.stages import peak_rss_mb
+
+_GROUPED_SAMPLES = 200_000  # reading the rows of more takes longer than the warnings are worth
+_GROUP_VALUES = 50  # a column with more distinct values is no group
+
+
+def pass_record(samples: SampleSet, result: PassResult) -> dict[str, Any]:
+    """Return what the pass tells about samples and gradients, by the names of run.json."""
+    error = result.sketch.check_error
+    problems = [*samples.problems, *result.problems]
+    return {
+        "n_samples": len(result.rows),
+        "classes": list(samples.class_names),
+        "modality": samples.modality,
+        "problems": [{"sample_id": p.sample_id, "row": p.row, "reason": p.reason} for p in problems],
+        "gradient_coverage": result.sketch.coverage,
+        "gradient_check_error": None if math.isnan(error) else error,
+        "model_accuracy_on_given_labels": accuracy_of(result),
+        "peak_rss_mb": peak_rss_mb(),
+    }
+
+
+def accuracy_of(result: PassResult) -> float | None:
+    """Return the share of the given labels that the model predicts, None without classes."""
+    if result.sketch.logits is None:
+        return None
+    return round(float((result.sketch.logits.argmax(axis=1) == result.sketch.given_labels).mean()), 6)
+
+
+def write_samples(samples: SampleSet, folder: Path) -> None:
+    """Write ids and labels to samples.parquet in the run folder, and columns that may be groups to groups.parquet."""
+    names = np.array([*samples.class_names, ""], dtype=object)
+    table = pd.DataFrame({"sample_id": samples.ids, "given_label": names[samples.given_labels]})
+    write_whole(folder / "samples.parquet", lambda path: table.to_parquet(path, index=False))
+    write_whole(folder / "groups.parquet", lambda path: groups_of(samples).to_parquet(path, index=False))
+
+
+def groups_of(samples: SampleSet) -> pd.DataFrame:
+    """Columns of the original rows with few distinct values, which may be groups of people or places."""
+    if samples.modality == "outputs" or len(samples) > _GROUPED_SAMPLES:
+        return pd.DataFrame()
+    known = {*samples.source.columns.values(), "file", "label"}
+    names = [name for name in samples.rows[0] if name not in known] if len(samples) else []
+    values: dict[str, list[str]] = {name: [] for name in names}
+    distinct: dict[str, set[str]] = {name: set() for name in names}
+    for row in samples.rows:
+        for name in list(values):
+            values[name].append(str(row.get(name, "")))
+            distinct[name].add(values[name][-1])
+            if len(distinct[name]) > _GROUP_VALUES:
+                del values[name]
+        if not values:
+            break
+    return pd.DataFrame(values)
