@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import lru_cache, partial
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,8 +13,8 @@ from numpy.typing import NDArray
 from oga_app.background.explaining import Explainer
 from oga_app.background.verifying import Verification
 from oga_app.components.map.points import MapPoints
-from oga_app.elements.previews import Preview, preview
-from oga_core.errors import OgaError
+from oga_core.previews.content import Preview
+from oga_core.previews.reader import PreviewReader, columns_of
 from oga_core.review import ReviewStore
 from oga_core.review.board import DecisionBoard
 from oga_core.review.decisions import ACTIONS
@@ -23,7 +22,6 @@ from oga_core.review.filters import Filters
 from oga_core.review.queue import mixed_queue
 from oga_core.runs.evidence import Evidence
 from oga_core.runs.scored import ScoredRun
-from oga_core.samples import SampleSet
 
 if TYPE_CHECKING:
     from oga_core.threshold.expectation import Expectation
@@ -55,20 +53,22 @@ def points(data: ScoredRun, score: str) -> MapPoints | None:
     return _points(*data.version, score, data)
 
 
-def samples(data: ScoredRun) -> SampleSet:
-    """The samples behind the run; raises `OgaError` where their source is gone or has changed."""
-    result = _samples(str(data.path), data.info.data.fingerprint, data)
-    if isinstance(result, str):
-        raise OgaError(result)
-    return result
+def thumbnails(data: ScoredRun, rows: Sequence[int], side: int) -> list[Preview]:
+    """What can be seen of the samples at `rows`, their images at most `side` pixels wide and high."""
+    return reader(data).previews(rows, side)
 
 
-def thumbnail(data: ScoredRun, row: int, side: int) -> Preview:
-    """What can be seen of one sample, its image at most `side` pixels wide and high."""
-    try:
-        return _previews(*data.version, samples(data))(row, side)
-    except OgaError as error:
-        return Preview(unreadable=str(error))
+def reader(data: ScoredRun) -> PreviewReader:
+    """The process that reads the run's data."""
+    return _reader(str(data.path), data.info.data.fingerprint, len(data), data)
+
+
+def columns(path: Path) -> tuple[str, ...]:
+    """The columns of a table that is not scored yet; none for what is no table or cannot be read."""
+    if not path.is_file():
+        return ()
+    status = path.stat()
+    return _columns(str(path), (status.st_mtime_ns, status.st_size))
 
 
 def mask(data: ScoredRun, board: DecisionBoard, filters: Filters, score: str, flagged: int) -> NDArray[np.bool_]:
@@ -110,6 +110,7 @@ def verifications() -> dict[str, Verification]:
 def _run_data(run: str, stamp: Stamp) -> ScoredRun:
     data = ScoredRun(Path(run))
     data.version = (run, stamp)
+    reader(data).warm()
     return data
 
 
@@ -151,18 +152,15 @@ def _points(run: str, stamp: Stamp, score: str, _data: ScoredRun) -> MapPoints:
     )
 
 
-@st.cache_resource(max_entries=4, ttl=3600, show_spinner=False)
-def _samples(run: str, fingerprint: str, _data: ScoredRun) -> SampleSet | str:
-    try:
-        return _data.run.samples
-    except OgaError as error:
-        return str(error)
+# Each holds a process; the fifth run in an hour ends the one that was looked at longest ago.
+@st.cache_resource(max_entries=4, ttl=3600, show_spinner=False, on_release=PreviewReader.close)
+def _reader(run: str, fingerprint: str, n_samples: int, _data: ScoredRun) -> PreviewReader:
+    return PreviewReader(_data.run)
 
 
-@st.cache_resource(max_entries=6, show_spinner=False)
-def _previews(run: str, stamp: Stamp, _samples: SampleSet) -> Callable[[int, int], Preview]:
-    # Streamlit's own cache hashes and copies at every call, which takes longer than the preview of a small sample.
-    return lru_cache(maxsize=4000)(partial(preview, _samples))
+@st.cache_data(max_entries=100, show_spinner="Reading the columns")
+def _columns(path: str, changed: tuple[int, int]) -> tuple[str, ...]:
+    return columns_of(Path(path))
 
 
 @st.cache_resource(max_entries=6, show_spinner=False)

@@ -14,7 +14,6 @@ from oga_app.components.grid.sample_grid import GridAction
 from oga_app.components.review.review_queue import ReviewEvent
 from oga_app.components.sample_view import SampleView
 from oga_app.elements.messages import percent
-from oga_app.elements.previews import Preview
 from oga_core.errors import OgaError
 from oga_core.review.board import DecisionBoard
 from oga_core.review.decisions import Decision
@@ -27,7 +26,7 @@ def sample_view(
     data: ScoredRun, board: DecisionBoard, row: int, *, score: str, flagged: int, side: int = SMALL, full: bool = True
 ) -> SampleView:
     """One sample for the browser; without `full` only what a tile needs."""
-    shown: Preview = cache.thumbnail(data, row, side)
+    shown = cache.thumbnails(data, [row], side)[0]
     decision = board.decisions.get(str(data.ids[row]))
     return SampleView(
         str(data.ids[row]),
@@ -45,6 +44,12 @@ def sample_view(
         new_label=decision.new_label if decision else None,
         note=decision.note if decision and full else "",
     )
+
+
+def tiles(data: ScoredRun, board: DecisionBoard, rows: Sequence[int], *, score: str, flagged: int) -> list[SampleView]:
+    """The samples at `rows` as tiles of a grid, all read together."""
+    cache.thumbnails(data, rows, SMALL)
+    return [sample_view(data, board, row, score=score, flagged=flagged, full=False) for row in map(int, rows)]
 
 
 def why(data: ScoredRun, row: int, score: str) -> str:
@@ -111,7 +116,9 @@ class Desk:
         """Ids of the next samples without a decision, claimed for this reviewer."""
         open_rows = self.queue if self.overlap > 1 else self.queue[self.board.refresh().codes[self.queue] < 0]
         ids = (str(self.data.ids[row]) for row in open_rows)
-        return self.board.store.claim(self.reviewer, ids, count, overlap=self.overlap)
+        claimed = self.board.store.claim(self.reviewer, ids, count, overlap=self.overlap)
+        cache.thumbnails(self.data, [self.data.row_of[sample_id] for sample_id in claimed], LARGE)
+        return claimed
 
     def view(self, sample_id: str) -> SampleView:
         """What the queue shows of a sample."""

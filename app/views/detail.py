@@ -121,10 +121,8 @@ def neighbours(view: Opened, row: int, key: str) -> None:
 
 
 def _tiles(view: Opened, near: list[Neighbour], key: str) -> None:
-    views = [
-        desk.sample_view(view.data, view.board, item.row, score=view.score, flagged=view.flagged, full=False)
-        for item in near
-    ]
+    rows = [item.row for item in near]
+    views = desk.tiles(view.data, view.board, rows, score=view.score, flagged=view.flagged)
     sample_grid(views, key=key, size=88)
 
 

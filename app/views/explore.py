@@ -202,10 +202,7 @@ def _samples(view: Opened) -> None:
     page = st.pagination(pages, key=f"page-{which}-{pages}") if pages > 1 else 1
     shown = rows[(page - 1) * PAGE : page * PAGE]
     current = view.session
-    views = [
-        desk.sample_view(view.data, view.board, int(row), score=view.score, flagged=view.flagged, full=False)
-        for row in shown
-    ]
+    views = desk.tiles(view.data, view.board, shown.tolist(), score=view.score, flagged=view.flagged)
     sample_grid(
         views,
         key=f"grid-{view.data.name}",

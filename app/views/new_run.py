@@ -10,16 +10,15 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from oga_app import state
+from oga_app import cache, state
 from oga_app.background import jobs
 from oga_app.elements import messages
 from oga_app.server.uploads import FOLDER, MAX_FILE_MB, ROOM
 from oga_app.state import Session
 from oga_app.views.model_card import lines, model_card
 from oga_core.errors import OgaError
+from oga_core.previews.reader import look_at
 from oga_core.samples import MODALITIES
-
-_SHOWN_ROWS = 5
 
 
 def new_run(current: Session) -> None:
@@ -84,13 +83,13 @@ def _uploaded(current: Session, uploaded: Any, role: str) -> Path | None:
 
 def _columns(current: Session, data: Path) -> dict[str, Any]:
     options: dict[str, Any] = {}
-    names = table_columns(data)
+    names = cache.columns(data)
     unclear = bool(names) and "label" not in _recognised(names)
     with st.expander("Columns and labels", icon=":material/table_rows:", expanded=unclear):
         labels = st.text_input("Table of labels beside the data (path)", key="labels-path")
         if labels.strip():
             table = current.settings.confined(labels)
-            options["labels"], names = str(table), table_columns(table)
+            options["labels"], names = str(table), cache.columns(table)
         found = _recognised(names)
         for role in ("label", "id", "text") if names else ():
             chosen = st.selectbox(
@@ -112,23 +111,6 @@ def _columns(current: Session, data: Path) -> dict[str, Any]:
     return options
 
 
-def table_columns(path: Path) -> tuple[str, ...]:
-    """The columns of a table, read from its header; none for what is no table or cannot be read."""
-    from oga_core.readers import TEXT_TABLES
-    from oga_core.readers.tables import open_text_table
-    from oga_core.readers.tables.arrow import ParquetTable
-
-    suffix = path.suffix.lower()
-    try:
-        if path.is_file() and suffix in TEXT_TABLES:
-            return tuple(open_text_table(path, path.name).columns)
-        if path.is_file() and suffix == ".parquet":
-            return tuple(ParquetTable(path).columns)
-    except OgaError:
-        return ()
-    return ()
-
-
 def _recognised(names: Sequence[str]) -> dict[str, str]:
     from oga_core.readers.columns import recognise
 
@@ -137,21 +119,18 @@ def _recognised(names: Sequence[str]) -> dict[str, str]:
 
 
 def _look(data: Path, options: dict[str, Any]) -> None:
-    from oga_core.readers import read_samples
-
     with st.spinner("Reading"):
-        samples = read_samples(data, **options)
-    classes = f", {len(samples.class_names):,} classes" if samples.class_names else ""
-    megabytes = len(samples) * (512 + 2 * len(samples.class_names) + 512) * 4 / 1e6
+        seen = look_at(data, options)
+    n_samples, n_classes, n_problems = (int(seen[name]) for name in ("n_samples", "n_classes", "n_problems"))
+    classes = f", {n_classes:,} classes" if n_classes else ""
+    megabytes = n_samples * (512 + 2 * n_classes + 512) * 4 / 1e6
     messages.note(
-        f"{len(samples):,} samples of modality {samples.modality}{classes}. "
+        f"{n_samples:,} samples of modality {seen['modality']}{classes}. "
         f"The result arrays take about {max(1, megabytes):,.0f} MB of disk."
     )
-    if samples.problems:
-        messages.note(f"{len(samples.problems):,} row(s) cannot be read; the first: {samples.problems[0].reason}")
-    rows = [dict(samples.rows[i]) for i in range(min(_SHOWN_ROWS, len(samples)))]
-    shown = pd.DataFrame([{name: str(value)[:200] for name, value in row.items()} for row in rows])
-    st.dataframe(shown, hide_index=True)
+    if n_problems:
+        messages.note(f"{n_problems:,} row(s) cannot be read; the first: {seen['first_problem']}")
+    st.dataframe(pd.DataFrame(seen["rows"]), hide_index=True)
 
 
 def _options(current: Session) -> dict[str, Any]:

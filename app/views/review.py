@@ -163,10 +163,8 @@ def _grid() -> None:
     mine = rows[data.given[rows] == code]
     pages = -(-len(mine) // _GRID)
     page = st.pagination(pages, key=f"grid-page-{code}-{pages}") if pages > 1 else 1
-    views = [
-        desk.sample_view(data, view.board, int(row), score=view.score, flagged=view.flagged, full=False)
-        for row in mine[(page - 1) * _GRID : page * _GRID]
-    ]
+    rows = mine[(page - 1) * _GRID : page * _GRID].tolist()
+    views = desk.tiles(view.data, view.board, rows, score=view.score, flagged=view.flagged)
     sample_grid(
         views,
         key=f"class-grid-{data.name}",

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -14,6 +17,8 @@ FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 MAX_PIXELS = 40_000_000  # 120 MB when decoded
 MAX_BYTES = 256_000_000
+
+_side: ContextVar[int | None] = ContextVar("side", default=None)
 
 FIRST_FRAME = "animated: the first frame is used"
 ON_WHITE = "transparent: shown on white"
@@ -43,9 +48,22 @@ def _decoded(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
     if image.width * image.height > MAX_PIXELS:
         raise UnreadableSample(f"{image.width} × {image.height} pixels; at most {MAX_PIXELS:,} are read")
     notes = (FIRST_FRAME,) if image.format != "MPO" and getattr(image, "is_animated", False) else ()
+    side = _side.get()
+    if side is not None:
+        image = _reduced(image, side)
     image.load()
     converted, changes = _to_rgb(image)
     return converted, notes + changes
+
+
+@contextmanager
+def reduced_to(side: int) -> Iterator[None]:
+    """Decode large images only as finely as a preview of `side` pixels needs, which takes less time and memory."""
+    token = _side.set(side)
+    try:
+        yield
+    finally:
+        _side.reset(token)
 
 
 def array_image(pixels: np.ndarray[Any, Any]) -> Image.Image:
@@ -60,6 +78,23 @@ def array_image(pixels: np.ndarray[Any, Any]) -> Image.Image:
 def preview_image(image: Image.Image) -> Image.Image:
     """Turn a decoded image upright as its EXIF orientation says, for people; the model gets it as stored."""
     return ImageOps.exif_transpose(image)
+
+
+def _reduced(image: Any, side: int) -> Image.Image:
+    """The image with about two pixels for each of the preview's, where it has more, in its own mode."""
+    image.draft(None, (2 * side, 2 * side))  # a JPEG decodes to a half, a quarter or an eighth of its size
+    step = min(image.size) // (2 * side)
+    if step < 2:
+        return image
+    image.load()
+    if image.mode in ("L", "RGB", "RGBA", "CMYK"):
+        smaller = image.reduce(step)
+    else:  # palettes, 16 bits and bilevel: taking every step-th pixel keeps the mode
+        smaller = image.resize((image.width // step, image.height // step), Image.Resampling.NEAREST)
+    smaller.info.update(image.info)
+    if "exif" not in smaller.info and image.getexif():  # TIFF keeps its orientation elsewhere
+        smaller.info["exif"] = image.getexif().tobytes()
+    return smaller
 
 
 def _to_rgb(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:

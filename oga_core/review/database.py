@@ -127,8 +127,7 @@ class ReviewDatabase:
 
 
 def _is_writable(path: Path) -> bool:
-    by_effect = os.access in os.supports_effective_ids
-    return all(os.access(place, os.W_OK, effective_ids=by_effect) for place in (path.parent, path) if place.exists())
+    return os.access(path.parent, os.W_OK) and (not path.exists() or os.access(path, os.W_OK))
 
 
 def _copied(path: Path, folder: Path) -> Path:

@@ -15,6 +15,7 @@ from oga_core.errors import OgaError
 from oga_core.files import is_full, unwritable
 from oga_core.worker import accelerators, jail
 from oga_core.worker.limits import FILE_SIZE
+from oga_core.worker.requests import receive
 from oga_core.worker.stages import Progress
 
 
@@ -37,6 +38,8 @@ def main() -> None:
     else:
         answer("jail", {"limits": jail.set_limits(**limits), "landlock": False, "seccomp": False})
     threading.Thread(target=_exit_when_alone, daemon=True).start()
+    if job["requests"] is not None:
+        threading.Thread(target=receive, args=(job["requests"],), daemon=True).start()
     kind, content = _outcome(job, lambda message: answer("progress", message))
     answer(kind, content)
     os._exit(0)  # native threads of a model may hang at a regular exit

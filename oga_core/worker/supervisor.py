@@ -33,12 +33,15 @@ JOBS = {
     "saliency": "oga_core.saliency.job:run",
     "verify": "oga_core.retrain.job:run",
     "nothing": "oga_core.worker.inspection:do_nothing",
+    "preview": "oga_core.previews.job:serve",
+    "columns": "oga_core.previews.job:columns",
+    "look": "oga_core.previews.job:look",
 }
 
 _POLL_SECONDS = 0.1
 _WATCH_SECONDS = 0.5
 _MAX_LINE = 64 << 20
-_MAX_MESSAGES_BYTES = 256 << 20
+_MAX_MESSAGES_BYTES = 256 << 20  # that wait to be handled
 _MAX_TEXT, _MAX_TRACEBACK = 2_000, 20_000
 _STDERR_LINES = 40
 _PASSED_ON = (
@@ -54,6 +57,7 @@ def run_job(
     *,
     progress: Progress = lambda message: None,
     cancelled: Callable[[], bool] = lambda: False,
+    requests: int | None = None,
     readable: Iterable[Path | str] = (),
     writable: Iterable[Path | str] = (),
     memory_gb: float | None = None,
@@ -65,12 +69,12 @@ def run_job(
 ) -> dict[str, Any]:
     """Run one of `JOBS` in a new process and return its result, with `jail`: which of its layers held, as `Jail`.
 
-    arguments: JSON. progress: called here, in this thread, with all that the job says. readable, writable: what the job
-    may open beside the Python installation. memory_gb: None stands for nine tenths of this machine's. quiet_seconds:
-    without any word; quiet_stages: another such limit by the name of a stage. jail: False leaves the resource limits
-    only. accelerator: whether the driver of one may work in there; None stands for: where this machine has one.
-    Raises the job's own `OgaError`, `Cancelled`, `WorkerError` for a limit or a crash, and `WorkerFault` for a fault of
-    ours.
+    arguments: JSON. progress: called here, in this thread, with all that the job says. requests: the end to read from
+    of a pipe, for a job that stays. readable, writable: what the job may open beside the Python installation.
+    memory_gb: None stands for nine tenths of this machine's. quiet_seconds: without any word; quiet_stages: another
+    such limit by the name of a stage. jail: False leaves the resource limits only. accelerator: whether the driver of
+    one may work in there; None stands for: where this machine has one. Raises the job's own `OgaError`, `Cancelled`,
+    `WorkerError` for a limit or a crash, and `WorkerFault` for a fault of ours.
     """
     if name not in JOBS:
         raise unknown("job", name, JOBS)
@@ -83,6 +87,7 @@ def run_job(
             "parent": os.getpid(),
             "jail": jail,
             "accelerator": accelerator,
+            "requests": requests,
             "readable": [str(Path(path).resolve()) for path in readable],
             "writable": [str(Path(path).resolve()) for path in (*writable, scratch)],
             "memory": limits.memory,
@@ -95,6 +100,7 @@ def run_job(
             stderr=subprocess.PIPE,
             cwd=scratch,
             env=_environment(scratch),
+            pass_fds=() if requests is None else (requests,),
         )
         try:
             return _Supervisor(process, limits, progress, cancelled).result(job)
@@ -123,6 +129,7 @@ class _Supervisor:
     ):
         self.process, self.limits, self.progress, self.cancelled = process, limits, progress, cancelled
         self.messages: queue.Queue[bytes | None] = queue.Queue()
+        self.bytes_received = self.bytes_handled = 0
         self.stderr: deque[str] = deque(maxlen=_STDERR_LINES)
         self.stage = "starting"
         self.jail: Jail | None = None
@@ -145,6 +152,7 @@ class _Supervisor:
                 reader.join(timeout=2)
                 raise self._end()
             self.heard = time.monotonic()
+            self.bytes_handled += len(line)
             result = self._handle(line)
             if result is not None:
                 return result
@@ -157,11 +165,10 @@ class _Supervisor:
 
     def _read_messages(self) -> None:
         assert self.process.stdout is not None
-        total = 0
         with contextlib.suppress(OSError, ValueError):
             while line := self.process.stdout.readline(_MAX_LINE):
-                total += len(line)
-                if not line.endswith(b"\n") or total > _MAX_MESSAGES_BYTES:
+                self.bytes_received += len(line)
+                if not line.endswith(b"\n") or self.bytes_received - self.bytes_handled > _MAX_MESSAGES_BYTES:
                     break
                 self.messages.put(line)
         self.messages.put(None)

@@ -5,12 +5,11 @@ import io
 
 import numpy as np
 import pytest
-from app_runs import ODD_CLASSES, image_run, table_run, text_run
+from app_runs import ODD_CLASSES, image_run
 from PIL import Image
 
 from oga_app.background import explaining
 from oga_app.elements import charts, desk, messages, raster
-from oga_app.elements.previews import as_fields, conversation, cut, preview
 from oga_core.errors import OgaError
 from oga_core.findings.kinds import STRANGE
 from oga_core.review import Decision, ReviewStore
@@ -195,21 +194,6 @@ def test_probabilities_hold_the_given_label(data):
         shown = dict(Evidence(data).probabilities(row, top=1))
         assert data.class_name(data.given[row]) in shown
         assert max(shown, key=shown.get) == data.class_name(data.predicted[row])
-
-
-def test_previews_of_every_modality(data, tmp_path):
-    image = preview(data.run.samples, 0, 160)
-    assert image.image.startswith("data:image/png;base64,")
-    assert image.pixelated
-    text = preview(text_run(tmp_path).samples, 3, 160)
-    assert text.text == "![x](http://evil.example/x.png) **bold** <script>alert(1)</script>"
-    row = preview(table_run(tmp_path).samples, 1, 160)
-    assert ("weight", "0.016666666666666666") in row.fields
-    assert conversation({"prompt": "a", "completion": "b"}, None) == (("prompt", "a"), ("completion", "b"))
-    chat = {"messages": [{"role": "user", "content": "hi"}]}
-    assert conversation(chat, None) == (("user", "hi"),)
-    assert as_fields({"a": "x" * 400})[0][1].endswith("…")
-    assert cut("abc", 2) == "a…"
 
 
 def test_class_names_in_any_script_survive(tmp_path):

@@ -51,13 +51,3 @@ def test_uploads_never_name_a_path(tmp_path, name, kept):
     saved = jobs.save_upload(name, io.BytesIO(b"content"), tmp_path / "up")
     assert saved == tmp_path / "up" / kept
     assert saved.read_bytes() == b"content"
-
-
-def test_columns_of_a_table_are_offered(tmp_path):
-    from oga_app.views.new_run import table_columns
-
-    (tmp_path / "data.csv").write_text("id,text,diagnosis\n1,a,b\n")
-    assert table_columns(tmp_path / "data.csv") == ("id", "text", "diagnosis")
-    (tmp_path / "broken.csv").write_bytes(b"")
-    assert table_columns(tmp_path / "broken.csv") == ()
-    assert table_columns(tmp_path) == ()

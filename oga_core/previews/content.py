@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from oga_core.readers import preview_image
+from oga_core.readers.image_data import reduced_to
 from oga_core.samples import SampleSet, UnreadableSample
 
 _SMALL = 64
 _LONG = 4000
 _MAX_FIELDS = 60
+_PICTURE = re.compile(r"data:image/(png|jpeg);base64,[A-Za-z0-9+/=]*")
 
 
 @dataclass(frozen=True)
@@ -28,11 +31,33 @@ class Preview:
     messages: tuple[tuple[str, str], ...] = ()
     unreadable: str = ""
 
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Preview:
+        """Read what the worker sent; nothing of it but text and pictures is believed."""
+        image = str(content.get("image"))
+        return cls(
+            image=image if _PICTURE.fullmatch(image) else None,
+            pixelated=content.get("pixelated") is True,
+            text=_text(content.get("text")),
+            text_pair=_text(content.get("text_pair")),
+            fields=_pairs(content.get("fields")),
+            messages=_pairs(content.get("messages")),
+            unreadable=_text(content.get("unreadable")) or "",
+        )
+
+    @property
+    def size(self) -> int:
+        """About how many bytes it takes."""
+        parts = [self.image, self.text, self.text_pair, self.unreadable]
+        pairs = [text for pair in (*self.fields, *self.messages) for text in pair]
+        return sum(len(text) for text in (*parts, *pairs) if text)
+
 
 def preview(samples: SampleSet, row: int, side: int) -> Preview:
-    """Show one sample; images are reduced to `side` pixels."""
+    """Return what can be seen of one sample; images are reduced to `side` pixels."""
     try:
-        content = samples.inputs[row]
+        with reduced_to(side):
+            content = samples.inputs[row]
     except (UnreadableSample, OSError, ValueError) as error:
         return Preview(unreadable=f"This sample cannot be read: {error}")
     if samples.modality == "image":
@@ -85,3 +110,11 @@ def as_fields(row: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
 def cut(text: str, length: int = _LONG) -> str:
     """At most `length` characters, with an ellipsis where something is missing."""
     return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def _text(content: Any) -> str | None:
+    return None if content is None else str(content)
+
+
+def _pairs(content: Any) -> tuple[tuple[str, str], ...]:
+    return tuple((str(name), str(value)) for name, value in content or ())

@@ -1,0 +1,62 @@
+"""The worker's part: it opens the data, and shows samples as they are asked for."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from oga_core.errors import OgaError
+from oga_core.previews.content import preview
+from oga_core.readers import TEXT_TABLES, read_samples
+from oga_core.readers.tables import open_text_table
+from oga_core.readers.tables.arrow import ParquetTable
+from oga_core.worker.requests import requests
+from oga_core.worker.stages import Progress
+
+# Enough to recognise the data by.
+_LOOKED_AT_ROWS, _LOOKED_AT_CHARACTERS = 5, 200
+
+
+def serve(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """Answer requests {"rows": positions in the run's table, "side": pixels}, one answer a row, until the parent ends.
+
+    arguments: run, the folder of a scored run. Raises `OgaError` where its data is gone or has changed.
+    """
+    from oga_core.runs.folder import RunFolder
+
+    progress({"stage": "reading the data"})
+    samples = RunFolder(Path(arguments["run"])).samples
+    progress({"stage": "showing samples", "answer": {}})
+    for request in requests():
+        for row in request["rows"]:
+            progress({"answer": asdict(preview(samples, row, request["side"]))})
+    return {}
+
+
+def columns(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """Return the `columns` of the table at `path`, from its header; none where it is no table or cannot be read."""
+    path = Path(arguments["path"])
+    suffix = path.suffix.lower()
+    try:
+        if suffix in TEXT_TABLES:
+            return {"columns": list(open_text_table(path, path.name).columns)}
+        if suffix == ".parquet":
+            return {"columns": list(ParquetTable(path).columns)}
+    except OgaError:
+        pass
+    return {"columns": []}
+
+
+def look(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """Read the data at `path` with `options`; return its size, classes, first problem and first rows as text."""
+    samples = read_samples(Path(arguments["path"]), **arguments["options"])
+    rows = [dict(samples.rows[i]) for i in range(min(_LOOKED_AT_ROWS, len(samples)))]
+    return {
+        "n_samples": len(samples),
+        "n_classes": len(samples.class_names),
+        "modality": samples.modality,
+        "n_problems": len(samples.problems),
+        "first_problem": samples.problems[0].reason if samples.problems else "",
+        "rows": [{name: str(value)[:_LOOKED_AT_CHARACTERS] for name, value in row.items()} for row in rows],
+    }

@@ -1,0 +1,139 @@
+"""The dashboard's part: it asks a jailed process for what it shows, and never opens data itself."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from oga_core.errors import OgaError
+from oga_core.previews.content import Preview
+from oga_core.runs.folder import RunFolder
+from oga_core.worker.limits import WorkerError, WorkerFault, machine_memory
+from oga_core.worker.service import Service
+from oga_core.worker.supervisor import run_job
+
+_log = logging.getLogger(__name__)
+
+# An image of 40 million pixels, the most that is read, decodes in about 2 s.
+_SECONDS = 15.0
+# Opening a set of millions of rows and taking its fingerprint.
+_START_SECONDS = 900.0
+# The index of a large table; an image takes up to 0.3 GB, and a hostile one shall not take the machine.
+_MEMORY_GB = max(1.0, 0.25 * machine_memory() / 2**30)
+# Previews as text: 6,000 thumbnails of 10 KB.
+_CACHE_BYTES = 64 << 20
+# How many processes one page may use up; what it then has not seen is left out.
+_STARTS = 5
+# Data that is gone may come back; asking at every draw would start a process each time.
+_REFUSED_SECONDS = 30.0
+# Looking at data before it is scored.
+_LOOK_SECONDS = 120.0
+
+
+class PreviewReader:
+    """What can be seen of the samples of one run, read in a process of its own and kept while there is room."""
+
+    def __init__(self, run: RunFolder):
+        data = run.info.data
+        labels = data.options.get("labels")
+        files = [run.path / "run.json", run.path / "scores.parquet", *filter(None, (data.path, labels))]
+        self._service = Service(
+            "preview",
+            {"run": str(run.path)},
+            readable=files,
+            memory_gb=_MEMORY_GB,
+            seconds=_SECONDS,
+            start_seconds=_START_SECONDS,
+        )
+        self._kept: OrderedDict[tuple[int, int], Preview] = OrderedDict()
+        self._bytes = 0
+        self._refused = ("", 0.0)
+        self._lock = threading.Lock()
+
+    def previews(self, rows: Sequence[int], side: int) -> list[Preview]:
+        """What can be seen of the samples at `rows` (positions in the run's table), images at most `side` pixels.
+
+        A sample that cannot be read, ends the process or takes too long says so in its place.
+        """
+        shown = {row: self._kept.get((row, side)) for row in map(int, rows)}
+        missing = [row for row, content in shown.items() if content is None]
+        if missing:
+            shown |= self._read(missing, side)
+        return [shown[int(row)] or Preview() for row in rows]
+
+    def warm(self) -> None:
+        """Start the process and let it open the data, before anything is asked for."""
+        self._service.start()
+
+    def close(self) -> None:
+        """End the process."""
+        self._service.close()
+
+    def _read(self, rows: list[int], side: int) -> dict[int, Preview]:
+        read: dict[int, Preview] = {}
+        suspect = -1
+        reason, until = self._refused
+        for _ in range(_STARTS):
+            waiting = [row for row in rows if row not in read]
+            if not waiting or time.monotonic() < until:
+                break
+            try:
+                self._ask(waiting, side, read)
+            except (WorkerError, WorkerFault, ValueError, TypeError) as error:
+                reason = _reason(error)
+                ended_at = next((row for row in waiting if row not in read), -1)
+                # A process may end for another reason while it reads a sample; the second time it is the sample.
+                if ended_at == suspect:
+                    read[suspect] = self._keep(suspect, side, Preview(unreadable=reason))
+                suspect = ended_at
+            except OgaError as error:
+                reason = str(error)
+                until = time.monotonic() + _REFUSED_SECONDS
+                self._refused = (reason, until)
+        return {row: Preview(unreadable=reason) for row in rows} | read
+
+    def _ask(self, rows: list[int], side: int, read: dict[int, Preview]) -> None:
+        """Read the samples at `rows` into `read`; they are answered in order."""
+        unanswered = iter(rows)
+
+        def take(answer: Mapping[str, Any]) -> None:
+            row = next(unanswered)
+            read[row] = self._keep(row, side, Preview.from_json(answer))
+
+        self._service.ask({"rows": rows, "side": side}, len(rows), take)
+
+    def _keep(self, row: int, side: int, content: Preview) -> Preview:
+        with self._lock:
+            former = self._kept.pop((row, side), None)
+            self._bytes += content.size - (former.size if former else 0)
+            self._kept[row, side] = content
+            while self._bytes > _CACHE_BYTES and len(self._kept) > 1:
+                self._bytes -= self._kept.popitem(last=False)[1].size
+        return content
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, WorkerError):
+        return f"This sample cannot be shown: {error}"
+    _log.error("a preview failed", exc_info=error)
+    return "This sample cannot be shown, which is a fault in oga. The server's log has the details."
+
+
+def columns_of(path: Path) -> tuple[str, ...]:
+    """The columns of a table, read from its header in a worker; none for what is no table or cannot be read."""
+    if not path.is_file():
+        return ()
+    found = run_job("columns", {"path": str(path)}, readable=[path], memory_gb=_MEMORY_GB, seconds=_SECONDS)
+    return tuple(map(str, found["columns"]))
+
+
+def look_at(path: Path, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The size, classes, problems and first rows of data that is not scored yet; raises `OgaError`."""
+    arguments = {"path": str(path), "options": dict(options)}
+    readable = [path, *filter(None, [options.get("labels")])]
+    return run_job("look", arguments, readable=readable, memory_gb=_MEMORY_GB, seconds=_LOOK_SECONDS)
