@@ -36,7 +36,7 @@ from oga_core.gradients.methods.oracle import loop_gradients
 from oga_core.gradients.options import PassOptions
 from oga_core.gradients.parameter_choice import choose_parameters
 from oga_core.gradients.passes import full_pass
-from oga_core.gradients.rows import first_rows
+from oga_core.tasks.batches import first_rows
 
 UNIT = "forward and backward"
 REPEATS = 7
