@@ -103,6 +103,12 @@ def free_bytes(device: torch.device) -> int:
     return int(psutil.virtual_memory().available)
 
 
+def release_memory(device: torch.device) -> None:
+    """Give back what torch keeps of a card's memory for later, so that it is not held in pieces of the wrong size."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+
+
 def forget_peak(device: torch.device) -> None:
     """Begin to measure the most memory that is held on a card."""
     if device.type == "cuda":

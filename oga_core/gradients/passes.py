@@ -62,6 +62,16 @@ class PassResult:
     precision: str = "float32"
     peak_device_mb: float | None = None
 
+    @property
+    def device_info(self) -> dict[str, Any]:
+        """The device, its precision and its memory, as run.json says it."""
+        return {
+            "kind": self.device,
+            "name": self.device_name,
+            "precision": self.precision,
+            "peak_mb": self.peak_device_mb,
+        }
+
 
 def gradient_pass(
     task: Task,

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from oga_core.gradients.arrays import PassArrays
 from oga_core.gradients.batches import Loaded, batches, stop_above_share, to_device
+from oga_core.gradients.devices import release_memory
 from oga_core.gradients.failures import NOT_FINITE, OutOfMemory, StartAgain, model_runs, not_enough_memory
 from oga_core.gradients.precision import Precision
 from oga_core.samples import Problem, SampleSet
@@ -94,20 +95,25 @@ class Walk:
         if loaded.batch is None:
             return True
         batch = to_device(loaded.batch, self.device)
-        try:
-            with model_runs(batch):
-                values = {name: value.cpu().numpy() for name, value in batch_pass(batch).items()}
-        except OutOfMemory:
+        values = self._values(batch_pass, batch)
+        if values is None:
             if len(loaded.rows) == 1:
-                raise not_enough_memory(batch) from None
-            if self.device.type == "cuda":
-                torch.cuda.empty_cache()
+                raise not_enough_memory(batch)
+            release_memory(self.device)
             return False
         finite = _finite_rows(values)
         self._note_problems({int(row): self._not_finite(int(row)) for row in loaded.rows[~finite]})
         if finite.any():
             self.arrays.write(loaded.rows[finite], {name: value[finite] for name, value in values.items()})
         return True
+
+    def _values(self, batch_pass: BatchPass, batch: Batch) -> dict[str, NDArray[np.generic]] | None:
+        """The arrays of a batch, None where memory ran out; what the error held on to is free then."""
+        try:
+            with model_runs(batch):
+                return {name: value.cpu().numpy() for name, value in batch_pass(batch).items()}
+        except OutOfMemory:
+            return None
 
     def _note_problems(self, problems: Mapping[int, Problem]) -> None:
         self.arrays.problems.update(problems)

@@ -20,7 +20,6 @@ _GROUP_VALUES = 50  # a column with more distinct values is no group
 
 def pass_record(samples: SampleSet, result: PassResult) -> dict[str, Any]:
     """Return what the pass tells about samples and gradients, by the names of run.json."""
-    error = result.sketch.check_error
     problems = [*samples.problems, *result.problems]
     return {
         "n_samples": len(result.rows),
@@ -28,10 +27,16 @@ def pass_record(samples: SampleSet, result: PassResult) -> dict[str, Any]:
         "modality": samples.modality,
         "problems": [{"sample_id": p.sample_id, "row": p.row, "reason": p.reason} for p in problems],
         "gradient_coverage": result.sketch.coverage,
-        "gradient_check_error": None if math.isnan(error) else error,
+        "gradient_check_error": _known(result.sketch.check_error),
+        "gradient_precision_error": _known(result.sketch.precision_error),
+        "device": result.device_info,
         "model_accuracy_on_given_labels": accuracy_of(result),
         "peak_rss_mb": peak_rss_mb(),
     }
+
+
+def _known(error: float) -> float | None:
+    return None if math.isnan(error) else error
 
 
 def accuracy_of(result: PassResult) -> float | None:

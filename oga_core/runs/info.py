@@ -52,7 +52,9 @@ class RunInfo:
         with sample_id, row and reason. checks: what the trial found. jail: which layers of the worker's jail held,
         and in `missing` a sentence for each that did not.
     gradient_coverage: share of the chosen parameters, 0 to 1. gradient_check_error: largest relative error against
-        the one-by-one loop, None where it is not known. seconds: per stage; each_score holds them per score.
+        the one-by-one loop, None where it is not known. gradient_precision_error: that of the chosen precision against
+        the highest. device: kind, name, precision and peak_mb of what the pass ran on.
+    seconds: per stage; each_score holds them per score.
     suggested_trim_fraction: share of the samples, None where none was estimated. map: umap, pca or none.
     """
 
@@ -78,6 +80,7 @@ class RunInfo:
     device: dict[str, Any] = field(default_factory=dict)
     gradient_coverage: float | None = None
     gradient_check_error: float | None = None
+    gradient_precision_error: float | None = None
     model_accuracy_on_given_labels: float | None = None
     default_score: str | None = None
     noise_rate: NoiseRate | None = None
