@@ -21,6 +21,16 @@ export function matchingClasses(classes, typed) {
 }
 
 /**
+ * All classes, the likely ones of a sample first.
+ *
+ * @param {Sample} sample
+ * @param {string[]} classes
+ */
+export function likelyFirst({ probabilities = [] }, classes) {
+  return [...new Set([...probabilities.map(([name]) => name), ...classes])];
+}
+
+/**
  * The classes that have a number key under a sample: up to ten classes keep theirs on every sample, and digits are their
  * own; of more classes, the likeliest nine have one.
  *
@@ -47,4 +57,18 @@ function likeliest(sample, classes) {
   const first = [sample?.predicted, ...likely.slice(0, LIKELY - 2), sample?.given];
   const names = [...first, ...likely, ...classes.slice(0, LIKELY)].filter((name) => name !== undefined);
   return [...new Set(names)].slice(0, LIKELY);
+}
+
+/**
+ * The classes that have a number key on a page of samples: of more than ten, those suggested most often.
+ *
+ * @param {Sample[]} samples
+ * @param {string[]} classes
+ */
+export function numberedOnPage(samples, classes) {
+  /** @type {Map<string, number>} */
+  const suggestions = new Map();
+  for (const { predicted } of samples) if (predicted) suggestions.set(predicted, (suggestions.get(predicted) ?? 0) + 1);
+  const probabilities = [...suggestions].sort((a, b) => b[1] - a[1]);
+  return numberedClasses({ id: "", probabilities }, classes);
 }

@@ -22,7 +22,7 @@ export function share(part, all) {
  * @param {number} value
  */
 export function percent(value) {
-  return `${(100 * value).toFixed(value > 0.1 && value < 0.995 ? 0 : 1)} %`;
+  return `${(100 * value).toFixed(value >= 0.1 && value < 0.995 ? 0 : 1)} %`;
 }
 
 /**

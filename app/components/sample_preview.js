@@ -17,8 +17,8 @@ export function samplePreview(sample) {
   const parts = [];
   if (sample.unreadable) parts.push(el("p", { class: "unreadable" }, sample.unreadable));
   if (sample.image) parts.push(picture(sample));
-  if (sample.text !== undefined) parts.push(shadedText(sample.text, sample.weights ?? []));
-  if (sample.text_pair !== undefined) parts.push(shadedText(sample.text_pair, []));
+  if (sample.text !== undefined) parts.push(...shadedText(sample.text, sample.weights ?? [], sample.given));
+  if (sample.text_pair !== undefined) parts.push(...shadedText(sample.text_pair, [], sample.given));
   if (sample.cut) parts.push(el("p", { class: "cut" }, "The text is longer; its beginning is shown."));
   if (sample.fields) parts.push(fieldTable(sample.fields));
   if (sample.messages) parts.push(chat(sample.messages));
@@ -37,14 +37,34 @@ function picture(sample) {
 }
 
 /**
+ * A text with its shades, and what they mean.
+ *
  * @param {string} text
  * @param {[start: number, end: number, weight: number][]} weights
+ * @param {string | undefined} given
  */
-function shadedText(text, weights) {
-  const parts = shadedParts(text, weights).map((part) =>
-    part.weight === null ? part.text : shade(part.text, part.weight),
+function shadedText(text, weights, given) {
+  const parts = shadedParts(text, weights);
+  const words = parts.map((part) => (part.weight === null ? part.text : shade(part.text, part.weight)));
+  const box = el("div", { class: "text", dir: "auto", tabindex: "0" }, words);
+  return weights.length ? [box, shadeLegend(given)] : [box];
+}
+
+/**
+ * What the shades mean: warm raises the loss on the given label.
+ *
+ * @param {string | undefined} given
+ */
+function shadeLegend(given) {
+  const label = given === undefined ? "the given label" : `“${given}”`;
+  return el(
+    "p",
+    { class: "shades", dir: "auto" },
+    shade("Words", 1),
+    ` speak against ${label}, `,
+    shade("words", -1),
+    " for it; the stronger the shade, the more they weigh.",
   );
-  return el("div", { class: "text", dir: "auto", tabindex: "0" }, parts);
 }
 
 /**

@@ -48,6 +48,17 @@ def test_grid_works_without_a_mouse(opened):
     until(lambda: log(page).count("s") > 60)
 
 
+def test_grid_gives_a_class_by_its_number(opened):
+    page = opened("grid")
+    page.locator(".tile").nth(2).click()
+    place = page.locator(".tile").nth(2).bounding_box()
+    page.keyboard.press("4")
+    assert "Relabel to class 3, 1 sample?" in page.locator(".bar").inner_text()
+    assert page.locator(".tile").nth(2).bounding_box() == place
+    page.keyboard.press("Enter")
+    until(lambda: log(page) == "relabel class 3 s2")
+
+
 def test_grid_sends_a_page_once(opened):
     page = opened("grid")
     traffic = Traffic(page)

@@ -154,6 +154,36 @@ def test_selection_is_resolved_on_the_server(opened, mode):
     until(lambda: known(page)["selected"] == "-1")
 
 
+def test_what_a_filter_leaves_out_is_faint_and_not_flagged(opened):
+    page = opened("map")
+    box = page.locator(".surface").bounding_box()
+    x, y = box["width"] / 2, box["height"] / 2
+    page.get_by_role("button", name="Box: drag on the map").click()
+    page.mouse.move(box["x"] + x - 60, box["y"] + y - 60)
+    page.mouse.down()
+    page.mouse.move(box["x"] + x + 60, box["y"] + y + 60, steps=4)
+    page.mouse.up()
+    until(lambda: "in the filter flagged" in page.locator(".readout").inner_text())
+    page.mouse.move(5, 5)
+    page.wait_for_timeout(500)
+    image = pixels(page)
+    outside = image.copy()
+    outside[int(y) - 64 : int(y) + 64, int(x) - 64 : int(x) + 64] = image[2, 2]
+    assert warm(image) > 0
+    assert warm(outside) == 0
+    inked = np.abs(outside - image[2, 2]).max(axis=2)
+    assert 0 < np.percentile(inked[inked > 0], 99) < 60
+    assert count_shown(page) < 100
+
+
+def test_the_histogram_names_its_axes(opened):
+    page = opened("map")
+    assert "score" in page.locator(".axis").inner_text()
+    assert "logarithmic" in page.locator(".axis").inner_text()
+    assert page.locator(".samples span").all_inner_texts()[:2] == ["1", "10"]
+    assert len(page.locator(".scores span").all_inner_texts()) >= 3
+
+
 def test_map_works_without_a_mouse(opened):
     page = opened("map")
     page.locator(".surface").focus()

@@ -3,7 +3,16 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 
-import { barHeight, barsOf, binScores, countAtPlace, thresholdPlace } from "../../app/components/map/bins.js";
+import {
+  barHeight,
+  barsOf,
+  binScores,
+  countAtPlace,
+  flaggedText,
+  sampleTicks,
+  scoreTicks,
+  thresholdPlace,
+} from "../../app/components/map/bins.js";
 import { thresholdChange } from "../../app/components/map/keys.js";
 import { pointsOf } from "./points.js";
 
@@ -69,6 +78,54 @@ describe("bars", () => {
     assert.equal(barHeight(1000, 1000), 1);
     assert.ok(Math.abs(barHeight(9, 99) - 0.5) < 1e-12);
   });
+});
+
+describe("axes", () => {
+  it("name round scores where they lie", () => {
+    const ticks = scoreTicks({ low: -0.3, high: 4.2 });
+    assert.deepEqual(
+      ticks.map(({ text }) => text),
+      ["0", "1", "2", "3", "4"],
+    );
+    assert.ok(Math.abs(ticks[1].place - 1.3 / 4.5) < 1e-12);
+    assert.deepEqual(
+      scoreTicks({ low: 0, high: 0.001 })
+        .map(({ text }) => text)
+        .slice(0, 3),
+      ["0", "0.0002", "0.0004"],
+    );
+    for (const [low, high] of [
+      [0, 1],
+      [2.5, 3.5],
+      [-1e6, 7e6],
+      [1e-9, 3e-9],
+    ]) {
+      const count = scoreTicks({ low, high }).length;
+      assert.ok(count >= 2 && count <= 6, `${count} from ${low} to ${high}`);
+    }
+  });
+
+  it("name powers of ten where their bars end", () => {
+    const ticks = sampleTicks(2500);
+    assert.deepEqual(
+      ticks.map(({ text }) => text),
+      ["1", "10", "100", "1,000"],
+    );
+    assert.equal(ticks[2].place, barHeight(100, 2500));
+    assert.deepEqual(
+      sampleTicks(0).map(({ text }) => text),
+      ["1"],
+    );
+  });
+});
+
+it("what is flagged is said of those that pass the filter", () => {
+  const all = { flagged: 50, n: 1000 };
+  assert.equal(flaggedText({ flagged: 50, shown: 1000 }, all, "loss ≥ 2"), " of 1,000 flagged · 5.00 % · loss ≥ 2");
+  assert.equal(
+    flaggedText({ flagged: 20, shown: 80 }, all, "loss ≥ 2"),
+    " of 80 in the filter flagged · 25.0 % · loss ≥ 2 · 50 of all 1,000",
+  );
 });
 
 describe("the threshold", () => {

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 
-import { matchingClasses, numberedClasses } from "../../app/components/classes.js";
+import { likelyFirst, matchingClasses, numberedClasses, numberedOnPage } from "../../app/components/classes.js";
 
 describe("a search", () => {
   const classes = ["Wildcat", "cat", "dog", "Catfish"];
@@ -47,6 +47,18 @@ describe("number keys", () => {
     assert.deepEqual(keysOf(["0", "1", "7"]), ["0 0", "1 1", "7 7"]);
   });
 
+  it("on a page of many classes belong to those suggested most often", () => {
+    const hundred = Array.from({ length: 100 }, (_, i) => `c${i}`);
+    const page = ["c9", "c4", "c9", undefined].map((predicted, i) => ({ id: String(i), predicted }));
+    assert.deepEqual(
+      numberedOnPage(page, hundred)
+        .slice(0, 3)
+        .map(({ key, name }) => `${key} ${name}`),
+      ["1 c9", "2 c4", "3 c0"],
+    );
+    assert.equal(numberedOnPage(page, ["cat", "dog"]).length, 2);
+  });
+
   it("of many classes belong to the suggestion, the likely ones and the given label", () => {
     const hundred = Array.from({ length: 100 }, (_, i) => `c${i}`);
     const keys = keysOf(hundred);
@@ -54,4 +66,15 @@ describe("number keys", () => {
     assert.equal(keys.length, 9);
     assert.equal(numberedClasses(undefined, hundred).length, 9);
   });
+});
+
+it("a search begins with the likely classes", () => {
+  const sample = {
+    id: "s",
+    probabilities: /** @type {[string, number][]} */ ([
+      ["dog", 0.9],
+      ["cat", 0.1],
+    ]),
+  };
+  assert.deepEqual(likelyFirst(sample, ["bird", "cat", "dog"]), ["dog", "cat", "bird"]);
 });

@@ -22,6 +22,12 @@ describe("keys of the review", () => {
     assert.deepEqual(press("3"), { name: "class", key: "3" });
   });
 
+  it("show a picture better", () => {
+    assert.deepEqual([name("c"), name("o"), name("+"), name("-")], ["contrast", "overlay", "zoom", "zoom"]);
+    const [closer, wider] = [press("+"), press("-")];
+    assert.ok(closer?.name === "zoom" && wider?.name === "zoom" && Math.abs(closer.factor * wider.factor - 1) < 1e-12);
+  });
+
   it("undo and redo as editors do", () => {
     assert.deepEqual([name("z"), name("Z", { shiftKey: true })], ["undo", "redo"]);
     assert.deepEqual([name("z", { ctrlKey: true }), name("Z", { ctrlKey: true, shiftKey: true })], ["undo", "redo"]);
@@ -37,7 +43,7 @@ describe("keys of the review", () => {
 
   it("are all listed", () => {
     const listed = MEANINGS.flatMap(([keys]) => keys.split(" "));
-    for (const key of ["k", "Enter", "s", "/", "r", "Delete", "u", "n", "o", "z", "?"]) {
+    for (const key of ["k", "Enter", "s", "/", "r", "Delete", "u", "n", "o", "c", "+", "-", "z", "?"]) {
       assert.ok(press(key), key);
       assert.ok(listed.includes(key), key);
     }
@@ -63,6 +69,11 @@ describe("keys of the grid", () => {
     assert.deepEqual(press("a", { ctrlKey: true }), { name: "all" });
     assert.deepEqual(press("Escape"), { name: "none" });
     assert.equal(press("a"), null);
+  });
+
+  it("give a class by its number", () => {
+    assert.deepEqual(press("3"), { name: "class", key: "3" });
+    assert.equal(press("3", { ctrlKey: true }), null);
   });
 
   it("ask to decide, but not with Ctrl", () => {

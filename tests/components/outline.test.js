@@ -5,7 +5,9 @@ import { describe, it } from "node:test";
 
 import { View } from "../../app/components/map/drawing/view.js";
 import { mapCommand } from "../../app/components/map/keys.js";
-import { boxCorners, outlineOf, pinch, simplify, wheelFactor } from "../../app/components/map/outline.js";
+import { boxCorners, outlineOf, pinch, simplify } from "../../app/components/map/outline.js";
+
+import { wheelFactor } from "../../app/components/wheel.js";
 
 /** @typedef {import("../../app/components/map/drawing/view.js").Place} Place */
 

@@ -175,6 +175,35 @@ describe("a note", () => {
   });
 });
 
+describe("a saved note", () => {
+  it("waits for the decision to come", () => {
+    queue.setNote("a", "blurred");
+    queue.saveNote("a");
+    assert.deepEqual(pending(), []);
+    assert.match(complaints[0], /goes along/);
+  });
+
+  it("is written at once with the decision that stands", () => {
+    queue.press({ action: "relabel", label: "dog" });
+    answer(["b", "c"], ids());
+    queue.look(1);
+    queue.setNote("a", "blurred");
+    queue.saveNote("a");
+    assert.deepEqual(pending(), ["relabel a dog"]);
+    assert.equal(events.pending[0].note, "blurred");
+    answer(["b", "c"], ids());
+    assert.equal(queue.noteOf("a"), "blurred");
+    assert.equal(queue.shown, "b");
+  });
+
+  it("that says what it said before writes nothing", () => {
+    queue.press({ action: "keep" });
+    answer(["b", "c"], ids());
+    queue.saveNote("a");
+    assert.deepEqual(pending(), []);
+  });
+});
+
 describe("events", () => {
   it("are sent again until they are acknowledged", () => {
     queue.press({ action: "keep" });

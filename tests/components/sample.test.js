@@ -59,7 +59,7 @@ it("a sample's words are its text, its chat or its fields", () => {
 it("numbers are short, and rounding says neither none nor all", () => {
   assert.equal(count(1234567), "1,234,567");
   assert.deepEqual([share(1, 3), share(1, 300), share(0, 0)], ["33.3 %", "0.33 %", "0.00 %"]);
-  assert.deepEqual([percent(0.5), percent(0.999), percent(0.004)], ["50 %", "99.9 %", "0.4 %"]);
+  assert.deepEqual([percent(0.5), percent(0.999), percent(0.004), percent(0.1)], ["50 %", "99.9 %", "0.4 %", "10 %"]);
   assert.deepEqual([number(1234.567), number(1e-9), number(-Infinity)], ["1235", "1e-9", "−∞"]);
   assert.deepEqual([cut("abc", 3), cut("abcd", 3)], ["abc", "abc …"]);
   assert.equal(joined(" · ", "a", undefined, "", false, "b"), "a · b");

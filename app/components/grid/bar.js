@@ -48,6 +48,24 @@ export function selectionBar(selected, shown, { ask, selectAll }) {
 }
 
 /**
+ * A button for a class that has a number key.
+ *
+ * @param {{ key: string, name: string }} numberedClass
+ * @param {(question: Question) => void} ask
+ */
+export function classButton({ key, name }, ask) {
+  const attributes = {
+    type: "button",
+    class: "class",
+    title: `Relabel to ${name} (${key})`,
+    "aria-label": `Relabel to ${name}`,
+    "aria-keyshortcuts": key,
+    on: { click: () => ask({ action: "relabel", label: name }) },
+  };
+  return el("button", attributes, el("kbd", { "aria-hidden": "true" }, key), name);
+}
+
+/**
  * The question before a decision, the count part of it; the second node is the button that says yes.
  *
  * @param {Question} question

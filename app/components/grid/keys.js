@@ -5,7 +5,8 @@
 /**
  * @typedef {{ name: "go", to: number, extends: boolean }
  *   | { name: "open" | "toggle" | "none" | "all" }
- *   | { name: "ask", verb: Verb }} GridCommand
+ *   | { name: "ask", verb: Verb }
+ *   | { name: "class", key: string }} GridCommand
  */
 
 /** @typedef {Pick<KeyboardEvent, "key" | "shiftKey" | "ctrlKey" | "metaKey" | "altKey">} Key */
@@ -30,6 +31,7 @@ export function gridCommand(event, tiles) {
   if (key === "Enter") return { name: "open" };
   if (key === " ") return { name: "toggle" };
   if (key === "Escape") return { name: "none" };
+  if (/^[0-9]$/.test(key)) return { name: "class", key };
   return VERB_KEYS[key] ? { name: "ask", verb: VERB_KEYS[key] } : null;
 }
 

@@ -6,16 +6,18 @@
 /** @import { GridCommand } from "./keys.js" */
 
 import { ClassSearch } from "../class_search.js";
+import { numberedOnPage } from "../classes.js";
 import { addStyle, closeByEscape, el } from "../dom.js";
 import { count } from "../format.js";
 import { fetchJson, keepView, reason, uniqueId } from "../server.js";
 import { themeOf } from "../theme.js";
-import { questionBar, selectionBar } from "./bar.js";
+import { classButton, questionBar, selectionBar } from "./bar.js";
 import { gridCommand } from "./keys.js";
 import { Selection } from "./selection.js";
 import { gridTile, markTile } from "./tile.js";
 import style from "./sample_grid.css";
 import previewStyle from "../sample_preview.css";
+import searchStyle from "../class_search.css";
 
 /**
  * @typedef {object} GridData what Python sends
@@ -38,6 +40,8 @@ class SampleGrid {
   #tiles = [];
   /** @type {string[]} */
   #classes = [];
+  /** @type {{ key: string, name: string }[]} classes with a key */
+  #numbered = [];
   /** @type {Question | null} */
   #question = null;
   /** @type {Send} */
@@ -52,13 +56,22 @@ class SampleGrid {
     this.search = new ClassSearch();
     this.grid = el("div", { class: "grid", role: "listbox", "aria-multiselectable": "true", "aria-label": "Samples" });
     this.bar = el("div", { class: "bar", role: "toolbar", "aria-label": "Selection" });
+    // Always there: a row that came with the selection would move the tiles from under the pointer.
+    this.keys = el("div", { class: "keys", role: "toolbar", "aria-label": "Classes" });
     this.live = el("div", { class: "hidden", "aria-live": "polite" });
-    this.root = el("section", { class: "page" }, this.bar, this.grid, this.live, this.search.root);
+    this.root = el(
+      "section",
+      { class: "page" },
+      el("div", { class: "head" }, this.bar, this.keys),
+      this.grid,
+      this.live,
+      this.search.root,
+    );
     this.grid.addEventListener("click", (event) => this.#click(event));
     this.grid.addEventListener("dblclick", (event) => this.data.canBulk && this.#open(this.#indexOf(event)));
     this.root.addEventListener("keydown", (event) => this.#press(event));
     closeByEscape(this.search.root, () => this.#question || this.#refocus());
-    addStyle(place, style, previewStyle);
+    addStyle(place, style, previewStyle, searchStyle);
     place.append(this.root);
   }
 
@@ -101,6 +114,9 @@ class SampleGrid {
   /** @param {{ samples: Sample[], classes: string[] }} content */
   #fill({ samples, classes }) {
     this.#classes = classes;
+    this.#numbered = numberedOnPage(samples, classes);
+    const ask = (/** @type {Question} */ question) => this.#ask(question);
+    this.keys.replaceChildren(...this.#numbered.map((numbered) => classButton(numbered, ask)));
     this.#question = null;
     this.#tiles = samples.map(gridTile);
     this.selection.setPage(samples.map((sample) => sample.id));
@@ -122,6 +138,8 @@ class SampleGrid {
       selectAll: (/** @type {boolean} */ all) => this.#selectAll(all),
     };
     this.bar.hidden = !page.length || !this.data.canBulk;
+    this.keys.hidden = this.bar.hidden;
+    for (const node of this.keys.querySelectorAll("button")) node.disabled = !size || this.#question !== null;
     if (this.#question && size) this.bar.replaceChildren(...questionBar(this.#question, size, actions));
     else this.bar.replaceChildren(...selectionBar(size, page.length, actions));
   }
@@ -226,15 +244,28 @@ class SampleGrid {
       this.#open(this.selection.current);
       return true;
     }
-    if (!canBulk || (command.name === "ask" && !this.selection.size)) return false;
-    if (command.name === "ask") {
-      this.#ask({ action: command.verb });
-    } else if (command.name === "toggle") {
+    if (!canBulk) return false;
+    if (command.name === "ask" || command.name === "class") {
+      const question = this.selection.size ? this.#questionOf(command) : null;
+      if (question) this.#ask(question);
+      return question !== null;
+    }
+    if (command.name === "toggle") {
       this.selection.toggle(this.selection.current);
       this.#draw();
     } else {
       this.#selectAll(command.name === "all");
     }
     return true;
+  }
+
+  /**
+   * @param {Extract<GridCommand, { name: "ask" | "class" }>} command
+   * @returns {Question | null}
+   */
+  #questionOf(command) {
+    if (command.name === "ask") return { action: command.verb };
+    const label = this.#numbered.find(({ key }) => key === command.key)?.name;
+    return label === undefined ? null : { action: "relabel", label };
   }
 }

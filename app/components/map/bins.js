@@ -2,6 +2,8 @@
 
 /** @import { Points } from "./drawing/points.js" */
 
+import { count, number, share } from "../format.js";
+
 /**
  * Bins of equal width. `above[i]` samples have a score of at least the i-th edge; `finite` have a score at all.
  *
@@ -10,6 +12,7 @@
 
 /** @typedef {{ all: number, flagged: number }} Bar */
 
+const TICKS = 5;
 const BINS = 120; // a bar of some eight pixels on a wide page
 const LOWEST = 0.999; // a few extreme scores share the outermost bins,
 const HIGHEST = 0.0005; // else they alone would set the scale
@@ -87,4 +90,49 @@ export function thresholdPlace({ scores }, { low, high }, flagged) {
 export function countAtPlace(points, { low, high, finite }, place) {
   if (place >= 1) return 0;
   return place <= 0 ? finite : points.countAbove(low + place * (high - low));
+}
+
+/** @typedef {{ place: number, text: string }} Tick at a place from 0 to 1 */
+
+/**
+ * Round scores along the axis, about five of them.
+ *
+ * @param {{ low: number, high: number }} bins
+ * @returns {Tick[]}
+ */
+export function scoreTicks({ low, high }) {
+  const rough = (high - low) / TICKS;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step = power * ([1, 2, 5].find((factor) => factor * power >= 0.999 * rough) ?? 10);
+  const first = Math.ceil(low / step);
+  const last = Math.floor(high / step);
+  return Array.from({ length: Math.max(0, last - first + 1) }, (_, i) => {
+    const score = (first + i) * step;
+    return { place: (score - low) / (high - low), text: number(score) };
+  });
+}
+
+/**
+ * Powers of ten up the axis of samples, where their bars end.
+ *
+ * @param {number} tallest samples of the tallest bar
+ * @returns {Tick[]}
+ */
+export function sampleTicks(tallest) {
+  const powers = Array.from({ length: Math.floor(Math.log10(Math.max(1, tallest))) + 1 }, (_, i) => 10 ** i);
+  return powers.map((samples) => ({ place: barHeight(samples, tallest), text: count(samples) }));
+}
+
+/**
+ * What is flagged, in words after its number: of all samples, or of those that pass a filter.
+ *
+ * @param {{ flagged: number, shown: number }} filtered how many are flagged and how many there are in the filter
+ * @param {{ flagged: number, n: number }} all
+ * @param {string} threshold
+ */
+export function flaggedText(filtered, all, threshold) {
+  const part = share(filtered.flagged, filtered.shown);
+  if (filtered.shown === all.n) return ` of ${count(all.n)} flagged · ${part} · ${threshold}`;
+  const total = `${count(all.flagged)} of all ${count(all.n)}`;
+  return ` of ${count(filtered.shown)} in the filter flagged · ${part} · ${threshold} · ${total}`;
 }

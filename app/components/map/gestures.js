@@ -4,8 +4,9 @@
 /** @import { Focus } from "./focus.js" */
 /** @import { MapCommand } from "./keys.js" */
 
+import { wheelFactor } from "../wheel.js";
 import { mapCommand } from "./keys.js";
-import { boxCorners, distance, outlineOf, pinch, wheelFactor } from "./outline.js";
+import { boxCorners, distance, outlineOf, pinch } from "./outline.js";
 
 /** @typedef {"pan" | "box" | "lasso"} Mode */
 

@@ -10,9 +10,10 @@
 /** @import { Points } from "./drawing/points.js" */
 
 import { addStyle, button, el } from "../dom.js";
-import { count, number, share } from "../format.js";
+import { count, number } from "../format.js";
 import { keepView, reason } from "../server.js";
 import { themeOf } from "../theme.js";
+import { flaggedText } from "./bins.js";
 import { fetchContent } from "./content.js";
 import { kindsOf } from "./drawing/kinds.js";
 import { Scene } from "./drawing/scene.js";
@@ -23,6 +24,7 @@ import { Legend } from "./legend.js";
 import { toolbar } from "./toolbar.js";
 import style from "./gradient_map.css";
 import previewStyle from "../sample_preview.css";
+import searchStyle from "../class_search.css";
 
 /** @param {Component<MapData>} component */
 export function mount(component) {
@@ -49,7 +51,7 @@ class GradientMap {
   constructor(place) {
     this.message = el("div", { class: "message", role: "status" }, "Loading the map …");
     this.readout = el("output", { class: "readout" });
-    this.legend = new Legend();
+    this.legend = new Legend(() => this.#recolor());
     this.clear = button("Clear selection", "Clear the selection", () => this.gestures.clear(), { hidden: true });
     this.scene = new Scene(
       () => this.#marks(),
@@ -72,8 +74,17 @@ class GradientMap {
     this.scene.root.append(this.focus.card.root, this.message);
     const tools = toolbar(this.gestures, this.scene.view, this.clear);
     const below = el("div", { class: "below" }, this.readout, this.legend.root);
-    this.root = el("div", { class: "map" }, tools, this.scene.root, below, this.histogram.root, this.focus.live);
-    addStyle(place, style, previewStyle);
+    this.root = el(
+      "div",
+      { class: "map" },
+      tools,
+      this.scene.root,
+      below,
+      this.histogram.root,
+      this.focus.live,
+      this.legend.search.root,
+    );
+    addStyle(place, style, previewStyle, searchStyle);
     place.append(this.root);
   }
 
@@ -134,6 +145,7 @@ class GradientMap {
     if (selection !== undefined) {
       this.#selection = selection;
       layer.setSelection(selection);
+      this.histogram.setSelection(selection);
       // It first shows on a sample of a large map, so that what else it changes on the page is not held up.
       this.scene.moveDraft();
     }
@@ -158,7 +170,7 @@ class GradientMap {
     this.#points = points;
     this.#confirmed = -1;
     this.scene.setPoints(points);
-    this.histogram.setPoints(points);
+    this.histogram.setPoints(points, data.scoreName);
     this.focus.clear();
     this.focus.card.clear();
     this.scene.flagged = data.count;
@@ -191,6 +203,12 @@ class GradientMap {
     this.scene.layer?.setSlots(this.legend.assign(kinds, points.n, isLookedAt));
   }
 
+  #recolor() {
+    if (!this.#data) return;
+    this.#color(this.#data);
+    this.scene.redraw("full");
+  }
+
   /**
    * What stands around the plot.
    *
@@ -206,8 +224,10 @@ class GradientMap {
     drawHistogram();
     this.legend.draw(look, kindsOf(points, data.colorBy), Boolean(data.decisions));
     const threshold = flagged ? `${data.scoreName} ≥ ${number(points.scores[flagged - 1])}` : "none";
-    const text = ` of ${count(points.n)} flagged · ${share(flagged, points.n)} · ${threshold}`;
-    this.readout.replaceChildren(el("strong", {}, count(flagged)), text);
+    const { inside } = this.histogram;
+    const filtered = { flagged: inside(flagged), shown: inside(points.n) };
+    const text = flaggedText(filtered, { flagged, n: points.n }, threshold);
+    this.readout.replaceChildren(el("strong", {}, count(filtered.flagged)), text);
   }
 
   /** @returns {Marks} */

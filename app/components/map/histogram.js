@@ -2,16 +2,19 @@
 
 /** @import { Theme } from "../theme.js" */
 /** @import { Look } from "./drawing/look.js" */
+/** @import { Bar, Tick } from "./bins.js" */
 /** @import { Points } from "./drawing/points.js" */
 
 import { el } from "../dom.js";
 import { count, number, share } from "../format.js";
 import { css } from "../theme.js";
-import { barHeight, barsOf, binScores, countAtPlace, thresholdPlace } from "./bins.js";
+import { barHeight, barsOf, binScores, countAtPlace, sampleTicks, scoreTicks, thresholdPlace } from "./bins.js";
+import { ranked } from "./drawing/points.js";
 import { thresholdChange } from "./keys.js";
 
 const WAIT = 300; // ms after the last key until the server is told
 const LEAST = 1.5; // CSS pixels of a bar with a single sample
+const FILTERED = 0.18; // opacity of what a filter leaves out
 
 export class Histogram {
   isDragging = false;
@@ -19,6 +22,10 @@ export class Histogram {
   #points = null;
   /** @type {ReturnType<typeof binScores>} */
   #bins = { low: 0, high: 1, finite: 0, above: [0, 0] };
+  /** How many that pass the filter are among the first so many. */
+  inside = ranked(null);
+  #isFiltered = false;
+  #tallest = 1;
   #flagged = 0;
   #waiting = 0;
 
@@ -39,17 +46,37 @@ export class Histogram {
       "aria-valuemin": "0",
       on: { keydown: (event) => this.#press(event) },
     });
-    const title = "How many samples have which score; heights are logarithmic";
-    this.root = el("div", { class: "histogram", title }, this.canvas, this.handle);
-    this.root.addEventListener("pointerdown", (event) => this.#grab(event));
+    this.plot = el("div", { class: "histogram" }, this.canvas, this.handle);
+    this.plot.addEventListener("pointerdown", (event) => this.#grab(event));
+    this.samples = el("div", { class: "samples", "aria-hidden": "true" });
+    this.scores = el("div", { class: "scores", "aria-hidden": "true" });
+    this.name = el("div", { class: "axis" });
+    this.root = el("div", { class: "distribution" }, this.samples, this.plot, this.scores, this.name);
   }
 
-  /** @param {Points} points */
-  setPoints(points) {
+  /**
+   * @param {Points} points
+   * @param {string} scoreName
+   */
+  setPoints(points, scoreName) {
     this.#points = points;
     this.#bins = binScores(points);
+    this.#tallest = Math.max(...barsOf(this.#bins, 0).map((bar) => bar.all));
+    this.name.textContent = `${scoreName}, higher is more suspicious · height: number of samples, logarithmic`;
+    this.samples.replaceChildren(...sampleTicks(this.#tallest).map((tick) => tickLabel(tick, "bottom")));
+    this.scores.replaceChildren(...scoreTicks(this.#bins).map((tick) => tickLabel(tick, "left")));
     this.handle.setAttribute("aria-valuemax", String(points.n));
     this.handle.hidden = points.n === 0;
+  }
+
+  /**
+   * Show those of a filter over all.
+   *
+   * @param {Uint8Array | null} selection 1 or 0 for each point
+   */
+  setSelection(selection) {
+    this.#isFiltered = selection !== null;
+    this.inside = ranked(selection);
   }
 
   /** @param {number} flagged */
@@ -72,23 +99,41 @@ export class Histogram {
    * @param {Theme} theme
    */
   draw(look, theme) {
-    const { clientWidth: width, clientHeight: height } = this.root;
+    const { clientWidth: width, clientHeight: height } = this.plot;
     const context = this.canvas.getContext("2d");
     if (!width || !context) return;
     const ratio = window.devicePixelRatio || 1;
     fit(this.canvas, Math.round(width * ratio), Math.round(height * ratio));
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.clearRect(0, 0, width, height);
+    const plain = css(look.plain, theme.dark ? 0.55 : 0.5);
+    const accent = css(look.accent);
     const bars = barsOf(this.#bins, this.#flagged);
-    const tallest = Math.max(...bars.map((bar) => bar.all));
+    if (!this.#isFiltered) {
+      this.#drawBars(context, bars, plain, accent);
+      return;
+    }
+    const ground = css(look.plain, FILTERED);
+    this.#drawBars(context, bars, ground, ground);
+    this.#drawBars(context, barsOf(this.#bins, this.#flagged, this.inside), plain, accent);
+  }
+
+  /**
+   * @param {CanvasRenderingContext2D} context
+   * @param {Bar[]} bars
+   * @param {string} plain
+   * @param {string} accent
+   */
+  #drawBars(context, bars, plain, accent) {
+    const { clientWidth: width, clientHeight: height } = this.plot;
     const step = width / bars.length;
     bars.forEach(({ all, flagged }, i) => {
       if (!all) return;
-      const tall = Math.max(LEAST, (height - 2) * barHeight(all, tallest));
+      const tall = Math.max(LEAST, height * barHeight(all, this.#tallest));
       const top = (tall * flagged) / all;
-      context.fillStyle = css(look.plain, theme.dark ? 0.55 : 0.5);
+      context.fillStyle = plain;
       context.fillRect(i * step, height - tall, Math.max(1, step - 1), tall - top);
-      context.fillStyle = css(look.accent);
+      context.fillStyle = accent;
       context.fillRect(i * step, height - top, Math.max(1, step - 1), top);
     });
   }
@@ -98,26 +143,26 @@ export class Histogram {
     if (event.button !== 0 || !this.#points?.n) return;
     event.preventDefault();
     this.handle.focus({ preventScroll: true });
-    this.root.setPointerCapture(event.pointerId);
+    this.plot.setPointerCapture(event.pointerId);
     this.isDragging = true;
     const move = (/** @type {PointerEvent} */ to) => this.#moveTo(to);
     const end = () => {
-      this.root.removeEventListener("pointermove", move);
-      this.root.removeEventListener("pointerup", end);
-      this.root.removeEventListener("pointercancel", end);
+      this.plot.removeEventListener("pointermove", move);
+      this.plot.removeEventListener("pointerup", end);
+      this.plot.removeEventListener("pointercancel", end);
       this.isDragging = false;
       this.released();
     };
     move(event);
-    this.root.addEventListener("pointermove", move);
-    this.root.addEventListener("pointerup", end);
-    this.root.addEventListener("pointercancel", end);
+    this.plot.addEventListener("pointermove", move);
+    this.plot.addEventListener("pointerup", end);
+    this.plot.addEventListener("pointercancel", end);
   }
 
   /** @param {PointerEvent} event */
   #moveTo(event) {
     if (!this.#points) return;
-    const { left, width } = this.root.getBoundingClientRect();
+    const { left, width } = this.plot.getBoundingClientRect();
     this.moved(countAtPlace(this.#points, this.#bins, (event.clientX - left) / width));
   }
 
@@ -132,6 +177,14 @@ export class Histogram {
     clearTimeout(this.#waiting);
     this.#waiting = window.setTimeout(() => this.released(), WAIT);
   }
+}
+
+/**
+ * @param {Tick} tick
+ * @param {"left" | "bottom"} side
+ */
+function tickLabel({ place, text }, side) {
+  return el("span", { style: `${side}:${(100 * place).toFixed(2)}%` }, text);
 }
 
 /**

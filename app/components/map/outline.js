@@ -1,11 +1,9 @@
-// The geometry of gestures: outlines of selections, pinching, the wheel.
+// The geometry of gestures: outlines of selections, and pinching.
 
 /** @import { Place } from "./drawing/view.js" */
 
 const MOST_CORNERS = 300;
 const TOLERANCE = 1.5; // pixels that a simplified outline may lie beside the drawn one
-const WHEEL_PIXEL = 0.0015; // zoom per pixel of the wheel: a notch of 100 is 16 %
-const WHEEL_LINE = 0.05; // zoom per line, as some mice report
 
 /**
  * @param {Place} a
@@ -107,13 +105,4 @@ export function outlineOf(path) {
 export function pinch(before, after, other) {
   const factor = distance(after, other) / Math.max(1, distance(before, other));
   return { center: [(after[0] + other[0]) / 2, (after[1] + other[1]) / 2], factor };
-}
-
-/**
- * Zoom of a turn of the wheel.
- *
- * @param {{ deltaY: number, deltaMode: number }} event
- */
-export function wheelFactor({ deltaY, deltaMode }) {
-  return Math.exp(-deltaY * (deltaMode ? WHEEL_LINE : WHEEL_PIXEL));
 }

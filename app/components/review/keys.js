@@ -1,8 +1,11 @@
 // What keys mean in the review.
 
 /** @typedef {"keep" | "suggestion" | "remove" | "unsure" | "undo" | "redo"} Verb */
-/** @typedef {{ name: Verb | "back" | "forth" | "search" | "help" | "note" | "overlay" } | { name: "class", key: string }} Command */
+/** @typedef {Verb | "back" | "forth" | "search" | "help" | "note" | "overlay" | "contrast"} Action */
+/** @typedef {{ name: Action } | { name: "class", key: string } | { name: "zoom", factor: number }} Command */
 /** @typedef {Pick<KeyboardEvent, "key" | "shiftKey" | "ctrlKey" | "metaKey" | "altKey">} Key */
+
+const ZOOM = 1.5;
 
 /** @type {[keys: string, meaning: string][]} */
 export const MEANINGS = [
@@ -14,6 +17,8 @@ export const MEANINGS = [
   ["u", "Unsure"],
   ["n", "Write a note"],
   ["o", "Show or hide the saliency overlay"],
+  ["+ -", "Zoom the picture, as the wheel does"],
+  ["c", "Raise the contrast of the picture"],
   ["← →", "Look back and forth"],
   ["z or Ctrl+Z", "Undo"],
   ["Shift+Z or Ctrl+Y", "Redo"],
@@ -30,6 +35,10 @@ const COMMANDS = {
   u: { name: "unsure" },
   n: { name: "note" },
   o: { name: "overlay" },
+  c: { name: "contrast" },
+  "+": { name: "zoom", factor: ZOOM },
+  "=": { name: "zoom", factor: ZOOM },
+  "-": { name: "zoom", factor: 1 / ZOOM },
   arrowleft: { name: "back" },
   arrowright: { name: "forth" },
   "/": { name: "search" },

@@ -1,26 +1,27 @@
 // The labels, classes and actions beside the sample under review.
 
 /** @import { Sample } from "../sample.js" */
-/** @import { Command } from "./keys.js" */
+/** @import { Action } from "./keys.js" */
 
 import { numberedClasses } from "../classes.js";
 import { el, nodes } from "../dom.js";
 import { count, number, percent, share } from "../format.js";
 
-/** @typedef {Exclude<Command["name"], "class">} ActionName */
 /** @typedef {{ done?: number, total?: number, text?: string }} Progress */
+
+const MANY = 20; // unsaved decisions that are worth a warning
 
 /** @type {Record<string, string>} */
 const VERDICTS = { keep: "kept", relabel: "relabelled", remove: "removed", unsure: "unsure" };
 
-/** @type {[key: string, text: string, name: ActionName][]} */
+/** @type {[key: string, text: string, name: Action][]} */
 const VERBS = [
   ["k", "Keep", "keep"],
   ["s", "Take suggestion", "suggestion"],
   ["r", "Remove", "remove"],
   ["u", "Unsure", "unsure"],
 ];
-/** @type {[key: string, text: string, name: ActionName][]} */
+/** @type {[key: string, text: string, name: Action][]} */
 const OTHERS = [
   ["z", "Undo", "undo"],
   ["Z", "Redo", "redo"],
@@ -31,7 +32,7 @@ const OTHERS = [
 
 export class Panel {
   /**
-   * @param {(name: ActionName) => void} act
+   * @param {(name: Action) => void} act
    * @param {(name: string) => void} choose a class
    * @param {HTMLElement} note
    */
@@ -153,8 +154,8 @@ function classButtons(sample, classes, choose) {
 }
 
 /**
- * @param {[key: string, text: string, name: ActionName]} action
- * @param {(name: ActionName) => void} act
+ * @param {[key: string, text: string, name: Action]} action
+ * @param {(name: Action) => void} act
  */
 function actionButton([key, text, name], act) {
   const attributes = {
@@ -172,4 +173,16 @@ export function progressLine({ done = 0, total = 0, text = "" }) {
   const bar = el("progress", { max: String(Math.max(1, total)), value: String(done), "aria-label": "Reviewed" });
   const words = `${count(done)} of ${count(total)} reviewed · ${share(done, total)}`;
   return [bar, el("span", {}, words), el("span", { class: "pace" }, text)];
+}
+
+/**
+ * How the server keeps up, in words; empty where everything is saved.
+ *
+ * @param {number} unsaved decisions on their way
+ * @param {number} waiting presses whose samples are not there yet
+ */
+export function stateText(unsaved, waiting) {
+  if (unsaved > MANY) return `${unsaved} decisions are not saved yet.`;
+  if (!unsaved) return "";
+  return waiting ? `Saving; ${waiting} more waiting.` : "Saving.";
 }

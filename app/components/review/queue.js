@@ -111,6 +111,17 @@ export class Queue {
   }
 
   /**
+   * Save the note on a sample: with the decision that stands, written again, or with the one to come.
+   *
+   * @param {string} id
+   */
+  saveNote(id) {
+    const { decision, new_label: label, note = "" } = this.samples.get(id) ?? {};
+    if (!decision || this.noteOf(id) === note) this.say("The note goes along with your decision.");
+    else this.press({ action: decision, label, sample: id });
+  }
+
+  /**
    * @param {ReviewEvent} event that the server has handled
    * @param {string | undefined} error
    */

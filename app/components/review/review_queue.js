@@ -3,30 +3,30 @@
 /** @import { Sample } from "../sample.js" */
 /** @import { Component, Send } from "../server.js" */
 /** @import { ReviewEvent } from "./events.js" */
-/** @import { Command } from "./keys.js" */
-/** @import { ActionName, Progress } from "./panel.js" */
+/** @import { Action, Command } from "./keys.js" */
+/** @import { Progress } from "./panel.js" */
 /** @import { Answer, Press } from "./queue.js" */
 
 import { ClassSearch } from "../class_search.js";
-import { numberedClasses } from "../classes.js";
+import { likelyFirst, numberedClasses } from "../classes.js";
 import { addStyle, closeByEscape, el } from "../dom.js";
 import { joined } from "../format.js";
-import { samplePreview } from "../sample_preview.js";
 import { fetchJson, keepView } from "../server.js";
 import { themeOf } from "../theme.js";
 import { ReviewEvents } from "./events.js";
 import { commandOf } from "./keys.js";
 import { Note } from "./note.js";
-import { Panel, progressLine } from "./panel.js";
+import { Panel, progressLine, stateText } from "./panel.js";
 import { Queue } from "./queue.js";
 import { isForReview, KeySheet } from "./sheet.js";
+import { Stage } from "./stage.js";
 import style from "./review_queue.css";
 import previewStyle from "../sample_preview.css";
+import searchStyle from "../class_search.css";
 
 /** @typedef {Answer & { progress: Progress, classes: string | null, height: number, store: string }} ReviewData */
 
 const REST = 600; // ms on a sample after which the person is taken to have stopped at it
-const MANY = 20; // unsaved decisions that are worth a warning
 
 /** @param {Component<ReviewData>} component */
 export function mount(component) {
@@ -55,10 +55,11 @@ class ReviewQueue {
     this.search = new ClassSearch();
     this.progress = el("div", { class: "progress" });
     this.position = el("div", { class: "position" });
-    this.stage = el("div", { class: "stage" });
+    this.stage = new Stage();
     this.live = el("div", { class: "hidden", "aria-live": "polite" });
     this.note = new Note(
       (text) => this.queue.setNote(this.queue.shown, text),
+      () => this.#saveNote(),
       () => this.#refocus(),
     );
     this.panel = new Panel(
@@ -70,14 +71,14 @@ class ReviewQueue {
       "section",
       { class: "review", tabindex: "0", "aria-label": "Review. Press question mark for the keys." },
       el("div", { class: "top" }, this.progress, this.position),
-      el("div", { class: "body" }, this.stage, this.panel.root),
+      el("div", { class: "body" }, this.stage.root, this.panel.root),
       this.live,
       this.sheet.root,
       this.search.root,
     );
     closeByEscape(this.sheet.root, () => this.#refocus());
     closeByEscape(this.search.root, () => this.#refocus());
-    addStyle(place, style, previewStyle);
+    addStyle(place, style, previewStyle, searchStyle);
     place.append(this.root);
     this.events = new ReviewEvents(data.store, (events, attempt) => this.#sendEvents(events, String(attempt)));
     this.queue = new Queue(this.events, (text) => this.#say(text));
@@ -159,6 +160,10 @@ class ReviewQueue {
         return this.#look(1);
       case "forth":
         return this.#look(-1);
+      case "contrast":
+        return this.stage.raiseContrast();
+      case "zoom":
+        return this.stage.zoom(command.factor);
       case "class":
         return this.#pressNumber(command.key);
       default:
@@ -190,7 +195,7 @@ class ReviewQueue {
   /**
    * After a click the keys must reach the review again, and Enter must not press the same button.
    *
-   * @param {ActionName} name
+   * @param {Action} name
    */
   #act(name) {
     this.#command({ name });
@@ -213,6 +218,11 @@ class ReviewQueue {
     this.#draw();
   }
 
+  #saveNote() {
+    this.queue.saveNote(this.queue.shown);
+    this.#draw();
+  }
+
   #toggleOverlay() {
     this.#withOverlay = !this.#withOverlay;
     this.#draw();
@@ -221,9 +231,7 @@ class ReviewQueue {
   #openSearch() {
     const sample = this.queue.samples.get(this.queue.shown);
     if (!sample || !this.#classes.length) return;
-    const likely = (sample.probabilities ?? []).map(([name]) => name);
-    const others = this.#classes.filter((name) => !likely.includes(name));
-    this.search.open([...likely, ...others], (label) => {
+    this.search.open(likelyFirst(sample, this.#classes), (label) => {
       // Chosen for the sample that was looked at; it may have been decided meanwhile by an earlier press.
       if (!this.events.has(sample.id)) this.#enqueue({ action: "relabel", label, sample: sample.id });
     });
@@ -245,7 +253,9 @@ class ReviewQueue {
       this.#message = "";
       this.#drawSample(shown, sample);
     }
-    this.panel.state.textContent = this.#stateText();
+    const waiting = this.queue.waiting.length;
+    const state = stateText(this.events.pending.length, waiting) || this.#message;
+    this.panel.state.textContent = state || (this.events.attempt ? "Saved." : "");
   }
 
   /**
@@ -257,15 +267,13 @@ class ReviewQueue {
     this.#resting = window.setTimeout(() => this.#rest(id), REST);
     this.panel.root.hidden = !sample;
     if (!sample) {
-      const text = id === undefined ? "Everything in this queue is decided." : "Loading …";
       this.position.textContent = "";
-      this.stage.replaceChildren(el("p", { class: "empty" }, text));
+      this.stage.say(id === undefined ? "Everything in this queue is decided." : "Loading …");
       return;
     }
     const { position, given, predicted, why } = sample;
     this.position.textContent = joined(" · ", this.queue.isLookingBack && "looking back", position, id);
-    this.stage.replaceChildren(...samplePreview(this.#withOverlay ? sample : { ...sample, overlay: null }));
-    this.stage.scrollTop = 0;
+    this.stage.show(sample, this.#withOverlay);
     this.panel.draw(sample, this.#classes, this.#withOverlay);
     this.note.set(this.queue.noteOf(id));
     this.live.textContent = joined(
@@ -285,13 +293,5 @@ class ReviewQueue {
   #rest(id) {
     if (id !== undefined && !this.events.pending.length && id !== this.#rested) this.#send("resting", id);
     this.#rested = id;
-  }
-
-  #stateText() {
-    const unsaved = this.events.pending.length;
-    const waiting = this.queue.waiting.length;
-    if (unsaved > MANY) return `${unsaved} decisions are not saved yet.`;
-    if (unsaved) return waiting ? `Saving; ${waiting} more waiting.` : "Saving.";
-    return this.#message || (this.events.attempt ? "Saved." : "");
   }
 }

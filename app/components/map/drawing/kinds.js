@@ -7,7 +7,7 @@ import { count } from "../../format.js";
 import { COLORS, DECISIONS } from "./look.js";
 
 /** @typedef {{ names: string[], code: (rank: number) => number }} Kinds */
-/** @typedef {{ color: string, name: string }} Entry */
+/** @typedef {{ color: string, name: string, isRest?: boolean }} Entry */
 
 export const PLAIN = 255; // the slot of a point without a colour of its own
 
@@ -89,5 +89,5 @@ export function legendOf({ colorBy, names }, kinds, codes, isDecided) {
 function kindEntries(names, kinds, codes) {
   const entries = codes.map((code, slot) => ({ color: names.palette[slot], name: kinds.names[code] }));
   const others = kinds.names.length - codes.length;
-  return others ? [...entries, { color: names.plain, name: `${count(others)} others` }] : entries;
+  return others ? [...entries, { color: names.plain, name: `${count(others)} others`, isRest: true }] : entries;
 }

@@ -12,7 +12,7 @@ import { makeResources } from "./resources.js";
 
 const COLOR_BY = { flagged: 0, score: 1, label: 2, finding: 2, decision: 3 }; // as the shader numbers them
 const DRAFT_POINTS = 150_000; // drawn while a large map is being moved
-const DIM = 0.08; // weight of a point that is filtered out
+const DIM = 0.25; // weight of a point that is filtered out
 
 /** What draws on a canvas; null where the browser has no WebGL2. */
 export class PointLayer {
