@@ -122,6 +122,7 @@ def _add_score(commands: Any) -> None:
     add("--precision", default="float32", help="float32 or bfloat16 (float32)")
     add("--batch-size", type=int, help="samples a batch (found from memory)")
     add("--max-samples", type=int, help="score at most this many samples, spread evenly")
+    add("--overwrite", action="store_true", help="remove the run of other data in the run folder, and its decisions")
     add("--force", action="store_true", help="score even where the classes seem to be in another order")
 
 
@@ -203,7 +204,7 @@ def _score(options: argparse.Namespace) -> dict[str, Any]:
 
     chosen = ScoreOptions(**{field.name: getattr(options, field.name) for field in fields(ScoreOptions)})
     progress = ProgressLine(options.run / "progress.json")
-    run = score(options.data, options.model, options.run, chosen, progress)
+    run = score(options.data, options.model, options.run, chosen, progress, overwrite=options.overwrite)
     progress.close()
     for sentence in run.info.jail.get("missing", ()):
         print(f"oga: Warning: {sentence}", file=sys.stderr)

@@ -18,8 +18,10 @@ from pathlib import Path
 import oga_app
 from oga_app.server.accounts import Accounts
 from oga_app.server.guard import ACCOUNT_HEADER
+from oga_app.server.settings import Settings
 from oga_app.server.uploads import MAX_FILE_MB
 from oga_core.errors import OgaError
+from oga_core.files import remove_leftovers
 
 LOCAL = "127.0.0.1"
 # One message between browser and server; what is large (maps, grids, uploads) goes by files instead.
@@ -59,6 +61,8 @@ def serve(
     arguments += ["--reviewer", reviewer] if reviewer else []
     arguments += ["--accounts", str(accounts.resolve())] if accounts else []
     arguments += ["--allow-unjailed"] if allow_unjailed else []
+    for folder in Settings.parse(arguments).runs():
+        remove_leftovers(folder)
     flags = _flags(address, port, shared=accounts is not None)
     command = [sys.executable, "-m", "streamlit", "run", str(script), *flags, "--", *arguments]
     print(f"The dashboard is at http://{address}:{port} (stop it with Ctrl+C)", file=sys.stderr, flush=True)

@@ -12,7 +12,7 @@ from oga_core.exports.decided import Decided, names_in_data
 from oga_core.exports.fixed import write_fixed
 from oga_core.exports.report import write_report
 from oga_core.exports.tools import write_fiftyone, write_huggingface, write_label_studio
-from oga_core.files import write_whole
+from oga_core.files import remove_leftovers, write_whole
 from oga_core.readers import read_samples
 from oga_core.review import ReviewStore
 from oga_core.review.edits import Edits
@@ -88,6 +88,7 @@ def export(
         raise unknown("export format", format, EXPORTS)
     if not out.parent.is_dir():
         raise OgaError(f"There is no folder {str(out.parent)!r} to write to. Make it first.")
+    remove_leftovers(out.parent, out.name)
     decided = decided_run(run, score, trim_fraction)
     _refuse_source(out, decided.samples.source)
     try:

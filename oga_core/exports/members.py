@@ -5,16 +5,14 @@ from __future__ import annotations
 import io
 import os
 import re
-import shutil
 import tarfile
-import tempfile
 import zipfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from oga_core.errors import OgaError
-from oga_core.files import leaves_folder, write_whole
+from oga_core.files import leaves_folder, temporary_folder, write_whole
 from oga_core.readers.archives.archive import folded, is_junk
 
 Member = tuple[str, bytes]
@@ -89,16 +87,11 @@ def whole_folder(out: Path) -> Iterator[Path]:
     """Give a temporary folder that becomes `out` when all went well; refuses an `out` that holds something."""
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise OgaError(f"{out} exists already. Give a new or empty folder, so that nothing is overwritten.")
-    temporary = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
-    try:
+    with temporary_folder(out) as temporary:
         yield temporary
-        temporary.chmod(0o755)
         if out.exists():
             out.rmdir()
         os.rename(temporary, out)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
 
 
 def write_members(out: Path, members: Iterable[Member]) -> Path:

@@ -21,6 +21,7 @@ from oga_core.pipeline.request import PassRequest, data_options, full_path
 from oga_core.pipeline.results import ScoredSamples, timed, write_results
 from oga_core.projection import warm_up
 from oga_core.runs.folder import RunFolder
+from oga_core.runs.lock import only_scoring
 from oga_core.worker.stages import Progress
 from oga_core.worker.supervisor import run_job
 
@@ -37,17 +38,20 @@ def score(
     options: ScoreOptions,
     progress: Progress = lambda event: None,
     cancelled: Callable[[], bool] = lambda: False,
+    *,
+    overwrite: bool = False,
 ) -> RunFolder:
     """Score every sample of `data` with `model` into the run folder; `model` is None for a bundle of outputs.
 
     A run that was interrupted continues where it stopped when the inputs and options are the same.
+    overwrite: whether the run of other data in the folder is removed, with its decisions.
     Raises `OgaError` for anything that the person can correct; run.json then says so too.
     """
     data = Path(data)
     model = None if model is None else Path(model)
     check_options(data, model, options)
     run = RunFolder.create(Path(run_path))
-    with Recorded(run, cancelled):
+    with only_scoring(run.path, full_path(data), overwrite=overwrite), Recorded(run, cancelled):
         begin(run, {"path": full_path(data), "options": data_options(options)}, model, options)
         timed(run, lambda: _score(run, PassRequest.of(data, model, run.path, options), options, progress, cancelled))
     return run

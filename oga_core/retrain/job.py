@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from oga_core.errors import OgaError
+from oga_core.files import temporary_folder
 from oga_core.gradients.devices import choose_device
 from oga_core.gradients.options import PassOptions
 from oga_core.gradients.passes import gradient_pass
@@ -148,8 +148,8 @@ class _Experiment:
             return np.stack([samples.inputs[i]["features"] for i in range(len(samples))]), samples.given_labels
         model, task, _ = self._model()
         options = PassOptions(parameters="head", device=self.arguments["device"])
-        with TemporaryDirectory(dir=self.run.path, prefix=".verify-") as folder:
-            result = gradient_pass(task, model, samples, folder=Path(folder), options=options, progress=self.progress)
+        with temporary_folder(self.run.path / "verify") as folder:
+            result = gradient_pass(task, model, samples, folder=folder, options=options, progress=self.progress)
             assert result.sketch.features is not None
             return np.array(result.sketch.features), samples.given_labels[result.rows]
 

@@ -12,12 +12,13 @@ import numpy as np
 import pandas as pd
 
 from oga_core.errors import OgaError
-from oga_core.files import unwritable, write_whole
+from oga_core.files import is_temporary, unwritable, write_whole
 from oga_core.gradient_sketch import GradientSketch
 from oga_core.numerics import Indices
 from oga_core.readers import OPTIONS, read_samples
 from oga_core.runs.arrays import read_arrays
 from oga_core.runs.info import SCHEMA, RunInfo, read_json
+from oga_core.runs.lock import LOCK
 from oga_core.runs.table import SCORE_PREFIX, read_table, score_names
 from oga_core.samples import SampleSet
 
@@ -43,7 +44,7 @@ class RunFolder:
         try:
             if path.exists() and not path.is_dir():
                 raise OgaError(f"The run folder {path} is a file. Give a new or empty folder.")
-            if path.is_dir() and any(path.iterdir()) and not (path / "run.json").exists():
+            if path.is_dir() and not all(map(_is_ours, path.iterdir())) and not (path / "run.json").exists():
                 raise OgaError(f"The folder {path} is not empty and is not a run. Give a new or empty folder.")
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -147,3 +148,8 @@ class RunFolder:
                 "Score the data again."
             )
         return np.array([position[sample_id] for sample_id in ids], dtype=np.int64)
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a file is what a scoring leaves that was killed before it wrote anything."""
+    return path.name == LOCK or is_temporary(path)

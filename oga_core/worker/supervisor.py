@@ -18,12 +18,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import gettempdir
 from typing import IO, Any
 
 import psutil
 
 from oga_core.errors import OgaError, unknown
+from oga_core.files import remove_leftovers, temporary_folder
 from oga_core.worker.inspection import Jail, inspect
 from oga_core.worker.limits import FILE_SIZE, QUIET_SECONDS, Cancelled, Limits, WorkerError, WorkerFault, machine_memory
 from oga_core.worker.stages import Progress
@@ -38,6 +39,7 @@ JOBS = {
     "look": "oga_core.previews.job:look",
 }
 
+_SCRATCH = "oga-worker"
 _POLL_SECONDS = 0.1
 _WATCH_SECONDS = 0.5
 _MAX_LINE = 64 << 20
@@ -80,7 +82,9 @@ def run_job(
         raise unknown("job", name, JOBS)
     memory = int(memory_gb * 2**30) if memory_gb else int(0.9 * machine_memory())
     limits = Limits(memory, seconds, quiet_seconds, quiet_stages or {})
-    with TemporaryDirectory(prefix="oga-worker-", ignore_cleanup_errors=True) as scratch:
+    remove_leftovers(Path(gettempdir()), _SCRATCH)
+    with temporary_folder(Path(gettempdir()) / _SCRATCH, mode=0o700) as folder:
+        scratch = str(folder.resolve())
         job = {
             "entry": JOBS[name],
             "arguments": dict(arguments),

@@ -40,7 +40,7 @@ assert walk.SECONDS_BETWEEN_RECORDS > 0
 walk.SECONDS_BETWEEN_RECORDS = -1.0
 def at(event):
     {body}
-pipeline.run_job = lambda name, arguments, **options: gradient_job.run(arguments, at)
+pipeline.run_job = lambda name, arguments, **options: {{**gradient_job.run(arguments, at), "jail": {{"missing": []}}}}
 data, model, run = map(Path, sys.argv[1:])
 options = ScoreOptions(
     label_column="diagnosis", map="none", scores=("loss",), parameters="all", batch_size=64

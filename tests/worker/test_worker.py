@@ -202,6 +202,15 @@ def test_no_scratch_folder_is_left_behind(tmp_path: Path, monkeypatch: pytest.Mo
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_scratch_folder_of_a_killed_parent_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    left = tmp_path / ".oga-worker.0123456789abcdef.part"
+    left.mkdir()
+    (left / "cache").touch()
+    run("echo")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_importing_the_worker_imports_no_heavy_library() -> None:
     code = "import sys, oga_core.worker.supervisor; print(sorted({'torch', 'numpy', 'pandas'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -10,13 +10,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from oga_core.errors import OgaError
+from oga_core.files import remove_leftovers, temporary_folder
 from oga_core.models.card import ModelCard
 from oga_core.models.huggingface.lengths import max_length
 from oga_core.models.packaging.example_inputs import Example, ExampleInputs
@@ -68,8 +68,9 @@ def package_model(
         program, inputs = _export(model, inputs)
         _strip(program)
         # Beside its place, so that the last step is a rename: the file is there whole or not at all.
-        with TemporaryDirectory(prefix=".oga-", dir=path.parent) as folder:
-            draft = Path(folder) / path.name
+        remove_leftovers(path.parent, path.name)
+        with temporary_folder(path) as folder:
+            draft = folder / path.name
             with _quiet():
                 torch.export.save(program, draft, extra_files=extra)
             _verify(model, inputs, draft, card)

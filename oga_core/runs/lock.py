@@ -1,0 +1,62 @@
+"""One scoring a run folder at a time, and none that replaces the run of another data set by accident."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from oga_core.errors import OgaError
+from oga_core.files import remove_leftovers, unwritable
+from oga_core.runs.info import RunInfo
+
+LOCK = ".lock"
+"""The system's lock on this file goes with its process; the file stays, so that all who come lock the same one."""
+
+
+@contextlib.contextmanager
+def only_scoring(folder: Path, data: str, *, overwrite: bool = False) -> Iterator[None]:
+    """Hold a run folder for one scoring of `data`, a full path; what killed writers left in it is removed.
+
+    overwrite: whether the run of another data set, its decisions too, is removed. Raises `OgaError` where another
+    process scores into the folder, or where it holds such a run and `overwrite` is False.
+    """
+    lock = FileLock(folder / LOCK, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise OgaError(
+            f"{folder} is being scored already by another process. Wait for it, or give another folder."
+        ) from None
+    except OSError as error:
+        raise unwritable(folder, error) from error
+    try:
+        remove_leftovers(folder)
+        _replace_other(folder, data, overwrite)
+        yield
+    finally:
+        lock.release()
+
+
+def _replace_other(folder: Path, data: str, overwrite: bool) -> None:
+    former = RunInfo.read(folder / "run.json").data.path
+    has_results = (folder / "scores.parquet").exists() or (folder / "review.sqlite").exists()
+    if not has_results or not _is_other(former, data):
+        return
+    if not overwrite:
+        raise OgaError(
+            f"The run folder {folder} holds the run of other data, {former}. Give another folder, or --overwrite to "
+            "remove that run with its decisions."
+        )
+    for path in folder.iterdir():
+        if path.name != LOCK:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _is_other(former: str, data: str) -> bool:
+    """Whether two paths name different data; a file that is not where it was may have moved, and keeps its name."""
+    moved = Path(former).name == Path(data).name and not Path(former).exists()
+    return former not in ("", data) and not moved
