@@ -101,7 +101,7 @@ def test_a_run_folder_that_cannot_be_written_is_the_input_s_fault(tmp_path, caps
     ],
 )
 def test_a_full_disk_is_told_from_a_fault_of_ours(error, status, message, monkeypatch, capsys):
-    def fail(*arguments: object) -> None:
+    def fail(*arguments: object, **options: object) -> None:
         raise error
 
     monkeypatch.setattr("oga_core.pipeline.score.score", fail)
