@@ -17,9 +17,13 @@ def python_blocks(document: Path) -> Iterator[tuple[int, str]]:
         yield text.count("\n", 0, block.start(1)) + 1, block.group(1)
 
 
-def run_blocks(document: Path, names: dict[str, Any]) -> dict[str, Any]:
-    """Run every block of `document` and return the names that they leave, with `names` known from the start."""
+def run_blocks(document: Path, names: dict[str, Any], *, without: str | None = None) -> dict[str, Any]:
+    """Run the blocks of `document`, with `names` known from the start; return the names that they leave.
+
+    without: leave out the blocks that hold this text, which stand for themselves.
+    """
     for line, source in python_blocks(document):
-        padded = "\n" * (line - 1) + source  # a traceback then shows the line in the document
-        exec(compile(padded, str(document), "exec"), names)  # noqa: S102
+        if without is None or without not in source:
+            padded = "\n" * (line - 1) + source  # a traceback then shows the line in the document
+            exec(compile(padded, str(document), "exec"), names)  # noqa: S102
     return names

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 from documents import run_blocks
+from trainings import arguments, language_model, sums
+from transformers import Trainer
 
 import oga_core
 from oga_app.cli import main
@@ -46,13 +48,12 @@ def test_a_public_name_is_in_the_readme_and_says_what_it_returns(name):
     assert len(inspect.getdoc(member) or "") > 40
 
 
-def test_the_readme_runs(tmp_path, monkeypatch):
+def test_the_lines_that_package_a_model_and_that_score_after_training_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    run_blocks(ROOT / "README.md", reader_has())
-
-
-def reader_has() -> dict[str, object]:
-    """What the README's blocks take for granted: a trained model and its data."""
     torch.manual_seed(0)
     model = torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(4), torch.nn.Flatten(), torch.nn.Linear(48, 2))
-    return {"model": model, "example_batch": torch.rand(2, 3, 224, 224)}
+    trainer = Trainer(language_model(), arguments(tmp_path), train_dataset=sums())
+    names = {"model": model, "example_batch": torch.rand(2, 3, 224, 224), "trainer": trainer}
+    run_blocks(ROOT / "README.md", names, without="as oga")
+    assert (tmp_path / "model.pt2").is_file()
+    assert len(oga_core.open_run(tmp_path / "fine-tuning-run")) == len(sums())

@@ -16,6 +16,7 @@ from oga_core.live.dataset import LiveData
 from oga_core.live.gradients import bare_samples, device_of, require_module, take_pass
 from oga_core.live.keeping import keep
 from oga_core.live.task import LiveTask
+from oga_core.live.weights import lent_weights
 from oga_core.pipeline.options import ScoreOptions
 from oga_core.pipeline.record import pass_record, write_samples
 from oga_core.pipeline.request import pass_options
@@ -75,9 +76,14 @@ def _score(
     wanted["device"] = device_of(model) if options.device == "auto" else options.device
     if wanted["parameters"] == "auto":
         wanted["parameters"] = "head" if task.classifies else "all"
+    chosen = PassOptions(**wanted)
     with stages("gradients"):
-        result = take_pass(task, model, samples, run.arrays, PassOptions(**wanted), stages.progress)
+        result = take_pass(task, model, samples, run.arrays, chosen, stages.progress)
     scored = samples.take(result.rows)
+    for number, checkpoint in enumerate(options.checkpoints):
+        with stages("gradients of the checkpoints"), lent_weights(model, Path(checkpoint)):
+            folder = run.path / f"checkpoint_{number:03d}"
+            take_pass(task, model, scored, folder, replace(chosen, views=False), stages.progress)
     write_samples(scored, run.path)
     described = {
         "path": str(samples.source.path.resolve()),
@@ -100,6 +106,7 @@ def _score(
         names=options.scores,
         map_method=options.map,
         seed=options.seed,
+        n_checkpoints=len(options.checkpoints),
         progress=progress,
     )
 

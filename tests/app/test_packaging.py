@@ -52,7 +52,9 @@ def imported(path: Path) -> Iterator[str]:
 
 
 def test_every_library_that_is_imported_is_declared():
-    declared = {re.split(r"[^\w.-]", line)[0].lower() for line in SETTINGS["project"]["dependencies"]}
+    project = SETTINGS["project"]
+    lines = project["dependencies"] + project["optional-dependencies"]["lightning"]
+    declared = {re.split(r"[^\w.-]", line)[0].lower() for line in lines}
     paths = [path for folder in FOLDERS.values() for path in tracked(folder) if path.suffix == ".py"]
     # The scripts in sample_data import one another by their bare names.
     ours = {*FOLDERS, *(path.stem for path in FOLDERS["oga_sample_data"].glob("*.py"))}
