@@ -75,9 +75,14 @@ class Settings:
                 return path
         raise OgaError(f"There is no run {name!r} in {self.folder}. Choose one on the Run page.")
 
+    @property
+    def takes_paths(self) -> bool:
+        """Whether a path may be typed: not by those who come through the network, unless into the data root."""
+        return self.accounts is None or self.data_root is not None
+
     def confined(self, text: str) -> Path:
         """A typed path, made absolute; raises `OgaError` where it is missing or outside the data root."""
-        if self.accounts is not None and self.data_root is None:
+        if not self.takes_paths:
             raise OgaError("Paths are closed on a shared dashboard. Upload the file, or start it with --data-root.")
         path = Path(text.strip()).expanduser()
         if self.data_root is not None and not path.is_absolute():

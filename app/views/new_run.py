@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,17 +50,25 @@ def new_run(current: Session) -> None:
 
 
 def _file(current: Session, role: str, label: str, help: str) -> Path | None:
+    name = f"upload-{role}"
+    if not current.settings.takes_paths:
+        upload = st.file_uploader(f"{label} (up to {MAX_FILE_MB} MB)", key=name, help=help, max_upload_size=MAX_FILE_MB)
+        return _uploaded(current, upload)
     typed = st.text_input(
         f"{label}: path on this machine", placeholder=f"/path/to/{role}", help=help, key=f"path-{role}",
     )  # fmt: skip
-    uploaded = None
     with st.expander(f"Or upload (up to {MAX_FILE_MB} MB)"):
-        uploaded = st.file_uploader(
-            f"Upload the {role}", key=f"upload-{role}", label_visibility="collapsed", max_upload_size=MAX_FILE_MB
+        upload = st.file_uploader(
+            f"Upload the {role}", key=name, label_visibility="collapsed", max_upload_size=MAX_FILE_MB
         )
     if typed.strip():
         return _existing(current, typed)
-    return _uploaded(current, uploaded, role)
+    return _uploaded(current, upload)
+
+
+def _path(current: Session, draw: Callable[..., str], label: str, key: str) -> str:
+    """What is typed into a field for paths; nothing, and no field, where none may be typed."""
+    return draw(label, key=key) if current.settings.takes_paths else ""
 
 
 def _existing(current: Session, typed: str) -> Path | None:
@@ -71,7 +79,7 @@ def _existing(current: Session, typed: str) -> Path | None:
         return None
 
 
-def _uploaded(current: Session, uploaded: Any, role: str) -> Path | None:
+def _uploaded(current: Session, uploaded: Any) -> Path | None:
     if uploaded is None:
         return None
     kept: dict[str, str] = state.memory("uploads", {})
@@ -86,7 +94,7 @@ def _columns(current: Session, data: Path) -> dict[str, Any]:
     names = cache.columns(data)
     unclear = bool(names) and "label" not in _recognised(names)
     with st.expander("Columns and labels", icon=":material/table_rows:", expanded=unclear):
-        labels = st.text_input("Table of labels beside the data (path)", key="labels-path")
+        labels = _path(current, st.text_input, "Table of labels beside the data (path)", key="labels-path")
         if labels.strip():
             table = current.settings.confined(labels)
             options["labels"], names = str(table), cache.columns(table)
@@ -151,11 +159,16 @@ def _options(current: Session) -> dict[str, Any]:
     most = left.number_input("At most this many samples", 1, None, None, placeholder="all", key="option-max")
     batch = right.number_input("Batch size", 1, None, None, placeholder="found from memory", key="option-batch")
     options |= {"max_samples": most and int(most), "batch_size": batch and int(batch)}
-    validation = st.text_input("Clean validation data (path), for influence scores", key="option-validation")
+    validation = _path(
+        current, st.text_input, "Clean validation data (path), for influence scores", key="option-validation"
+    )
     if validation.strip():
         options["validation"] = str(current.settings.confined(validation))
-    checkpoints = st.text_area(
-        "Checkpoints from earlier in training, oldest first, one path a line", key="option-checkpoints"
+    checkpoints = _path(
+        current,
+        st.text_area,
+        "Checkpoints from earlier in training, oldest first, one path a line",
+        key="option-checkpoints",
     )
     options["checkpoints"] = tuple(str(current.settings.confined(line)) for line in lines(checkpoints))
     options["force"] = st.checkbox("Score even where the classes seem to be in another order", key="option-force")

@@ -5,7 +5,7 @@ import uuid
 
 import pytest
 from app_runs import image_run
-from dashboard import Server, Visitor
+from app_server import Server, Visitor
 from websockets.exceptions import InvalidStatus
 
 from oga_app.server.accounts import set_password

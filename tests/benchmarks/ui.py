@@ -3,7 +3,8 @@
     python tests/benchmarks/ui.py [--n 100000 1000000] [--rounds 7] [--parts map review plotly kills …]
 
 map, review: the dashboard itself on a run of n samples. plotly: the same map by Plotly's scattergl and as a raster.
-kills: SIGKILL at random moments of a simulated review. reviewers: four at once, on the store and through the server.
+kills: SIGKILL at random moments of a simulated review; server_kills: of the real server, reviewed over its protocol.
+reviewers: four at once, on the store and through the server.
 The seconds are of the machine and its load: compare the columns. `cpu` figures count what browser and server worked,
 which other load hardly changes: with a core to spare, the seconds are about that.
 """
@@ -20,14 +21,17 @@ import time
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "app"))
+
 from dashboard import durability
 from dashboard.browser import FLAGS, Traffic, cpu, median, open_page, seconds, served
 from dashboard.reviewers import APP, decided_at, measure_reviewers
 from dashboard.rival_measures import measure_keys, measure_plotly
 from dashboard.run import write_big_run
+from kills import review_while_killed
 from playwright.sync_api import Browser, Page, TimeoutError, sync_playwright
 
-PARTS = ("map", "review", "plotly", "kills", "reviewers")
+PARTS = ("map", "review", "plotly", "kills", "server_kills", "reviewers")
 
 
 def measure_map(browser: Browser, url: str, run: Path, rounds: int) -> dict[str, Any]:
@@ -165,6 +169,9 @@ def main() -> None:
                 report(result, options.out)
         if "kills" in options.parts:
             result["kills"] = durability.kills(options.kills)
+            report(result, options.out)
+        if "server_kills" in options.parts:
+            result["server_kills"] = review_while_killed(folder, options.kills)
             report(result, options.out)
         if "reviewers" in options.parts:
             result["reviewers_on_the_store"] = durability.reviewers(4, options.decisions)

@@ -11,7 +11,7 @@ from pathlib import Path
 import component_server
 import pytest
 from app_runs import ODD_CLASSES, image_run, language_run, table_run, text_run
-from dashboard import Server
+from app_server import Server
 from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
 _FLAGS = ("--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
