@@ -16,7 +16,7 @@ from typing import Any
 
 from oga_core.errors import OgaError
 
-MAX_TEXT = 20_000
+MAX_TEXT = 20_000  # characters: what a person reads of one sample, and what twenty samples ahead may cost
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class SampleView:
     """One sample to show.
 
     image, overlay: `data:image/…` addresses; the overlay (a saliency map) is laid over the image when asked for.
-    pixelated: enlarge without smoothing (small images).
+    pixelated: a tile enlarges it without smoothing (small images).
     text, text_pair: plain text; `weights`: (start, end, weight in -1 … 1) of the parts of `text` to shade.
     fields: (name, value) of a table row. messages: (role, content) of a chat.
     probabilities: (class, probability), most likely first.

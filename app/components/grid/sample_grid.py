@@ -13,7 +13,8 @@
 
 A page is sent once, as a file: a rerun that shows the same page sends only its address. Only ids of the page and known
 classes reach the callbacks. Keys: arrows move, Space selects, Shift extends, Ctrl+A the page, Escape none, Enter opens;
-k, r, u, l ask to keep, remove, mark as unsure or relabel what is selected, and a bar asks to confirm with the count.
+k, r, u, l ask to keep, remove, mark as unsure or relabel what is selected, 1 … 9 and 0 to give it one of the numbered
+classes, and a bar asks to confirm with the count.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from oga_app.components.sample_view import SampleView
 
 GridVerb = Literal["keep", "relabel", "remove", "unsure"]
 VERBS: tuple[GridVerb, ...] = ("keep", "relabel", "remove", "unsure")
+MAX_ID = 64  # characters; ours are about 25
 
 _SCRIPT = "grid/sample_grid.js"
 _mount = assets.register(_SCRIPT)
@@ -59,16 +61,16 @@ def sample_grid(
     page = {view.id for view in views}
     names = set(classes)
 
-    def sent(event: str) -> Any:
+    def message(event: str) -> Any:
         return (st.session_state.get(key) or {}).get(event)
 
     def bulk() -> None:
-        action = _action(sent("bulk"), page, names)
+        action = _action(message("bulk"), page, names)
         if on_bulk and action:
             on_bulk(action)
 
     def opened() -> None:
-        value = sent("open")
+        value = message("open")
         if on_open and isinstance(value, dict) and value.get("id") in page:
             on_open(value["id"])
 
@@ -93,8 +95,8 @@ def _action(value: Any, page: Collection[str], classes: Collection[str]) -> Grid
     """Return the action sent by the browser; None where it is not one on this page's samples."""
     if not isinstance(value, dict) or value.get("action") not in VERBS or not isinstance(value.get("ids"), list):
         return None
-    chosen = tuple(dict.fromkeys(sample_id for sample_id in value["ids"] if sample_id in page))
+    sample_ids = tuple(dict.fromkeys(sample_id for sample_id in value["ids"] if sample_id in page))
     label = value.get("label") if value["action"] == "relabel" else None
-    if not chosen or (value["action"] == "relabel" and label not in classes):
+    if not sample_ids or (value["action"] == "relabel" and label not in classes):
         return None
-    return GridAction(str(value.get("id", ""))[:64], value["action"], chosen, label)
+    return GridAction(str(value.get("id", ""))[:MAX_ID], value["action"], sample_ids, label)

@@ -76,30 +76,30 @@ def gradient_map(
     n = len(points)
     card_key = f"{key}:card"
 
-    def sent(event: str) -> Any:
+    def message(event: str) -> Any:
         return (st.session_state.get(key) or {}).get(event)
 
     def row_of(value: Any) -> int | None:
         valid = isinstance(value, dict) and isinstance(value.get("rank"), int) and 0 <= value["rank"] < n
         return int(points.order[value["rank"]]) if valid else None
 
-    def threshold_moved() -> None:
-        value = sent("threshold")
+    def move_threshold() -> None:
+        value = message("threshold")
         if on_threshold and isinstance(value, dict) and isinstance(value.get("count"), int):
             on_threshold(min(max(value["count"], 0), n))
 
-    def selected() -> None:
-        value = sent("selection")
+    def select() -> None:
+        value = message("selection")
         if on_select and isinstance(value, dict):
             on_select(_polygon(value.get("polygon")))
 
-    def picked() -> None:
-        row = row_of(sent("pick"))
+    def pick() -> None:
+        row = row_of(message("pick"))
         if on_pick and row is not None:
             on_pick(row)
 
-    def hovered() -> None:
-        row = row_of(sent("hover"))
+    def hover() -> None:
+        row = row_of(message("hover"))
         if preview and row is not None:
             st.session_state[card_key] = {"rank": int(points.rank[row]), "sample": preview(row).data()}
 
@@ -111,7 +111,7 @@ def gradient_map(
             "points": assets.media_url(points.payload, "application/octet-stream", f"{key}-points-{points.version}"),
             "version": points.version,
             "count": int(min(max(count, 0), n)),
-            "answers": (sent("threshold") or {}).get("time", 0),
+            "answers": (message("threshold") or {}).get("time", 0),
             "colorBy": color_by,
             "decisions": _decisions(points, decisions, key),
             "selection": None if selection is None else _bits(points, selection, key),
@@ -121,10 +121,10 @@ def gradient_map(
             "scoreName": score_name,
             "height": int(height),
         },
-        on_threshold_change=threshold_moved,
-        on_selection_change=selected,
-        on_pick_change=picked,
-        on_hover_change=hovered,
+        on_threshold_change=move_threshold,
+        on_selection_change=select,
+        on_pick_change=pick,
+        on_hover_change=hover,
         on_supported_change=lambda: None,
     )
     return MapState(supported=result.get("supported") is not False)

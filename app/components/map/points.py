@@ -12,7 +12,6 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -48,7 +47,7 @@ class MapPoints:
         findings: ArrayLike | None = None,
         finding_names: Sequence[str] = (),
     ) -> MapPoints:
-        """Pack a map.
+        """Return the points of a map, packed.
 
         positions: `(n_samples, 2)`; points without a position (NaN) are not drawn.
         scores: `(n_samples,)`, higher = more suspicious.
@@ -58,25 +57,25 @@ class MapPoints:
         place = np.ascontiguousarray(positions, dtype=np.float32).reshape(-1, 2)
         score = np.asarray(scores, dtype=np.float64)
         n = len(score)
-        kinds: list[NDArray[Any]] = [
-            np.full(n, -1) if part is None else np.asarray(part) for part in (labels, findings)
-        ]
-        if any(len(column) != n for column in (place, *kinds)):
-            sizes = [len(place), len(score), *map(len, kinds)]
+        label = _codes(labels, n)
+        finding = _codes(findings, n)
+        sizes = [len(place), n, len(label), len(finding)]
+        if any(size != n for size in sizes):
             raise OgaError(f"Positions, scores, labels and findings have {sizes} entries. Give one of each per sample.")
         score = np.where(np.isnan(score), -np.inf, score)
         order = np.argsort(-score, kind="stable")
         rank = np.empty(n, dtype=np.int64)
         rank[order] = np.arange(n)
-        falling = score[order].astype(np.float32)
+        falling = score[order].astype("<f4")
         point = np.empty(n, dtype=[("x", "<f4"), ("y", "<f4"), ("label", "<u2"), ("finding", "u1"), ("spare", "u1")])
-        point["x"], point["y"] = place[order].T
-        point["label"] = np.minimum(kinds[0][order], 65534).astype(np.int64) & 0xFFFF
-        point["finding"] = kinds[1][order].astype(np.int64) & 0xFF
+        point["x"] = place[order, 0]
+        point["y"] = place[order, 1]
+        point["label"] = np.minimum(label[order], 65534) & 0xFFFF
+        point["finding"] = finding[order] & 0xFF
         point["spare"] = 0
         head = json.dumps({"n": n, "labels": [*map(str, label_names)], "findings": [*map(str, finding_names)]}).encode()
         head += b" " * (-len(head) % 4)
-        payload = b"".join((len(head).to_bytes(4, "little"), head, point.tobytes(), falling.astype("<f4").tobytes()))
+        payload = b"".join((len(head).to_bytes(4, "little"), head, point.tobytes(), falling.tobytes()))
         return cls(place, order, rank, falling, payload, hashlib.sha256(payload).hexdigest()[:16])
 
     def __len__(self) -> int:
@@ -96,6 +95,11 @@ class MapPoints:
 
     def bits(self, rows: ArrayLike) -> bytes:
         """Return a set of rows as one bit per point in the browser's order."""
-        chosen = np.zeros(len(self), dtype=bool)
-        chosen[self.rank[np.asarray(rows, dtype=np.int64)]] = True
-        return np.packbits(chosen, bitorder="little").tobytes()
+        selection = np.zeros(len(self), dtype=bool)
+        selection[self.rank[np.asarray(rows, dtype=np.int64)]] = True
+        return np.packbits(selection, bitorder="little").tobytes()
+
+
+def _codes(values: ArrayLike | None, n: int) -> NDArray[np.int64]:
+    """Return indices into names; -1 for all of `n` samples where there are none."""
+    return np.full(n, -1) if values is None else np.asarray(values).astype(np.int64)

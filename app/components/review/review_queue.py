@@ -19,7 +19,7 @@ The rule the protocol keeps: a sample's decision is on disk before the next samp
 with an id of its own and a sample, is sent at once with all that are not acknowledged yet, and is sent again until it
 is, also after the server was killed and after a reload of the page. Keys: k keep, Enter or s take the suggestion,
 1 … 9 and 0 a class, / search a class, r or Delete remove, u unsure, ← and → look back and forth, z or Ctrl+Z undo,
-Shift+Z redo, n note, o saliency, ? help.
+Shift+Z redo, n note (Enter saves it, Escape leaves it), + and - zoom, c contrast, o saliency, ? help.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ from oga_core.errors import OgaError
 
 ReviewAction = Literal["keep", "relabel", "remove", "unsure", "undo", "redo"]
 ACTIONS: tuple[ReviewAction, ...] = ("keep", "relabel", "remove", "unsure", "undo", "redo")
-MAX_EVENTS = 2000
-MAX_NOTE = 4000
-MAX_ID = 80
+MAX_EVENTS = 2000  # a message of the browser holds at most 500
+MAX_NOTE = 4000  # characters: a page of text
+MAX_ID = 80  # characters; ours are about 25
 
 _SCRIPT = "review/review_queue.js"
 _mount = assets.register(_SCRIPT)
@@ -86,19 +86,18 @@ def review_queue(
     """
     memory: dict[str, Any] = st.session_state.setdefault(f"{key}:memory", {"done": {}, "last": [], "again": []})
 
-    def sent() -> dict[str, Any]:
+    def message() -> dict[str, Any]:
         value = (st.session_state.get(key) or {}).get("events")
         return value if isinstance(value, dict) else {}
 
-    def received() -> None:
-        _receive(backend, sent().get("events"), memory, classes)
+    def receive() -> None:
+        _receive(backend, message().get("events"), memory, classes)
 
     again = memory["again"][:ahead]
     order = again + [sample_id for sample_id in backend.upcoming(ahead) if sample_id not in again]
-    known = set(map(str, sent().get("have") or ()))
-    names, url = list(map(str, classes)), None
-    if names:
-        url = assets.media_url(assets.json_bytes(names), "application/json", f"{key}-classes")
+    known = set(map(str, message().get("have") or ()))
+    names = assets.json_bytes(list(map(str, classes)))
+    url = assets.media_url(names, "application/json", f"{key}-classes") if len(classes) else None
     result = _mount(
         key=key,
         data={
@@ -112,7 +111,7 @@ def review_queue(
             "height": int(height),
             "store": key,
         },
-        on_events_change=received,
+        on_events_change=receive,
         on_resting_change=lambda: None,
     )
     resting = result.get("resting")
@@ -127,19 +126,25 @@ def _receive(backend: ReviewBackend, events: Any, memory: dict[str, Any], classe
         if not isinstance(raw, dict) or not isinstance(raw.get("id"), str) or len(raw["id"]) > MAX_ID:
             continue
         if raw["id"] not in done:
-            try:
-                event = _event(raw, classes)
-                touched = list(backend.apply(event) or ())
-                settled = {event.sample_id, *touched}
-                memory["again"] = (
-                    touched if event.action == "undo" else [i for i in memory["again"] if i not in settled]
-                )
-                done[raw["id"]] = None
-            except OgaError as error:
-                done[raw["id"]] = str(error)
+            done[raw["id"]] = _apply(backend, raw, memory, classes)
         memory["last"].append(raw["id"])
     for event_id in list(done)[:-MAX_EVENTS]:
         del done[event_id]
+
+
+def _apply(backend: ReviewBackend, raw: dict[str, Any], memory: dict[str, Any], classes: Sequence[str]) -> str | None:
+    """Return why an event was refused; None where it is on disk. What an undo took back is shown again."""
+    try:
+        event = _event(raw, classes)
+        concerned = list(backend.apply(event) or ())
+    except OgaError as error:
+        return str(error)
+    if event.action == "undo":
+        memory["again"] = concerned
+    else:
+        settled = {event.sample_id, *concerned}
+        memory["again"] = [sample_id for sample_id in memory["again"] if sample_id not in settled]
+    return None
 
 
 def _event(raw: dict[str, Any], classes: Sequence[str]) -> ReviewEvent:
