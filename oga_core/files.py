@@ -158,3 +158,12 @@ def is_full(error: OSError) -> bool:
 
 def _is_in(folder: Path, error: OSError) -> bool:
     return error.filename is not None and Path(os.fsdecode(error.filename)).parent == folder
+
+
+def full_path(path: Path | str) -> str:
+    """Return the full path of what the person named.
+
+    A linked file keeps its own name, since what it leads to, as in the hub's cache, may have one that tells no format.
+    """
+    path = Path(path)
+    return str(path.resolve() if path.is_dir() else path.parent.resolve() / path.name)

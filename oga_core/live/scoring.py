@@ -19,11 +19,12 @@ from oga_core.live.task import LiveTask
 from oga_core.live.weights import lent_weights
 from oga_core.pipeline.options import ScoreOptions
 from oga_core.pipeline.record import pass_record, write_samples
+from oga_core.pipeline.recording import Recorded, begin, identified, timed
 from oga_core.pipeline.request import pass_options
-from oga_core.pipeline.results import ScoredSamples, timed, write_results
-from oga_core.pipeline.score import Recorded, begin, identified
+from oga_core.pipeline.results import ScoredSamples, write_results
 from oga_core.readers import read_samples
 from oga_core.runs.folder import RunFolder
+from oga_core.runs.lock import only_scoring
 from oga_core.samples import SampleSet
 from oga_core.worker.stages import Progress, Stages
 
@@ -42,6 +43,7 @@ def score_live(
     collate_fn: Callable[[list[Any]], Any] | None = None,
     tokenizer: Any | None = None,
     progress: Progress = lambda message: None,
+    overwrite: bool = False,
 ) -> RunFolder:
     """Score every item of a live data set with a live model into the run folder, in this process.
 
@@ -52,7 +54,7 @@ def score_live(
     data = LiveData.of(dataset, collate_fn, options.label_column)
     task = LiveTask.of(data, loss)
     run = RunFolder.create(run_path)
-    with Recorded(run):
+    with only_scoring(run.path, str(run.path.resolve() / "data"), overwrite=overwrite), Recorded(run):
         begin(run, {}, None, options)
         timed(run, lambda: _score(run, model, data, task, options, classes, tokenizer, progress))
     return run

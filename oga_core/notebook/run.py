@@ -12,10 +12,7 @@ import numpy as np
 import pandas as pd
 
 from oga_core.errors import OgaError, unknown
-from oga_core.exports import export
-from oga_core.exports.report_charts import histogram
 from oga_core.notebook.dashboard import Dashboard, open_dashboard
-from oga_core.retrain import verify
 from oga_core.review.decisions import ACTIONS, Action, Decision
 from oga_core.review.store import ReviewStore
 from oga_core.runs.info import RunInfo
@@ -117,10 +114,14 @@ class Run:
 
     def export(self, format: str, out: Path | str, **options: Any) -> Path:
         """Write the result in a format of `oga export` and return the path written; see `oga_core.exports.export`."""
+        from oga_core.exports import export  # writers and trainers are many, and seldom asked for
+
         return export(self.scored.run, format, Path(out), **options)
 
     def verify(self, **options: Any) -> dict[str, Any]:
         """Retrain with and without the flagged samples and compare; see `oga_core.retrain.verify`."""
+        from oga_core.retrain import verify
+
         return verify(self.scored.run, **options)
 
     def show(self, *, port: int | None = None, height: int = 800) -> Dashboard:
@@ -131,6 +132,8 @@ class Run:
         return f"Run({str(self.path)!r}: {self._sentence()})"
 
     def _repr_html_(self) -> str:
+        from oga_core.exports.report_charts import histogram
+
         scored = self.scored
         name = scored.default_score
         ranked = scored.ranked(name)

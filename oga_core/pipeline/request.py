@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from oga_core.errors import OgaError
+from oga_core.files import full_path
 from oga_core.models import files_of
 from oga_core.models.card import ModelCard
 from oga_core.models.factory import ModelFactory
@@ -67,15 +68,6 @@ class PassRequest:
         files = [Path(path) for path in paths if path is not None]
         files += files_of(Path(self.model)) if self.model else []
         return files + ([Path(self.model_factory["folder"])] if self.model_factory else [])
-
-
-def full_path(path: Path | str) -> str:
-    """Return the full path of what the person named.
-
-    A linked file keeps its own name, since what it leads to, as in the hub's cache, may have one that tells no format.
-    """
-    path = Path(path)
-    return str(path.resolve() if path.is_dir() else path.parent.resolve() / path.name)
 
 
 def data_options(options: ScoreOptions) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,13 +88,6 @@ def draw_map(run: RunFolder, method: str, *, seed: int = 0) -> None:
     positions = project(sketch, method=method, seed=seed)
     run.write_table(run.table.assign(map_x=positions[:, 0], map_y=positions[:, 1]))
     run.update(map=method, seconds={**run.info.seconds, f"map_{method}": round(time.perf_counter() - start, 3)})
-
-
-def timed(run: RunFolder, work: Callable[[], None]) -> None:
-    """Do the work and write how long it took as the total."""
-    start = time.perf_counter()
-    work()
-    run.update(seconds={**run.info.seconds, "total": round(time.perf_counter() - start, 3)})
 
 
 def _checkpoints(run: RunFolder, name: str, count: int) -> list[GradientSketch]:

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import os
-import platform
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
-from datetime import UTC, datetime
-from hashlib import blake2b
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
-from oga_core.errors import OgaError
-from oga_core.files import disk_error
-from oga_core.pipeline.options import ScoreOptions, check_options
-from oga_core.pipeline.request import PassRequest, data_options, full_path
-from oga_core.pipeline.results import ScoredSamples, timed, write_results
+from oga_core.files import full_path
+from oga_core.pipeline.option_checks import check_options
+from oga_core.pipeline.options import ScoreOptions
+from oga_core.pipeline.recording import Recorded, begin, identified, timed
+from oga_core.pipeline.request import PassRequest, data_options
+from oga_core.pipeline.results import ScoredSamples, write_results
 from oga_core.projection import warm_up
 from oga_core.runs.folder import RunFolder
 from oga_core.runs.lock import only_scoring
@@ -55,47 +49,6 @@ def score(
         begin(run, {"path": full_path(data), "options": data_options(options)}, model, options)
         timed(run, lambda: _score(run, PassRequest.of(data, model, run.path, options), options, progress, cancelled))
     return run
-
-
-class Recorded:
-    """While it is open, whatever ends the work on a run is written into its run.json before it is raised."""
-
-    def __init__(self, run: RunFolder, cancelled: Callable[[], bool] = lambda: False):
-        self.run = run
-        self.cancelled = cancelled
-
-    def __enter__(self) -> RunFolder:
-        return self.run
-
-    def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
-        if error is None:
-            return
-        shown = disk_error(error, self.run.path) or error
-        status = "cancelled" if self.cancelled() or isinstance(error, KeyboardInterrupt) else "failed"
-        self.run.end(status, _message(shown), **getattr(shown, "detail", {}))
-        if shown is not error:
-            raise shown from error
-
-
-def begin(run: RunFolder, data: dict[str, Any], model: Path | None, options: ScoreOptions) -> None:
-    """Write what is known of a run before anything is read."""
-    run.update(
-        status="running",
-        error=None,
-        started=datetime.now(UTC).isoformat(timespec="seconds"),
-        process=os.getpid(),
-        versions={name: version(name) for name in ("oga", "torch", "numpy", "scikit-learn", "umap-learn")},
-        python=platform.python_version(),
-        data=data,
-        model={"path": full_path(model) if model else None},
-        options=asdict(options),
-    )
-
-
-def identified(data_fingerprint: str, options: ScoreOptions) -> str:
-    """Return what changes with the data and the options: the run's fingerprint."""
-    identity = json.dumps([data_fingerprint, asdict(options)], sort_keys=True)
-    return blake2b(identity.encode(), digest_size=16).hexdigest()
 
 
 def _score(
@@ -137,12 +90,6 @@ def _score(
         has_validation=options.validation is not None,
         progress=progress,
     )
-
-
-def _message(error: BaseException) -> str:
-    if isinstance(error, KeyboardInterrupt):
-        return "Cancelled. What was finished is kept: start the same run again to go on."
-    return str(error) if isinstance(error, OgaError) else f"{type(error).__name__}: {error}"
 
 
 def _quiet_stages(files: Iterable[Path]) -> dict[str, float]:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+HELD_OUT_SHARE = 0.2
+"""Share of the data that judges the trainings where no validation data is given; a fifth, as in cross-validation."""
 NOTHING_CHANGED = "nothing_changed"
 TRIMMED = "trimmed"
 RANDOM_TRIM = "random_trim"

@@ -23,7 +23,7 @@ from oga_core.models import load_model
 from oga_core.models.card import ModelCard
 from oga_core.numerics import softmax
 from oga_core.readers import read_samples
-from oga_core.retrain.arms import NOTHING_CHANGED, Arm, Plan, stratified_split
+from oga_core.retrain.arms import HELD_OUT_SHARE, NOTHING_CHANGED, Arm, Plan, stratified_split
 from oga_core.retrain.training import (
     CachedInputs,
     Recipe,
@@ -41,7 +41,6 @@ from oga_core.tasks import Task, task_for
 from oga_core.worker.stages import Progress
 
 Judge = Callable[[Arm, int], "tuple[NDArray[np.float32], NDArray[np.int64]]"]
-HELD_OUT_SHARE = 0.2
 DRAWN_SHARE = 0.9
 INNER_SHARE = 0.2
 

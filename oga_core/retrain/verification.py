@@ -17,9 +17,8 @@ from oga_core.errors import OgaError, unknown
 from oga_core.files import write_whole
 from oga_core.models import files_of
 from oga_core.models.factory import OWN_CODE
-from oga_core.retrain.arms import Plan
+from oga_core.retrain.arms import HELD_OUT_SHARE, Plan
 from oga_core.retrain.comparison import compare, verdict, warnings
-from oga_core.retrain.job import HELD_OUT_SHARE
 from oga_core.review import ReviewStore
 from oga_core.runs.folder import RunFolder
 from oga_core.runs.scored import ScoredRun

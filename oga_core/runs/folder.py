@@ -15,7 +15,6 @@ from oga_core.errors import OgaError
 from oga_core.files import is_temporary, unwritable, write_whole
 from oga_core.gradient_sketch import GradientSketch
 from oga_core.numerics import Indices
-from oga_core.readers import OPTIONS, read_samples
 from oga_core.runs.arrays import read_arrays
 from oga_core.runs.info import SCHEMA, RunInfo, read_json
 from oga_core.runs.lock import LOCK
@@ -124,6 +123,8 @@ class RunFolder:
     @cached_property
     def samples(self) -> SampleSet:
         """The scored samples, read again from their source; inputs stay lazy."""
+        from oga_core.readers import OPTIONS, read_samples  # opening a run imports none of the readers
+
         info = self.info
         data = info.data
         if not data.path:
