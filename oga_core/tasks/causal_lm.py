@@ -15,6 +15,7 @@ from oga_core.errors import OgaError
 from oga_core.models.card import ModelCard
 from oga_core.models.refusals import reason
 from oga_core.samples import SampleSet, UnreadableSample
+from oga_core.tasks.cross_entropy import token_losses
 from oga_core.tasks.task import Batch, first_output, no_tokenizer, tokenized
 
 IGNORED = -100
@@ -61,10 +62,8 @@ class CausalLMTask:
     def losses(self, outputs: Tensor, batch: Batch) -> Tensor:
         """Mean cross-entropy over the response's tokens, `(batch,)`."""
         targets = batch["labels"][:, 1:]
-        token_losses = nn.functional.cross_entropy(
-            outputs[:, :-1].float().transpose(1, 2), targets, reduction="none", ignore_index=IGNORED
-        )
-        return token_losses.sum(dim=1) / (targets != IGNORED).sum(dim=1)
+        losses = token_losses(outputs[:, :-1].flatten(0, 1), targets.flatten(), IGNORED).view_as(targets)
+        return losses.sum(dim=1) / (targets != IGNORED).sum(dim=1)
 
     def views(self, batch: Batch) -> list[Batch]:
         """None."""

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from oga_core.tasks.cross_entropy import token_losses
 from oga_core.tasks.task import Batch, classification_losses
 
 CLASSES = 10
@@ -59,11 +59,7 @@ class Language(Images):
 
     def losses(self, outputs: Tensor, batch: Batch) -> Tensor:
         targets = batch["input_ids"][:, 1:]
-        return token_losses(outputs[:, :-1], targets).mean(1)
-
-
-def token_losses(logits: Tensor, targets: Tensor) -> Tensor:
-    return F.cross_entropy(logits.float().transpose(1, 2), targets, reduction="none")
+        return token_losses(outputs[:, :-1].flatten(0, 1), targets.flatten()).view_as(targets).mean(1)
 
 
 class Block(nn.Module):
@@ -128,7 +124,7 @@ def vit(small: bool) -> Case:
 
     sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
     config = ViTConfig(**(sizes if small else {}), image_size=32 if small else 224, num_labels=CLASSES)
-    return images(ViTForImageClassification(config), 4 if small else 256, 32 if small else 224)
+    return images(ViTForImageClassification(config), 4 if small else 128, 32 if small else 224)
 
 
 def bert(small: bool) -> Case:
@@ -136,7 +132,7 @@ def bert(small: bool) -> Case:
 
     sizes = {"hidden_size": 96, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
     model = BertForSequenceClassification(BertConfig(**(sizes if small else {}), num_labels=CLASSES))
-    n, time = (4, 16) if small else (256, 128)
+    n, time = (4, 16) if small else (128, 128)
     mask = torch.ones(n, time, dtype=torch.long)
     mask[: n // 2, time - time // 8 :] = 0
     ids = torch.randint(0, 30522, (n, time))

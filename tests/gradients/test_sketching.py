@@ -95,6 +95,17 @@ def test_parameters_do_not_disturb_each_other_in_expectation():
     assert abs(dots.mean() - truth) < 4 * dots.std() / np.sqrt(SEEDS)
 
 
+@pytest.mark.parametrize("size", [100, 512, 1300])
+def test_parameters_folded_together_give_what_each_gives(size):
+    sketcher, values = Sketcher(512, 0), torch.randn(3, 2, size)
+    together, apart = torch.zeros(2, 512), torch.zeros(2, 512)
+    sketcher.fold_all(together, ["a", "b", "c"], values)
+    for name, rows in zip("abc", values, strict=True):
+        sketcher.fold(apart, name, rows)
+    torch.testing.assert_close(together, apart, rtol=1e-5, atol=1e-5)
+    assert (apart != 0).sum() > size
+
+
 @pytest.mark.parametrize("name", FACTORS)
 def test_factors_and_gradients_give_the_same_sketch(name):
     factor, sketcher = FACTORS[name], Sketcher(512, 3)

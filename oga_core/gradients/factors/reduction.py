@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 import torch
@@ -10,6 +11,8 @@ from torch import Tensor
 from oga_core.gradients.factors.factor import Factor, Kept, chunks, squares, vector, wide
 from oga_core.gradients.factors.products import LookupFactor, combined
 from oga_core.gradients.factors.sketching import Sketcher
+
+LARGEST_WAITING = 2**27  # numbers that wait on a card to be folded together, 512 MiB
 
 
 class Reduction:
@@ -33,24 +36,36 @@ class Reduction:
         self.l1 = l1
         self.l2 = l2
         self.keep = keep
-        self.sketch = torch.zeros(n, sketcher.dim, device=sketcher.device, dtype=dtype)
         self.squared = torch.zeros(n, device=sketcher.device, dtype=dtype)
         self.absolute = torch.zeros(n, device=sketcher.device, dtype=dtype)
         self.by_parameter: dict[str, tuple[Tensor, Tensor]] = {}
+        self._sketch = torch.zeros(n, sketcher.dim, device=sketcher.device, dtype=dtype)
+        self._waiting: defaultdict[int, list[tuple[str, Tensor]]] = defaultdict(list)
+        self._n_waiting = 0
+
+    @property
+    def sketch(self) -> Tensor:
+        """The sketch of all gradients so far, `(n, dim)`."""
+        self._fold()
+        return self._sketch
 
     def empty(self, n: int) -> Reduction:
         """Return a reduction of the same kind for `n` samples."""
-        return Reduction(n, self.sketcher, l1=self.l1, l2=self.l2, keep=self.keep, dtype=self.sketch.dtype)
+        return Reduction(n, self.sketcher, l1=self.l1, l2=self.l2, keep=self.keep, dtype=self.squared.dtype)
 
     @torch.no_grad()
     def __call__(self, name: str, factors: Sequence[Factor]) -> None:
         """Add the gradient of the parameter called `name`, which is the sum of the factors."""
-        with torch.autocast(self.sketch.device.type, enabled=False):  # which would round what is added up
+        with torch.autocast(self.squared.device.type, enabled=False):  # which would round what is added up
             sketch, squared = self._reduced(name, combined(factors))
-        self.sketcher.fold(self.sketch, name, sketch)
-        self.squared += squared
+        self._waiting[sketch.shape[1]].append((name, sketch))
+        self._n_waiting += sketch.numel()
+        if self._n_waiting > (0 if sketch.device.type == "cpu" else LARGEST_WAITING):
+            self._fold()
+        if squared is not None:
+            self.squared += squared
         if self.keep:
-            self.by_parameter[name] = (sketch, squared)
+            self.by_parameter[name] = (sketch, torch.zeros_like(self.squared) if squared is None else squared)
 
     def arrays(self) -> dict[str, Tensor]:
         """The results by the names of `GradientSketch`."""
@@ -63,7 +78,8 @@ class Reduction:
 
     def add(self, other: Reduction) -> None:
         """Add the results of other parameters, of the same samples."""
-        self.sketch += other.sketch
+        self._fold()
+        self._sketch += other.sketch
         self.squared += other.squared
         self.absolute += other.absolute
         self.by_parameter.update(other.by_parameter)
@@ -81,20 +97,29 @@ class Reduction:
         return part
 
     def _join(self, parts: Sequence[Reduction]) -> None:
-        self.sketch = torch.cat([part.sketch for part in parts])
+        self._sketch = torch.cat([part.sketch for part in parts])
         self.squared = torch.cat([part.squared for part in parts])
         self.absolute = torch.cat([part.absolute for part in parts])
         for name in parts[0].by_parameter:
             pairs = [part.by_parameter[name] for part in parts]
             self.by_parameter[name] = torch.cat([pair[0] for pair in pairs]), torch.cat([pair[1] for pair in pairs])
 
-    def _reduced(self, name: str, factor: Factor) -> tuple[Tensor, Tensor]:
+    @torch.no_grad()
+    def _fold(self) -> None:
+        """Fold what waits, all of one length at once: a card is slow to be told of many small things."""
+        for rows in self._waiting.values():
+            names = [name for name, _ in rows]
+            self.sketcher.fold_all(self._sketch, names, torch.stack([sketch for _, sketch in rows]))
+        self._waiting.clear()
+        self._n_waiting = 0
+
+    def _reduced(self, name: str, factor: Factor) -> tuple[Tensor, Tensor | None]:
+        """The sketch before folding, and the squared norms where they are wanted."""
         if self.l1 and isinstance(factor, LookupFactor):
             self.absolute += factor.absolute_norms()
         elif self.l1 or (self.l2 and factor.explicit_is_shorter):
             return self._reduced_explicitly(name, factor)
-        squared = factor.squared_norms() if self.l2 else torch.zeros_like(self.squared)
-        return factor.sketch(name, self.sketcher), squared
+        return factor.sketch(name, self.sketcher), factor.squared_norms() if self.l2 else None
 
     def _reduced_explicitly(self, name: str, factor: Factor) -> tuple[Tensor, Tensor]:
         """Form the gradient of a few samples at a time and take everything from it."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -47,17 +48,29 @@ class Sketcher:
 
         Exact up to signs where a row has no more than `dim` numbers and no other parameter adds to the same buckets.
         """
-        size = values.shape[1]
+        self.fold_all(sketch, [name], values[None])
+
+    def fold_all(self, sketch: Tensor, names: Sequence[str], values: Tensor) -> None:
+        """Fold the rows of several parameters at once, `(parameters, batch, kept)`."""
+        size = values.shape[2]
         dim = sketch.shape[1]
-        values = values * self._cached(name, "fold", (size,), 1.0, values.dtype)
+        values = values * self._fold_signs(names, size, values.dtype)
         if size < dim:  # short rows begin at a random bucket, so that parameters are spread over the buckets
-            start = _number(f"{self.seed} {name} start") % (dim - size + 1)
-            sketch[:, start : start + size] += values
+            for name, rows in zip(names, values, strict=True):
+                start = _number(f"{self.seed} {name} start") % (dim - size + 1)
+                sketch[:, start : start + size] += rows
             return
         whole = size - size % dim
-        sketch += values[:, :whole].unflatten(1, (-1, dim)).sum(1)
+        sketch += values[:, :, :whole].unflatten(2, (-1, dim)).sum((0, 2))
         if whole < size:
-            sketch[:, : size - whole] += values[:, whole:]
+            sketch[:, : size - whole] += values[:, :, whole:].sum(0)
+
+    def _fold_signs(self, names: Sequence[str], size: int, dtype: torch.dtype) -> Tensor:
+        """The signs of several parameters, `(parameters, 1, kept)`."""
+        key = ("\n".join(names), f"fold {size}", dtype)
+        if key not in self._signs:
+            self._signs[key] = torch.stack([self._cached(name, "fold", (size,), 1.0, dtype)[None] for name in names])
+        return self._signs[key]
 
     def outer(self, name: str, left: Tensor, right: Tensor) -> Tensor:
         """Sketch outer products of rows, `(batch, m)` and `(batch, n)`: `(batch, min(dim, m · n))`."""

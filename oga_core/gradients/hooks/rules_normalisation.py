@@ -33,10 +33,10 @@ def over_last_axes(tape: Tape, func: Any, call: Call) -> Any:
 
 
 def over_channels(tape: Tape, func: Any, call: Call) -> Any:
-    """Batch, group and instance norm: one scale and shift a channel; a batch norm that trains has no rule."""
+    """Group and instance norm: one scale and shift a channel."""
     site = Site(tape, call, call["input"])
-    trains = call["training"] or (call["use_input_stats"] is False and call["running_mean"] is None)
-    if site.layout in (None, 1) or trains or tape.sink(call["input"]):
+    unknown = call["use_input_stats"] is False and call["running_mean"] is None
+    if site.layout in (None, 1) or unknown or tape.sink(call["input"]):
         return None
 
     def of_sample(values: Tensor) -> DirectFactor:
@@ -44,6 +44,50 @@ def over_channels(tape: Tape, func: Any, call: Call) -> Any:
         return vector(site.per_sample(sums))
 
     return _scaled_and_shifted(tape, func, call, site, of_sample)
+
+
+def batch_norm(tape: Tape, func: Any, call: Call) -> Any:
+    """Batch norm by running statistics: every sample's channels as the channels of one sample, in one kernel."""
+    site = Site(tape, call, call["input"])
+    if site.layout not in (0, "folded", "interleaved") or call["training"] or tape.sink(call["input"]):
+        return None
+    weight = site.take("weight")
+    bias = site.take("bias")
+
+    def hook(gradient: Tensor) -> None:
+        gradient = working(gradient)
+        scales, shifts = _of_running_statistics(call, site.input(gradient.dtype), gradient)
+        if weight:
+            weight(vector(site.per_sample(scales)))
+        if bias:
+            bias(vector(site.per_sample(shifts)))
+
+    output = call.run(func)
+    if isinstance(output, tuple):
+        return (tape.on_tape(output[0], hook), *output[1:])
+    return tape.on_tape(output, hook)
+
+
+def _of_running_statistics(call: Call, data: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
+    """Gradients of scale and shift, `(samples, channels)` each."""
+    shape = data.shape[:2]
+    dtype = wide_dtype(data)
+    mean = call["running_mean"].to(dtype).repeat(len(data))
+    variance = call["running_var"].to(dtype).repeat(len(data))
+    as_channels = (1, shape.numel(), -1)
+    _, scales, shifts = aten.native_batch_norm_backward(
+        gradient.reshape(as_channels),
+        data.reshape(as_channels),
+        torch.ones_like(mean),
+        mean,
+        variance,
+        mean,  # the statistics of the batch, which count in training only
+        variance,
+        False,
+        1e-5 if call["eps"] is None else call["eps"],
+        [False, True, True],
+    )
+    return scales.unflatten(0, shape), shifts.unflatten(0, shape)
 
 
 def prelu(tape: Tape, func: Any, call: Call) -> Any:
@@ -90,12 +134,8 @@ def _normalised(func: Any, call: Call, data: Tensor) -> Tensor:
         return F.rms_norm(data, call["normalized_shape"], eps=call["eps"])
     if kind == "group_norm":
         return F.group_norm(data, call["num_groups"], eps=eps)
-    mean = call["running_mean"]
-    variance = call["running_var"]
-    if kind == "instance_norm":
-        own = call["use_input_stats"] is not False
-        return F.instance_norm(data, mean, variance, use_input_stats=own, momentum=0.0, eps=eps)
-    return F.batch_norm(data, mean, variance, eps=eps)
+    own = call["use_input_stats"] is not False
+    return F.instance_norm(data, call["running_mean"], call["running_var"], use_input_stats=own, momentum=0.0, eps=eps)
 
 
 _OF_LAYER_NORM = ("input", "normalized_shape", "weight", "bias", "eps")
@@ -114,9 +154,9 @@ RULES = {
     **dict.fromkeys(_LAYER_NORMS, (_OF_LAYER_NORM, over_last_axes)),
     **dict.fromkeys(_RMS_NORMS, (_OF_RMS_NORM, over_last_axes)),
     **dict.fromkeys(_GROUP_NORMS, (_OF_GROUP_NORM, over_channels)),
-    F.batch_norm: (_OF_BATCH_NORM, over_channels),
-    **dict.fromkeys((torch.batch_norm, aten.batch_norm.default), (_OF_ATEN_BATCH_NORM, over_channels)),
-    aten._native_batch_norm_legit_no_training.default: (_OF_EVALUATED, over_channels),
+    F.batch_norm: (_OF_BATCH_NORM, batch_norm),
+    **dict.fromkeys((torch.batch_norm, aten.batch_norm.default), (_OF_ATEN_BATCH_NORM, batch_norm)),
+    aten._native_batch_norm_legit_no_training.default: (_OF_EVALUATED, batch_norm),
     F.instance_norm: (_OF_INSTANCE_NORM, over_channels),
     **dict.fromkeys(_INSTANCE_NORMS, (_OF_ATEN_INSTANCE_NORM, over_channels)),
     **dict.fromkeys((F.prelu, torch.prelu, aten.prelu.default), (("input", "weight"), prelu)),

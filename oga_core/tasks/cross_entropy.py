@@ -1,0 +1,61 @@
+"""Cross-entropy of tokens over large vocabularies, in float32 for a few rows at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+CHUNK_NUMBERS = 2**26  # of logits in float32 at a time, 256 MiB
+
+
+def token_losses(logits: Tensor, targets: Tensor, ignored: int = -100) -> Tensor:
+    """Return the cross-entropy of every row, `(rows, vocabulary)` and `(rows,)`; zero where the target is `ignored`.
+
+    Logits of 16 bits, or too many of them, are never held in float32 as a whole, nor is their gradient.
+    """
+    if logits.element_size() >= 4 and logits.numel() <= CHUNK_NUMBERS:
+        return torch.nn.functional.cross_entropy(logits, targets, reduction="none", ignore_index=ignored)
+    counted = targets != ignored
+    losses, _ = _TokenLosses.apply(logits, targets.where(counted, 0))
+    return losses * counted
+
+
+class _TokenLosses(torch.autograd.Function):
+    """log Σ exp(logits) - logit of the target, with its gradient softmax - one-hot in the logits' own dtype."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        sums = torch.cat([_wide(logits[part]).logsumexp(1) for part in _chunks(logits)])
+        return sums - logits.gather(1, targets[:, None])[:, 0].to(sums.dtype), sums
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: tuple[Tensor, Tensor]) -> None:
+        ctx.save_for_backward(*inputs, output[1])
+        ctx.mark_non_differentiable(output[1])
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor, _: Tensor) -> tuple[Tensor, None]:
+        logits, targets, sums = ctx.saved_tensors
+        parts = [_row_gradients(logits[part], targets[part], sums[part], gradient[part]) for part in _chunks(logits)]
+        return torch.cat(parts) if len(parts) > 1 else parts[0], None
+
+
+def _row_gradients(logits: Tensor, targets: Tensor, sums: Tensor, gradient: Tensor) -> Tensor:
+    shares = (_wide(logits) - sums[:, None]).exp()
+    hit = torch.ones_like(sums)[:, None]
+    return (shares.scatter_add(1, targets[:, None], -hit) * gradient[:, None]).to(logits.dtype)
+
+
+def _wide(logits: Tensor) -> Tensor:
+    return logits.float() if logits.element_size() < 4 else logits
+
+
+def _chunks(logits: Tensor) -> Iterator[slice]:
+    step = max(1, CHUNK_NUMBERS // logits.shape[1])
+    for start in range(0, len(logits), step):
+        yield slice(start, start + step)
