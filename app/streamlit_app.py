@@ -47,7 +47,7 @@ def main() -> None:
     st.set_page_config("OGA", layout="wide", initial_sidebar_state="collapsed")
     theme.apply()
     settings = Settings.parse(sys.argv[1:])
-    if not login.passed(settings):
+    if not messages.guarded(login.passed)(settings):
         return
     current = state.session(settings)
     pages = [

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from oga_app.server import sign_in
 from oga_app.server.sign_in import SIGN_IN, SIGN_OUT, SignIn
 from oga_app.server.uploads import ROOM, Refusal
+from oga_core.errors import OgaError
 
 ACCOUNT_HEADER = "x-oga-account"
 _HEALTH = "/_stcore/health"
@@ -71,7 +72,11 @@ class Guard:
             if scope["type"] == "http" and scope["path"] in (SIGN_IN, SIGN_OUT):
                 await (await self.door.respond(Request(scope, receive)))(scope, receive, send)
                 return
-            account = self.door.account(connection.cookies) or ""
+            try:
+                account = self.door.account(connection.cookies) or ""
+            except OgaError as error:  # the accounts file is gone or damaged: nobody comes in
+                await _refuse(scope, receive, send, 503, str(error).split(". ")[0])
+                return
             if not account:
                 await self._ask(scope, receive, send)
                 return

@@ -27,6 +27,7 @@ from oga_core.errors import OgaError, unknown
 from oga_core.files import remove_leftovers, temporary_folder
 from oga_core.worker.inspection import Jail, inspect
 from oga_core.worker.limits import FILE_SIZE, QUIET_SECONDS, Cancelled, Limits, WorkerError, WorkerFault, machine_memory
+from oga_core.worker.requests import handed_down
 from oga_core.worker.stages import Progress
 
 JOBS = {
@@ -82,6 +83,7 @@ def run_job(
         raise unknown("job", name, JOBS)
     memory = int(memory_gb * 2**30) if memory_gb else int(0.9 * machine_memory())
     limits = Limits(memory, seconds, quiet_seconds, quiet_stages or {})
+    number, inherited = (None, {}) if requests is None else handed_down(requests)
     remove_leftovers(Path(gettempdir()), _SCRATCH)
     with temporary_folder(Path(gettempdir()) / _SCRATCH, mode=0o700) as folder:
         scratch = str(folder.resolve())
@@ -91,7 +93,7 @@ def run_job(
             "parent": os.getpid(),
             "jail": jail,
             "accelerator": accelerator,
-            "requests": requests,
+            "requests": number,
             "readable": [str(Path(path).resolve()) for path in readable],
             "writable": [str(Path(path).resolve()) for path in (*writable, scratch)],
             "memory": limits.memory,
@@ -104,7 +106,7 @@ def run_job(
             stderr=subprocess.PIPE,
             cwd=scratch,
             env=_environment(scratch),
-            pass_fds=() if requests is None else (requests,),
+            **inherited,
         )
         try:
             return _Supervisor(process, limits, progress, cancelled).result(job)

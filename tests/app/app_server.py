@@ -147,6 +147,11 @@ class Visitor:
 
     def press(self, page: str, component: tuple[Any, Any], events: list[dict[str, Any]], **query: str) -> None:
         """Send presses as the review queue does."""
+        content = {"events": {"events": events, "have": [], "attempt": uuid.uuid4().hex}}
+        self.change(page, component, content, **query)
+
+    def change(self, page: str, component: tuple[Any, Any], content: dict[str, Any], **query: str) -> None:
+        """Send what a component says."""
         proto, message = component
         back = BackMsg()
         back.rerun_script.page_name = page
@@ -154,7 +159,7 @@ class Visitor:
         back.rerun_script.fragment_id = message.delta.fragment_id
         state = back.rerun_script.widget_states.widgets.add()
         state.id = proto.id
-        state.json_value = json.dumps({"events": {"events": events, "have": [], "attempt": uuid.uuid4().hex}})
+        state.json_value = json.dumps(content)
         self.send(back)
 
     def upload(self, session: str, file: str, content: bytes, **headers: str) -> int:

@@ -1,5 +1,6 @@
 """Two accounts on one real server: what neither may do, whoever speaks the protocol."""
 
+import json
 import re
 import uuid
 
@@ -144,6 +145,20 @@ def test_decisions_bear_the_name_of_the_account(run, signed_in):
     assert {vote.reviewer: vote.note for vote in decided(run)[sample]} == {"Ada": "Ada's", "Bob": "Bob's"}
 
 
+def test_bulk_decisions_bear_the_name_of_the_account(run, signed_in):
+    signed_in["Bob"].visit("explore", **QUERY)
+    grid = signed_in["Bob"].component("sample_grid")
+    bulk = {"id": "bulk-1", "action": "remove", "ids": [], "reviewer": "Ada"}
+    shown = signed_in["Bob"].ask("GET", json.loads(grid[0].json)["page"]).content
+    bulk["ids"] = [sample["id"] for sample in json.loads(shown)["samples"][:5]] + ["no such sample"]
+    signed_in["Bob"].change("explore", grid, {"bulk": bulk}, **QUERY)
+    votes = decided(run)
+    for sample in bulk["ids"][:5]:
+        assert ("Bob", "remove") in {(vote.reviewer, vote.action) for vote in votes[sample]}
+        assert ("Ada", "remove") not in {(vote.reviewer, vote.action) for vote in votes[sample]}
+    assert "no such sample" not in votes
+
+
 def test_a_sample_that_the_run_does_not_have_is_refused(run, signed_in):
     signed_in["Ada"].visit("review", **QUERY)
     press(signed_in["Ada"], action="keep", sample="no such sample")
@@ -165,6 +180,24 @@ def test_undo_takes_back_only_ones_own(run, signed_in):
     press(ada, action="redo")
     press(bob, action="redo")
     assert {vote.reviewer for each in decided(run).values() for vote in each} == {"Ada", "Bob"}
+
+
+def test_an_account_that_is_taken_away_is_out_at_once(folder, someone):
+    path = folder / "accounts.json"
+    before = path.read_text()
+    set_password(path, "Eve", "a long password")
+    assert someone.sign_in("Eve", "a long password").status == 303
+    someone.connect()
+    someone.visit("review", **QUERY)
+    assert "Decisions are written as Eve." in someone.text
+    path.write_text(before)
+    someone.visit("review", **QUERY)
+    assert "no longer there" in someone.text
+    assert "Decisions are written" not in someone.text
+    assert someone.ask("GET", "/_stcore/host-config").status == 401
+    path.write_text("{")
+    assert someone.ask("GET", "/_stcore/host-config").status == 503
+    path.write_text(before)
 
 
 def test_a_name_cannot_be_typed(signed_in):
