@@ -21,7 +21,12 @@ _SWEEP_SECONDS = 30.0
 
 def _guard(settings: Settings) -> Middleware:
     door = SignIn(settings.accounts, st.get_option("server.port")) if settings.accounts else None
-    return Middleware(Guard, hosts=st.get_option("server.allowedHosts") or ("localhost", "127.0.0.1"), door=door)
+    return Middleware(
+        Guard,
+        hosts=st.get_option("server.allowedHosts") or ("localhost", "127.0.0.1"),
+        door=door,
+        in_frame=settings.in_frame,
+    )
 
 
 @contextlib.asynccontextmanager

@@ -90,6 +90,7 @@ def _add_app(commands: Any) -> None:
     parser.add_argument(
         "--allow-unjailed", action="store_true", help="let accounts score where the worker's jail has holes"
     )
+    parser.add_argument("--in-frame", action="store_true", help="let a notebook on this machine show it in a frame")
     _add_server_flags(parser)
 
 
@@ -183,6 +184,7 @@ def _app(options: argparse.Namespace) -> None:
         address=options.address,
         accounts=options.accounts,
         allow_unjailed=options.allow_unjailed,
+        in_frame=options.in_frame,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from urllib.parse import urlsplit
 
 from starlette.datastructures import MutableHeaders
@@ -24,7 +24,7 @@ _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 _log = logging.getLogger(__name__)
 
 # Streamlit's pages hold inline styles and one inline script, and Plotly and its workers start from blobs. Nothing comes
-# from another site, and no other site may frame a page.
+# from another site, and no other site may frame a page but, where that was asked for, a notebook on this machine.
 _HEADERS = {
     "Content-Security-Policy": "; ".join(
         (
@@ -48,11 +48,19 @@ _HEADERS = {
 }
 
 
-class Guard:
-    """ASGI middleware. hosts: names that this server answers to; door: None where nobody needs to sign in."""
+_FRAMING = "frame-ancestors http://localhost:* http://127.0.0.1:* https://localhost:* vscode-webview:"
+"""Where notebooks of this machine are shown: Jupyter's own port is not known beforehand."""
 
-    def __init__(self, app: ASGIApp, hosts: Iterable[str], door: SignIn | None = None):
+
+class Guard:
+    """ASGI middleware. hosts: names that this server answers to; door: None where nobody needs to sign in.
+
+    in_frame: whether a notebook on this machine may show the pages in a frame.
+    """
+
+    def __init__(self, app: ASGIApp, hosts: Iterable[str], door: SignIn | None = None, *, in_frame: bool = False):
         self.app, self.door = app, door
+        self.headers = framed(_HEADERS) if in_frame else _HEADERS
         self.hosts = frozenset(name.lower() for name in hosts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -61,7 +69,7 @@ class Guard:
             await self.app(scope, receive, send)
             return
         connection = HTTPConnection(scope)
-        send = _with_headers(scope, send)
+        send = _with_headers(self.headers, send) if scope["type"] == "http" else send
         if reason := self._unwelcome(connection):
             await _refuse(scope, receive, send, 403, reason)
             return
@@ -137,15 +145,22 @@ def _hostname(host: str) -> str:
         return ""
 
 
-def _with_headers(scope: Scope, send: Send) -> Send:
+def framed(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return the headers with which a notebook on this machine may show a page in a frame."""
+    policy = headers["Content-Security-Policy"].replace("frame-ancestors 'none'", _FRAMING)
+    rest = {name: value for name, value in headers.items() if name != "X-Frame-Options"}
+    return rest | {"Content-Security-Policy": policy}
+
+
+def _with_headers(wanted: Mapping[str, str], send: Send) -> Send:
     async def sent(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
-            for name, value in _HEADERS.items():
+            for name, value in wanted.items():
                 headers[name] = value
         await send(message)
 
-    return sent if scope["type"] == "http" else send
+    return sent
 
 
 async def _refuse(scope: Scope, receive: Receive, send: Send, status: int, reason: str) -> None:

@@ -38,12 +38,13 @@ def serve(
     address: str = LOCAL,
     accounts: Path | None = None,
     allow_unjailed: bool = False,
+    in_frame: bool = False,
     meanwhile: Callable[[], object] = lambda: None,
 ) -> None:
     """Run the dashboard until it is stopped; `run` is a run folder or a folder that holds some.
 
     meanwhile: work that goes on behind the running dashboard.
-
+    in_frame: whether a notebook on this machine may show it in a frame.
     address: the name or number under which others reach this machine; then `accounts` is required.
     Raises `OgaError` where the folder does not exist, the port is taken, or the dashboard would be open to everybody.
     """
@@ -53,6 +54,8 @@ def serve(
         )
     if accounts is not None and reviewer is not None:
         raise OgaError("With --accounts decisions bear the name of the account. Leave --reviewer out.")
+    if accounts is not None and in_frame:
+        raise OgaError("A dashboard with accounts is not shown in a frame. Leave --in-frame out.")
     _require_login(address, accounts)
     _require_free(address, port)
     script = Path(oga_app.__file__).with_name("asgi_app.py")
@@ -61,6 +64,7 @@ def serve(
     arguments += ["--reviewer", reviewer] if reviewer else []
     arguments += ["--accounts", str(accounts.resolve())] if accounts else []
     arguments += ["--allow-unjailed"] if allow_unjailed else []
+    arguments += ["--in-frame"] if in_frame else []
     for folder in Settings.parse(arguments).runs():
         remove_leftovers(folder)
     flags = _flags(address, port, shared=accounts is not None)

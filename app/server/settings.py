@@ -20,6 +20,7 @@ class Settings:
     data_root: typed paths must lie in it. reviewer: the name written to decisions, None where the page may ask.
     accounts: who may sign in through the network; None where the dashboard is for this machine only.
     allow_unjailed: whether they may score where a layer of the worker's jail is missing.
+    in_frame: whether a notebook on this machine may show the dashboard in a frame.
     """
 
     folder: Path
@@ -28,6 +29,7 @@ class Settings:
     reviewer: str | None = None
     accounts: Path | None = None
     allow_unjailed: bool = False
+    in_frame: bool = False
 
     @classmethod
     def parse(cls, arguments: Sequence[str]) -> Settings:
@@ -38,6 +40,7 @@ class Settings:
         parser.add_argument("--reviewer")
         parser.add_argument("--accounts", type=Path)
         parser.add_argument("--allow-unjailed", action="store_true")
+        parser.add_argument("--in-frame", action="store_true")
         options, _ = parser.parse_known_args(arguments)
         root = options.data_root.resolve() if options.data_root else None
         run = options.run.resolve() if options.run else Path(os.environ.get("OGA_RUNS") or Path.home() / "oga-runs")
@@ -49,6 +52,7 @@ class Settings:
             reviewer=options.reviewer,
             accounts=options.accounts,
             allow_unjailed=options.allow_unjailed,
+            in_frame=options.in_frame,
         )
 
     def require_jail(self) -> None:

@@ -50,8 +50,10 @@ def open_dashboard(run: Path, *, port: int | None = None, height: int = 800) -> 
 
     port: a free one by default. Raises `OgaError` where the dashboard is not installed or does not start.
     """
-    port = port or _free_port()
+    port = _free_port(port or 0)
     command = [sys.executable, "-m", "oga_app.cli", "app", str(run), "--port", str(port), "--no-browser"]
+    if in_notebook():
+        command.append("--in-frame")
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     atexit.register(process.terminate)
     dashboard = Dashboard(f"http://127.0.0.1:{port}", height, process)
@@ -68,9 +70,13 @@ def in_notebook() -> bool:
     return shell is not None and hasattr(shell, "kernel")
 
 
-def _free_port() -> int:
+def _free_port(port: int) -> int:
+    """Return the port if it is free, any free one for 0."""
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        try:
+            probe.bind(("127.0.0.1", port))
+        except (OSError, OverflowError) as error:
+            raise OgaError(f"port {port} cannot be used: {error}. Leave it out to have a free one chosen.") from None
         return int(probe.getsockname()[1])
 
 
