@@ -31,6 +31,7 @@ class GradientSketch:
     middle_features: `(n_samples, n_middle)` features pooled from middle layers, averaged over views if any.
     view_logits: `(n_samples, n_classes)` logits averaged over test-time views, for images.
     view_features: `(n_samples, n_features)` features averaged over the same views.
+    inputs: `(n_samples, n_inputs)` what the model is given, for the rows of a table.
     coverage: share of the selected parameters that the sketch covers, 0 to 1.
     check_error: largest relative error against the one-by-one loop on a few samples, in the highest precision.
     precision_error: largest relative error of the chosen precision against the highest, on the same samples.
@@ -46,6 +47,7 @@ class GradientSketch:
     middle_features: Array | None = None
     view_logits: Array | None = None
     view_features: Array | None = None
+    inputs: Array | None = None
     coverage: float = 1.0
     check_error: float = 0.0
     precision_error: float = 0.0

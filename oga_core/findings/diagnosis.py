@@ -10,12 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oga_core.findings.kinds import NONE, find
-from oga_core.findings.noise import estimate_noise
+from oga_core.findings.noise import estimate_noise, suggested_trim_fraction
 from oga_core.findings.set_warnings import set_warnings
 from oga_core.gradient_sketch import GradientSketch
 from oga_core.threshold.ranked import RankedScores
 
 _FALLBACK_FRACTION = 0.1
+_NOTHING_TO_TRIM = (
+    "No share is suggested to trim: wrong labels can't be told from ambiguous samples here, or there are too few "
+    "({low:.0%} to {high:.0%} may be wrong). Review the most suspicious samples instead."
+)
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,8 @@ def diagnose(
     if sketch.logits is None:
         flagged = _flagged(score, _FALLBACK_FRACTION)
         return Diagnosis({}, {"warnings": set_warnings(sketch, flagged, [""], groups)})
-    noise = estimate_noise(sketch, seed=seed)
+    noise = estimate_noise(sketch)
+    trim_fraction = suggested_trim_fraction(sketch, score)
     findings = find(sketch)
     names = ids.tolist()
     reasons = [findings.sentence(i, class_names, names) if kind != NONE else "" for i, kind in enumerate(findings.kind)]
@@ -58,10 +63,13 @@ def diagnose(
         "suggested_label_probability": findings.suggested_probability,
         "twin_id": [names[other] if other >= 0 else None for other in findings.duplicate_of],
     }
+    warnings = set_warnings(sketch, _flagged(score, trim_fraction or noise.rate), class_names, groups)
+    if not trim_fraction:
+        warnings.append(_NOTHING_TO_TRIM.format(low=noise.low, high=noise.high))
     fields = {
         "noise_rate": {"rate": noise.rate, "low": noise.low, "high": noise.high},
-        "suggested_trim_fraction": noise.rate,
-        "warnings": set_warnings(sketch, _flagged(score, noise.rate), class_names, groups),
+        "suggested_trim_fraction": trim_fraction,
+        "warnings": warnings,
     }
     return Diagnosis(columns, fields)
 

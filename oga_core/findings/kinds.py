@@ -10,24 +10,28 @@ from numpy.typing import NDArray
 
 from oga_core.errors import OgaError
 from oga_core.findings.duplicates import near_duplicates
-from oga_core.findings.noise import is_informative, mean_probabilities, most_confident_class
 from oga_core.gradient_sketch import GradientSketch
-from oga_core.numerics import Array, Indices, Values, principal_axes
+from oga_core.numerics import Array, Indices, Values, evenly_spaced, principal_axes
 from oga_core.scores.common import canonical_order
+from oga_core.scores.ensemble import has_memorised, is_informative, mean_probabilities
+from oga_core.scores.estimators.confident import most_confident_class
 from oga_core.scores.estimators.discriminant import standardised
-from oga_core.scores.neighbour import distances_to_references
-from oga_core.scores.oga import has_memorised
+from oga_core.scores.estimators.neighbours import distances_to_references
 
-MISLABELLED, AMBIGUOUS, RARE = "likely mislabelled", "ambiguous", "rare but valid"
+MISLABELLED, AMBIGUOUS = "likely mislabelled", "ambiguous"
 DUPLICATE, STRANGE, NONE = "near-duplicate", "out of distribution", "none"
-KINDS = (MISLABELLED, AMBIGUOUS, RARE, DUPLICATE, STRANGE, NONE)
+KINDS = (MISLABELLED, AMBIGUOUS, DUPLICATE, STRANGE, NONE)
 
-UNUSUAL, FAR = 2.5, 4.5
-"""Distances from other samples, in robust standard deviations of their logarithm, that make a sample rare, strange."""
+FAR = 4.5
+"""Distance from other samples, in robust standard deviations of its logarithm, that makes a sample strange."""
 CLOSE, PLAUSIBLE = 0.2, 0.3
 """Two classes are both possible where their probabilities differ by at most the one and reach the other."""
 AXES = 128
-"""Distances over all layers are taken on this many principal axes, which keep them within a few per cent."""
+"""Distances are taken on this many principal axes, which keep them within a few per cent."""
+REFERENCES = 4000
+"""Samples that distances are taken to, so that the cost grows with the data and not with its square."""
+FEWEST_NEIGHBOURS, NEIGHBOUR_SHARE, MOST_NEIGHBOURS = 10, 0.05, 100
+"""Distances are means over so many neighbours: foreign files come in batches, and are near to one another."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,8 +40,7 @@ class Findings:
 
     kind: one of `KINDS`. given_label, suggested_label: class indices; the suggested one is the most probable other.
     given_probability, suggested_probability: 0 to 1, by fits that did not see the sample's own label.
-    unusualness: distance from the other samples, in robust standard deviations; above 2.5 is
-        rare, above 4.5 out of distribution.
+    unusualness: distance from the other samples, in robust standard deviations; above 4.5 is out of distribution.
     duplicate_of: position of a nearly equal sample, -1 without one. duplicate_label: its given label, or -1.
     """
 
@@ -66,7 +69,6 @@ class Findings:
         return {
             MISLABELLED: f"Looks like {other} ({there}) rather than {given} ({here}).",
             AMBIGUOUS: f"Could be {given} ({here}) or {other} ({there}).",
-            RARE: f"Unlike most samples, but {given} fits ({here}).",
             STRANGE: f"Unlike all other samples, so what the model makes of it says little ({given}: {here}).",
             NONE: f"Nothing clear speaks against {given} ({here}).",
         }[self.kind[i]]
@@ -78,7 +80,8 @@ def find(sketch: GradientSketch) -> Findings:
     In this order: near-duplicate with another label: a sample has nearly equal features. Out of distribution: far from
     all samples, whatever the model says, for it is confident there too. Likely mislabelled: confident of another class
     (see `noise`), well above the given one. Near-duplicate with the same label. Ambiguous: the given and another class
-    are about as probable, and each has at least 0.3. Rare but valid: far from most, and confident of the given class.
+    are about as probable, and each has at least 0.3. Rare and yet rightly labelled samples have no kind: distance and
+    confidence told them from others no better than chance.
     """
     if sketch.logits is None:
         raise OgaError("Findings need class logits; this model has none. Sort the samples by a score instead.")
@@ -102,9 +105,8 @@ def find(sketch: GradientSketch) -> Findings:
             (likely >= 0) & (likely != labels) & (gap > CLOSE) & informed,
             duplicate_of >= 0,
             (np.abs(gap) <= CLOSE) & (np.minimum(given, others[rows, suggested]) >= PLAUSIBLE) & informed,
-            (unusual > UNUSUAL) & (likely == labels) & informed,
         ],
-        [DUPLICATE, STRANGE, MISLABELLED, DUPLICATE, AMBIGUOUS, RARE],
+        [DUPLICATE, STRANGE, MISLABELLED, DUPLICATE, AMBIGUOUS],
         NONE,
     ).astype(object)
     return Findings(
@@ -130,12 +132,13 @@ def _features(sketch: GradientSketch) -> Array:
 
 
 def _unusualness(sketch: GradientSketch) -> Values:
-    """Distance from the others on all layers: the last ones put what they have never seen among what they know."""
-    features = _features(sketch)
-    if sketch.middle_features is not None and not has_memorised(sketch):
-        features = np.concatenate([features, standardised(sketch.middle_features)], axis=1)
+    """Distance from the others on the middle layers: the last put what they have never seen among what they know."""
+    middle = sketch.middle_features
+    features = _features(sketch) if middle is None else standardised(middle)
     features = principal_axes(features, AXES).project(features)
-    logs = np.log(np.maximum(distances_to_references(features, canonical_order(sketch), count=10), 1e-12))
+    references = evenly_spaced(canonical_order(sketch), REFERENCES)
+    count = int(np.clip(len(references) * NEIGHBOUR_SHARE, FEWEST_NEIGHBOURS, MOST_NEIGHBOURS))
+    logs = np.log(np.maximum(distances_to_references(features, references, count=count), 1e-12))
     spread = 1.4826 * float(np.median(np.abs(logs - np.median(logs))))
     result: Values = (logs - np.median(logs)) / max(spread, 1e-12)
     return result

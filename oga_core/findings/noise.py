@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from oga_core.errors import OgaError
 from oga_core.gradient_sketch import GradientSketch
-from oga_core.numerics import Array, Floats, Indices, softmax
-from oga_core.scores.oga import ensemble_logits, has_memorised
-from oga_core.scores.out_of_fold import class_thresholds, out_of_fold_logits
+from oga_core.numerics import Floats, Indices, Values
+from oga_core.scores.ensemble import ensemble, is_informative, mean_probabilities
+from oga_core.scores.estimators.calibration import information, log_shares
+from oga_core.scores.estimators.confident import most_confident_class
+from oga_core.scores.estimators.confusion import anchors
 
-RESAMPLES = 100
-TAIL = 0.025
-CHANCE_SIGMAS = 3.0
-"""A model that agrees with the labels by no more than chance and this many standard deviations tells nothing."""
+ONE_SIDED = 1.645
+"""Standard deviations that 5 % of draws lie beyond, on one side."""
+OVERLAP = 0.01
+"""Share of anchors that may lie between classes all the same: not counted as noise."""
+WORTH_TRIMMING = 0.5
+"""Trimming must take more wrong samples than right ones even if all ambiguous samples are right."""
 
 
 @dataclass(frozen=True)
 class NoiseEstimate:
     """The share of wrong labels, 0 to 1, with an interval, and which class is given for which.
 
-    rate: the share of samples that are confidently of another class than the given one.
-    low, high: what the other readings of the same evidence say, widened by the chance in the draw of the samples.
+    rate: the share of samples that are confidently of another class than the given one, within the interval.
+    low: what contradicts the given label among samples on whose class there is no doubt, less chance. high: all that
+    contradicts it, were no class ambiguous, plus chance.
     confusions: `(n_classes, n_classes)` counts of confident samples, rows the likely class, columns the given one.
     """
 
@@ -34,93 +38,93 @@ class NoiseEstimate:
     confusions: Indices
 
 
-def estimate_noise(sketch: GradientSketch, *, seed: int = 0) -> NoiseEstimate:
-    """Estimate the share of wrong labels from the confident joint on probabilities that the labels did not make.
+def estimate_noise(sketch: GradientSketch) -> NoiseEstimate:
+    """Estimate the share of wrong labels on probabilities that the labels did not make, by the confident joint.
 
     A sample counts as wrong when, among the classes whose probability reaches that of their own samples on average,
-    the most probable is another one. Northcutt et al. 2021, arXiv 1911.00068. The lowest reading counts samples that
-    are confident of no class as right, the highest as wrong as the rest of their class. A model that tells nothing
-    about the labels gives a rate of 0 in an interval up to what guessing gets wrong.
+    the most probable is another one. Northcutt et al. 2021, arXiv 1911.00068. Where classes overlap, ambiguous samples
+    look like wrong ones: the interval goes from what cannot be ambiguity to all that could be noise. A model that tells
+    nothing about the labels gives a rate of 0 in an interval up to what guessing gets wrong.
     Raises `OgaError` where the model has no class logits.
     """
     if sketch.logits is None:
         raise OgaError("The noise rate needs class logits; this model has none. Choose the share to trim yourself.")
-    labels, n_classes = np.asarray(sketch.given_labels), sketch.n_classes
-    likely = most_confident_class(mean_probabilities(sketch), labels)
+    labels = np.asarray(sketch.given_labels)
+    n_classes = sketch.n_classes
+    probabilities = mean_probabilities(sketch)
+    likely = most_confident_class(probabilities, labels)
     confident = likely >= 0
     confusions = np.zeros((n_classes, n_classes), dtype=np.int64)
     np.add.at(confusions, (likely[confident], labels[confident]), 1)
     if not is_informative(sketch):
         return NoiseEstimate(0.0, 0.0, 1 - 1 / n_classes, confusions)
-    readings = [most_confident_class(softmax(logits), labels) for logits in _evidence(sketch)]
-    low, high = _interval([likely, *readings], labels, n_classes, np.random.default_rng(seed))
-    rate = _lowest(likely, labels)
-    return NoiseEstimate(rate, min(low, rate), max(high, rate), confusions)
+    low = float(_share_of_classes(probabilities) @ least_noise(probabilities, labels))
+    high = _most_noise(sketch)
+    rate = float((confident & (likely != labels)).mean())
+    return NoiseEstimate(float(np.clip(rate, low, high)), low, high, confusions)
 
 
-def suggested_trim_fraction(sketch: GradientSketch, *, budget: float | None = None, seed: int = 0) -> float:
-    """Share of the samples to trim, 0 to 1: the estimated noise rate, at most the budget where one is given.
+def suggested_trim_fraction(
+    sketch: GradientSketch, score: Values | None = None, *, budget: float | None = None
+) -> float:
+    """Share of the samples to trim, 0 to 1: the largest of which at least half are wrong, at most the noise rate.
 
+    score: `(n_samples,)`, what samples are trimmed by; by default how certainly each is wrong.
     budget: the paper's trimming budget, the largest share of the samples that may go, in (0, 1]. arXiv 2405.03869.
     """
     if budget is not None and not 0 < budget <= 1:
         raise OgaError(f"The trimming budget must be above 0 and at most 1, got {budget}.")
-    return min(estimate_noise(sketch, seed=seed).rate, 1.0 if budget is None else budget)
+    noise = estimate_noise(sketch)
+    if not is_informative(sketch):
+        return 0.0
+    wrong = surely_wrong(mean_probabilities(sketch), np.asarray(sketch.given_labels))
+    order = np.argsort(-(wrong if score is None else score), kind="stable")
+    precision = np.cumsum(wrong[order]) / np.arange(1, len(order) + 1)
+    enough = np.flatnonzero(precision > WORTH_TRIMMING)
+    share = float(enough[-1] + 1) / len(order) if len(enough) else 0.0
+    return min(share, noise.rate, 1.0 if budget is None else budget)
 
 
-def mean_probabilities(sketch: GradientSketch) -> Array:
-    """Class probabilities by the whole ensemble, `(n_samples, n_classes)`: softmax of their mean logits."""
-    mean: Array = np.mean(ensemble_logits(sketch), axis=0, dtype=np.float32)
-    return softmax(mean).astype(np.float32, copy=False)
+def least_noise(probabilities: Floats, labels: Indices) -> Values:
+    """Lower bound of the share of each true class that is given another label, `(n_classes,)`, from its anchors."""
+    counts = anchors(np.log(np.maximum(probabilities, 1e-12)), labels)
+    total = np.maximum(counts.sum(axis=1), 1)
+    wrong = counts.sum(axis=1) - np.diag(counts)
+    spread = np.sqrt((wrong + 0.5) * (total - wrong + 0.5) / (total + 1) ** 2 / (total + 2))  # of a Beta posterior
+    shares = _share_of_classes(probabilities)
+    together = np.sqrt(np.sum((shares * spread) ** 2))  # the errors of many classes cancel
+    mean = float(shares @ (wrong / total))
+    left = max(mean - ONE_SIDED * float(together) - OVERLAP, 0.0) / max(mean, 1e-12)
+    least: Values = left * wrong / total
+    return least
 
 
-def is_informative(sketch: GradientSketch) -> bool:
-    """Whether the ensemble's most probable class agrees with the given one more often than by chance.
+def surely_wrong(probabilities: Floats, labels: Indices) -> Values:
+    """Lower bound of the probability that each label is wrong, `(n_samples,)`.
 
-    Chance and its spread are those of two independent classifications with the same class counts (Fleiss, Cohen and
-    Everitt, Psychological Bulletin 1969). With one class given nothing can be said, and the model is trusted.
+    The probabilities of the given labels are those of the true ones, mixed by the least noise; unmixing them (Patrini
+    et al. 2017, arXiv 1609.03683) leaves what ambiguity explains: of that, nothing is wrong.
     """
-    labels, n_classes = np.asarray(sketch.given_labels), sketch.n_classes
-    predicted = mean_probabilities(sketch).argmax(axis=1)
-    p, q = (np.bincount(part, minlength=n_classes) / max(len(labels), 1) for part in (predicted, labels))
-    chance = float(p @ q)
-    variance = max(chance + chance**2 - float((p * q) @ (p + q)), 0.0) / max(len(labels), 1)
-    more = float((predicted == labels).mean()) - chance
-    return bool(q.max() == 1 or more > CHANCE_SIGMAS * np.sqrt(variance) + 1e-9)
+    n_classes = probabilities.shape[1]
+    counts = anchors(np.log(np.maximum(probabilities, 1e-12)), labels)
+    np.fill_diagonal(counts, 0)
+    moved = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1) * least_noise(probabilities, labels)[:, None]
+    moved += np.diag(1 - moved.sum(axis=1))
+    true = np.maximum(np.linalg.lstsq(moved.T, probabilities.T.astype(np.float64), rcond=None)[0].T, 0)
+    rows = np.arange(len(labels))
+    right = true[rows, labels] * np.diag(moved)[labels] / np.maximum(probabilities[rows, labels], 1e-12)
+    return np.asarray(1 - np.clip(right, 0, 1)) if n_classes > 1 else np.zeros(len(labels))
 
 
-def most_confident_class(probabilities: Floats, labels: Indices) -> Indices:
-    """The most probable class among those that reach their threshold, -1 where none does, `(n_samples,)`."""
-    reached = probabilities >= class_thresholds(probabilities, labels)
-    best = np.where(reached, probabilities, -1).argmax(axis=1)
-    return np.where(reached.any(axis=1), best, -1)
+def _most_noise(sketch: GradientSketch) -> float:
+    """Share of labels that the ensemble or its best member contradicts, whichever is more, plus chance."""
+    labels = np.asarray(sketch.given_labels)
+    best = max((member.logits for member in ensemble(sketch)), key=lambda logits: information(logits, labels))
+    readings = (mean_probabilities(sketch), best + log_shares(labels, sketch.n_classes))
+    most = max(float((reading.argmax(axis=1) != labels).mean()) for reading in readings)
+    return min(most + ONE_SIDED * float(np.sqrt(most * (1 - most) / max(len(labels), 1))), 1.0)
 
 
-def _evidence(sketch: GradientSketch) -> Iterator[Array]:
-    yield from ensemble_logits(sketch)
-    if sketch.features is not None and not has_memorised(sketch):
-        yield out_of_fold_logits(sketch)
-
-
-def _interval(
-    readings: list[Indices], labels: Indices, n_classes: int, generator: np.random.Generator
-) -> tuple[float, float]:
-    """Lowest and highest reading over bootstrap resamples of the samples, less their outer tails."""
-    lows, highs = [], []
-    for _ in range(RESAMPLES):
-        rows = generator.integers(len(labels), size=len(labels))
-        lows.append(min(_lowest(likely[rows], labels[rows]) for likely in readings))
-        highs.append(max(_highest(likely[rows], labels[rows], n_classes) for likely in readings))
-    return float(np.quantile(lows, TAIL)), float(np.quantile(highs, 1 - TAIL))
-
-
-def _lowest(likely: Indices, labels: Indices) -> float:
-    return float(((likely >= 0) & (likely != labels)).mean())
-
-
-def _highest(likely: Indices, labels: Indices, n_classes: int) -> float:
-    confident = likely >= 0
-    counted = np.bincount(labels[confident], minlength=n_classes)
-    right = np.bincount(labels[confident & (likely == labels)], minlength=n_classes)
-    share_right = np.where(counted > 0, right / np.maximum(counted, 1), 1.0)
-    return float(1 - share_right[labels].mean())
+def _share_of_classes(probabilities: Floats) -> Values:
+    shares: Values = np.bincount(probabilities.argmax(axis=1), minlength=probabilities.shape[1]) / len(probabilities)
+    return shares

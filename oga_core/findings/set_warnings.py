@@ -7,9 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from oga_core.findings.noise import is_informative
 from oga_core.gradient_sketch import GradientSketch
-from oga_core.scores.oga import has_memorised
+from oga_core.scores.ensemble import has_memorised, is_informative
 
 MOST_VALUES = 50
 """A column with more values than this is no grouping: ids, numbers, free text."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from oga_core.gradient_sketch import GradientSketch
-from oga_core.numerics import Array, Floats, Indices, Values, negative_margin, prior_adjusted, softmax
+from oga_core.numerics import Array, Indices, Values, negative_margin, prior_adjusted, softmax
 from oga_core.scores.common import canonical_order, once_per_sketch
+from oga_core.scores.estimators.confident import class_thresholds
 from oga_core.scores.estimators.discriminant import standardised
 
 FOLDS, STEPS = 5, 12
@@ -33,15 +34,6 @@ def confident_learning(sketch: GradientSketch, *, seed: int = 0) -> Values:
     """
     p = softmax(out_of_fold_logits(sketch))
     return negative_margin(p - class_thresholds(p, sketch.given_labels), sketch.given_labels)
-
-
-def class_thresholds(probabilities: Floats, labels: Indices) -> Values:
-    """Mean probability of class k over the samples given class k, `(n_classes,)`; 1 for a class without samples."""
-    given = probabilities[np.arange(len(labels)), labels].astype(np.float64)
-    counts = np.bincount(labels, minlength=probabilities.shape[1])
-    sums = np.bincount(labels, weights=given, minlength=probabilities.shape[1])
-    thresholds: Values = np.where(counts > 0, sums / np.maximum(counts, 1), 1.0)
-    return thresholds
 
 
 @once_per_sketch

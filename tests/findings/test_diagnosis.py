@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 
 from oga_core.findings.diagnosis import diagnose
@@ -44,7 +46,18 @@ def test_the_noise_rate_is_near_the_truth_and_suggests_what_to_trim():
     rate = found.fields["noise_rate"]
     assert rate["low"] <= rate["rate"] <= rate["high"]
     assert abs(rate["rate"] - wrong.mean()) < 0.05
-    assert found.fields["suggested_trim_fraction"] == rate["rate"]
+    assert 0.05 < found.fields["suggested_trim_fraction"] <= rate["rate"]
+    assert not any("No share is suggested" in warning for warning in found.fields["warnings"])
+
+
+def test_where_nothing_is_surely_wrong_a_sentence_says_why_nothing_is_suggested_to_trim():
+    sketch, wrong = problem()
+    clean = replace(sketch, given_labels=np.where(wrong, (sketch.given_labels - 1) % 3, sketch.given_labels))
+    ids = np.array([f"s{i}" for i in range(N)], dtype=object)
+    score = clean.losses.astype(np.float64)
+    found = diagnose(clean, score, class_names=CLASSES, ids=ids, groups={})
+    assert found.fields["suggested_trim_fraction"] == 0
+    assert "wrong labels can't be told from ambiguous samples here" in found.fields["warnings"][-1]
 
 
 def test_a_group_that_is_flagged_far_too_often_is_named():

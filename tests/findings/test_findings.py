@@ -6,10 +6,10 @@ from problems import blobs, sketch_of
 
 from oga_core.errors import OgaError
 from oga_core.findings.duplicates import near_duplicates
-from oga_core.findings.kinds import AMBIGUOUS, DUPLICATE, KINDS, MISLABELLED, NONE, RARE, STRANGE, find
-from oga_core.findings.noise import estimate_noise, is_informative, suggested_trim_fraction
+from oga_core.findings.kinds import AMBIGUOUS, DUPLICATE, KINDS, MISLABELLED, NONE, STRANGE, find
+from oga_core.findings.noise import estimate_noise
 from oga_core.findings.set_warnings import set_warnings
-from oga_core.scores.oga import has_memorised
+from oga_core.scores.ensemble import has_memorised, is_informative
 
 NAMES = ("ant", "bee", "cow")
 
@@ -68,7 +68,7 @@ def test_classes_that_are_all_improbable_or_far_apart_are_not_ambiguous(problem)
 
 
 @pytest.mark.parametrize("label", [0, 1])
-def test_far_samples_are_strange_whatever_the_model_says_and_less_far_ones_are_rare(label):
+def test_far_samples_are_strange_whatever_the_model_says_and_less_far_ones_are_not(label):
     sketch, _ = blobs(1000, flipped=0.0)
     features, logits, labels = sketch.features.copy(), sketch.logits.copy(), sketch.given_labels.copy()
     labels[:2] = label, 0
@@ -77,7 +77,7 @@ def test_far_samples_are_strange_whatever_the_model_says_and_less_far_ones_are_r
     features[1], logits[1] = usual + np.array([0, 0, 0, 0, 0, 0, 0, 3.8], dtype=np.float32), [14, 0, 0]
     findings = find(replace(sketch_of(features, logits, labels), view_features=None, middle_features=None))
     assert findings.unusualness[0] > 4.5 > findings.unusualness[1] > 2.5
-    assert findings.kind[:2].tolist() == [STRANGE, RARE]
+    assert findings.kind[:2].tolist() == [STRANGE, NONE]
     assert findings.sentence(0, NAMES, range(1000)).startswith("Unlike all other samples, so what the model makes")
 
 
@@ -88,6 +88,16 @@ def test_what_only_the_middle_layers_see_is_strange_too():
     sketch = replace(sketch, middle_features=np.concatenate([sketch.features, more], axis=1))
     assert not has_memorised(sketch)
     assert find(sketch).kind[0] == STRANGE
+
+
+def test_foreign_samples_are_strange_though_they_come_in_a_batch_and_are_near_to_one_another():
+    sketch, _ = blobs(1000, flipped=0.0)
+    rng = np.random.default_rng(0)
+    middle = rng.normal(size=(1000, 40)).astype(np.float32)
+    middle[:30] = middle[0] + 9 + 0.6 * rng.normal(size=(30, 40)).astype(np.float32)
+    kinds = find(replace(sketch, middle_features=middle)).kind
+    assert np.mean(kinds[:30] == STRANGE) > 0.9
+    assert np.mean(kinds[30:] == STRANGE) < 0.01
 
 
 def test_the_order_of_the_samples_does_not_matter(problem):
@@ -194,23 +204,6 @@ def test_one_sample_has_no_twin():
     assert near_duplicates(np.ones((1, 4), dtype=np.float32))[0].tolist() == [-1]
     assert near_duplicates(np.ones((3, 4), dtype=np.float32))[0].tolist() == [-1, -1, -1]
     assert near_duplicates(np.eye(2, dtype=np.float32))[0].tolist() == [-1, -1]
-
-
-@pytest.mark.parametrize("flipped", [0.0, 0.1, 0.3])
-def test_the_noise_rate_lies_near_the_truth_and_in_its_interval(flipped):
-    sketch, wrong = blobs(2000, flipped=flipped)
-    noise = estimate_noise(sketch)
-    assert noise.rate == pytest.approx(wrong.mean(), abs=0.04)
-    assert noise.low <= noise.rate <= noise.high
-    assert noise.low - 0.02 <= wrong.mean() <= noise.high + 0.02
-    assert noise.confusions.sum() <= 2000
-    assert suggested_trim_fraction(sketch) == noise.rate
-
-
-def test_the_trimming_budget_caps_the_suggestion(problem):
-    assert suggested_trim_fraction(problem[0], budget=0.05) == 0.05
-    with pytest.raises(OgaError, match="budget must be above 0 and at most 1, got 5"):
-        suggested_trim_fraction(problem[0], budget=5)
 
 
 def test_without_logits_the_person_is_told(problem):

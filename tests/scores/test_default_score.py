@@ -8,11 +8,14 @@ from problems import blobs, sketch_of
 from sklearn.linear_model import LogisticRegression
 
 from oga_core.numerics import softmax
-from oga_core.scores import oga
+from oga_core.scores import ensemble, oga
 from oga_core.scores.estimators import discriminant
-from oga_core.scores.estimators.label_noise import calibrated, joint_of_labels, log_odds_of_another_label
-from oga_core.scores.neighbour import neighbour_logits
-from oga_core.scores.out_of_fold import class_thresholds, out_of_fold_logits
+from oga_core.scores.estimators.calibration import calibrated
+from oga_core.scores.estimators.confident import class_thresholds
+from oga_core.scores.estimators.confusion import joint_of_labels
+from oga_core.scores.estimators.label_noise import log_odds_of_another_label
+from oga_core.scores.estimators.neighbours import neighbour_logits
+from oga_core.scores.out_of_fold import out_of_fold_logits
 
 
 def average_precision(scores, wrong):
@@ -84,9 +87,9 @@ def test_one_way_noise_clears_the_other_way():
 def test_a_memorised_model_is_seen_and_its_own_logits_left_out():
     sketch, wrong = blobs(600, flipped=0.2)
     learnt = replace(sketch, logits=9 * np.eye(3, dtype=np.float32)[sketch.given_labels], view_logits=None)
-    assert not oga.has_memorised(sketch)
-    assert oga.has_memorised(learnt)
-    assert len(oga.ensemble_logits(learnt)) == len(oga.held_out_fits(learnt)) < len(oga.ensemble_logits(sketch))
+    assert not ensemble.has_memorised(sketch)
+    assert ensemble.has_memorised(learnt)
+    assert len(ensemble.ensemble(learnt)) == len(ensemble.held_out_fits(learnt)) < len(ensemble.ensemble(sketch))
     assert average_precision(oga.oga(learnt), wrong) > 0.9
 
 
@@ -114,10 +117,13 @@ def rings(n_samples=600, flipped=0.2, seed=0):
 
 def test_a_kernel_is_one_more_member_where_no_linear_fit_parts_the_classes():
     sketch, wrong = rings()
-    assert len(oga.held_out_fits(sketch)) == 2
-    assert len(oga.held_out_fits(blobs(600, flipped=0.2)[0])) == 1
+    assert len(ensemble.held_out_fits(sketch)) == 2
+    assert len(ensemble.held_out_fits(blobs(600, flipped=0.2)[0])) == 1
     assert average_precision(oga.oga(sketch), wrong) > 0.8
-    assert average_precision(log_odds_of_another_label(oga.held_out_fits(sketch)[0], sketch.given_labels), wrong) < 0.4
+    assert (
+        average_precision(log_odds_of_another_label(ensemble.held_out_fits(sketch)[0], sketch.given_labels), wrong)
+        < 0.4
+    )
 
 
 def test_clean_samples_help_against_noise_that_runs_one_way():
@@ -191,7 +197,7 @@ def test_a_class_of_one_sample_and_a_class_of_none():
     assert np.isfinite(oga.oga(replace(sketch, given_labels=labels))).all()
     labels[0] = 0
     assert np.isfinite(oga.oga(replace(sketch, given_labels=labels))).all()
-    assert (oga.held_out_fits(replace(sketch, given_labels=labels))[-1].argmax(axis=1) < 2).all()
+    assert (ensemble.held_out_fits(replace(sketch, given_labels=labels))[-1].argmax(axis=1) < 2).all()
 
 
 def test_it_beats_the_papers_detectors_where_classes_overlap():

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oga_core.numerics import Array, Indices, slices
-from oga_core.scores.estimators.label_noise import calibrated, log_likelihood
+from oga_core.scores.estimators.calibration import calibrated, log_likelihood
 
 SHRINKAGES = (0.02, 0.1, 0.35, 0.65, 0.9)
 PRIOR_SAMPLES = 1.0

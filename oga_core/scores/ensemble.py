@@ -1,0 +1,161 @@
+"""The ensemble behind the default score and the findings: class logits, each from evidence of another kind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from oga_core.gradient_sketch import GradientSketch
+from oga_core.numerics import Array, prior_adjusted, softmax
+from oga_core.scores.common import canonical_order, once_per_sketch
+from oga_core.scores.estimators.boosting import boosted_logits, suits
+from oga_core.scores.estimators.calibration import calibrated, information, log_likelihood, log_shares
+from oga_core.scores.estimators.discriminant import discriminant_logits, fourier_features, standardised
+
+MEMORISED = 1 / 3
+"""A model is held to have memorised its labels when it errs on them this many times as often as a fit without them."""
+TELLING = 0.25
+"""A member that tells less of the labels than this share of what the best one tells is weighed down."""
+CLEARLY = 2.0
+"""A kernel is used where it makes all labels together likelier by this many nats."""
+BOOSTED_WEIGHT = 3.0
+"""What trees on the rows of a table count, as a multiple of all other members together: these see what the model made
+of the row, and a small network makes little of categories and of numbers with long tails."""
+FARTHEST_LOGIT = 8.0
+"""Classes are told apart by probabilities down to e^-8 of the likeliest one's."""
+CHANCE_SIGMAS = 3.0
+"""A model that agrees with the labels by no more than chance and this many standard deviations tells nothing."""
+
+
+@dataclass(frozen=True, eq=False)
+class Member:
+    """Calibrated log-likelihoods of the classes, `(n_samples, n_classes)`, and how much they count.
+
+    sees_rows: fitted on the rows of a table and not on what the model made of them.
+    """
+
+    logits: Array
+    weight: float = 1.0
+    sees_rows: bool = False
+
+
+@once_per_sketch
+def ensemble(sketch: GradientSketch) -> list[Member]:
+    """The members that the arrays allow, with what each counts before it is asked how much it tells (see `weighed`)."""
+    fits = held_out_fits(sketch)
+    if not has_memorised(sketch):
+        fits = [model_logits(sketch), *_fit_on_all_layers(sketch), *fits]
+    members = [Member(logits) for logits in fits]
+    if suits(sketch.inputs, sketch.n_classes):
+        assert sketch.inputs is not None
+        logits = boosted_logits(sketch.inputs, sketch.given_labels, sketch.n_classes, canonical_order(sketch))
+        members.append(Member(logits, BOOSTED_WEIGHT * len(members), sees_rows=True))
+    return members
+
+
+def weighed(members: list[Member], sketch: GradientSketch) -> list[Member]:
+    """The members, those that tell much less of the labels than the best one counting for less.
+
+    Without it a member that knows nothing would vote as loudly as the others, since odds are taken over their spread.
+    """
+    gains = [information(member.logits, sketch.given_labels) for member in members]
+    enough = TELLING * max(*gains, 1e-12)
+    shares = np.clip(np.array(gains) / enough, 1e-6, 1)
+    return [replace(member, weight=member.weight * float(share)) for member, share in zip(members, shares, strict=True)]
+
+
+def model_logits(sketch: GradientSketch) -> Array:
+    """Calibrated logits of the model, averaged over views, minus the log of each class's mean probability."""
+    assert sketch.steady_logits is not None, "the registry asks for logits"
+    return calibrated(prior_adjusted(sketch.steady_logits, sketch.probabilities), sketch.given_labels)
+
+
+@once_per_sketch
+def held_out_fits(sketch: GradientSketch) -> list[Array]:
+    """Leave-one-out class logits from the layers that know least of the labels: middle ones, else the last.
+
+    A linear fit, and one with a kernel where that makes the labels clearly likelier: the best one is the last.
+    """
+    candidates = (sketch.middle_features, *last_layer(sketch), _bounded_logits(sketch))
+    features = next(part for part in candidates if part is not None)
+    labels = sketch.given_labels
+    linear = discriminant_logits(features, labels, sketch.n_classes)
+    kernel = discriminant_logits(fourier_features(features), labels, sketch.n_classes)
+    gain = len(labels) * (log_likelihood(kernel, labels) - log_likelihood(linear, labels))
+    return [linear, kernel] if gain > CLEARLY else [linear]
+
+
+@once_per_sketch
+def has_memorised(sketch: GradientSketch) -> bool:
+    """Whether the model errs on the given labels much less often than a fit that does not see them.
+
+    Logits alone cannot tell: a fit on them knows what the model knows.
+    """
+    assert sketch.logits is not None, "the registry asks for logits"
+    if sketch.middle_features is None and not last_layer(sketch):
+        return False
+    errors = float((sketch.logits.argmax(axis=1) != sketch.given_labels).mean())
+    predicted = (held_out_fits(sketch)[-1] + log_shares(sketch.given_labels, sketch.n_classes)).argmax(axis=1)
+    return errors < MEMORISED * float((predicted != sketch.given_labels).mean())
+
+
+@once_per_sketch
+def mean_logits(sketch: GradientSketch) -> Array:
+    """Log-likelihoods of the classes by the whole ensemble, `(n_samples, n_classes)`, without the classes' shares."""
+    members = weighed(ensemble(sketch), sketch)
+    weights = [member.weight for member in members]
+    mean: Array = np.average([member.logits for member in members], axis=0, weights=weights).astype(np.float32)
+    return mean
+
+
+@once_per_sketch
+def mean_probabilities(sketch: GradientSketch) -> Array:
+    """Probabilities of the classes by the whole ensemble and their shares, `(n_samples, n_classes)`."""
+    shares = log_shares(sketch.given_labels, sketch.n_classes)
+    return softmax(mean_logits(sketch) + shares).astype(np.float32, copy=False)
+
+
+def is_informative(sketch: GradientSketch) -> bool:
+    """Whether the ensemble's most probable class agrees with the given one more often than by chance.
+
+    Chance and its spread are those of two independent classifications with the same class counts (Fleiss, Cohen and
+    Everitt, Psychological Bulletin 1969). With one class given nothing can be said, and the model is trusted.
+    """
+    labels = np.asarray(sketch.given_labels)
+    n_samples = max(len(labels), 1)
+    predicted = mean_logits(sketch).argmax(axis=1)
+    p, q = (np.bincount(part, minlength=sketch.n_classes) / n_samples for part in (predicted, labels))
+    chance = float(p @ q)
+    variance = max(chance + chance**2 - float((p * q) @ (p + q)), 0.0) / n_samples
+    more = float((predicted == labels).mean()) - chance
+    return bool(q.max() == 1 or more > CHANCE_SIGMAS * np.sqrt(variance) + 1e-9)
+
+
+def all_layers(sketch: GradientSketch) -> Array:
+    """Features of the last and the middle layers side by side, of each as many as there are; else the logits."""
+    parts = [part for part in (*last_layer(sketch), sketch.middle_features) if part is not None]
+    parts = parts or [_bounded_logits(sketch)]
+    return np.concatenate([standardised(part) for part in parts], axis=1)
+
+
+def last_layer(sketch: GradientSketch) -> list[Array]:
+    """Features of the last layer, averaged over views, where there are any."""
+    return [] if sketch.steady_features is None else [sketch.steady_features]
+
+
+def _bounded_logits(sketch: GradientSketch) -> Array:
+    """Log-probabilities, none far below the largest: what a nearly certain model says of impossible classes is noise.
+
+    For outputs that come without features.
+    """
+    assert sketch.logits is not None, "the registry asks for logits"
+    bounded: Array = np.maximum(sketch.logits - sketch.logits.max(axis=1, keepdims=True), -FARTHEST_LOGIT)
+    return bounded
+
+
+def _fit_on_all_layers(sketch: GradientSketch) -> list[Array]:
+    """A leave-one-out fit on the last and the middle layers together, where there are both."""
+    if sketch.middle_features is None or not last_layer(sketch):
+        return []
+    return [discriminant_logits(all_layers(sketch), sketch.given_labels, sketch.n_classes)]

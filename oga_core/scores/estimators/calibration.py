@@ -1,0 +1,52 @@
+"""Class logits on a scale on which they can be compared and added: log-likelihoods, without the classes' shares."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from oga_core.numerics import Array, Indices, cross_entropy, softmax
+
+LARGEST_MARGIN = 30.0
+"""Calibrated logits of separable classes would grow without end; e^-30 is as good as never."""
+NEWTON_STEPS = 16
+SHARE_PRIOR = 0.5
+"""Samples added to every class, so that a class without any has a share (Jeffreys' prior)."""
+
+
+def log_shares(labels: Indices, n_classes: int) -> Array:
+    """Log of the share of samples given each class, `(n_classes,)`."""
+    counts = np.bincount(labels, minlength=n_classes) + SHARE_PRIOR
+    shares: Array = np.log(counts / counts.sum()).astype(np.float32)
+    return shares
+
+
+def calibrated(logits: Array, labels: Indices) -> Array:
+    """Scale logits by the one factor that makes the labels most likely, `(n_samples, n_classes)`.
+
+    Temperature scaling, Guo et al. 2017, arXiv 1706.04599, with logits that the labels did not make. They are
+    log-likelihoods: the shares of the classes are added before the softmax, and are not in what is returned.
+    """
+    logits = (logits - logits.max(axis=1, keepdims=True)).astype(np.float32)
+    shares = log_shares(labels, logits.shape[1])
+    at_label = logits[np.arange(len(labels)), labels]
+    typical = float(np.abs(logits).mean()) or 1.0
+    scale = 1.0 / typical
+    for _ in range(NEWTON_STEPS):
+        p = softmax(np.float32(scale) * logits + shares)
+        mean = np.einsum("ij,ij->i", p, logits)
+        slope = float((at_label - mean).mean())
+        curvature = float((np.einsum("ij,ij,ij->i", p, logits, logits) - mean**2).mean())
+        step = slope / max(curvature, 1e-12)
+        scale = float(np.clip(scale + step, scale / 3, min(scale * 3, LARGEST_MARGIN / typical)))
+    result: Array = np.float32(scale) * logits
+    return result
+
+
+def log_likelihood(logits: Array, labels: Indices) -> float:
+    """Mean log probability of the labels, by log-likelihoods of the classes and the shares of the labels."""
+    return -float(cross_entropy(logits + log_shares(labels, logits.shape[1]), labels).mean())
+
+
+def information(logits: Array, labels: Indices) -> float:
+    """What the logits tell of the labels beyond the shares of the classes, in nats a label; 0 or less: nothing."""
+    return log_likelihood(logits, labels) - log_likelihood(np.zeros_like(logits), labels)

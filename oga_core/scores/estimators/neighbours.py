@@ -1,0 +1,41 @@
+"""Nearest neighbours among reference points, block by block."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from oga_core.numerics import Array, Indices, Values, slices
+
+ROWS = 1024
+"""Points compared with all references at once."""
+
+
+def neighbour_logits(points: Array, references: Array, labels: Indices, n_classes: int, *, count: int) -> Array:
+    """Log share of each class among the `count` nearest references over its share of all, `(n_points, n_classes)`."""
+    count = min(count, len(references))
+    shares = (np.bincount(labels, minlength=n_classes) + 1.0) / len(labels)
+    squares = np.einsum("ij,ij->i", references, references)
+    result = np.empty((len(points), n_classes), dtype=np.float32)
+    for part in slices(len(points), ROWS):
+        farness = squares - 2 * points[part] @ references.T
+        nearest = labels[np.argpartition(farness, count - 1, axis=1)[:, :count]]
+        votes = np.stack([(nearest == label).sum(axis=1) for label in range(n_classes)], axis=1)
+        result[part] = np.log((votes + 1 / n_classes) / shares)
+    return result
+
+
+def distances_to_references(points: Array | Values, references: Indices, *, count: int) -> Values:
+    """Mean Euclidean distance to the `count` nearest other reference points, `(n_samples,)`.
+
+    references: positions among the points.
+    """
+    count = min(count, max(1, len(references) - 1))
+    points = points.astype(np.float64)
+    squares = np.einsum("ij,ij->i", points, points)
+    result = np.zeros(len(points))
+    for part in slices(len(points), ROWS):
+        squared = squares[part, None] + squares[references] - 2 * points[part] @ points[references].T
+        squared[np.arange(len(points))[part, None] == references] = np.inf
+        nearest = np.partition(squared, min(count, squared.shape[1]) - 1, axis=1)[:, :count]
+        result[part] = np.sqrt(np.maximum(np.where(np.isfinite(nearest), nearest, 0), 0)).mean(axis=1)
+    return result

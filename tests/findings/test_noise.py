@@ -1,0 +1,78 @@
+"""The noise rate, its interval and the share to trim: noise is told from overlap, or the interval says so."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from problems import blobs, sketch_of
+
+from oga_core.errors import OgaError
+from oga_core.findings.noise import estimate_noise, suggested_trim_fraction, surely_wrong
+
+
+def overlapping(flipped, seed=0, n_samples=3000):
+    """Two classes that overlap, a share of the labels of both flipped, under a model that knows as much as one can."""
+    rng = np.random.default_rng(seed)
+    true = rng.integers(2, size=n_samples)
+    features = (np.where(true == 1, 1.2, -1.2)[:, None] * np.eye(4)[0] + rng.normal(size=(n_samples, 4))).astype(
+        np.float32
+    )
+    wrong = rng.random(n_samples) < flipped
+    logits = np.stack([-1.2 * features[:, 0], 1.2 * features[:, 0]], axis=1)
+    sketch = sketch_of(features, logits, np.where(wrong, 1 - true, true))
+    return replace(sketch, view_logits=None, middle_features=None), wrong
+
+
+@pytest.mark.parametrize("flipped", [0.0, 0.1, 0.3])
+def test_the_noise_rate_lies_near_the_truth_and_in_its_interval(flipped):
+    sketch, wrong = blobs(2000, flipped=flipped)
+    noise = estimate_noise(sketch)
+    assert noise.rate == pytest.approx(wrong.mean(), abs=0.04)
+    assert noise.low <= wrong.mean() <= noise.high
+    assert noise.confusions.sum() <= 2000
+    assert suggested_trim_fraction(sketch) <= noise.rate
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_overlap_without_noise_is_not_trimmed(seed):
+    sketch, _ = overlapping(0.0, seed)
+    noise = estimate_noise(sketch)
+    assert noise.low == 0
+    assert noise.high > 0.08  # it might all be noise
+    assert suggested_trim_fraction(sketch) == 0
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_noise_on_classes_that_overlap_is_within_the_interval_and_most_of_what_is_trimmed(seed):
+    sketch, wrong = overlapping(0.2, seed)
+    noise = estimate_noise(sketch)
+    assert 0.1 < noise.low <= wrong.mean() <= noise.high
+    share = suggested_trim_fraction(sketch)
+    assert 0.05 < share <= noise.rate
+    trimmed = np.argsort(-surely_wrong_of(sketch))[: round(share * len(wrong))]
+    assert wrong[trimmed].mean() > 0.5
+
+
+def surely_wrong_of(sketch):
+    from oga_core.scores.ensemble import mean_probabilities
+
+    return surely_wrong(mean_probabilities(sketch), sketch.given_labels)
+
+
+def test_what_the_least_noise_explains_is_surely_wrong_and_ambiguity_is_not():
+    true = np.repeat([0.999, 0.001, 0.5], 2000)
+    given = 0.8 * true + 0.2 * (1 - true)  # a fifth of each class is given the other label
+    labels = np.zeros(6000, dtype=np.int64)
+    labels[:4000:5] = 1
+    labels[2000:4000] = 1 - labels[2000:4000]
+    wrong = surely_wrong(np.stack([given, 1 - given], axis=1).astype(np.float32), labels)
+    assert wrong[:2000:5].min() > 0.8
+    assert wrong[1:2000:5].max() < 0.01
+    assert wrong[4000:].max() < 0.3
+
+
+def test_the_trimming_budget_caps_the_suggestion():
+    sketch, _ = blobs(1000, flipped=0.1)
+    assert suggested_trim_fraction(sketch, budget=0.05) == 0.05
+    with pytest.raises(OgaError, match="budget must be above 0 and at most 1, got 5"):
+        suggested_trim_fraction(sketch, budget=5)

@@ -1,0 +1,87 @@
+"""Which classes are mistaken for which, and how the shares of the classes are taken into account."""
+
+import numpy as np
+import pytest
+from problems import sketch_of
+
+from oga_core.scores import oga
+from oga_core.scores.estimators.calibration import calibrated, information, log_likelihood, log_shares
+from oga_core.scores.estimators.confusion import anchored, anchors, either_way, joint_of_labels, one_way_share
+
+
+def two_classes(one_way, other_way, shift=1.5, n_samples=6000, seed=0):
+    """Log-likelihoods of two classes that overlap, and labels of which some are wrong, one way and the other."""
+    rng = np.random.default_rng(seed)
+    true = rng.integers(2, size=n_samples)
+    x = np.where(true == 1, shift, -shift) + rng.normal(size=n_samples)
+    flipped = rng.random(n_samples) < np.where(true == 0, one_way, other_way)
+    return np.stack([-shift * x, shift * x], axis=1).astype(np.float32), np.where(flipped, 1 - true, true)
+
+
+def with_shares(logits, labels):
+    return logits + log_shares(labels, logits.shape[1])
+
+
+def test_the_scale_is_found_where_one_class_is_rare():
+    rng = np.random.default_rng(0)
+    labels = (rng.random(20000) < 0.03).astype(np.int64)
+    x = np.where(labels == 1, 1.0, -1.0) + rng.normal(size=20000)
+    logits = np.stack([-x, x], axis=1).astype(np.float32)  # log-likelihoods of the two classes, up to what they share
+    scaled = calibrated(3 * logits, labels)
+    assert np.ptp(scaled, axis=1).mean() / np.ptp(logits, axis=1).mean() == pytest.approx(1, abs=0.05)
+
+
+def test_logits_that_know_nothing_tell_nothing_however_rare_a_class_is():
+    labels = (np.arange(5000) % 50 == 0).astype(np.int64)
+    noise = np.random.default_rng(0).normal(size=(5000, 2)).astype(np.float32)
+    assert abs(information(calibrated(noise, labels), labels)) < 0.005
+    assert log_likelihood(np.zeros_like(noise), labels) == pytest.approx(-0.098, abs=0.002)  # the entropy of 1 in 50
+
+
+def test_anchors_show_how_often_each_class_is_mistaken():
+    logits, labels = two_classes(0.25, 0.0)
+    counts = anchors(with_shares(logits, labels), labels)
+    rates = 1 - np.diag(counts) / counts.sum(axis=1)
+    assert rates[0] == pytest.approx(0.25, abs=0.05)
+    assert rates[1] < 0.02
+    assert anchored(logits, labels, counts)[0, 1] == pytest.approx(0.125, abs=0.03)
+
+
+def test_a_class_that_nothing_is_of_has_no_anchors():
+    counts = anchors(np.array([[3.0, 1.0, 0.0]] * 50), np.zeros(50, dtype=np.int64))
+    assert counts.sum(axis=1).tolist() == [20, 0, 0]
+
+
+def test_noise_that_runs_one_way_is_believed_where_sure_samples_show_it_and_not_where_classes_only_overlap():
+    logits, labels = two_classes(0.25, 0.0)
+    joint = joint_of_labels(logits, labels)
+    assert one_way_share(joint, anchors(with_shares(logits, labels), labels)) > 0.99
+    # Overconfident logits of classes with the same noise both ways, tilted so that the fit sees it run one way.
+    logits, labels = two_classes(0.1, 0.1, shift=0.8)
+    tilted = 1.5 * logits + np.array([0.0, 0.8], dtype=np.float32)
+    joint = joint_of_labels(tilted, labels)
+    assert joint[1, 0] > 2 * joint[0, 1]
+    assert one_way_share(joint, anchors(with_shares(logits, labels), labels)) < 0.1
+
+
+def test_noise_both_ways_moves_as_large_a_share_of_either_class():
+    joint = np.array([[0.6, 0.1], [0.0, 0.3]])
+    both = either_way(joint)
+    np.testing.assert_allclose(both.sum(axis=1), joint.sum(axis=1))
+    np.testing.assert_allclose(both[0, 1] / 0.7, both[1, 0] / 0.3)
+
+
+def average_precision(scores, wrong):
+    hits = wrong[np.argsort(-scores, kind="stable")]
+    return (np.cumsum(hits) / np.arange(1, len(hits) + 1))[hits].mean()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_rare_class_full_of_foreign_labels_is_seen_through(seed):
+    rng = np.random.default_rng(seed)
+    true = (rng.random(3000) < 1 / 40).astype(np.int64)
+    features = (2 * true[:, None] * np.ones(3) + rng.normal(size=(3000, 3))).astype(np.float32)
+    given = np.where(rng.random(3000) < 0.1, 1 - true, true)
+    logits = np.stack([np.zeros(3000), 0.3 * features.sum(axis=1) - 2.2], axis=1).astype(np.float32)
+    scores = oga.oga(sketch_of(features, logits, given))
+    assert average_precision(scores, given != true) > 0.9
