@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ class BenchmarkSet:
     """Samples with given and true labels under one model.
 
     retrain: trains anew on some rows and returns logits of all samples; for out-of-sample baselines.
+    accuracy: trains anew on some rows and returns the accuracy on clean samples.
     pass_seconds: CPU seconds of the gradient pass over the samples.
     """
 
@@ -39,6 +40,7 @@ class BenchmarkSet:
     checkpoints: tuple[GradientSketch, ...] = ()
     validation_checkpoints: tuple[GradientSketch, ...] = ()
     retrain: Predict | None = None
+    accuracy: Callable[[NDArray[np.int64]], float] | None = None
     pass_seconds: float = 0.0
 
 
@@ -99,6 +101,7 @@ class Made:
 
     noise: symmetric (any other class), pair (the next class) or one_sided (only the last class, to the first).
     hidden: width of the MLP's hidden layer, 0 for logistic regression.
+    labels: gives the labels from inputs, true labels and the number of classes, in place of noise and share.
     """
 
     load: Callable[[int], tuple[NDArray[np.float32], Labels, NDArray[np.float32], Labels]]
@@ -107,14 +110,16 @@ class Made:
     hidden: int = 0
     epochs: int = 60
     seeds: int = 30
+    labels: Callable[[NDArray[np.float32], Labels, int], Labels] | None = None
 
     def __call__(self, settings: Settings, seed: int) -> BenchmarkSet:
         inputs, true, clean, clean_labels = self.load(seed)
         rng, n_classes = np.random.default_rng([seed, 1]), int(true.max()) + 1
-        given = self.given(inputs, true, n_classes, rng)
+        given = self.labels(inputs, true, n_classes) if self.labels else self.given(inputs, true, n_classes, rng)
         model = self._train(inputs, given, n_classes, seed)
         task = ArrayTask()
         sketch, seconds = sketch_of(task, model, array_samples(inputs, given, n_classes))
+        sketch = replace(sketch, inputs=inputs)  # as the pipeline keeps them for rows of a table
         validation, _ = sketch_of(task, model, array_samples(clean, clean_labels, n_classes))
 
         def retrain(rows: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -122,7 +127,12 @@ class Made:
             with torch.no_grad():
                 return again(torch.from_numpy(inputs)).numpy()
 
-        return BenchmarkSet(sketch, given != true, validation, retrain=retrain, pass_seconds=seconds)
+        def accuracy(rows: NDArray[np.int64]) -> float:
+            again = self._train(inputs[rows], given[rows], n_classes, seed)
+            with torch.no_grad():
+                return float((again(torch.from_numpy(clean)).numpy().argmax(axis=1) == clean_labels).mean())
+
+        return BenchmarkSet(sketch, given != true, validation, retrain=retrain, accuracy=accuracy, pass_seconds=seconds)
 
     def given(self, inputs: NDArray[np.float32], true: Labels, n_classes: int, rng: np.random.Generator) -> Labels:
         """Labels as they are given, some of them wrong."""
