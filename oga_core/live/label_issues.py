@@ -47,7 +47,7 @@ def find_label_issues(
     sketch = GradientSketch(given_labels=codes, **arrays)
     ranked = RankedScores(compute_scores(sketch, [score], seed=seed)[0][score])
     findings = find(sketch)
-    noise = estimate_noise(sketch, seed=seed)
+    noise = estimate_noise(sketch)
     flagged = np.zeros(len(codes), dtype=bool)
     flagged[ranked.flagged(noise.rate)] = True
     issues = pd.DataFrame(

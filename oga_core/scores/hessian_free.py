@@ -122,8 +122,8 @@ def _dropout_pairs(
 
 def _masks(sketch: GradientSketch, seed: int) -> Floats:
     assert sketch.features is not None
-    kept = np.random.default_rng(seed).random((DROPOUT_MASKS, sketch.features.shape[1])) >= DROPOUT_RATE
-    return kept.astype(np.float32) / np.float32(1 - DROPOUT_RATE)
+    mask = np.random.default_rng(seed).random((DROPOUT_MASKS, sketch.features.shape[1])) >= DROPOUT_RATE
+    return mask.astype(np.float32) / np.float32(1 - DROPOUT_RATE)
 
 
 def _masked(sketch: GradientSketch, weights: Floats, mask: Floats) -> GradientSketch:
