@@ -127,7 +127,8 @@ class ReviewDatabase:
 
 
 def _is_writable(path: Path) -> bool:
-    return os.access(path.parent, os.W_OK) and (not path.exists() or os.access(path, os.W_OK))
+    by_effect = os.access in os.supports_effective_ids
+    return all(os.access(place, os.W_OK, effective_ids=by_effect) for place in (path.parent, path) if place.exists())
 
 
 def _copied(path: Path, folder: Path) -> Path:

@@ -7,42 +7,22 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
-import numpy as np
 import pytest
 from damages import DAMAGES
-from export_runs import make_run
+from good_runs import good_run
 
 from oga_core.errors import OgaError
 from oga_core.exports import export
-from oga_core.gradient_sketch import GradientSketch
 from oga_core.review import Decision, ReviewStore
 from oga_core.review.board import DecisionBoard
 from oga_core.runs.evidence import Evidence
 from oga_core.runs.folder import RunFolder
 from oga_core.runs.scored import ScoredRun
 
-N_SAMPLES = 6
-
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    """A run of six samples with arrays and decisions."""
-    rows = [f"text {i},{label}" for i, label in enumerate(["cat", "dog", "NA"] * 2)]
-    (tmp_path / "data.csv").write_text("\n".join(["text,label", *rows]))
-    folder = make_run(tmp_path / "run", tmp_path / "data.csv", classes=["cat", "dog", "NA"])
-    folder.update(status="done", n_samples=N_SAMPLES)
-    random = np.random.default_rng(0)
-    GradientSketch(
-        given_labels=np.arange(N_SAMPLES) % 3,
-        losses=random.random(N_SAMPLES, dtype=np.float32),
-        sketch=random.random((N_SAMPLES, 4), dtype=np.float32),
-        logits=random.random((N_SAMPLES, 3), dtype=np.float32),
-        features=random.random((N_SAMPLES, 5), dtype=np.float32),
-    ).save(folder.arrays)
-    with closing(ReviewStore(folder.review)) as store:
-        store.decide(Decision("0", "relabel", "dog"))
-        store.decide(Decision("1", "remove"))
-    return folder.path
+    return good_run(tmp_path)
 
 
 def look(run: Path) -> None:
