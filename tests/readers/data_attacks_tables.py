@@ -168,6 +168,41 @@ def json_array_cut(tmp: Path) -> Path:
     return csv_file(tmp, '[{"text": "a", "label": "x"},\n{"text": "b", ', "a.json")
 
 
+@refused("a.json is one JSON object. Give its rows as an array")
+def json_one_object(tmp: Path) -> Path:
+    return csv_file(tmp, '{\n  "data": [{"text": "a", "label": "x"}]\n}\n', "a.json")
+
+
+@refused("a.json is one JSON object. Give its rows as an array")
+def json_one_object_on_a_line(tmp: Path) -> Path:
+    return csv_file(tmp, '{"data": [{"text": "a", "label": "x"}]}', "a.json")
+
+
+@refused("a.json is not an array of JSON objects")
+def json_scalar(tmp: Path) -> Path:
+    return csv_file(tmp, '"text"', "a.json")
+
+
+@refused("a.json holds no JSON objects, one a line. Line 1: not a JSON object")
+def json_array_of_numbers(tmp: Path) -> Path:
+    return csv_file(tmp, "[1, 2, 3]", "a.json")
+
+
+@refused("a.json holds no JSON objects")
+def json_empty_array(tmp: Path) -> Path:
+    return csv_file(tmp, "[]", "a.json")
+
+
+@refused("a.json is not an array of JSON objects")
+def json_blank(tmp: Path) -> Path:
+    return csv_file(tmp, " \n" * 100, "a.json")
+
+
+@refused("a.json is in UTF-16")
+def json_utf16(tmp: Path) -> Path:
+    return csv_file(tmp, '[{"text": "a", "label": "x"}]'.encode("utf-16"), "a.json")
+
+
 @refused("preference pairs")
 def preferences(tmp: Path) -> Path:
     return csv_file(tmp, '{"prompt": "a", "chosen": "b", "rejected": "c"}\n', "a.jsonl")

@@ -236,3 +236,12 @@ def test_rows_for_language_models_take_no_labels(tmp_path: Path) -> None:
     path = csv(tmp_path, '{"prompt": "p", "completion": "c"}', "a.jsonl")
     with pytest.raises(OgaError, match=r"which have no labels\. Leave --labels out"):
         read_samples(path, labels=csv(tmp_path, "id,label\n0,a\n", "labels.csv"))
+
+
+def test_a_json_file_may_hold_one_object_a_line(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(
+        '\ufeff\n{"text": "a", "label": "x"}\n{"text": "b", "label": "y"}\n', encoding="utf-8"
+    )
+    samples = read_samples(tmp_path / "a.json")
+    assert list(samples.inputs) == ["a", "b"]
+    assert samples.source.format == "jsonl"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import codecs
+from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from oga_core.errors import OgaError
-from oga_core.readers.tables.content import Content
+from oga_core.readers.tables.content import Content, decode
 from oga_core.readers.tables.delimited import DelimitedTable
 from oga_core.readers.tables.json_rows import JsonArrayTable, JsonLinesTable
 from oga_core.readers.tables.table import Table
@@ -33,14 +35,17 @@ def open_text_table(source: Path | str | bytes, name: str | None = None) -> Tabl
 
 
 def _open_json(source: Path | bytes, name: str) -> Table:
-    head = Content(source)[slice(0, _PEEKED_BYTES)].removeprefix(b"\xef\xbb\xbf").lstrip()
-    if head.startswith(b"["):
+    content = Content(source)
+    head = content[slice(0, _PEEKED_BYTES)]
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        decode(head, name)
+    start = head.removeprefix(codecs.BOM_UTF8).lstrip()
+    if start.startswith(b"["):
         return JsonArrayTable(source, name)
-    first = head.split(b"\n", 1)[0].rstrip()
-    if not head.startswith(b"{"):
-        raise OgaError(
-            f"{name} is not an array of JSON objects. Give rows such as [{{…}}, {{…}}], or one object a line."
-        )
-    if not first.endswith(b"}") and len(first) < len(head):
+    if not start.startswith(b"{"):
+        raise OgaError(f"{name} is not an array of JSON objects. Give [{{…}}, {{…}}], or one object a line.")
+    lines = (line.removeprefix(codecs.BOM_UTF8).strip() for _, line in content.lines(name))
+    first, *second = islice(filter(None, lines), 2)
+    if not second or not first.endswith(b"}"):
         raise OgaError(f"{name} is one JSON object. Give its rows as an array [{{…}}, {{…}}], or one object a line.")
     return JsonLinesTable(source, name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 from collections.abc import Iterator, Sequence
@@ -65,7 +66,7 @@ class JsonLinesTable:
     def _lines(self) -> Iterator[tuple[int, tuple[int, int], bytes]]:
         """Yield (line number, byte span, bytes) of every row."""
         for number, (offset, line) in enumerate(self.content.lines(self.name), start=1):
-            if line.strip():
+            if line.removeprefix(codecs.BOM_UTF8).strip():
                 yield number, (offset, offset + len(line)), line
 
 
