@@ -96,6 +96,7 @@ def _load_pt2(path: Path, card: ModelCard | None, folder: Path | None = None) ->
 
     module, inside = read_pt2(path)
     from oga_core.models.loaded import LoadedModel
+    from oga_core.models.packaging.gradients import check_record
 
     card = first_card(card, folder, inside, path)
     if card is None:
@@ -109,7 +110,7 @@ def _load_pt2(path: Path, card: ModelCard | None, folder: Path | None = None) ->
 
         tokenizer = packed_tokenizer(path, folder)
         card = _of_fixed_length(card, module.input_shapes.get("input_ids", ()))
-    return LoadedModel(module.eval(), card, "pt2", tokenizer, module.notes)
+    return LoadedModel(module.eval(), card, "pt2", tokenizer, (*module.notes, *check_record(path, module)))
 
 
 def _of_fixed_length(card: ModelCard, shape: tuple[int | None, ...]) -> ModelCard:

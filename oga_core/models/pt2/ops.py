@@ -100,7 +100,8 @@ def training_problem(name: str, arguments: Mapping[str, Any]) -> bool:
     """Say whether this call behaves as in training: batch statistics or dropout."""
     base = name.partition(".")[0]
     if base == "batch_norm":
-        return bool(arguments.get("training"))
+        # Without running statistics it normalises by those of its input in either mode, as weights are standardised.
+        return bool(arguments.get("training")) and arguments.get("running_mean") is not None
     if base == "instance_norm":
         return bool(arguments.get("use_input_stats")) and arguments.get("running_mean") is not None
     if base in ("lstm", "gru", "dropout", "dropout_", "feature_dropout"):

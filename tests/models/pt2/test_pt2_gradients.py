@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from attack_files import rewrite
 from engine_helpers import ArrayTask, exact_norms, random_samples
 from torch import Tensor, nn
 
 import oga_core
+from oga_core.errors import OgaError
 from oga_core.gradients.options import PassOptions
 from oga_core.gradients.passes import gradient_pass
+from oga_core.models import load_model
+from oga_core.models.packaging.gradients import ENTRY
 from oga_core.models.pt2.reader import read_pt2
 
 
@@ -44,3 +52,93 @@ def test_a_graph_that_vmap_cannot_run_is_scored_all_the_same(kind: type[nn.RNNBa
         np.testing.assert_allclose(result.sketch.l2_norm_all, exact_norms(model.eval(), samples)[1], rtol=1e-4)
     else:
         assert "left out are" in " ".join(result.notes)
+
+
+class Reversed(torch.autograd.Function):
+    """Passes its input on, and the gradient back with the other sign."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return -gradient
+
+
+class Net(nn.Module):
+    """Two linear layers; `middle` is between them."""
+
+    def __init__(self, middle: Callable[[Tensor], Tensor] = torch.relu) -> None:
+        super().__init__()
+        self.body, self.head = nn.Linear(4, 4), nn.Linear(4, 3)
+        self.middle = middle
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.middle(self.body(x)))
+
+
+class Caching(Net):
+    """Keeps what it computes from a parameter in eval mode, as timm's LeViT keeps its attention biases."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.randn(4))
+        self.kept: dict[str, Tensor] = {}
+
+    def train(self, mode: bool = True) -> Caching:
+        if mode:
+            self.kept = {}
+        return super().train(mode)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if "bias" not in self.kept:
+            self.kept["bias"] = self.bias[torch.arange(4)]
+        return super().forward(x + self.kept["bias"])
+
+
+def packaged(model: nn.Module, path: Path) -> Path:
+    return oga_core.package_model(
+        model, torch.randn(2, 4), path, classes=["a", "b", "c"], modality="tabular", input={"features": list("wxyz")}
+    )
+
+
+def test_an_own_backward_is_not_lost_in_silence(tmp_path: Path) -> None:
+    with pytest.raises(OgaError, match=r"not its gradients, which differ by \d+% \(most in body"):
+        packaged(Net(Reversed.apply), tmp_path / "model.pt2")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_run_without_gradients_left_is_no_constant(tmp_path: Path) -> None:
+    model = Caching().eval()
+    with torch.no_grad():
+        model(torch.randn(2, 4))
+    loaded = load_model(packaged(model, tmp_path / "model.pt2"))
+    loaded.module(torch.randn(5, 4)).sum().backward()
+    assert dict(loaded.module.named_parameters())["bias"].grad is not None
+
+
+def test_parameters_that_no_gradient_reaches_are_counted_and_named(tmp_path: Path) -> None:
+    model = Net()
+    model.spare = nn.Linear(4, 2)
+    sentence = r"does not reach 2 of 6 parameter tensors: spare\.weight, spare\.bias\."
+    with pytest.warns(UserWarning, match=sentence):
+        path = packaged(model, tmp_path / "model.pt2")
+    assert re.search(sentence, " ".join(load_model(path).notes))
+
+
+def test_other_gradients_than_when_it_was_packaged_are_refused(tmp_path: Path) -> None:
+    path = packaged(Net(), tmp_path / "model.pt2")
+    assert load_model(path).notes == ()
+
+    def half(name: str, content: bytes) -> bytes:
+        if not name.endswith(ENTRY):
+            return content
+        record = json.loads(content)
+        record["norms"]["body.weight"] /= 2
+        return json.dumps(record).encode()
+
+    with pytest.raises(OgaError, match=r"The gradient of body\.weight in model\.pt2 is not what it was"):
+        load_model(rewrite(path, half))
+    with pytest.raises(OgaError, match="is damaged"):
+        load_model(rewrite(path, lambda name, content: b"{}" if name.endswith(ENTRY) else content))

@@ -143,6 +143,7 @@ def test_only_the_tokenizers_files_are_taken(folder: Path, tmp_path: Path) -> No
         extra = {name.split("/extra/")[1] for name in archive.namelist() if "/extra/" in name}
     assert extra - {"tokenizer/chat_template.jinja"} == {
         "oga.json",
+        "gradients.json",
         "tokenizer/tokenizer.json",
         "tokenizer/tokenizer_config.json",
     }

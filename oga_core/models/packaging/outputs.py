@@ -1,0 +1,99 @@
+"""Outputs of a model while it is packaged: that it runs, and that the file gives the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from oga_core.errors import OgaError
+from oga_core.models.card import ModelCard
+from oga_core.models.packaging.example_inputs import ExampleInputs
+
+_TOLERANCE = {"rtol": 1e-4, "atol": 1e-5}
+_HALF_TOLERANCE = {"rtol": 5e-2, "atol": 5e-2}
+_LINES = 3  # of another library's error, which often says the reason in the second
+
+
+def try_model(model: nn.Module, inputs: ExampleInputs) -> None:
+    """Run the model on random inputs, as many as in the example, then other batch sizes."""
+    given = inputs.tensors[0].shape[0]
+    for batch in (given, 2, 3):
+        args, kwargs = inputs.random(batch).call
+        try:
+            with torch.no_grad():
+                logits = logits_of(model(*args, **kwargs))
+        except OgaError:
+            raise
+        except Exception as error:  # whatever the user's own code raises
+            reason = first_lines(str(error)) or type(error).__name__
+            if batch == given:
+                raise OgaError(f"The model does not run on inputs like the example: {reason}") from error
+            raise OgaError(
+                f"The model runs on a batch of {given} but not on {batch}: {reason} Use x.shape[0] or -1 instead of a "
+                "fixed batch size in view and reshape."
+            ) from error
+        if logits.shape[0] != batch:
+            raise OgaError(f"The model gives {logits.shape[0]} rows of logits for {batch} samples, not one each.")
+
+
+def first_lines(text: str) -> str:
+    """Return the first lines of an error as one."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return " ".join(lines[:_LINES])[:400]
+
+
+def compare_outputs(model: nn.Module, module: nn.Module, inputs: ExampleInputs, card: ModelCard) -> None:
+    """Compare the file's outputs with the model's at two batch sizes, and at another length where it is open.
+
+    Raises `OgaError` where they differ, and where there is not one output for each class.
+    """
+    half = any(tensor.dtype in (torch.float16, torch.bfloat16) for tensor in model.parameters())
+    other = max(inputs.length - 1, 2) if inputs.length is not None and inputs.free_length else None
+    with torch.no_grad():
+        for batch, length in ((2, None), (3, other)):
+            args, kwargs = inputs.random(batch, length).call
+            expected, again = logits_of(model(*args, **kwargs)), logits_of(model(*args, **kwargs))
+            if not torch.allclose(expected, again, **_TOLERANCE, equal_nan=True):
+                raise OgaError("The model gives other outputs each time, even in eval mode. Take out what is random.")
+            found = module(*args, **kwargs)
+            _compare(expected.to(found.dtype), found, _HALF_TOLERANCE if half else _TOLERANCE)
+    if card.modality != "causal_lm" and found.shape[-1] != len(card.classes):
+        raise OgaError(
+            f"The model gives {found.shape[-1]} logits, but {len(card.classes)} classes are named. "
+            "Give one name for each logit, in their order."
+        )
+
+
+def _compare(expected: Tensor, found: Tensor, tolerance: Mapping[str, float]) -> None:
+    if expected.shape != found.shape:
+        raise OgaError(
+            f"The exported model gives logits of shape {tuple(found.shape)}, the model {tuple(expected.shape)}: its "
+            "forward works for one batch size only. Use x.shape[0] instead of a number."
+        )
+    if not torch.allclose(expected, found, **tolerance, equal_nan=True):
+        gap = (expected - found).abs().max().item()
+        raise OgaError(
+            f"The exported model differs from the model by {gap:.2g}. Its forward depends on something that is not in "
+            "the graph (a counter, a cache, the batch size). Make it depend on its inputs only."
+        )
+
+
+def logits_of(output: Any) -> Tensor:
+    """Return the logits of what a model gives, by the rule of `read_pt2`."""
+    if isinstance(output, Tensor):
+        return output
+    named = getattr(output, "logits", None)
+    if named is None and isinstance(output, Mapping):
+        named = output.get("logits")
+    if isinstance(named, Tensor):
+        return named
+    values = list(output.values()) if isinstance(output, Mapping) else list(output)
+    tensors = [value for value in values if isinstance(value, Tensor) and value.is_floating_point()]
+    for rank in (2, 3):
+        for value in tensors:
+            if value.dim() == rank:
+                return value
+    raise OgaError("The model must return logits of shape (batch, classes) or (batch, time, vocabulary).")

@@ -1,0 +1,65 @@
+"""Inputs that a formula gives: the same numbers on every machine, whatever its random generator."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+_FREQUENCY = 1.7  # no fraction of pi, so that no value returns
+_STEP = 7919  # a prime, so that neighbours get far codes
+_MAX_ELEMENTS = 2**28
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One input: its shape with the batch, its dtype, and the range of its integers; `name` is empty by position."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    low: int = 0
+    high: int = 0
+
+    @classmethod
+    def of(cls, value: Tensor, batch: int, name: str = "") -> Probe:
+        """Describe an example of an input."""
+        shape = (batch, *value.shape[1:])
+        kind = str(value.dtype).removeprefix("torch.")
+        if value.is_floating_point() or value.is_complex() or not value.numel():
+            return cls(name, shape, kind)
+        return cls(name, shape, kind, int(value.min()), int(value.max()))
+
+    @classmethod
+    def from_json(cls, content: Any) -> Probe:
+        """Read a description from a file; raises `ValueError` for one that is none."""
+        shape = tuple(int(size) for size in content["shape"])
+        kind = str(content["dtype"])
+        if not isinstance(getattr(torch, kind, None), torch.dtype) or min(shape, default=0) < 0:
+            raise ValueError(kind)
+        if math.prod(shape) > _MAX_ELEMENTS:
+            raise ValueError(shape)
+        return cls(str(content["name"]), shape, kind, int(content["low"]), int(content["high"]))
+
+    def tensor(self, device: torch.device) -> Tensor:
+        """Return the input. What is 0 or 1 alone is a mask, and all ones."""
+        dtype: torch.dtype = getattr(torch, self.dtype)
+        if dtype.is_floating_point or dtype.is_complex:
+            return _waves(self.shape).to(device, dtype)
+        if dtype == torch.bool or (self.low >= 0 and self.high == 1):
+            return torch.ones(self.shape, dtype=dtype, device=device)
+        index = torch.arange(math.prod(self.shape), dtype=torch.int64).reshape(self.shape)
+        return (self.low + index * _STEP % (self.high - self.low + 1)).to(device, dtype)
+
+
+def probe_like(value: Tensor) -> Tensor:
+    """Weights for a sum over all outputs that no symmetry of the model cancels, as float32."""
+    return _waves(tuple(value.shape)).to(value.device, torch.float32)
+
+
+def _waves(shape: tuple[int, ...]) -> Tensor:
+    index = torch.arange(math.prod(shape), dtype=torch.float64).reshape(shape)
+    return math.sqrt(2) * torch.cos(_FREQUENCY * (index + 1))
