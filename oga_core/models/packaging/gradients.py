@@ -126,6 +126,7 @@ def unreached(record: GradientRecord) -> tuple[str, ...]:
     )
 
 
+@torch.enable_grad()
 def _gradients(parameters: Mapping[str, nn.Parameter], logits: Tensor) -> Gradients:
     """The gradient of a fixed sum of the logits by each parameter, None where it is not reached."""
     trained = {name: parameter for name, parameter in parameters.items() if parameter.requires_grad}
