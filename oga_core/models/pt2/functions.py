@@ -14,8 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from oga_core.models.pt2.names import ALLOWED
 from oga_core.models.pt2.ops import overload
-from oga_core.models.pt2.sizes import Function, first, limited, range_length, repeats, second
+from oga_core.models.pt2.sizes import Function, first, limited, range_length, repeats, second, transform_sizes
 
 
 def _batch_norm(
@@ -135,10 +136,18 @@ _SAME: dict[str, Function] = {
     "new_full.default": limited(Tensor.new_full, second),
 }
 
+_TRANSFORMS = tuple(name for name in ALLOWED if name.startswith("fft_") and "shift" not in name)
+
 _SIZED: dict[str, Callable[..., Any]] = {
     "repeat.default": repeats,
     "tile.default": repeats,
     "repeat_interleave.self_int": repeats,
+    "as_strided.default": second,
+    "eye.default": lambda n, **_: [n, n],
+    "eye.m": lambda n, m, **_: [n, m],
+    "triu_indices.default": lambda n, m, *_, **__: [n, m],
+    "tril_indices.default": lambda n, m, *_, **__: [n, m],
+    **dict.fromkeys(_TRANSFORMS, transform_sizes),
     "expand.default": second,
     "broadcast_to.default": second,
     "linspace.default": lambda _start, _end, steps, **_: [steps],

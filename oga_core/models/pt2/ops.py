@@ -24,7 +24,7 @@ _WINDOWS = {
     "kernel_size": 1, "stride": 1, "dilation": 1, "groups": 1, "num_groups": 1, "padding": 0, "output_padding": 0,
     "output_size": 1, "pad": -MAX_WINDOW, "upscale_factor": 1, "downscale_factor": 1, "divisor_override": 1,
     "repeats": 0, "dims_repeat": 0, "num_layers": 1, "num_classes": -1, "scale_factors": 0, "sections": 1, "chunks": 1,
-    "correction": 0,
+    "correction": 0, "bins": 1, "n_fft": 1, "hop_length": 1, "win_length": 1,
 }  # fmt: skip
 
 

@@ -46,6 +46,11 @@ def repeats(x: Tensor, counts: Any, *_: Any, **__: Any) -> list[int]:
     return [x.numel(), *(counts if isinstance(counts, (list, tuple)) else [counts])]
 
 
+def transform_sizes(_x: Any, size: Any = None, *_: Any, **__: Any) -> list[Any]:
+    """The sizes that a Fourier transform cuts or pads to, where it is given any."""
+    return [] if size is None else [*size] if isinstance(size, (list, tuple)) else [size]
+
+
 def _at_most(base: int, exponent: int) -> Any:
     if isinstance(base, int) and (abs(exponent) > 64 or abs(base) > 2**31):
         raise RuntimeError(f"the size {base} ** {exponent} is too large")
