@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and names that stay inside the folder that they are put in."""
+"""Files that are written whole or not at all."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import secrets
 import shutil
 import sys
 import time
-import unicodedata
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -21,17 +20,6 @@ _TEMPORARY = ".part"  # the ending of everything that is being written
 _NAME_LETTERS = 40  # of the target's name in a temporary's: with four bytes a letter it stays below 255 bytes
 _LONGEST_WRITING = 86_400.0  # seconds; where a writer can't hold its file, one this old is given up
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG}
-
-
-def leaves_folder(name: str) -> bool:
-    """Whether a name taken as a path leads out of the folder that it is put in, on any system, or is no name at all.
-
-    A control character hides the rest of a name from a person, and a NUL from the system.
-    """
-    parts = name.replace("\\", "/").split("/")
-    has_drive = name[1:2] == ":" and name[2:3] in ("/", "\\")
-    is_text = not any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name)
-    return ".." in parts or (parts[0] == "" and len(parts) > 1) or has_drive or not is_text
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:

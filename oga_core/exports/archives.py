@@ -13,7 +13,7 @@ from oga_core.exports.columns import edited_arrow
 from oga_core.exports.members import Member, folder_of_class
 from oga_core.exports.rows import edited_table, replace_value
 from oga_core.readers.archives import Archive
-from oga_core.readers.archives.archive import folded
+from oga_core.readers.archives.names import folded
 from oga_core.readers.columns import candidates
 from oga_core.readers.image_inputs import ImageInputs
 from oga_core.readers.tables.saved import saved_files

@@ -17,7 +17,8 @@ from oga_core.review.edits import Edits, typed_label
 def write_edited_parquet(source: Path, target: IO[bytes], label_column: str | None, edits: Edits) -> None:
     """Write a Parquet file again, row group by row group."""
     file = pq.ParquetFile(source)
-    schema, metadata = file.schema_arrow, file.metadata
+    schema = file.schema_arrow
+    metadata = file.metadata
     compression = metadata.row_group(0).column(0).compression if metadata.num_row_groups else "SNAPPY"
     row = 0
     with pq.ParquetWriter(target, schema, compression=compression.lower().replace("uncompressed", "none")) as writer:

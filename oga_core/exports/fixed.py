@@ -15,7 +15,7 @@ from oga_core.exports.members import Member, write_members, write_tar, write_zip
 from oga_core.exports.rows import edited_table
 from oga_core.files import write_whole
 from oga_core.readers.archives import is_zip, open_archive
-from oga_core.readers.archives.archive import folded
+from oga_core.readers.archives.names import folded
 from oga_core.readers.columns import choose, recognise
 from oga_core.readers.tables import open_text_table
 from oga_core.review.edits import Edits

@@ -12,8 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from oga_core.errors import OgaError
-from oga_core.files import leaves_folder, temporary_folder, write_whole
-from oga_core.readers.archives.archive import folded, is_junk
+from oga_core.files import temporary_folder, write_whole
+from oga_core.readers.archives.archive import is_junk
+from oga_core.readers.archives.names import folded, leaves_folder
 
 Member = tuple[str, bytes]
 

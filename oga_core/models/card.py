@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from oga_core.errors import OgaError, unknown
-from oga_core.files import leaves_folder
+from oga_core.readers.archives.names import leaves_folder
 from oga_core.samples import MODALITIES, Modality
 
 

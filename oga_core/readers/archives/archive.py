@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import posixpath
 import struct
-import unicodedata
 import zipfile
 import zlib
 from abc import ABC, abstractmethod
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from oga_core.errors import OgaError
-from oga_core.files import leaves_folder
+from oga_core.readers.archives.names import folded, leaves_folder
 
 MAX_ENTRIES = 2_000_000  # more names than this fill the memory
 MAX_TOTAL_BYTES = 256 << 30
@@ -91,11 +90,6 @@ def check_name(path: Path, name: str) -> None:
         raise OgaError(f"{path.name} holds a file with an unsafe name: {name!a}. Names must lie inside the archive.")
     if suffix_of(name) in NESTED_SUFFIXES:
         raise OgaError(f"{path.name} holds another archive, {name}. Give the inner archive itself.")
-
-
-def folded(name: str) -> str:
-    """Return what is equal for names that some file system takes for one: upper and lower case, composed letters."""
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
 def check_collisions(path: Path, names: list[str]) -> None:

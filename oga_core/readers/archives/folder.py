@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import IO
 
 from oga_core.errors import OgaError
-from oga_core.files import leaves_folder
 from oga_core.readers.archives.archive import MAX_ENTRIES, MAX_MEMBER_BYTES, Archive, is_junk, too_many
+from oga_core.readers.archives.names import leaves_folder
 
 
 class Folder(Archive):
