@@ -26,11 +26,6 @@ MAX_FUNCTION_LINES = 20  # of nine functions in ten
 MIN_TEST_SHARE = 0.7
 
 
-def not_yet(*folder: str) -> object:
-    """Mark a folder that is still over its limit; the mark has to go as soon as the folder is not."""
-    return pytest.param(*folder, marks=pytest.mark.xfail(strict=True, reason="still over the limit"))
-
-
 def code(folder: str, *suffixes: str) -> Iterator[Path]:
     """Yield the source files below `folder`, without what package managers put there."""
     for path in (ROOT / folder).rglob("*"):
