@@ -25,8 +25,8 @@ def with_shares(logits, labels):
 def test_the_scale_is_found_where_one_class_is_rare():
     rng = np.random.default_rng(0)
     labels = (rng.random(20000) < 0.03).astype(np.int64)
-    x = np.where(labels == 1, 1.0, -1.0) + rng.normal(size=20000)
-    logits = np.stack([-x, x], axis=1).astype(np.float32)  # log-likelihoods of the two classes, up to what they share
+    x = np.where(labels == 1, 1.5 + 2 * rng.normal(size=20000), rng.normal(size=20000))
+    logits = np.stack([-(x**2) / 2, -((x - 1.5) ** 2) / 8 - np.log(2)], axis=1).astype(np.float32)  # of two Gaussians
     scaled = calibrated(3 * logits, labels)
     assert np.ptp(scaled, axis=1).mean() / np.ptp(logits, axis=1).mean() == pytest.approx(1, abs=0.05)
 
