@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from oga_core.callbacks.training import ScoredTraining, require_loader
-from oga_core.notebook.run import Run
+
+if TYPE_CHECKING:
+    from oga_core.notebook.run import Run
 
 
 class ScoreCallback(TrainerCallback):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from oga_core.callbacks.training import ScoredTraining, require_loader
-from oga_core.notebook.run import Run
+
+if TYPE_CHECKING:
+    from oga_core.notebook.run import Run
 
 
 class ScoreCallback(Callback):

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 from torch.utils.data import DataLoader
 
-from oga_core.api import score
 from oga_core.errors import OgaError
 from oga_core.live.weights import save_weights
-from oga_core.notebook.run import Run
 from oga_core.runs.folder import RunFolder
+
+if TYPE_CHECKING:
+    from oga_core.notebook.run import Run
 
 
 class ScoredTraining:
@@ -61,6 +62,8 @@ class ScoredTraining:
 
         The training is done by then: nothing that goes wrong here may cost the caller its result.
         """
+        from oga_core.api import score
+
         checkpoints = {"checkpoints": [str(path) for path in self._kept]} if self._kept else {}
         try:
             return score(model, loader, self.path, **{**checkpoints, **options, **self.options})

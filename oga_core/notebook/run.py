@@ -118,6 +118,26 @@ class Run:
 
         return export(self.scored.run, format, Path(out), **options)
 
+    def to_datalab_issues(self, trim_fraction: float | None = None, *, score: str | None = None) -> pd.DataFrame:
+        """Return label issues in the columns of cleanlab's `Datalab.get_issues("label")`, in the data's order.
+
+        is_label_issue: flagged, or as a person decided. label_score: share of the samples that are at least as
+        suspicious, above 0 to 1, so that lower is worse. given_label, predicted_label: class names.
+        trim_fraction, score: as of `flagged`. Raises `OgaError` for a run without class labels.
+        """
+        if not self.scored.classes:
+            raise OgaError(f"The run {self.scored.name!r} has no class labels. Use table and flagged() instead.")
+        ranked = self.scored.ranked(score or self.scored.default_score)
+        issues = np.zeros(len(self), dtype=bool)
+        issues[ranked.flagged(self.scored.trim_fraction(trim_fraction))] = True
+        for key, made in self._decisions().items():
+            if made.action != "unsure" and key in self.scored.row_of:
+                issues[self.scored.row_of[key]] = made.is_bad
+        columns = self.table[["given_label", "predicted_label"]].reset_index(drop=True)
+        columns.insert(0, "is_label_issue", issues)
+        columns.insert(1, "label_score", (ranked.ranks + 1) / len(self))
+        return columns
+
     def verify(self, **options: Any) -> dict[str, Any]:
         """Retrain with and without the flagged samples and compare; see `oga_core.retrain.verify`."""
         from oga_core.retrain import verify

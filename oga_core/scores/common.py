@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from oga_core.gradient_sketch import GradientSketch
 from oga_core.numerics import Array, Floats, Indices, Values, principal_axes, slices
+
+if TYPE_CHECKING:
+    from oga_core.gradient_sketch import GradientSketch
 
 Result = TypeVar("Result")
 
