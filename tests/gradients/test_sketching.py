@@ -103,7 +103,7 @@ def test_parameters_folded_together_give_what_each_gives(size):
     for name, rows in zip("abc", values, strict=True):
         sketcher.fold(apart, name, rows)
     torch.testing.assert_close(together, apart, rtol=1e-5, atol=1e-5)
-    assert (apart != 0).sum() > size
+    assert (apart != 0).sum() > min(size, 512)
 
 
 @pytest.mark.parametrize("name", FACTORS)
