@@ -56,7 +56,8 @@ def plain(case: Case, device: torch.device, precision: str, parameters: dict[str
     """A training step without the optimiser's part."""
     with precision_context(device, precision):
         losses = case.task.losses(case.task.outputs(case.model, case.batch), case.batch)
-    losses.sum().backward()
+        with torch.autocast(device.type, enabled=False):  # the backward pass has the same products of float32, or TF32
+            losses.sum().backward()
     for p in parameters.values():
         p.grad = None
 
