@@ -61,9 +61,7 @@ def test_a_cell_of_the_matrix_filters_by_both_labels(page, server):
     page.get_by_text("Given and predicted", exact=True).click()
     settle(page)
     table = page.get_by_test_id("stDataFrame").last
-    table.scroll_into_view_if_needed()
-    box = table.bounding_box()
-    page.mouse.click(box["x"] + box["width"] * 0.5, box["y"] + 35 * 2.5)
+    table.click(position={"x": table.bounding_box()["width"] * 0.5, "y": 35 * 2.5})
     settle(page)
     filters = json.loads(address(page)["filters"])
     assert set(filters) == {"given", "predicted"}
