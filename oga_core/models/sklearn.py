@@ -23,7 +23,10 @@ TRUSTED = (
     "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
 )
 _ACTIVATIONS = {"logistic": "sigmoid"}
-_ACCEPTED = "LogisticRegression, SGDClassifier(loss='log_loss') and MLPClassifier, alone or after a StandardScaler"
+_ACCEPTED = (
+    "LogisticRegression, LogisticRegressionCV, SGDClassifier(loss='log_loss') and MLPClassifier, alone or after a "
+    "StandardScaler or MinMaxScaler"
+)
 
 
 class Standardize(nn.Module):
@@ -92,27 +95,33 @@ def _no_gradient(what: str) -> OgaError:
 def _steps(model: Any) -> tuple[Any | None, Any]:
     """Take a pipeline apart into scaler and classifier."""
     from sklearn.pipeline import Pipeline
-    from sklearn.preprocessing import StandardScaler
+    from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
     if not isinstance(model, Pipeline):
         return None, model
     *before, classifier = [step for _, step in model.steps if step not in (None, "passthrough")]
-    if len(before) > 1 or not all(isinstance(step, StandardScaler) for step in before):
+    if len(before) > 1 or not all(type(step) in (StandardScaler, MinMaxScaler) for step in before):
         names = ", ".join(type(step).__name__ for step in before)
-        raise OgaError(f"The pipeline prepares the data with {names}; OGA can follow one StandardScaler only.")
+        raise OgaError(
+            f"The pipeline prepares the data with {names}; OGA can follow one StandardScaler or MinMaxScaler only."
+        )
     return (before[0] if before else None), classifier
 
 
 def _standardize(scaler: Any) -> Standardize:
+    if hasattr(scaler, "data_min_"):  # a MinMaxScaler: x * scale_ + min_
+        if scaler.clip:
+            raise OgaError("The MinMaxScaler cuts values off (clip=True), which has no gradient. Fit it without clip.")
+        return Standardize(-scaler.min_ / scaler.scale_, 1 / scaler.scale_)
     return Standardize(scaler.mean_ if scaler.with_mean else 0.0, scaler.scale_ if scaler.with_std else 1.0)
 
 
 def _layers(classifier: Any) -> list[nn.Module]:
-    from sklearn.linear_model import LogisticRegression, SGDClassifier
+    from sklearn.linear_model import LogisticRegression, LogisticRegressionCV, SGDClassifier
     from sklearn.neural_network import MLPClassifier
 
     name = type(classifier).__name__
-    if type(classifier) not in (LogisticRegression, SGDClassifier, MLPClassifier):
+    if type(classifier) not in (LogisticRegression, LogisticRegressionCV, SGDClassifier, MLPClassifier):
         raise _no_gradient(f"A {name}")
     if isinstance(classifier, SGDClassifier) and classifier.loss != "log_loss":
         raise OgaError(f"The SGDClassifier has loss={classifier.loss!r}, which gives no probabilities; use 'log_loss'.")

@@ -13,10 +13,10 @@ import skops.io
 import torch
 from sklearn.datasets import make_classification
 from sklearn.decomposition import PCA
-from sklearn.linear_model import LogisticRegression, RidgeClassifier, SGDClassifier
+from sklearn.linear_model import LogisticRegression, LogisticRegressionCV, RidgeClassifier, SGDClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from oga_core.errors import OgaError
 from oga_core.models import ModelCard, load_model
@@ -50,6 +50,8 @@ def saved(model: Any, n_classes: int, path: Path) -> tuple[Any, pd.DataFrame]:
         MLPClassifier((5,), activation="tanh", solver="sgd", max_iter=20, random_state=0),
         make_pipeline(StandardScaler(), LogisticRegression()),
         make_pipeline(StandardScaler(with_mean=False), MLPClassifier((3,), max_iter=20, random_state=0)),
+        make_pipeline(MinMaxScaler((-1, 2)), LogisticRegression()),
+        LogisticRegressionCV(cv=3),
         make_pipeline("passthrough", LogisticRegression()),
     ],
     ids=str,
