@@ -127,7 +127,7 @@ class FullPass:
             if problem is None:
                 self.check_error, problem = self._error_of(method, few, precision, tolerance, exact)
             if problem is not None and not math.isnan(self.check_error):
-                arbiter = self._in_double(method, few) or self._by_vmap(method, few, precision, tolerance)
+                arbiter = self._arbiter(method, few, precision, tolerance)
                 if arbiter is not None:
                     self.check_error, reference = arbiter
                     problem = None
@@ -158,31 +158,38 @@ class FullPass:
             return worst, None
         return worst, f"relative error {worst:.1e}"
 
-    def _in_double(self, method: Method, few: Batch) -> tuple[float, Reduction] | None:
+    def _arbiter(
+        self, method: Method, few: Batch, precision: Precision, tolerance: float
+    ) -> tuple[float, Reduction] | None:
+        """The method's error by float64, by vmap where float64 cannot be had, and the result that it is told by."""
+        double = Precision(self.device, "float32", torch.float64)
+        if not is_short(self.forward.model) and double.fits(self.forward.model):
+            try:
+                exact = self._result(self.methods[-1], few, double)
+            except Exception as failure:
+                if is_for_others(failure):
+                    raise
+                return self._by_vmap(method, few, precision, tolerance)  # the model insists on float32
+            return self._in_double(method, few, double, exact)
+        return self._by_vmap(method, few, precision, tolerance)
+
+    def _in_double(
+        self, method: Method, few: Batch, double: Precision, exact: Reduction
+    ) -> tuple[float, Reduction] | None:
         """The method's error in float64 and the loop's result there, None where it does not pass.
 
         A sample at the kink of an activation has two right gradients in float32, as rounding falls; in float64 there
         is one. So a method that agrees there is right.
         """
-        precision = Precision(self.device, "float32", torch.float64)
-        if is_short(self.forward.model) or not precision.fits(self.forward.model):
-            return None
-        try:
-            exact = self._result(self.methods[-1], few, precision)
-            error, problem = self._error_of(method, few, precision, DOUBLE_TOLERANCE, exact)
-        except Exception as failure:  # the model insists on float32
-            if isinstance(failure, OgaError):
-                raise
-            return None
+        error, problem = self._error_of(method, few, double, DOUBLE_TOLERANCE, exact)
         return None if problem else (error, exact)
 
     def _by_vmap(
         self, method: Method, few: Batch, precision: Precision, tolerance: float
     ) -> tuple[float, Reduction] | None:
-        """The error of hooks against vmap and vmap's result, where float64 cannot be had; None where they differ."""
+        """The error of hooks against vmap and vmap's result, None where they differ."""
         other = self.methods[1]
-        double = Precision(self.device, "float32", torch.float64)
-        if method.name != "hooks" or other.name in self.given_up or double.fits(self.forward.model):
+        if method.name != "hooks" or other.name in self.given_up:
             return None
         try:
             reference = self._result(other, few, precision)

@@ -15,6 +15,7 @@ from oga_core.errors import OgaError
 from oga_core.gradients import devices
 from oga_core.gradients.options import PassOptions
 from oga_core.gradients.passes import gradient_pass
+from oga_core.models.pt2.program import GraphRunError
 
 
 def score(model: nn.Module, samples, folder, *, task=None, **options):
@@ -157,6 +158,23 @@ def test_a_sample_at_a_kink_is_no_wrong_method(wrong, tmp_path):
     else:
         assert result.notes == ()
         assert result.sketch.precision_error > 1e-3
+    assert result.sketch.check_error < 1e-5
+
+
+class SinglePrecision(Kink):
+    """A graph that was exported in float32 and cannot be run in another precision."""
+
+    def forward(self, x):
+        if self.scale.dtype == torch.float64:
+            raise GraphRunError("expected float32, got float64")
+        return super().forward(x)
+
+
+def test_a_kink_in_a_model_that_insists_on_float32_ends_no_run(tmp_path):
+    samples = random_samples(8, 6)
+    samples.inputs[:, :4] = -np.nextafter(np.float32(3), np.float32(0))
+    result = score(SinglePrecision(), samples, tmp_path)
+    assert any("by hooks did not pass the self-check" in note for note in result.notes)
     assert result.sketch.check_error < 1e-5
 
 
