@@ -205,7 +205,7 @@ def other_columns(folder: Path) -> str:
     ("change", "message"),
     [
         (lambda _: {"device": "tpu"}, "Unknown device 'tpu'"),
-        (lambda _: {"precision": "float16"}, "Unknown precision 'float16'"),
+        (lambda _: {"precision": "int8"}, "Unknown precision 'int8'"),
         (lambda _: {"parameters": "pattern:nothing"}, "matches none of the model's"),
         (lambda _: {"scores": ("l1_norm_all",)}, "'l1_norm_all' needs .* --parameters all"),
         (lambda _: {"scores": ("view_margin",)}, "'view_margin' needs mirrored and shifted copies"),
