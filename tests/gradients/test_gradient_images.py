@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 import torch.nn.functional as F
 from engine_helpers import N_CLASSES, ArrayTask, assert_exact, random_samples
 from torch import nn
 
+from oga_core.gradients.hooks import rules_normalisation
 from oga_core.gradients.options import PassOptions
 from oga_core.gradients.passes import gradient_pass
 
@@ -24,6 +27,24 @@ class InPlaceAfterBatchNorm(nn.Module):
     def forward(self, x):
         x = self.relu(self.norm(self.relu(self.conv(x))))
         return self.head(x.mean((2, 3)))
+
+
+def backward_on_a_card(gradient, data, weight, mean, variance, saved_mean, saved_deviation, training, eps, wanted):
+    """What a card's kernel does where the input's gradient is not wanted: it reads the saved statistics only."""
+    normalised = (data - saved_mean[None, :, None]) * saved_deviation[None, :, None]
+    return None, (gradient * normalised).sum((0, 2)), gradient.sum((0, 2))
+
+
+def test_batch_norm_on_a_card_uses_the_running_statistics(tmp_path, monkeypatch):
+    model = InPlaceAfterBatchNorm()
+    with torch.no_grad():
+        model.norm.running_var.uniform_(0.2, 3)
+    card = SimpleNamespace(native_batch_norm_backward=backward_on_a_card)
+    monkeypatch.setattr(rules_normalisation, "aten", card)
+    options = PassOptions(parameters="all")
+    result = gradient_pass(ArrayTask(), model, random_samples(6, 3, 8, 8), folder=tmp_path, options=options)
+    assert result.notes == ()
+    assert result.sketch.check_error < 1e-5
 
 
 class Shared(nn.Module):

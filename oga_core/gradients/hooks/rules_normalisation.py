@@ -72,6 +72,7 @@ def _of_running_statistics(call: Call, data: Tensor, gradient: Tensor) -> tuple[
     """Gradients of scale and shift, `(samples, channels)` each."""
     shape = data.shape[:2]
     dtype = wide_dtype(data)
+    eps = 1e-5 if call["eps"] is None else call["eps"]
     mean = call["running_mean"].to(dtype).repeat(len(data))
     variance = call["running_var"].to(dtype).repeat(len(data))
     as_channels = (1, shape.numel(), -1)
@@ -81,10 +82,10 @@ def _of_running_statistics(call: Call, data: Tensor, gradient: Tensor) -> tuple[
         torch.ones_like(mean),
         mean,
         variance,
-        mean,  # the statistics of the batch, which count in training only
-        variance,
+        mean,  # a card takes the saved statistics, also in evaluation, where the input's gradient is not wanted
+        (variance + eps).rsqrt(),
         False,
-        1e-5 if call["eps"] is None else call["eps"],
+        eps,
         [False, True, True],
     )
     return scales.unflatten(0, shape), shifts.unflatten(0, shape)
