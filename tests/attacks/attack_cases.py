@@ -26,6 +26,7 @@ def all_attacks() -> Iterator[Attack]:
         yield Attack(f"data: {name}", _data_builder(build), _read, True)
     for name, model in attack_set.ATTACKS.items():
         yield Attack(f"model: {name}", _model_builder(name), load_model, model.refused is not None)
+    pt2_attacks.benign()  # exported once, before each attack is built in a copy of this process
     for name, (write, _) in pt2_attacks.ATTACKS.items():
         yield Attack(f"pt2: {name}", _pt2_builder(write), _run_pt2, False)
     for name, (break_file, _) in pt2_malformed.MALFORMED.items():
