@@ -188,8 +188,11 @@ class _Report:
         path = self.run.path / "verify.json"
         if not path.is_file():
             return ""
-        verified = json.loads(path.read_bytes())
-        return f"<p>{escape(str(verified.get('verdict', '')))}</p>"
+        try:
+            verified = json.loads(path.read_bytes())
+        except ValueError:
+            return "<p>The result of the retraining is damaged. Retrain again to see it here.</p>"
+        return f"<p>{escape(str(verified.get('verdict', '')) if isinstance(verified, dict) else '')}</p>"
 
     def _examples(self) -> str:
         samples = self.run.samples

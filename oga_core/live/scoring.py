@@ -119,6 +119,11 @@ def _kept(
     """Write what can be looked at, and read it back as any data set, labels numbered as the model does."""
     labels = [classes[label] for label in bare.given_labels] if classes else None
     path, modality = keep(data, labels, run.path / "data", tokenizer)
+    if labels is None and modality != "causal_lm":
+        raise OgaError(
+            "A run needs one class a sample under plain cross-entropy, or a language model's tokens. For other losses "
+            "use per_sample_gradients and compute_scores."
+        )
     samples = read_samples(path, modality=modality)
     if len(samples) != len(data):
         raise OgaError(f"Only {len(samples)} of the {len(data)} items can be kept to be looked at.")

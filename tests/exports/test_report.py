@@ -7,9 +7,10 @@ import pytest
 from oga_core.errors import OgaError
 from oga_core.exports import export
 from oga_core.exports.report import write_report
+from oga_core.readers import read_samples
 from oga_core.review import ReviewStore
 from oga_core.review.decisions import Decision
-from oga_core.runs.folder import RunFolder, read_samples
+from oga_core.runs.folder import RunFolder
 
 HOSTILE = "<script>alert(1)</script> ![x](https://example.org/track.png)"
 
@@ -83,3 +84,11 @@ def test_a_run_without_scores_has_no_report(tmp_path):
     with pytest.raises(OgaError, match="has no scores yet"):
         write_report(run, tmp_path / "report.html")
     assert not (tmp_path / "report.html").exists()
+
+
+def test_a_damaged_retraining_costs_no_report(run, tmp_path):
+    (run.path / "verify.json").write_text('{"verdict": "Tri')
+    write_report(run, tmp_path / "report.html")
+    assert "The result of the retraining is damaged" in (tmp_path / "report.html").read_text()
+    (run.path / "verify.json").write_text("[]")
+    write_report(run, tmp_path / "report.html")
