@@ -26,3 +26,10 @@ def test_a_class_that_leads_out_of_a_folder_is_refused(name: str) -> None:
 @pytest.mark.parametrize("name", ["a/b", "N/A", "tench, Tinca tinca", "A: good", "...", "été 🙂", "C++", "r/w"])
 def test_ordinary_classes_are_not(name: str) -> None:
     assert ModelCard.from_json(card("cat", name), "m.json").classes == ("cat", name)
+
+
+def test_a_class_that_is_named_twice_is_refused():
+    with pytest.raises(OgaError, match="names a class twice"):
+        ModelCard.from_json('{"modality": "image", "classes": ["cat", "dog", "cat"]}', "card.json")
+    with pytest.raises(OgaError, match="names a class twice"):
+        ModelCard.from_json('{"modality": "image", "classes": ["1", 1]}', "card.json")
