@@ -56,8 +56,8 @@ def verify(
     scored = ScoredRun(run.path)
     info = scored.info
     score = score or scored.default_score
-    fraction = _trim_fraction(scored, trim_fraction)
     _check(scored, score, depth, seeds, epochs, validation)
+    fraction = _trim_fraction(scored, trim_fraction)
     plan = _plan(scored, score, fraction, decisions)
     arguments = {
         "run": str(run.path.resolve()),

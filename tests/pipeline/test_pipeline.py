@@ -17,6 +17,7 @@ from oga_core.gradients.options import PassOptions
 from oga_core.gradients.passes import PassResult
 from oga_core.models.card import ModelCard
 from oga_core.pipeline import job as gradient_job
+from oga_core.pipeline import option_checks
 from oga_core.pipeline import score as pipeline
 from oga_core.pipeline.checks import check_memorised
 from oga_core.pipeline.options import ScoreOptions
@@ -185,7 +186,7 @@ def test_changed_data_is_not_mixed_with_old_scores(tmp_path):
 def test_a_file_that_cannot_be_read_is_refused_before_anything_is_written(name, tmp_path, monkeypatch):
     given = tmp_path / "given.csv"
     given.touch()
-    monkeypatch.setattr(pipeline.os, "access", lambda path, mode: Path(path) != given)
+    monkeypatch.setattr(option_checks.os, "access", lambda path, mode: Path(path) != given)
     with pytest.raises(OgaError, match=r"given\.csv' cannot be read"):
         score(*TUMOURS, tmp_path / "run", ScoreOptions(**{name: str(given) if name == "validation" else (str(given),)}))
     assert not (tmp_path / "run").exists()
