@@ -83,7 +83,7 @@ def test_uploads_are_scored_too(page, desk):
     page.get_by_role("button", name="Start scoring").click()
     wait_until_scored(page, desk, "uploaded")
     data = RunFolder.open(desk.folder / "uploaded").info.data.path
-    assert Path(data).parent.parent == desk.folder.resolve() / ".uploads"
+    assert Path(data).is_relative_to((desk.folder / "uploaded" / "uploads").resolve())
 
 
 def test_what_is_wrong_is_said_and_nothing_is_lost(page, desk, tmp_path):
