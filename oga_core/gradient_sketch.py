@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from oga_core.numerics import Array, Indices, softmax
 
+TOKEN_LOSSES = "token_losses"
+
 
 @dataclass(frozen=True, eq=False)
 class GradientSketch:
@@ -32,6 +34,12 @@ class GradientSketch:
     view_logits: `(n_samples, n_classes)` logits averaged over test-time views, for images.
     view_features: `(n_samples, n_features)` features averaged over the same views.
     inputs: `(n_samples, n_inputs)` what the model is given, for the rows of a table.
+    prompt_states, prompt_means, response_means: `(n_samples, n_state)` of a language model's rows, the inputs of its
+        last linear layer: at the last token before the response, and on average over prompt and response; float16.
+    response_lengths: `(n_samples,)` tokens that are trained on. end_losses: `(n_samples,)` the last one's loss.
+    peak_losses: `(n_samples,)` the largest loss of a trained token.
+    new_token_shares: `(n_samples,)` share of the trained tokens that don't occur in the prompt.
+    prompt_free_losses: `(n_samples,)` loss of a language model's responses without their prompts.
     coverage: share of the selected parameters that the sketch covers, 0 to 1.
     check_error: largest relative error against the one-by-one loop on a few samples, in the highest precision.
     precision_error: largest relative error of the chosen precision against the highest, on the same samples.
@@ -48,6 +56,14 @@ class GradientSketch:
     view_logits: Array | None = None
     view_features: Array | None = None
     inputs: Array | None = None
+    prompt_states: Array | None = None
+    prompt_means: Array | None = None
+    response_means: Array | None = None
+    response_lengths: Array | None = None
+    end_losses: Array | None = None
+    peak_losses: Array | None = None
+    new_token_shares: Array | None = None
+    prompt_free_losses: Array | None = None
     coverage: float = 1.0
     check_error: float = 0.0
     precision_error: float = 0.0
@@ -110,6 +126,32 @@ class GradientSketch:
             if (folder / f"{field.name}.npy").exists()
         }
         return cls(**arrays, coverage=coverage, check_error=check_error, precision_error=precision_error)
+
+
+class TokenLosses:
+    """The losses of all trained tokens in one file of float16 numbers, and where each row's begin and end.
+
+    Rows are appended as they are computed; what an interrupted pass left without a span is never read.
+    """
+
+    def __init__(self, folder: Path):
+        self.path = folder / f"{TOKEN_LOSSES}.f16"
+        self.spans = folder / "token_spans.npy"
+
+    def append(self, rows: NDArray[np.float16]) -> Indices:
+        """Write the losses that are not -1 of `(batch, time)`; return where each row's lie, `(batch, 2)`."""
+        counted = rows >= 0
+        with self.path.open("ab") as file:
+            stops = file.tell() // rows.itemsize + np.cumsum(counted.sum(axis=1))
+            file.write(np.ascontiguousarray(rows[counted], dtype=np.float16).tobytes())
+        return np.stack([stops - counted.sum(axis=1), stops], axis=1).astype(np.int64)
+
+    def of(self, row: int) -> NDArray[np.float16]:
+        """The losses of one row's trained tokens in their order, `(n_tokens,)`; none where the run has none."""
+        if not (self.path.is_file() and self.spans.is_file()):
+            return np.zeros(0, dtype=np.float16)
+        start, stop = np.load(self.spans, mmap_mode="r", allow_pickle=False)[row]
+        return np.fromfile(self.path, dtype=np.float16, count=int(stop - start), offset=2 * int(start))
 
 
 def concatenate(parts: Sequence[Array]) -> Array:

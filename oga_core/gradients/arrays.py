@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oga_core.files import write_whole
+from oga_core.gradient_sketch import TOKEN_LOSSES, TokenLosses
 from oga_core.samples import Problem
 
 PROGRESS = "progress.json"
-OPTIONAL = {"middle_features", "view_logits", "view_features"}
+OPTIONAL = {"middle_features", "view_logits", "view_features", "prompt_states", "prompt_means", "response_means"}
 _COPIED_ROWS = 65_536
 
 
@@ -36,15 +37,19 @@ class PassArrays:
         self.given_up: list[str] = []
         self.finished: dict[str, Any] | None = None
         folder.mkdir(parents=True, exist_ok=True)
+        self.tokens = TokenLosses(folder)
         if not self._continue():
-            for path in folder.glob("*.npy"):
-                path.unlink()
+            self._clear()
 
     def write(self, rows: NDArray[np.int64], values: Mapping[str, NDArray[np.generic]]) -> None:
         """Write the values of `rows` (positions among the samples); files are made at the first write.
 
+        Token losses, of which rows have more or fewer, go to a file of their own, and their spans in their place.
         An optional array that not every batch has, in the same width, is dropped.
         """
+        if TOKEN_LOSSES in values:
+            spans = {"token_spans": self.tokens.append(values[TOKEN_LOSSES])}  # type: ignore[arg-type]
+            values = {**{name: value for name, value in values.items() if name != TOKEN_LOSSES}, **spans}
         if self.arrays.keys() & values.keys():
             values = {name: value for name, value in values.items() if self._goes_on(name, value)}
             for name in (OPTIONAL & self.arrays.keys()) - values.keys():
@@ -107,8 +112,8 @@ class PassArrays:
 
     def _clear(self) -> None:
         self.arrays.clear()
-        for path in self.folder.glob("*.npy"):
-            path.unlink()
+        for path in (*self.folder.glob("*.npy"), self.tokens.path):
+            path.unlink(missing_ok=True)
 
     def _continue(self) -> bool:
         try:

@@ -14,6 +14,7 @@ from oga_core.gradients.factors.sketching import Sketcher
 from oga_core.gradients.failures import StartAgain, not_finite
 from oga_core.gradients.forward import Forward
 from oga_core.gradients.hooks.forward_capture import ForwardCapture, Survey, features_of, middle_features
+from oga_core.gradients.language import language_arrays
 from oga_core.gradients.options import PassOptions
 from oga_core.gradients.precision import Precision, is_short
 from oga_core.gradients.self_check import (
@@ -24,7 +25,7 @@ from oga_core.gradients.self_check import (
     largest_error,
     logit_gradients,
 )
-from oga_core.tasks.task import Batch, Task
+from oga_core.tasks.task import Batch, Task, TokenTask
 
 VIEWED = {"view_logits": "logits", "view_features": "features", "middle_features": "middle_features"}
 """Arrays that are means over test-time views, and what of each view they are the mean of."""
@@ -53,7 +54,7 @@ class HeadPass:
         self.precision = Precision(device, options.precision)
         self.exact = Precision(device, "float32")
         self.middle = survey.middle
-        self.forward = Forward(task, model, self.middle, self.arrays_of)
+        self.forward = Forward(task, model, self.middle, self.arrays_of, self.token_arrays_of)
         self.sketcher = Sketcher(options.sketch_dim, options.seed, device)
         self.notes: list[str] = []
         self.given_up = set() if given_up is None else given_up
@@ -107,6 +108,15 @@ class HeadPass:
             parts = [part for view in views if (part := view[source]) is not None]
             if len(parts) == len(views) and (len(views) > 1 or name == source):
                 arrays[name] = sum(parts[1:], start=parts[0]) / len(parts)
+        return arrays
+
+    @torch.no_grad()
+    def token_arrays_of(self, outputs: Tensor, token_losses: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """All that a forward pass of a language model gives beside the losses."""
+        arrays = language_arrays(outputs, token_losses, batch, self.sketcher)
+        if self.options.without_prompt and isinstance(self.task, TokenTask):
+            shorter = self.task.without_prompt(batch)
+            arrays["prompt_free_losses"] = self.task.losses(self.task.outputs(self.model, shorter), shorter).float()
         return arrays
 
     def _views(self, batch: Batch) -> Iterator[dict[str, Tensor | None]]:

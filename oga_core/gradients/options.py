@@ -16,6 +16,7 @@ class PassOptions:
     parameters: `head`, `all`, `last:N` (blocks), `lora` or `pattern:REGEX` (searched in parameter names).
     sketch_dim: length of the sketch. batch_size: None chooses it from memory. views: also average logits over views.
     exact_l1, exact_l2: exact norms of the gradient of all selected parameters; the head's need no option.
+    without_prompt: also the loss of language models' responses without their prompts, by one more forward pass.
     precision: `float32`, `tf32` (products on a card rounded to 10 bits), `bfloat16` or `float16` (autocast;
         sums stay in float32).
     """
@@ -28,6 +29,7 @@ class PassOptions:
     exact_l1: bool = False
     exact_l2: bool = True
     views: bool = False
+    without_prompt: bool = False
     precision: str = "float32"
 
     def __post_init__(self) -> None:

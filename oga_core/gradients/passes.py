@@ -22,7 +22,6 @@ from oga_core.gradients.arrays import PROGRESS, PassArrays
 from oga_core.gradients.batches import load, pass_order, to_device
 from oga_core.gradients.devices import batch_size_for, choose_device, device_name, forget_peak, peak_mb, unusable_card
 from oga_core.gradients.failures import OutOfMemory, model_runs, not_enough_memory
-from oga_core.gradients.forward import Forward
 from oga_core.gradients.full_pass import FullPass
 from oga_core.gradients.head_pass import HeadPass, outputs_arrays
 from oga_core.gradients.hooks.forward_capture import Survey, survey
@@ -214,7 +213,7 @@ def full_pass(
     device: torch.device,
 ) -> FullPass:
     """Return a pass over the gradients of `parameters` by the fastest method that suits the `first` samples."""
-    forward = Forward(task, model, head.middle, head.arrays_of)
+    forward = head.forward
     methods = (
         HookMethod(forward, parameters, head.given_up),
         VmapMethod(forward, parameters, head.given_up),

@@ -61,9 +61,29 @@ class CausalLMTask:
 
     def losses(self, outputs: Tensor, batch: Batch) -> Tensor:
         """Mean cross-entropy over the response's tokens, `(batch,)`."""
+        return self.mean_losses(self.token_losses(outputs, batch), batch)
+
+    def token_losses(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """Cross-entropy of every token but the first, `(batch, time - 1)`, zero outside of the response."""
         targets = batch["labels"][:, 1:]
-        losses = token_losses(outputs[:, :-1].flatten(0, 1), targets.flatten(), IGNORED).view_as(targets)
-        return losses.sum(dim=1) / (targets != IGNORED).sum(dim=1)
+        return token_losses(outputs[:, :-1].flatten(0, 1), targets.flatten(), IGNORED).view_as(targets)
+
+    def mean_losses(self, token_losses: Tensor, batch: Batch) -> Tensor:
+        """Mean over the response's tokens, `(batch,)`."""
+        return token_losses.sum(dim=1) / (batch["labels"][:, 1:] != IGNORED).sum(dim=1)
+
+    def without_prompt(self, batch: Batch) -> Batch:
+        """The rows from the first trained token on, after one token that begins a text."""
+        labels = batch["labels"]
+        start = (labels != IGNORED).int().argmax(dim=1, keepdim=True) - 1
+        positions = start + torch.arange(labels.shape[1], device=labels.device)
+        inside = positions < labels.shape[1]
+        shifted = {name: value.gather(1, positions.clamp(max=labels.shape[1] - 1)) for name, value in batch.items()}
+        shifted["input_ids"][:, 0] = self._beginning
+        shifted["attention_mask"] *= inside
+        shifted["labels"][~inside] = IGNORED
+        longest = labels.shape[1] if self.fixed_length else int(shifted["attention_mask"].sum(dim=1).max())
+        return {name: value[:, :longest] for name, value in shifted.items()}
 
     def views(self, batch: Batch) -> list[Batch]:
         """None."""
@@ -75,6 +95,11 @@ class CausalLMTask:
         if "messages" in content:
             return sum(len(message["content"]) for message in content["messages"])
         return sum(len(content.get(part, "")) for part in ("prompt", "completion", "text"))
+
+    @property
+    def _beginning(self) -> int:
+        begin = self.tokenizer.bos_token_id
+        return self._padding if begin is None else int(begin)
 
     @property
     def _padding(self) -> int:

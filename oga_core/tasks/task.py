@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -36,6 +36,23 @@ class Task(Protocol):
 
     def views(self, batch: Batch) -> list[Batch]:
         """Return test-time views of the batch (flips, shifts), none where the modality has none."""
+        ...
+
+
+@runtime_checkable
+class TokenTask(Task, Protocol):
+    """A task whose loss is a mean over tokens; its `labels` are `(batch, time)`, -100 where none is counted."""
+
+    def token_losses(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """Return the loss of every token but the first, `(batch, time - 1)`, zero where it is not counted."""
+        ...
+
+    def mean_losses(self, token_losses: Tensor, batch: Batch) -> Tensor:
+        """Return the loss of every sample, `(batch,)`."""
+        ...
+
+    def without_prompt(self, batch: Batch) -> Batch:
+        """Return the rows from the first counted token on."""
         ...
 
 
