@@ -11,7 +11,7 @@ export default [
   },
   {
     files: ["tests/components/**/*.js"],
-    languageOptions: { ecmaVersion: 2022, sourceType: "module", globals: globals.node },
+    languageOptions: { ecmaVersion: 2022, sourceType: "module", globals: { ...globals.node, ...globals.browser } },
   },
   {
     rules: {

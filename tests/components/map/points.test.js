@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 
-import { boundsOf, Points, ranked, unpackBits } from "../../app/components/map/drawing/points.js";
+import { boundsOf, Points, ranked, unpackBits } from "../../../app/components/map/drawing/points.js";
 import { generator, pack } from "./points.js";
 
 const points = new Points(

@@ -3,10 +3,10 @@
 import assert from "node:assert/strict";
 import { beforeEach, describe, it, mock } from "node:test";
 
-import { ReviewEvents } from "../../app/components/review/events.js";
-import { Queue } from "../../app/components/review/queue.js";
+import { ReviewEvents } from "../../../app/components/review/events.js";
+import { Queue } from "../../../app/components/review/queue.js";
 
-/** @typedef {import("../../app/components/review/events.js").ReviewEvent} ReviewEvent */
+/** @typedef {import("../../../app/components/review/events.js").ReviewEvent} ReviewEvent */
 
 /** @type {Map<string, string>} */
 let stored;

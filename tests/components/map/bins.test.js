@@ -12,8 +12,8 @@ import {
   sampleTicks,
   scoreTicks,
   thresholdPlace,
-} from "../../app/components/map/bins.js";
-import { thresholdChange } from "../../app/components/map/keys.js";
+} from "../../../app/components/map/bins.js";
+import { thresholdChange } from "../../../app/components/map/keys.js";
 import { pointsOf } from "./points.js";
 
 const scores = Array.from({ length: 1000 }, (_, i) => (999 - i) / 10);
@@ -158,7 +158,7 @@ describe("the threshold", () => {
 
 const NO_KEYS = { shiftKey: false, ctrlKey: false, metaKey: false, altKey: false };
 
-/** @param {import("../../app/components/map/drawing/points.js").Points} some */
+/** @param {import("../../../app/components/map/drawing/points.js").Points} some */
 function rangeOf(some) {
   const { low, high } = binScores(some);
   return [low, high];

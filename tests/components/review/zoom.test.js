@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 
-import { moveBy, nextContrast, WHOLE, zoomAt } from "../../app/components/review/zoom.js";
+import { moveBy, nextContrast, WHOLE, zoomAt } from "../../../app/components/review/zoom.js";
 
 /** @type {[number, number]} */
 const FRAME = [400, 300];

@@ -1,6 +1,6 @@
 // Points of a map to test with.
 
-import { Points } from "../../app/components/map/drawing/points.js";
+import { Points } from "../../../app/components/map/drawing/points.js";
 
 /** @typedef {[x: number, y: number, label: number, finding: number, score: number]} Row */
 

@@ -3,10 +3,10 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 
-import { coloredCodes, kindsOf, legendOf, PLAIN, slotsOf } from "../../app/components/map/drawing/kinds.js";
-import { COLORS, lookOf, namesOf, pointSize } from "../../app/components/map/drawing/look.js";
-import { Points } from "../../app/components/map/drawing/points.js";
-import { fromHex } from "../../app/components/theme.js";
+import { coloredCodes, kindsOf, legendOf, PLAIN, slotsOf } from "../../../app/components/map/drawing/kinds.js";
+import { COLORS, lookOf, namesOf, pointSize } from "../../../app/components/map/drawing/look.js";
+import { Points } from "../../../app/components/map/drawing/points.js";
+import { fromHex } from "../../../app/components/theme.js";
 import { pack } from "./points.js";
 
 const NAMES = Array.from({ length: 1000 }, (_, i) => `class ${i}`);

@@ -3,13 +3,13 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 
-import { View } from "../../app/components/map/drawing/view.js";
-import { mapCommand } from "../../app/components/map/keys.js";
-import { boxCorners, outlineOf, pinch, simplify } from "../../app/components/map/outline.js";
+import { View } from "../../../app/components/map/drawing/view.js";
+import { mapCommand } from "../../../app/components/map/keys.js";
+import { boxCorners, outlineOf, pinch, simplify } from "../../../app/components/map/outline.js";
 
-import { wheelFactor } from "../../app/components/wheel.js";
+import { wheelFactor } from "../../../app/components/wheel.js";
 
-/** @typedef {import("../../app/components/map/drawing/view.js").Place} Place */
+/** @typedef {import("../../../app/components/map/drawing/view.js").Place} Place */
 
 describe("an outline", () => {
   it("loses the corners that lie on a line and no others", () => {

@@ -3,8 +3,8 @@
 import assert from "node:assert/strict";
 import { beforeEach, describe, it } from "node:test";
 
-import { questionText } from "../../app/components/grid/bar.js";
-import { Selection } from "../../app/components/grid/selection.js";
+import { questionText } from "../../../app/components/grid/bar.js";
+import { Selection } from "../../../app/components/grid/selection.js";
 
 describe("a selection", () => {
   let selection = new Selection();
