@@ -77,9 +77,8 @@ def test_functions_are_short(folders):
 
 
 def test_tests_keep_pace_with_the_source():
-    # Of Python alone: scripts are tested by scripts in tests/components, and by the Python of tests/browser.
-    source = sum(lines(path) for folder in SOURCE for path in code(folder, ".py"))
-    tests = sum(lines(path) for path in code("tests", ".py"))
+    source = sum(lines(path) for folder in (*SOURCE, "sample_data") for path in code(folder, ".py", ".js"))
+    tests = sum(lines(path) for path in code("tests", ".py", ".js"))
     assert tests >= MIN_TEST_SHARE * source, f"{tests} lines of tests for {source} of source"
 
 
