@@ -23,6 +23,10 @@ class UnreadableSample(Exception):
     """Raised by `SampleSet.inputs[i]` when one sample cannot be decoded; the run lists it and goes on."""
 
 
+class UntrainedSample(UnreadableSample):
+    """Raised for a row of which no token is trained on within the longest input: trainers drop it, a run lists it."""
+
+
 def unknown(kind: str, name: object, allowed: Iterable[object]) -> OgaError:
     """Return the error for a name that is not one of the allowed ones."""
     return OgaError(f"Unknown {kind} {str(name)!r}. Choose one of: {', '.join(map(str, allowed))}.")

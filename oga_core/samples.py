@@ -19,11 +19,15 @@ MODALITIES: tuple[Modality, ...] = ("image", "text", "tabular", "causal_lm", "ou
 
 @dataclass(frozen=True)
 class Problem:
-    """One row that could not be read: its id, its 0-based row in the source and a sentence that says why."""
+    """One row that is not in the run: its id, its 0-based row in the source and a sentence that says why.
+
+    untrained: whether it could be read and nothing of it is trained on, which is no fault of the data.
+    """
 
     sample_id: str
     row: int
     reason: str
+    untrained: bool = False
 
 
 @dataclass(frozen=True)

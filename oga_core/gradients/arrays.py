@@ -73,7 +73,7 @@ class PassArrays:
             "done": done,
             "batch_size": self.batch_size,
             "problems": [
-                [position, problem.sample_id, problem.row, problem.reason]
+                [position, problem.sample_id, problem.row, problem.reason, problem.untrained]
                 for position, problem in self.problems.items()
             ],
             "given_up": self.given_up,

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from oga_core.errors import OgaError
+from oga_core.errors import OgaError, UntrainedSample
 from oga_core.samples import Problem, SampleSet, UnreadableSample
 from oga_core.tasks.task import Batch, Task
 
@@ -42,7 +42,8 @@ def _problem(task: Task, samples: SampleSet, row: int) -> Problem | None:
     try:
         task.batch(samples, np.array([row], dtype=np.int64))
     except UnreadableSample as error:
-        return Problem(str(samples.ids[row]), int(samples.row_numbers[row]), str(error))
+        untrained = isinstance(error, UntrainedSample)
+        return Problem(str(samples.ids[row]), int(samples.row_numbers[row]), str(error), untrained)
     return None
 
 
@@ -79,13 +80,22 @@ def _length(length: object, samples: SampleSet, row: int) -> int:
 
 
 def stop_above_share(problems: dict[int, Problem], n_samples: int) -> None:
-    """Raise `OgaError` when more than 5 % of the samples could not be read, or have no finite output."""
-    if len(problems) > LARGEST_UNREADABLE_SHARE * n_samples:
-        some = "; ".join(f"{problem.sample_id}: {problem.reason}" for problem in list(problems.values())[:3])
+    """Raise `OgaError` when more than 5 % of the samples could not be read, or have no finite output.
+
+    Rows that a trainer drops because nothing of them is trained on do not count, unless all are such rows.
+    """
+    faults = [problem for problem in problems.values() if not problem.untrained]
+    some = "; ".join(f"{problem.sample_id}: {problem.reason}" for problem in (faults or [*problems.values()])[:3])
+    if len(faults) > LARGEST_UNREADABLE_SHARE * n_samples:
         share = f"{LARGEST_UNREADABLE_SHARE:.0%}"
         raise OgaError(
-            f"{len(problems)} of {n_samples} samples cannot be read or scored, more than {share} of the data "
+            f"{len(faults)} of {n_samples} samples cannot be read or scored, more than {share} of the data "
             f"({some}). Check the files and the model card's input, then score again."
+        )
+    if problems and len(problems) == n_samples:
+        raise OgaError(
+            f"Of none of the {n_samples} rows anything is trained on ({some}). Choose what is trained on, or a larger "
+            "max_length in the model card."
         )
 
 

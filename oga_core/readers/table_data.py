@@ -62,7 +62,7 @@ def _is_language(table: Table, options: ReadOptions, shape: str | None, has_labe
     """Whether the rows are for a language model: asked for, of a known shape, or texts without labels."""
     if options.modality is not None:
         return options.modality == "causal_lm"
-    if has_label and shape in (None, "question_answer"):
+    if has_label and (shape is None or shape in language.LABELLED):
         return False
     if shape is not None:
         return True

@@ -1,9 +1,10 @@
-"""Fine-tuning data of causal language models: the loss counts the response only."""
+"""Fine-tuning data of causal language models: the tokens that a trainer sees, and the loss on those it trains on."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,45 +12,50 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from oga_core.errors import OgaError
+from oga_core.errors import OgaError, UntrainedSample, unknown
 from oga_core.models.card import ModelCard
-from oga_core.models.refusals import reason
-from oga_core.samples import SampleSet, UnreadableSample
+from oga_core.samples import SampleSet
 from oga_core.tasks.cross_entropy import token_losses
-from oga_core.tasks.task import Batch, first_output, no_tokenizer, tokenized
+from oga_core.tasks.language.templates import words
+from oga_core.tasks.language.tokens import TRAINED_ON, RowReader, RowTokens
+from oga_core.tasks.task import Batch, first_output, no_tokenizer
 
 IGNORED = -100
 
 
 @dataclass(frozen=True)
 class CausalLMTask:
-    """Token ids `(batch, time)` with `labels` that are -100 on prompt and padding."""
+    """Token ids `(batch, time)` with `labels` that are -100 on what is not trained on and on padding."""
 
     tokenizer: Any
     max_length: int
     fixed_length: bool = False
+    trained_on: str | None = None
 
     @classmethod
     def from_card(cls, card: ModelCard, tokenizer: Any | None) -> CausalLMTask:
-        """Read max_length (1024) and fixed_length (false) from the card."""
+        """Read max_length (1024), fixed_length (false) and trained_on (as the rows are) from the card."""
         if tokenizer is None:
             raise no_tokenizer("A language model")
         max_length = card.input.get("max_length", 1024)
         if not isinstance(max_length, int) or max_length < 2:
             raise OgaError(f"'max_length' in the model card must be a number of tokens, 2 or more, got {max_length!r}.")
-        return cls(tokenizer, max_length, card.input.get("fixed_length") is True)
+        trained_on = card.input.get("trained_on")
+        if trained_on is not None and trained_on not in TRAINED_ON:
+            raise unknown("'trained_on' in the model card:", trained_on, TRAINED_ON)
+        return cls(tokenizer, max_length, card.input.get("fixed_length") is True, trained_on)
 
     def batch(self, samples: SampleSet, rows: NDArray[np.int64]) -> Batch:
-        """Tokenise the rows; a row whose response is cut away whole is unreadable."""
-        pairs = [self._tokens(samples.inputs[int(row)]) for row in rows]
+        """Tokenise the rows; one of which nothing that is trained on is left raises `UntrainedSample`."""
+        pairs = [self._kept(samples.inputs[int(row)]) for row in rows]
         longest = self.max_length if self.fixed_length else max(len(tokens) for tokens, _ in pairs)
         input_ids = torch.full((len(pairs), longest), self._padding, dtype=torch.long)
         labels = torch.full((len(pairs), longest), IGNORED, dtype=torch.long)
         attention_mask = torch.zeros((len(pairs), longest), dtype=torch.long)
-        for i, (tokens, response_start) in enumerate(pairs):
+        for i, (tokens, targets) in enumerate(pairs):
             input_ids[i, : len(tokens)] = torch.tensor(tokens)
             attention_mask[i, : len(tokens)] = 1
-            labels[i, response_start : len(tokens)] = torch.tensor(tokens[response_start:])
+            labels[i, : len(tokens)] = torch.tensor(targets)
         return {"input_ids": input_ids, "attention_mask": attention_mask, "labels": labels}
 
     def outputs(self, model: nn.Module, batch: Batch) -> Tensor:
@@ -60,22 +66,22 @@ class CausalLMTask:
         )
 
     def losses(self, outputs: Tensor, batch: Batch) -> Tensor:
-        """Mean cross-entropy over the response's tokens, `(batch,)`."""
+        """Mean cross-entropy over the tokens that are trained on, `(batch,)`."""
         return self.mean_losses(self.token_losses(outputs, batch), batch)
 
     def token_losses(self, outputs: Tensor, batch: Batch) -> Tensor:
-        """Cross-entropy of every token but the first, `(batch, time - 1)`, zero outside of the response."""
+        """Cross-entropy of every token but the first, `(batch, time - 1)`, zero where it is not trained on."""
         targets = batch["labels"][:, 1:]
         return token_losses(outputs[:, :-1].flatten(0, 1), targets.flatten(), IGNORED).view_as(targets)
 
     def mean_losses(self, token_losses: Tensor, batch: Batch) -> Tensor:
-        """Mean over the response's tokens, `(batch,)`."""
+        """Mean over the tokens that are trained on, `(batch,)`."""
         return token_losses.sum(dim=1) / (batch["labels"][:, 1:] != IGNORED).sum(dim=1)
 
     def without_prompt(self, batch: Batch) -> Batch:
         """The rows from the first trained token on, after one token that begins a text."""
         labels = batch["labels"]
-        start = (labels != IGNORED).int().argmax(dim=1, keepdim=True) - 1
+        start = (labels[:, 1:] != IGNORED).int().argmax(dim=1, keepdim=True)
         positions = start + torch.arange(labels.shape[1], device=labels.device)
         inside = positions < labels.shape[1]
         shifted = {name: value.gather(1, positions.clamp(max=labels.shape[1] - 1)) for name, value in batch.items()}
@@ -90,11 +96,15 @@ class CausalLMTask:
         return []
 
     def length(self, samples: SampleSet, row: int) -> int:
-        """Characters of prompt and response: batches of rows of similar length waste little on padding."""
+        """Characters of the row: batches of rows of similar length waste little on padding."""
         content = samples.inputs[row]
-        if "messages" in content:
-            return sum(len(message["content"]) for message in content["messages"])
-        return sum(len(content.get(part, "")) for part in ("prompt", "completion", "text"))
+        parts = [content.get(part, "") for part in ("messages", "prompt", "completion", "text")]
+        return sum(len(part) if isinstance(part, str) else sum(len(words(turn)) for turn in part) for part in parts)
+
+    @cached_property
+    def reader(self) -> RowReader:
+        """Makes the tokens of a row and says which are trained on, before anything is cut."""
+        return RowReader(self.tokenizer, self.trained_on)
 
     @property
     def _beginning(self) -> int:
@@ -107,50 +117,17 @@ class CausalLMTask:
             (token for token in (self.tokenizer.pad_token_id, self.tokenizer.eos_token_id) if token is not None), 0
         )
 
-    def _tokens(self, row: Mapping[str, Any]) -> tuple[list[int], int]:
-        """Token ids and the position at which the response begins, at least 1."""
-        prompt, whole = self._prompt_and_whole(row)
-        prompt_tokens = self._ids(prompt) if prompt else []
-        response = whole[len(prompt) :]
-        end = [self.tokenizer.eos_token_id] if self.tokenizer.eos_token_id is not None else []
-        tokens = (prompt_tokens + self._ids(response) + end)[: self.max_length]
-        start = max(1, len(prompt_tokens))
-        if len(tokens) <= start:
-            raise UnreadableSample(f"no response left within {self.max_length} tokens")
-        return tokens, start
+    def _kept(self, row: Mapping[str, Any]) -> tuple[list[int], list[int]]:
+        """The tokens of a row that the model sees, and their labels."""
+        tokens = self.reader(row)
+        ids, trained = tokens.ids[: self.max_length], tokens.trained[: self.max_length]
+        # The first token has none before it to be predicted from.
+        if not any(trained[1:]):
+            raise UntrainedSample(_untrained(tokens, self.max_length))
+        return ids, [token if counts else IGNORED for token, counts in zip(ids, trained, strict=True)]
 
-    def _ids(self, text: str) -> list[int]:
-        ids: list[int] = tokenized(self.tokenizer, text, add_special_tokens=False)["input_ids"]
-        return ids
 
-    def _prompt_and_whole(self, row: Mapping[str, Any]) -> tuple[str, str]:
-        if "messages" in row:
-            return self._conversation(row["messages"])
-        if "completion" in row:
-            return row["prompt"], row["prompt"] + row["completion"]
-        return "", row["text"]
-
-    def _conversation(self, messages: list[Mapping[str, str]]) -> tuple[str, str]:
-        if not messages:
-            raise UnreadableSample("the conversation is empty")
-        if self.tokenizer.chat_template:
-            whole = self._templated(messages)
-            prompt = self._templated(messages[:-1], add_generation_prompt=True) if len(messages) > 1 else ""
-            if whole.startswith(prompt):
-                return prompt, whole
-        turns = [f"{message['role']}: {message['content']}\n" for message in messages]
-        prompt = "".join(turns[:-1]) + f"{messages[-1]['role']}: "
-        return prompt, "".join(turns)
-
-    def _templated(self, messages: list[Mapping[str, str]], **options: Any) -> str:
-        from jinja2 import TemplateSyntaxError
-
-        try:
-            return str(self.tokenizer.apply_chat_template(messages, tokenize=False, **options))
-        except TemplateSyntaxError as error:
-            raise OgaError(
-                f"The tokenizer's chat template is no valid template (line {error.lineno}: {error.message}). Correct "
-                "it and save it again: tokenizer.chat_template = …; tokenizer.save_pretrained(folder)."
-            ) from None
-        except Exception as error:  # templates are programs of somebody else's, and refuse rows with any exception
-            raise UnreadableSample(f"the tokenizer's chat template refuses the conversation: {reason(error)}") from None
+def _untrained(tokens: RowTokens, max_length: int) -> str:
+    if any(tokens.trained[1:]):
+        return f"none of its first {max_length} tokens is trained on"
+    return "none of its tokens is trained on"

@@ -141,7 +141,7 @@ def test_one_class_is_allowed_with_a_note(tmp_path: Path) -> None:
         ({"prompt": "p", "completion": "c", "group": 1}, {"prompt": "p", "completion": "c"}),
         (
             {"prompt": [{"role": "user", "content": "q"}], "completion": [{"role": "assistant", "content": "a"}]},
-            {"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]},
+            {"prompt": [{"role": "user", "content": "q"}], "completion": [{"role": "assistant", "content": "a"}]},
         ),
         ({"instruction": "do", "input": "it", "output": "done"}, {"prompt": "do\n\nit", "completion": "done"}),
         ({"instruction": "do", "input": "", "output": "done"}, {"prompt": "do", "completion": "done"}),

@@ -21,15 +21,6 @@ def make(inputs, modality, labels=None) -> SampleSet:
     return SampleSet(ids, inputs, labels, ("a", "b"), modality, rows, np.arange(n), Source(Path("x"), "csv"), "f")
 
 
-class Tokenizer:
-    """Characters as tokens, with the calls that the tasks use; a real tokenizer is used in the pipeline's tests."""
-
-    pad_token_id, eos_token_id, chat_template = 0, 1, None
-
-    def __call__(self, text, add_special_tokens=True):
-        return {"input_ids": [ord(c) for c in text]}
-
-
 def test_images_are_normalised_and_resized():
     card = ModelCard("image", ("a", "b"), {"image_size": [4, 4], "mean": [0.5, 0.4, 0.3], "std": [0.5, 0.2, 0.1]})
     pixels = np.random.default_rng(0).integers(0, 256, (4, 4, 3), dtype=np.uint8)
@@ -106,30 +97,15 @@ def test_a_missing_column_is_named():
         task.batch(make([{"y": "1"}], "tabular"), np.arange(1))
 
 
-def test_language_model_losses_count_the_response_only():
-    task = task_for(ModelCard("causal_lm", ()), Tokenizer())
-    rows = [{"prompt": "ab", "completion": "cd"}, {"text": "xyz"}]
+def test_language_model_losses_count_what_is_trained_on():
+    task = task_for(ModelCard("causal_lm", ()), word_tokenizer("a b c d"))
+    rows = [{"prompt": "a b", "completion": " c d"}, {"text": "a b c"}]
     batch = task.batch(make(rows, "causal_lm"), np.arange(2))
-    assert batch["labels"][0].tolist() == [IGNORED, IGNORED, ord("c"), ord("d"), 1]
-    assert batch["labels"][1].tolist() == [IGNORED, ord("y"), ord("z"), 1, IGNORED]
-    outputs = torch.randn(2, 5, 128)
+    assert batch["labels"].tolist() == [[IGNORED, IGNORED, 5, 6, 2], [3, 4, 5, 2, IGNORED]]
+    outputs = torch.randn(2, 5, 7)
     losses = task.losses(outputs, batch)
-    by_hand = torch.nn.functional.cross_entropy(outputs[0, 1:4], torch.tensor([ord("c"), ord("d"), 1]))
-    torch.testing.assert_close(losses[0], by_hand)
-
-
-def test_the_last_turn_of_a_conversation_is_the_response():
-    task = task_for(ModelCard("causal_lm", ()), Tokenizer())
-    turns = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}]
-    batch = task.batch(make([{"messages": turns}], "causal_lm"), np.arange(1))
-    counted = [chr(token) for token in batch["labels"][0] if token > 1]
-    assert "".join(counted) == "yo\n"
-
-
-def test_a_response_that_is_cut_away_is_an_unreadable_sample():
-    task = task_for(ModelCard("causal_lm", (), {"max_length": 3}), Tokenizer())
-    with pytest.raises(UnreadableSample, match="no response left within 3 tokens"):
-        task.batch(make([{"prompt": "abc", "completion": "d"}], "causal_lm"), np.arange(1))
+    torch.testing.assert_close(losses[0], torch.nn.functional.cross_entropy(outputs[0, 1:4], torch.tensor([5, 6, 2])))
+    torch.testing.assert_close(losses[1], torch.nn.functional.cross_entropy(outputs[1, :3], torch.tensor([4, 5, 2])))
 
 
 @pytest.mark.parametrize("modality", ["text", "causal_lm"])
@@ -173,7 +149,6 @@ def test_a_text_on_which_the_tokenizer_panics_is_an_unreadable_sample(modality):
 
 
 TURNS = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}]
-JOINED = "{% for m in messages %}{{ m['role'] + ':' + m['content'] + ';' }}{% endfor %}"
 
 
 @pytest.mark.parametrize(
@@ -197,17 +172,10 @@ def test_a_chat_template_that_is_no_template_is_an_error():
         task.batch(make([{"messages": TURNS}], "causal_lm"), np.arange(1))
 
 
-def test_a_conversation_of_one_turn_is_all_response():
-    task = task_for(ModelCard("causal_lm", ()), word_tokenizer("assistant : yo ;", chat_template=JOINED))
-    batch = task.batch(make([{"messages": TURNS[1:]}], "causal_lm"), np.arange(1))
-    assert batch["input_ids"].tolist() == [[3, 4, 5, 6, 2]]
-    assert batch["labels"].tolist() == [[IGNORED, 4, 5, 6, 2]]
-
-
 def test_language_model_rows_are_ordered_by_length():
     from oga_core.gradients.batches import pass_order
 
-    task = task_for(ModelCard("causal_lm", ()), Tokenizer())
+    task = task_for(ModelCard("causal_lm", ()), word_tokenizer())
     rows = [{"text": "xyz"}, {"messages": TURNS * 3}, {"prompt": "ab", "completion": "cd"}]
     samples = make(rows, "causal_lm")
     assert [task.length(samples, row) for row in range(3)] == [3, 12, 4]

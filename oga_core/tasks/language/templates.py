@@ -1,0 +1,157 @@
+"""A tokenizer's chat template: conversations as text, and where in it each turn stands."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+from oga_core.errors import OgaError
+from oga_core.models.refusals import reason
+from oga_core.samples import UnreadableSample
+
+Message = Mapping[str, Any]
+Span = tuple[int, int]
+
+_MARKER = re.compile(r"\{%-?\s*generation\s*-?%\}")
+_PROBE = "probe"
+
+
+class ChatTemplate:
+    """Renders conversations as the trainer does; `options` are the tools and the template's own variables."""
+
+    def __init__(self, tokenizer: Any):
+        self.tokenizer = tokenizer
+
+    @cached_property
+    def marks_assistant(self) -> bool:
+        """Whether the template says itself which of its text is the assistant's, by {% generation %}."""
+        template = self.tokenizer.chat_template
+        template = template.get("default", "") if isinstance(template, dict) else template
+        return _MARKER.search(template or "") is not None
+
+    @cached_property
+    def takes_parts(self) -> bool:
+        """Whether the template writes content that is a list of parts, and not the list's code."""
+        parts = [{"role": "user", "content": [{"type": "text", "text": _PROBE}]}]
+        try:
+            rendered = self.render(parts, {})
+        except UnreadableSample:
+            return False
+        return _PROBE in rendered and f"'{_PROBE}'" not in rendered and f'"{_PROBE}"' not in rendered
+
+    def prepared(self, messages: Sequence[Message]) -> list[Message]:
+        """The messages with their content as this template can write it: parts joined where it takes texts alone."""
+        return list(messages) if self.takes_parts else [joined(message) for message in messages]
+
+    def render(self, messages: Sequence[Message], options: Mapping[str, Any], *, prompt: bool = False) -> str:
+        """Return the conversation as text; with `prompt`, up to where the assistant's next turn would begin."""
+        return str(self._apply(messages, options, tokenize=False, add_generation_prompt=prompt))
+
+    def tokens(self, messages: Sequence[Message], options: Mapping[str, Any], **how: Any) -> dict[str, list[int]]:
+        """Return `input_ids` of the conversation, and `assistant_masks` where `how` asks for them."""
+        tokens: dict[str, list[int]] = self._apply(messages, options, tokenize=True, return_dict=True, **how)
+        return tokens
+
+    def _apply(self, messages: Sequence[Message], options: Mapping[str, Any], **how: Any) -> Any:
+        from jinja2 import TemplateSyntaxError
+
+        if not self.tokenizer.chat_template:
+            raise OgaError(
+                "The rows are conversations and the tokenizer has no chat template, so nothing says how the trainer "
+                "wrote them. Save the template of the training with it: tokenizer.chat_template = …; "
+                "tokenizer.save_pretrained(folder)."
+            )
+        try:
+            return self.tokenizer.apply_chat_template(list(messages), **options, **how)
+        except TemplateSyntaxError as error:
+            raise OgaError(
+                f"The tokenizer's chat template is no valid template (line {error.lineno}: {error.message}). Correct "
+                "it and save it again: tokenizer.chat_template = …; tokenizer.save_pretrained(folder)."
+            ) from None
+        except Exception as error:  # templates are programs of somebody else's, and refuse rows with any exception
+            raise UnreadableSample(f"the tokenizer's chat template refuses the conversation: {reason(error)}") from None
+
+    def turns(self, messages: Sequence[Message], options: Mapping[str, Any]) -> dict[int, Span]:
+        """Return where each turn of the assistant stands in the rendered conversation, by its place among the messages.
+
+        A turn begins where the template ends when it asks for it, and goes on to where the conversation up to it ends.
+        Raises `UnreadableSample` where the template writes a turn so differently alone that its place is not known.
+        """
+        whole = self.render(messages, options)
+        spans: dict[int, Span] = {}
+        end = 0
+        for i, message in enumerate(messages):
+            if message["role"] == "assistant":
+                start = self._start(messages[:i], options, whole, end)
+                end = _ending(self.render(messages[: i + 1], options), whole, start)
+                spans[i] = (start, end)
+        return spans
+
+    def _start(self, before: Sequence[Message], options: Mapping[str, Any], whole: str, after: int) -> int:
+        if not before:
+            return self._first_start(options, whole)
+        asked = self.render(before, options, prompt=True)
+        if whole.startswith(asked):
+            return len(asked)
+        # A template may ask for more than it writes, such as an open thought: the turn begins where they part.
+        if whole.startswith(self.render(before, options)):
+            return common_length(asked, whole)
+        return _ending(asked, whole, after)
+
+    def _first_start(self, options: Mapping[str, Any], whole: str) -> int:
+        """Where a conversation that the assistant opens begins: after the words that announce its turns."""
+        some = [{"role": "user", "content": _PROBE}]
+        announced = self.render(some, options, prompt=True).removeprefix(self.render(some, options))
+        at = whole.find(announced)
+        return at + len(announced) if announced and at >= 0 else 0
+
+
+def _ending(part: str, whole: str, after: int) -> int:
+    """Where in `whole` the end of `part` stands.
+
+    Where `part` is no beginning of it (templates drop the thoughts of all turns but the last) its longest end counts
+    that is found after `after`.
+    """
+    if whole.startswith(part) and len(part) > after:
+        return len(part)
+    missing, found = 0, len(part)
+    while missing < found:  # an end that is found has shorter ends that are
+        middle = (missing + found) // 2
+        if part[middle:] in whole[after:]:
+            found = middle
+        else:
+            missing = middle + 1
+    ending = part[found:]
+    if not ending.strip():
+        raise UnreadableSample(
+            "the chat template writes its turns differently alone and in the whole, so the assistant's words cannot be "
+            "told from the others; mark them in the template with {% generation %}"
+        )
+    return whole.find(ending, after) + len(ending)
+
+
+def common_length(one: Sequence[Any], other: Sequence[Any]) -> int:
+    """Return how many leading characters, or tokens, are the same."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((i for i, (a, b) in pairs if a != b), min(len(one), len(other)))
+
+
+def joined(message: Message) -> Message:
+    """The message with parts of its content joined into one text."""
+    content = message.get("content")
+    return {**message, "content": words(message)} if isinstance(content, list) else message
+
+
+def words(message: Message) -> str:
+    """The text of a message, of its parts where it has parts."""
+    content = message.get("content") or ""
+    return content if isinstance(content, str) else "".join(part["text"] for part in content)
+
+
+def left_out(messages: Sequence[Message], rendered: str) -> int:
+    """Return how many messages have words that are not in the rendered conversation as they are."""
+    texts = [words(message).strip() for message in messages]
+    return sum(text not in rendered and json.dumps(text)[1:-1] not in rendered for text in texts)
