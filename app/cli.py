@@ -118,6 +118,7 @@ def _add_score(commands: Any) -> None:
     add("--validation", help="clean data that validation-based influence is measured on")
     add("--checkpoints", type=_names, default=(), help="files of weights from earlier in training, oldest first")
     add("--parameters", default="auto", help="whose gradients: head, all, last:N, lora or pattern:REGEX (auto)")
+    add("--trained-on", help="of language-model rows: assistant, last, completion or all (as the rows are)")
     add("--seed", type=int, default=0, help="seed of everything random (0)")
     add("--device", default="auto", help="cpu, cuda, mps or auto (auto)")
     add("--precision", default="float32", help="float32 or bfloat16 (float32)")
@@ -215,6 +216,7 @@ def _score(options: argparse.Namespace) -> dict[str, Any]:
 
 _SUMMARY = (
     "n_samples",
+    "trained_input",
     "modality",
     "model_accuracy_on_given_labels",
     "default_score",

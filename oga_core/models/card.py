@@ -12,14 +12,17 @@ from oga_core.errors import OgaError, unknown
 from oga_core.readers.archives.names import leaves_folder
 from oga_core.samples import MODALITIES, Modality
 
+TRAINED_ON = ("assistant", "last", "completion", "all")
+"""Of a row for a language model: all turns of the assistant, its last turn, what follows the prompt, or every token."""
+
 
 @dataclass(frozen=True)
 class ModelCard:
     """Modality, class names in the order of the logits, and how inputs are prepared.
 
     `input` for images: image_size [height, width], channels, mean, std (of pixels / 255); for text: max_length (and
-    fixed_length where all are padded to it); for tabular data: features, mean, std, and optionally categories
-    {column: [values]}.
+    fixed_length where all are padded to it), and for language models trained_on, one of `TRAINED_ON`; for tabular
+    data: features, mean, std, and optionally categories {column: [values]}.
     `architecture`, for plain weights: {"name": …}, one of `architectures.ARCHITECTURES`; None: found by the shapes.
     """
 

@@ -27,6 +27,7 @@ from oga_core.readers import read_samples, reading_notes
 from oga_core.readers.outputs import aligned, class_names, read_outputs
 from oga_core.samples import SampleSet
 from oga_core.tasks import Task
+from oga_core.tasks.causal_lm import CausalLMTask
 from oga_core.tasks.prepare import prepare
 from oga_core.worker.stages import Progress, Stages
 
@@ -69,7 +70,7 @@ def _score_model(
     with stages("load model"):
         built = request.model_factory
         loaded = load_model(path, _card(request), factory=ModelFactory(**built) if built else None)
-        samples, task = prepare(samples, loaded)
+        samples, task = prepare(samples, loaded, request.trained_on)
         options = _pass_options(request, samples)
         if options.parameters != "head":
             choose_parameters(loaded.module, options.parameters)
@@ -80,6 +81,8 @@ def _score_model(
         options = replace(options, views=options.views and usable)
         seen = any(check.name == "views" and check.detail["usable"] for check in checks)
         check_needs(request.needs, samples, options, has_views=seen)
+    with stages("read rows"):
+        trained = {"trained_input": task.survey(samples, stages.progress)} if isinstance(task, CausalLMTask) else {}
     validation = _read_validation(loaded, task, request, stages)
     if request.checkpoints:
         with stages("read checkpoints"):
@@ -91,7 +94,7 @@ def _score_model(
         )
     write_inputs(task, samples.take(result.rows), folder / "arrays")
     further = _further_passes(loaded, task, samples.take(result.rows), validation, request, options, stages)
-    return samples, _joined(result, further), _summary(loaded.format, _of_all(checks, result), loaded.notes)
+    return samples, _joined(result, further), _summary(loaded.format, _of_all(checks, result), loaded.notes) | trained
 
 
 def _read_validation(loaded: LoadedModel, task: Task, request: PassRequest, stages: Stages) -> SampleSet | None:
@@ -99,7 +102,7 @@ def _read_validation(loaded: LoadedModel, task: Task, request: PassRequest, stag
     if not request.validation:
         return None
     with stages("read validation data"):
-        validation, _ = prepare(read_samples(Path(request.validation)), loaded)
+        validation, _ = prepare(read_samples(Path(request.validation)), loaded, request.trained_on)
         try:
             stop_on_failure(check_some(loaded, task, validation))
         except OgaError as error:

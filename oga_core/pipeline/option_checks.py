@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from oga_core.errors import OgaError, unknown
+from oga_core.models.card import TRAINED_ON
 from oga_core.pipeline.options import ScoreOptions
 from oga_core.projection import METHODS
 from oga_core.scores import CHECKPOINTS, SCORES, VALIDATION, VALIDATION_CHECKPOINTS, require_known
@@ -49,6 +50,8 @@ def check_options(data: Path, model: Path | None, options: ScoreOptions) -> None
         value = getattr(options, name)
         if value is not None and value < 1:
             raise OgaError(f"{name.replace('_', ' ').capitalize()} must be 1 or more, got {value}.")
+    if options.trained_on is not None and options.trained_on not in TRAINED_ON:
+        raise unknown("what is trained on:", options.trained_on, TRAINED_ON)
     require_known(options.scores)
     _check_needs(options)
 

@@ -12,6 +12,8 @@ class ScoreOptions:
     model_factory: module:function of the owner's code that builds the network for plain weights; it runs in the worker.
     parameters: whose gradient is sketched: head, all, last:N, lora or pattern:REGEX; auto takes the head for
         classifiers and the trainable parameters for language models.
+    trained_on: of rows for a language model: assistant, last, completion or all; None takes what the model card says,
+        else completions, every turn of the assistant, and all of a plain text.
     """
 
     labels: str | None = None
@@ -32,3 +34,4 @@ class ScoreOptions:
     batch_size: int | None = None
     max_samples: int | None = None
     force: bool = False
+    trained_on: str | None = None

@@ -38,6 +38,7 @@ class PassRequest:
     needs: Mapping[str, list[str]] = field(default_factory=dict)
     validation: str | None = None
     checkpoints: tuple[str, ...] = ()
+    trained_on: str | None = None
 
     @classmethod
     def of(cls, data: Path, model: Path | None, folder: Path, options: ScoreOptions) -> PassRequest:
@@ -55,6 +56,7 @@ class PassRequest:
             needs={name: list(SCORES[name].needs) for name in options.scores},
             validation=full_path(options.validation) if options.validation else None,
             checkpoints=tuple(full_path(path) for path in options.checkpoints),
+            trained_on=options.trained_on,
         )
 
     @classmethod

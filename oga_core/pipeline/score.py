@@ -20,7 +20,15 @@ from oga_core.worker.stages import Progress
 from oga_core.worker.supervisor import run_job
 
 # In these stages nothing says how far it is, and nothing should take long: a chat template may loop forever in them.
-_QUIET_STAGES = ("starting", "read data", "read outputs", "load model", "read samples", "read validation data")
+_QUIET_STAGES = (
+    "starting",
+    "read data",
+    "read outputs",
+    "load model",
+    "read samples",
+    "read rows",
+    "read validation data",
+)
 _QUIET_SECONDS = 300.0
 _SLOWEST_READING = 20e6  # bytes a second, of a network drive
 

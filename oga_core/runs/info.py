@@ -10,6 +10,7 @@ from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from oga_core.errors import OgaError
+from oga_core.runs.trained_input import TrainedInput
 from oga_core.samples import MODALITIES
 
 SCHEMA = 2
@@ -48,9 +49,9 @@ class RunInfo:
 
     status: running, done, failed or cancelled. process: id of the process that scores. options: fields of
         `ScoreOptions`. model_format: outputs, live, or one of the loaders' formats.
-    n_samples: rows of the table. classes: in the order of the logits. problems: samples that could not be read, each
-        with sample_id, row and reason. checks: what the trial found. jail: which layers of the worker's jail held,
-        and in `missing` a sentence for each that did not.
+    trained_input: for a language model, else None. n_samples: rows of the table. classes: in the order of the logits.
+        problems: samples that could not be read, each with sample_id, row and reason. checks: what the trial found. jail: which layers
+        of the worker's jail held, and in `missing` a sentence for each that did not.
     gradient_coverage: share of the chosen parameters, 0 to 1. gradient_check_error: largest relative error against
         the one-by-one loop, None where it is not known. gradient_precision_error: that of the chosen precision against
         the highest. device: kind, name, precision and peak_mb of what the pass ran on.
@@ -69,6 +70,7 @@ class RunInfo:
     model: ModelInfo = field(default_factory=ModelInfo)
     options: dict[str, Any] = field(default_factory=dict)
     model_format: str = ""
+    trained_input: TrainedInput | None = None
     n_samples: int | None = None
     classes: tuple[str, ...] = ()
     modality: str = ""

@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from oga_core.errors import OgaError, UntrainedSample, unknown
-from oga_core.models.card import ModelCard
+from oga_core.models.card import TRAINED_ON, ModelCard
 from oga_core.samples import SampleSet
 from oga_core.tasks.cross_entropy import token_losses
+from oga_core.tasks.language.survey import survey
 from oga_core.tasks.language.templates import words
-from oga_core.tasks.language.tokens import TRAINED_ON, RowReader, RowTokens
+from oga_core.tasks.language.tokens import RowReader, RowTokens
 from oga_core.tasks.task import Batch, first_output, no_tokenizer
+from oga_core.worker.stages import Progress
 
 IGNORED = -100
 
@@ -100,6 +102,10 @@ class CausalLMTask:
         content = samples.inputs[row]
         parts = [content.get(part, "") for part in ("messages", "prompt", "completion", "text")]
         return sum(len(part) if isinstance(part, str) else sum(len(words(turn)) for turn in part) for part in parts)
+
+    def survey(self, samples: SampleSet, progress: Progress) -> dict[str, Any]:
+        """Return what of all rows is trained on, cut, dropped and ignored, by the names of run.json."""
+        return survey(self.reader, self.max_length, samples, progress)
 
     @cached_property
     def reader(self) -> RowReader:

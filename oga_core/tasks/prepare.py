@@ -10,9 +10,14 @@ from oga_core.samples import SampleSet
 from oga_core.tasks import Task, task_for
 
 
-def prepare(samples: SampleSet, loaded: LoadedModel) -> tuple[SampleSet, Task]:
-    """Number the labels as the model does and choose the task; raises `OgaError` where data and model do not fit."""
+def prepare(samples: SampleSet, loaded: LoadedModel, trained_on: str | None = None) -> tuple[SampleSet, Task]:
+    """Number the labels as the model does and choose the task; raises `OgaError` where data and model do not fit.
+
+    trained_on: of rows for a language model, in place of what the card says.
+    """
     card = loaded.card
+    if trained_on is not None:
+        card = replace(card, input={**card.input, "trained_on": trained_on})
     if samples.modality != card.modality:
         raise OgaError(
             f"The model card says modality {card.modality!r} but the data reads as {samples.modality!r}. "

@@ -14,11 +14,9 @@ from functools import cached_property
 from typing import Any
 
 from oga_core.errors import OgaError, unknown
+from oga_core.models.card import TRAINED_ON
 from oga_core.tasks.language.templates import ChatTemplate, Message, Span, common_length, left_out
 from oga_core.tasks.task import tokenized
-
-TRAINED_ON = ("assistant", "last", "completion", "all")
-"""All turns of the assistant, its last turn, what follows the prompt, or every token."""
 
 _OPTIONS = ("tools", "chat_template_kwargs")
 _NOT_WRITTEN = "words that the chat template leaves out or changes"

@@ -1,0 +1,66 @@
+"""What of all rows a model is trained on: how much is cut, dropped or ignored, counted before the pass."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from oga_core.samples import SampleSet, UnreadableSample
+from oga_core.tasks.language.tokens import RowReader, RowTokens
+from oga_core.worker.stages import Progress
+
+_ROWS_BETWEEN_REPORTS = 500
+
+
+def survey(
+    reader: RowReader, max_length: int, samples: SampleSet, progress: Progress = lambda event: None
+) -> dict[str, Any]:
+    """Return the fields of `runs.info.TrainedInput` for the rows of a language model; each row is made into tokens.
+
+    max_length: tokens that the model sees of a row.
+    """
+    counts: Counter[str] = Counter()
+    remarks: Counter[str] = Counter()
+    for row in range(len(samples)):
+        try:
+            tokens = reader(samples.inputs[row])
+        except UnreadableSample:
+            counts["unreadable_rows"] += 1
+            continue
+        counts.update(row_counts(tokens, max_length))
+        remarks.update(dict.fromkeys(tokens.remarks, 1))
+        if row % _ROWS_BETWEEN_REPORTS == 0:
+            progress({"stage": "read rows", "done": row, "total": len(samples)})
+    return {
+        "trained_on": reader.trained_on,
+        "max_length": max_length,
+        "rows": len(samples),
+        **{name: counts[name] for name in _COUNTED},
+        "remarks": dict(remarks),
+    }
+
+
+_COUNTED = (
+    "tokens",
+    "trained_tokens",
+    "cut_rows",
+    "cut_tokens",
+    "cut_trained_tokens",
+    "untrained_rows",
+    "unreadable_rows",
+)
+
+
+def row_counts(tokens: RowTokens, max_length: int) -> dict[str, int]:
+    """Return what one row adds to each count; the first token is never predicted, so it is not trained on."""
+    trained = [False, *tokens.trained[1:]]
+    kept = sum(trained[:max_length])
+    cut = max(0, len(tokens.ids) - max_length)
+    return {
+        "tokens": len(tokens.ids) - cut,
+        "trained_tokens": kept,
+        "cut_rows": int(cut > 0),
+        "cut_tokens": cut,
+        "cut_trained_tokens": sum(trained) - kept,
+        "untrained_rows": int(kept == 0),
+    }
