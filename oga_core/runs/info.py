@@ -50,8 +50,8 @@ class RunInfo:
     status: running, done, failed or cancelled. process: id of the process that scores. options: fields of
         `ScoreOptions`. model_format: outputs, live, or one of the loaders' formats.
     trained_input: for a language model, else None. n_samples: rows of the table. classes: in the order of the logits.
-        problems: samples that could not be read, each with sample_id, row and reason. checks: what the trial found. jail: which layers
-        of the worker's jail held, and in `missing` a sentence for each that did not.
+        problems: samples that could not be read, each with sample_id, row and reason. checks: what the trial found.
+        jail: which layers of the worker's jail held, and in `missing` a sentence for each that did not.
     gradient_coverage: share of the chosen parameters, 0 to 1. gradient_check_error: largest relative error against
         the one-by-one loop, None where it is not known. gradient_precision_error: that of the chosen precision against
         the highest. device: kind, name, precision and peak_mb of what the pass ran on.
