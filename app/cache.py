@@ -14,7 +14,7 @@ from oga_app.background.explaining import Explainer
 from oga_app.background.verifying import Verification
 from oga_app.components.map.points import MapPoints
 from oga_core.previews.content import Preview
-from oga_core.previews.reader import PreviewReader, columns_of
+from oga_core.previews.reader import PreviewReader, TokenRequest, columns_of, tokens_of
 from oga_core.review import ReviewStore
 from oga_core.review.board import DecisionBoard
 from oga_core.review.decisions import ACTIONS
@@ -69,6 +69,12 @@ def columns(path: Path) -> tuple[str, ...]:
         return ()
     status = path.stat()
     return _columns(str(path), (status.st_mtime_ns, status.st_size))
+
+
+def tokens(request: TokenRequest) -> dict[str, Any]:
+    """Rows token by token as a language model is trained on them, read once while data and model stay the same."""
+    changed = tuple(path.stat().st_mtime_ns for path in (Path(request.data), Path(request.model)) if path.exists())
+    return _tokens(request, changed)
 
 
 def mask(data: ScoredRun, board: DecisionBoard, filters: Filters, score: str, flagged: int) -> NDArray[np.bool_]:
@@ -161,6 +167,11 @@ def _reader(run: str, fingerprint: str, n_samples: int, _data: ScoredRun) -> Pre
 @st.cache_data(max_entries=100, show_spinner="Reading the columns")
 def _columns(path: str, changed: tuple[int, int]) -> tuple[str, ...]:
     return columns_of(Path(path))
+
+
+@st.cache_data(max_entries=50, show_spinner=False)
+def _tokens(request: TokenRequest, changed: tuple[int, ...]) -> dict[str, Any]:
+    return tokens_of(request)
 
 
 @st.cache_resource(max_entries=6, show_spinner=False)

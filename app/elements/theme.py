@@ -29,10 +29,18 @@ a.oga { color: inherit; }
 .oga-problem { border-color: #c2410c; background: rgba(194, 65, 12, .09); }
 .oga-empty { border: 1px dashed rgba(140, 134, 124, .6); border-radius: 8px; padding: 2.4rem 1.4rem; }
 .oga-empty { text-align: center; }
+.oga-tokens { line-height: 1.75; font-size: .92rem; max-height: 28rem; overflow-y: auto; }
+.oga-tokens span { border-radius: 3px; margin-right: 1px; }
+.oga-tokens .trained { background: rgba(0, 114, 178, .2); }
+.oga-tokens .context { opacity: .74; background: rgba(154, 149, 140, .13); }
+.oga-tokens .special { outline: 1px solid rgba(140, 134, 124, .8); outline-offset: -1px; }
+.oga-tokens .cut { text-decoration: line-through; opacity: .74; }
+.oga-legend span { padding: 0 .35rem; margin-right: .4rem; }
 .stButtonGroup [data-selected="true"] p { color: #8f300c; }
 .stMultiSelect [data-tag] { background: rgba(140, 134, 124, .26); color: inherit; }
 @media (prefers-color-scheme: dark) {
   .oga-figure.flagged { color: #ff8a57; }
+  .oga-tokens .trained { background: rgba(86, 180, 233, .3); }
   .stButtonGroup [data-selected="true"] p { color: #ffab85; }
 }
 @media (max-width: 640px) { .stMainBlockContainer { padding: 4rem .9rem 3rem; } .oga-figure { font-size: 1.4rem; } }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from oga_app.elements import messages
 from oga_app.server.uploads import FOLDER, MAX_FILE_MB, ROOM
 from oga_app.state import Session
 from oga_app.views.model_card import lines, model_card
+from oga_app.views.trained_tokens import choose_trained_on, look_before
 from oga_core.errors import OgaError
 from oga_core.previews.reader import look_at
 from oga_core.samples import MODALITIES
@@ -41,12 +42,22 @@ def new_run(current: Session) -> None:
         card = model_card()
     with st.expander("Options", icon=":material/tune:"):
         options |= _options(current)
+    if data is not None and model is not None and _has_rows(data, options):
+        messages.guarded(look_before)(data, model, card, options)
     name = st.text_input("Name of the run", _free_name(current), max_chars=80, key="run-name")
     ready = data is not None and (model is not None or outputs)
     if st.button("Start scoring", type="primary", disabled=not ready, key="start-run"):
         _start(current, name, data, model, card, options)
     if not ready:
         messages.quiet("Give the data and the model to start." if not outputs else "Give the data to start.")
+
+
+def _has_rows(data: Path, options: Mapping[str, Any]) -> bool:
+    """Whether the data may hold rows for a language model, by its columns."""
+    from oga_core.readers.language import shape_of
+
+    columns = cache.columns(data)
+    return options.get("modality") == "causal_lm" or shape_of(columns) is not None or "text" in _recognised(columns)
 
 
 def _file(current: Session, role: str, label: str, help: str) -> Path | None:
@@ -171,6 +182,7 @@ def _options(current: Session) -> dict[str, Any]:
         key="option-checkpoints",
     )
     options["checkpoints"] = tuple(str(current.settings.confined(line)) for line in lines(checkpoints))
+    options["trained_on"] = choose_trained_on()
     options["force"] = st.checkbox("Score even where the classes seem to be in another order", key="option-force")
     return options
 

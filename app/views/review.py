@@ -16,6 +16,7 @@ from oga_app.views import header, outlook
 from oga_app.views.detail import detail, neighbours
 from oga_app.views.header import Opened
 from oga_app.views.reviewers import history, reviewers
+from oga_app.views.trained_tokens import look_after
 
 _GRID = 60
 _AHEAD = 60
@@ -137,6 +138,7 @@ def _evidence(view: Opened, backend: desk.Desk, resting: str | None) -> None:
             messages.quiet(desk.pull(view.data, row))
         with near:
             neighbours(view, row, key="review-near")
+        look_after(view.data, row)
 
 
 def _standing(view: Opened, coming: str, resting: str | None) -> str | None:

@@ -117,6 +117,8 @@ def _summary(path: Path) -> None:
     )
     for warning in info.warnings:
         messages.note(str(warning))
+    if info.trained_input is not None:
+        messages.note(" ".join(info.trained_input.sentences()))
     _checks(info)
     problems = info.problems
     if problems:

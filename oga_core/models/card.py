@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +64,10 @@ class ModelCard:
                 f"'architecture' in the model card {origin} must be an object with a name, got {architecture!r}."
             )
         return cls(modality, names, inputs, architecture)
+
+    def with_trained_on(self, trained_on: str | None) -> ModelCard:
+        """Return the card with what a person chose to be trained on; None leaves what it says."""
+        return self if trained_on is None else replace(self, input={**self.input, "trained_on": trained_on})
 
     def to_json(self) -> str:
         """Write the card as it is read."""

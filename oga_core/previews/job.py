@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from oga_core.errors import OgaError
 from oga_core.previews.content import preview
 from oga_core.readers import TEXT_TABLES, read_samples
 from oga_core.readers.tables import open_text_table
 from oga_core.readers.tables.arrow import ParquetTable
+from oga_core.samples import SampleSet
 from oga_core.worker.requests import requests
 from oga_core.worker.stages import Progress
+
+if TYPE_CHECKING:
+    from oga_core.runs.folder import RunFolder
+    from oga_core.tasks.causal_lm import CausalLMTask
 
 # Enough to recognise the data by.
 _LOOKED_AT_ROWS, _LOOKED_AT_CHARACTERS = 5, 200
@@ -21,17 +28,40 @@ _LOOKED_AT_ROWS, _LOOKED_AT_CHARACTERS = 5, 200
 def serve(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
     """Answer requests {"rows": positions in the run's table, "side": pixels}, one answer a row, until the parent ends.
 
+    A request {"tokens": positions} is answered with what of each row a language model is trained on.
     arguments: run, the folder of a scored run. Raises `OgaError` where its data is gone or has changed.
     """
     from oga_core.runs.folder import RunFolder
 
     progress({"stage": "reading the data"})
-    samples = RunFolder(Path(arguments["run"])).samples
+    run = RunFolder(Path(arguments["run"]))
+    samples = run.samples
     progress({"stage": "showing samples", "answer": {}})
     for request in requests():
+        if "tokens" in request:
+            for answer in _tokens(run, samples, request["tokens"]):
+                progress({"answer": answer})
+            continue
         for row in request["rows"]:
             progress({"answer": asdict(preview(samples, row, request["side"]))})
     return {}
+
+
+def _tokens(run: RunFolder, samples: SampleSet, rows: list[int]) -> Iterator[dict[str, Any]]:
+    from oga_core.previews.tokens import row_tokens, unshown  # which takes torch, and pictures do not need it
+
+    for row in rows:
+        try:
+            yield row_tokens(_task_of(run), samples, row)
+        except OgaError as error:
+            yield unshown(str(error))
+
+
+@functools.cache
+def _task_of(run: RunFolder) -> CausalLMTask:
+    from oga_core.previews.tokens import task_of
+
+    return task_of(run.info)
 
 
 def columns(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:

@@ -7,10 +7,12 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from oga_core.errors import OgaError
+from oga_core.models import files_of
 from oga_core.previews.content import Preview
 from oga_core.runs.folder import RunFolder
 from oga_core.worker.limits import WorkerError, WorkerFault, machine_memory
@@ -42,6 +44,8 @@ class PreviewReader:
         data = run.info.data
         labels = data.options.get("labels")
         files = [run.path / "run.json", run.path / "scores.parquet", *filter(None, (data.path, labels))]
+        if run.info.modality == "causal_lm" and run.info.model.path:
+            files += [*files_of(Path(run.info.model.path)), *filter(None, [run.info.options.get("model_card")])]
         self._service = Service(
             "preview",
             {"run": str(run.path)},
@@ -65,6 +69,15 @@ class PreviewReader:
         if missing:
             shown |= self._read(missing, side)
         return [shown[int(row)] or Preview() for row in rows]
+
+    def tokens(self, row: int) -> dict[str, Any]:
+        """Return what of the row at `row` of the run's table a language model is trained on, as `previews.tokens`."""
+        answers: list[Mapping[str, Any]] = []
+        try:
+            self._service.ask({"tokens": [row]}, 1, answers.append)
+        except (WorkerError, WorkerFault) as error:
+            return {"tokens": [], "n_tokens": 0, "remarks": [], "unreadable": _reason(error)}
+        return dict(answers[0])
 
     def warm(self) -> None:
         """Start the process and let it open the data, before anything is asked for."""
@@ -137,3 +150,25 @@ def look_at(path: Path, options: Mapping[str, Any]) -> dict[str, Any]:
     arguments = {"path": str(path), "options": dict(options)}
     readable = [path, *filter(None, [options.get("labels")])]
     return run_job("look", arguments, readable=readable, memory_gb=_MEMORY_GB, seconds=_LOOK_SECONDS)
+
+
+@dataclass(frozen=True)
+class TokenRequest:
+    """Which rows of which data are shown as the tokens that a language model is trained on.
+
+    options: of `read_samples`. model_card: its JSON, where one is given. trained_on: one of `TRAINED_ON` or None.
+    rows: positions in the data.
+    """
+
+    data: str
+    model: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    model_card: str | None = None
+    trained_on: str | None = None
+    rows: tuple[int, ...] = (0,)
+
+
+def tokens_of(request: TokenRequest) -> dict[str, Any]:
+    """Return what `previews.tokens` says of the rows, from a worker; raises `OgaError`."""
+    readable = [Path(request.data), *files_of(Path(request.model)), *filter(None, [request.options.get("labels")])]
+    return run_job("tokens", asdict(request), readable=readable, memory_gb=_MEMORY_GB, seconds=_LOOK_SECONDS)

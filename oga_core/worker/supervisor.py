@@ -38,6 +38,7 @@ JOBS = {
     "preview": "oga_core.previews.job:serve",
     "columns": "oga_core.previews.job:columns",
     "look": "oga_core.previews.job:look",
+    "tokens": "oga_core.previews.tokens:run",
 }
 
 _SCRATCH = "oga-worker"

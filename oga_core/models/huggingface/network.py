@@ -46,7 +46,7 @@ def build(
     modality = head or _modality(raw, origin)
     check_counts(raw, len(weights), origin)
     try:
-        config = _config(raw)
+        config = read_config(raw)
         network = _network(config, modality)
         _check_size(network, config, weights, origin)
         module, info = network.from_pretrained(
@@ -80,7 +80,8 @@ def _modality(raw: dict[str, Any], origin: str) -> Modality:
     )
 
 
-def _config(raw: dict[str, Any]) -> Any:
+def read_config(raw: dict[str, Any]) -> Any:
+    """Return the configuration of transformers that a clean config.json describes."""
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
     config_class = CONFIG_MAPPING[raw["model_type"]]
