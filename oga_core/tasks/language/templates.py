@@ -74,63 +74,10 @@ class ChatTemplate:
         except Exception as error:  # templates are programs of somebody else's, and refuse rows with any exception
             raise UnreadableSample(f"the tokenizer's chat template refuses the conversation: {reason(error)}") from None
 
-    def turns(self, messages: Sequence[Message], options: Mapping[str, Any]) -> dict[int, Span]:
-        """Return where each turn of the assistant stands in the rendered conversation, by its place among the messages.
-
-        A turn begins where the template ends when it asks for it, and goes on to where the conversation up to it ends.
-        Raises `UnreadableSample` where the template writes a turn so differently alone that its place is not known.
-        """
-        whole = self.render(messages, options)
-        spans: dict[int, Span] = {}
-        end = 0
-        for i, message in enumerate(messages):
-            if message["role"] == "assistant":
-                start = self._start(messages[:i], options, whole, end)
-                end = _ending(self.render(messages[: i + 1], options), whole, start)
-                spans[i] = (start, end)
-        return spans
-
-    def _start(self, before: Sequence[Message], options: Mapping[str, Any], whole: str, after: int) -> int:
-        if not before:
-            return self._first_start(options, whole)
-        asked = self.render(before, options, prompt=True)
-        if whole.startswith(asked):
-            return len(asked)
-        # A template may ask for more than it writes, such as an open thought: the turn begins where they part.
-        if whole.startswith(self.render(before, options)):
-            return common_length(asked, whole)
-        return _ending(asked, whole, after)
-
-    def _first_start(self, options: Mapping[str, Any], whole: str) -> int:
-        """Where a conversation that the assistant opens begins: after the words that announce its turns."""
-        some = [{"role": "user", "content": _PROBE}]
-        announced = self.render(some, options, prompt=True).removeprefix(self.render(some, options))
-        at = whole.find(announced)
-        return at + len(announced) if announced and at >= 0 else 0
-
-
-def _ending(part: str, whole: str, after: int) -> int:
-    """Where in `whole` the end of `part` stands.
-
-    Where `part` is no beginning of it (templates drop the thoughts of all turns but the last) its longest end counts
-    that is found after `after`.
-    """
-    if whole.startswith(part) and len(part) > after:
-        return len(part)
-    missing, found = 0, len(part)
-    while missing < found:  # an end that is found has shorter ends that are
-        middle = (missing + found) // 2
-        if part[middle:] in whole[after:]:
-            found = middle
-        else:
-            missing = middle + 1
-    ending = part[found:]
-    if not ending.strip():
-        raise UnreadableSample(
-            "the chat template writes its turns differently alone and in the whole, so the assistant's words cannot be "
-            "told from the others; mark them in the template with {% generation %}"
-        )
-    return whole.find(ending, after) + len(ending)
+    @cached_property
+    def control_tokens(self) -> dict[int, str]:
+        """The tokens that are marks and no words, such as the end of a turn, with their text."""
+        return {id: token.content for id, token in self.tokenizer.added_tokens_decoder.items()}
 
 
 def common_length(one: Sequence[Any], other: Sequence[Any]) -> int:

@@ -16,6 +16,7 @@ from typing import Any
 from oga_core.errors import OgaError, unknown
 from oga_core.models.card import TRAINED_ON
 from oga_core.tasks.language.templates import ChatTemplate, Message, Span, common_length, left_out
+from oga_core.tasks.language.turns import TurnFinder
 from oga_core.tasks.task import tokenized
 
 _OPTIONS = ("tools", "chat_template_kwargs")
@@ -125,18 +126,12 @@ class RowReader:
             marked = [mark == 1 for mark in tokens["assistant_masks"]]
             if len(chosen) == spoken:
                 return tokens["input_ids"], marked
-        encoded = tokenized(
-            self.tokenizer,
-            self.template.render(messages, options),
-            add_special_tokens=False,
-            return_offsets_mapping=True,
-        )
-        ids, offsets = encoded["input_ids"], encoded["offset_mapping"]
-        spans = self.template.turns(messages, options)
-        trained = _overlapping(offsets, [spans[i] for i in chosen])
+        finder = TurnFinder(self.template, messages, options)
+        spans = finder.turns()
+        trained = _overlapping([piece for _, piece in finder.pieces], [spans[i] for i in chosen])
         if self.template.marks_assistant:
             trained = [both and mark for both, mark in zip(trained, marked, strict=True)]
-        return ids, trained
+        return [token for token, _ in finder.pieces], trained
 
     def _remarks(
         self, row: Mapping[str, Any], messages: Sequence[Message], options: Mapping[str, Any]

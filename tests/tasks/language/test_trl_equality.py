@@ -12,6 +12,8 @@ from oga_core.models.card import ModelCard
 from oga_core.readers import read_samples
 from oga_core.tasks import task_for
 
+pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")  # TRL trains with arguments of the next transformers
+
 
 @pytest.fixture(scope="module", params=list(TOKENIZERS))
 def tokenizer(request):

@@ -2,13 +2,10 @@
 
 import functools
 import tempfile
-import warnings
 
-warnings.filterwarnings("ignore", category=FutureWarning)
-
-import datasets  # noqa: E402
-from transformers import LlamaConfig, LlamaForCausalLM  # noqa: E402
-from trl import SFTConfig, SFTTrainer  # noqa: E402
+import datasets
+from transformers import LlamaConfig, LlamaForCausalLM
+from trl import SFTConfig, SFTTrainer
 
 datasets.disable_progress_bars()
 
