@@ -97,7 +97,7 @@ class RowReader:
 
     def _conversation(self, row: Mapping[str, Any]) -> RowTokens:
         prompt = self.template.prepared(row.get("prompt", ()))
-        messages = [*prompt, *self.template.prepared(row.get("messages", row.get("completion")))]
+        messages = [*prompt, *self.template.prepared(row.get("messages", row.get("completion", ())))]
         options = {"tools": row.get("tools"), **row.get("chat_template_kwargs", {})}
         if self.trained_on == "completion" and not prompt:
             raise _no_such_part("completion", "conversations without a prompt of their own", "assistant, last or all")
@@ -140,7 +140,7 @@ class RowReader:
         rendered = self.template.render(messages, options)
         yield from [_NOT_WRITTEN] * left_out(messages, rendered)
         yield from [_UNWEIGHTED] * sum(m["role"] == "assistant" and m.get("weight") == 0 for m in messages)
-        given = [*(row.get("prompt") or ()), *(row.get("messages") or row.get("completion"))]
+        given = [*row.get("prompt", ()), *row.get("messages", row.get("completion", ()))]
         if not self.template.takes_parts:
             yield from [_JOINED] * sum(isinstance(message.get("content"), list) for message in given)
         if row.get("tools") and rendered == self.template.render(messages, {**options, "tools": None}):

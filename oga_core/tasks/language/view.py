@@ -37,7 +37,7 @@ def shown_tokens(tokenizer: Any, tokens: RowTokens, max_length: int) -> list[dic
     trained: as far as it is within `max_length` and another stands before it to be predicted from.
     """
     ids = tokens.ids[:MAX_SHOWN]
-    special = set(tokenizer.all_special_ids)
+    special = {*tokenizer.all_special_ids, *tokenizer.added_tokens_decoder}
     return [
         {
             "text": text,

@@ -29,7 +29,10 @@ ROWS = {
         None,
     ),
     "a call without content": ({"messages": [USER, {**CALL, "content": None}, RESULT, ANSWER], "tools": [TOOL]}, None),
-    "content in parts": ({"messages": [PARTS, ANSWER]}, None),
+    "content in parts": (
+        {"messages": [PARTS, {**ANSWER, "content": [{"type": "text", "text": "the lazy dog ."}]}]},
+        None,
+    ),
     "ShareGPT": (
         {"conversations": [{"from": "human", "value": USER["content"]}, {"from": "gpt", "value": ANSWER["content"]}]},
         {"messages": [USER, ANSWER]},

@@ -58,7 +58,7 @@ def test_the_last_turn_is_a_completion_of_the_others(tokenizer, name, tmp_path):
     assert ours(tokenizer, [row], tmp_path, trained_on="last") == expected
 
 
-@pytest.mark.parametrize("max_length", [5, 9, 14])
+@pytest.mark.parametrize("max_length", [7, 9, 14])
 def test_rows_are_cut_and_dropped_as_by_trl(tokenizer, max_length, tmp_path):
     rows = [{"prompt": "the quick fox " * i, "completion": " the lazy dog"} for i in range(1, 6)]
     kept = trained_by_trl(tokenizer, rows, max_length=max_length)

@@ -14,7 +14,8 @@ _CHATML = """{{%- if tools -%}}{{{{ '<|im_start|>system\\n# Tools' }}}}
 {{%- for message in messages -%}}
 {{{{- '<|im_start|>' + message.role + '\\n' -}}}}
 {{%- if message.role == 'assistant' -%}}{generation}
-{{%- if message.content is string -%}}{{{{ message.content }}}}{{%- endif -%}}
+{{%- if message.content is string -%}}{{{{ message.content }}}}
+{{%- else -%}}{{%- for part in message.content or [] -%}}{{{{ part.text }}}}{{%- endfor -%}}{{%- endif -%}}
 {{%- for call in message.tool_calls or [] -%}}{{{{ '<|tool|>' + (call.function | tojson) }}}}{{%- endfor -%}}
 {{{{- '<|im_end|>\\n' -}}}}{end}
 {{%- else -%}}
@@ -27,7 +28,9 @@ MARKED = _CHATML.format(generation="{%- generation -%}", end="{%- endgeneration 
 UNMARKED = _CHATML.format(generation="", end="")
 # As Mistral's and Llama 2's: BOS in the template, the tokenizer's end token closes each answer.
 ENDED = """{{- bos_token -}}{%- for message in messages -%}
-{%- if message.role == 'assistant' -%}{%- generation -%}{{ ' ' + (message.content or '') }}
+{%- if message.role == 'assistant' -%}{%- generation -%}{{ ' ' -}}
+{%- if message.content is string -%}{{ message.content }}
+{%- else -%}{%- for part in message.content or [] -%}{{ part.text }}{%- endfor -%}{%- endif -%}
 {%- for call in message.tool_calls or [] -%}{{ '[CALL] ' + (call.function | tojson) }}{%- endfor -%}{{ eos_token }}
 {%- endgeneration -%}
 {%- elif message.content is string -%}{{ '[' + message.role + '] ' + message.content }}
