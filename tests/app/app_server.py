@@ -22,10 +22,14 @@ from websockets.sync.client import ClientConnection, connect
 
 
 class Server:
-    """The dashboard over one folder of runs, on a free port; it can be killed and started again."""
+    """The dashboard over one folder of runs, on a free port; it can be killed and started again.
 
-    def __init__(self, folder: Path, *flags: str):
+    scratch: where it puts temporary files, by default where the system does.
+    """
+
+    def __init__(self, folder: Path, *flags: str, scratch: Path | None = None):
         self.folder, self.flags = folder, flags
+        self.environment = {**os.environ, **({} if scratch is None else {"TMPDIR": str(scratch)})}
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
@@ -43,7 +47,7 @@ class Server:
         command = [sys.executable, "-m", "oga_app.cli", "app", str(self.folder), "--no-browser"]
         command += ["--port", str(self.port), *self.flags]
         log = (self.folder / "server.log").open("ab")
-        self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True, env=self.environment)
         log.close()
         deadline = time.monotonic() + 120
         while time.monotonic() < deadline:

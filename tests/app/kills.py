@@ -15,6 +15,7 @@ from app_runs import image_run
 from app_server import Server, Visitor
 from websockets.exceptions import ConnectionClosed
 
+from oga_core.files import is_leftover, is_temporary
 from oga_core.review import ReviewStore
 from oga_core.review.decisions import ACTIONS
 
@@ -27,7 +28,8 @@ class Review:
     """A client that presses keys and sends again what is not acknowledged, as the page does; `seed` decides all."""
 
     def __init__(self, folder: Path, seed: int = 0):
-        self.run, self.server, self.random = image_run(folder), Server(folder), random.Random(seed)
+        self.run, self.random = image_run(folder), random.Random(seed)
+        self.server = Server(folder, scratch=folder)
         self.samples = [str(name) for name in self.run.table["sample_id"]]
         self.classes = list(self.run.info.classes)
         self.sent: list[dict[str, Any]] = []
@@ -49,10 +51,11 @@ class Review:
         self.lost_at_once += len(self.acknowledged - self.written().keys())
 
     def finish(self) -> dict[str, int]:
-        """Send the rest to a last server; return how many decisions were made, lost and doubled."""
+        """Send the rest to a last server; return how many decisions were made, lost and doubled, and what is left."""
         self.server.start()
         visitor = self._opened()
         self._press(visitor, 0)
+        left = [path for path in self.server.folder.rglob(".*") if is_temporary(path) and is_leftover(path)]
         self.server.kill()
         written = self.written()
         decisions = [event["id"] for event in self.sent if event["action"] in ACTIONS]
@@ -62,6 +65,7 @@ class Review:
             "acknowledged_but_not_on_disk": self.lost_at_once + len(self.acknowledged - written.keys()),
             "decisions_lost": sum(event_id not in written for event_id in decisions),
             "decisions_doubled": sum(times > 1 for times in written.values()),
+            "temporaries_left": len(left),
         }
 
     def written(self) -> Counter[str]:

@@ -9,3 +9,4 @@ def test_a_killed_server_loses_no_acknowledged_decision(tmp_path):
     assert result["acknowledged_but_not_on_disk"] == 0
     assert result["decisions_lost"] == 0
     assert result["decisions_doubled"] == 0
+    assert result["temporaries_left"] == 0

@@ -142,6 +142,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--presses", type=int, default=40)
     parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of the moments of the server's kills and of what is pressed"
+    )
     parser.add_argument("--decisions", type=int, default=1000, help="of each of four reviewers on the store")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--folder", type=Path, help="where runs are kept (default: a temporary folder)")
@@ -171,7 +174,7 @@ def main() -> None:
             result["kills"] = durability.kills(options.kills)
             report(result, options.out)
         if "server_kills" in options.parts:
-            result["server_kills"] = review_while_killed(folder, options.kills)
+            result["server_kills"] = review_while_killed(folder, options.kills, options.seed)
             report(result, options.out)
         if "reviewers" in options.parts:
             result["reviewers_on_the_store"] = durability.reviewers(4, options.decisions)
