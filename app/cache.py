@@ -10,11 +10,12 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
+from oga_app import state
 from oga_app.background.explaining import Explainer
 from oga_app.background.verifying import Verification
 from oga_app.components.map.points import MapPoints
 from oga_core.previews.content import Preview
-from oga_core.previews.reader import PreviewReader, TokenRequest, columns_of, tokens_of
+from oga_core.previews.reader import Columns, PreviewReader, TokenRequest, columns_of, tokens_of
 from oga_core.review import ReviewStore
 from oga_core.review.board import DecisionBoard
 from oga_core.review.decisions import ACTIONS
@@ -55,24 +56,29 @@ def points(data: ScoredRun, score: str) -> MapPoints | None:
 
 def thumbnails(data: ScoredRun, rows: Sequence[int], side: int) -> list[Preview]:
     """What can be seen of the samples at `rows`, their images at most `side` pixels wide and high."""
+    if closed := state.session().settings.closed:
+        return [Preview(unreadable=closed)] * len(rows)
     return reader(data).previews(rows, side)
 
 
 def reader(data: ScoredRun) -> PreviewReader:
-    """The process that reads the run's data."""
+    """The process that reads the run's data; raises `OgaError` where that is closed."""
+    state.session().settings.require_jail()
     return _reader(str(data.path), data.info.data.fingerprint, len(data), data)
 
 
-def columns(path: Path) -> tuple[str, ...]:
+def columns(path: Path) -> Columns:
     """The columns of a table that is not scored yet; none for what is no table or cannot be read."""
+    state.session().settings.require_jail()
     if not path.is_file():
-        return ()
+        return Columns()
     status = path.stat()
     return _columns(str(path), (status.st_mtime_ns, status.st_size))
 
 
 def tokens(request: TokenRequest) -> dict[str, Any]:
     """Rows token by token as a language model is trained on them, read once while data and model stay the same."""
+    state.session().settings.require_jail()
     changed = tuple(path.stat().st_mtime_ns for path in (Path(request.data), Path(request.model)) if path.exists())
     return _tokens(request, changed)
 
@@ -116,7 +122,8 @@ def verifications() -> dict[str, Verification]:
 def _run_data(run: str, stamp: Stamp) -> ScoredRun:
     data = ScoredRun(Path(run))
     data.version = (run, stamp)
-    reader(data).warm()
+    if not state.session().settings.closed:
+        reader(data).warm()
     return data
 
 
@@ -165,7 +172,7 @@ def _reader(run: str, fingerprint: str, n_samples: int, _data: ScoredRun) -> Pre
 
 
 @st.cache_data(max_entries=100, show_spinner="Reading the columns")
-def _columns(path: str, changed: tuple[int, int]) -> tuple[str, ...]:
+def _columns(path: str, changed: tuple[int, int]) -> Columns:
     return columns_of(Path(path))
 
 

@@ -88,7 +88,9 @@ def _add_app(commands: Any) -> None:
     parser.add_argument("--address", default="127.0.0.1", help="name or number that others reach this machine by")
     parser.add_argument("--accounts", type=Path, help="who may sign in; needed with --address")
     parser.add_argument(
-        "--allow-unjailed", action="store_true", help="let accounts score where the worker's jail has holes"
+        "--allow-unjailed",
+        action="store_true",
+        help="read data for accounts although the worker's jail has holes",
     )
     parser.add_argument("--in-frame", action="store_true", help="let a notebook on this machine show it in a frame")
     _add_server_flags(parser)
@@ -230,6 +232,7 @@ def _export(options: argparse.Namespace) -> dict[str, Any]:
     from oga_core.exports import export
     from oga_core.runs.folder import RunFolder
 
+    progress = ProgressLine()
     path = export(
         RunFolder.open(options.run),
         options.format,
@@ -237,7 +240,9 @@ def _export(options: argparse.Namespace) -> dict[str, Any]:
         spreadsheet_safe=options.spreadsheet_safe,
         score=options.score,
         trim_fraction=options.trim_fraction,
+        progress=progress,
     )
+    progress.close()
     return {"written": str(path)}
 
 

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import gettempdir
 
 from oga_core.errors import OgaError
 
@@ -61,6 +62,15 @@ def temporary_folder(path: Path, mode: int = 0o777) -> Iterator[Path]:
             yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def scratch_folder(name: str) -> Iterator[Path]:
+    """Give a new folder for this process only, among the system's temporary files; what killed ones left there goes."""
+    place = Path(gettempdir())
+    remove_leftovers(place, name)
+    with temporary_folder(place / name, mode=0o700) as folder:
+        yield folder.resolve()
 
 
 def remove_leftovers(folder: Path, name: str | None = None) -> None:

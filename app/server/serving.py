@@ -22,6 +22,7 @@ from oga_app.server.settings import Settings
 from oga_app.server.uploads import MAX_FILE_MB
 from oga_core.errors import OgaError
 from oga_core.files import remove_leftovers
+from oga_core.worker.inspection import jail_here
 
 LOCAL = "127.0.0.1"
 # One message between browser and server; what is large (maps, grids, uploads) goes by files instead.
@@ -71,6 +72,7 @@ def serve(
     command = [sys.executable, "-m", "streamlit", "run", str(script), *flags, "--", *arguments]
     print(f"The dashboard is at http://{address}:{port} (stop it with Ctrl+C)", file=sys.stderr, flush=True)
     process = subprocess.Popen(command, env={**os.environ, "STREAMLIT_BROWSER_GATHER_USAGE_STATS": "false"})
+    threading.Thread(target=_warn_of_holes, args=(accounts is not None and not allow_unjailed,), daemon=True).start()
     threading.Thread(target=meanwhile, daemon=True).start()
     if browser:
         threading.Thread(target=_open_browser, args=(f"http://{address}:{port}", process), daemon=True).start()
@@ -114,6 +116,20 @@ def _open_browser(url: str, process: subprocess.Popen[bytes]) -> None:
             webbrowser.open(url)
             return
         time.sleep(0.2)
+
+
+def _warn_of_holes(is_closed: bool) -> None:
+    """Say on the command line which layers the jail of this machine lacks, as the Run page does."""
+    missing = jail_here()["missing"]
+    for sentence in missing:
+        print(f"oga: Warning: {sentence}", file=sys.stderr, flush=True)
+    if missing and is_closed:
+        print(
+            "oga: Warning: So this shared dashboard scores, shows and exports no data. Start it with --allow-unjailed "
+            "to allow that nevertheless.",
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 def _require_login(address: str, accounts: Path | None) -> None:

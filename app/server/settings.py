@@ -19,7 +19,7 @@ class Settings:
     folder: where runs are found and new ones are written. only: the run that was opened from the command line.
     data_root: typed paths must lie in it. reviewer: the name written to decisions, None where the page may ask.
     accounts: who may sign in through the network; None where the dashboard is for this machine only.
-    allow_unjailed: whether they may score where a layer of the worker's jail is missing.
+    allow_unjailed: whether data and models are read for them where a layer of the worker's jail is missing.
     in_frame: whether a notebook on this machine may show the dashboard in a frame.
     """
 
@@ -55,15 +55,21 @@ class Settings:
             in_frame=options.in_frame,
         )
 
-    def require_jail(self) -> None:
-        """Raise `OgaError` where others would score in a worker whose jail has holes, and nobody allowed that."""
+    @property
+    def closed(self) -> str:
+        """Why others may not have data and models read here, where the jail has holes nobody allowed; else empty."""
         if self.accounts is None or self.allow_unjailed:
-            return
-        if missing := jail_here()["missing"]:
-            raise OgaError(
-                f"Scoring is closed on this shared dashboard. {' '.join(missing)} "
-                "Whoever starts the dashboard can allow it with --allow-unjailed."
-            )
+            return ""
+        missing = " ".join(jail_here()["missing"])
+        return missing and (
+            f"Reading data and models is closed on this shared dashboard. {missing} "
+            "Whoever starts the dashboard can allow it nevertheless."
+        )
+
+    def require_jail(self) -> None:
+        """Raise `OgaError` where reading is `closed`."""
+        if self.closed:
+            raise OgaError(self.closed)
 
     def runs(self) -> list[Path]:
         """Run folders that can be opened, the latest first."""

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
-from oga_app import state
+from oga_app import cache, state
+from oga_app.background.progress import describe
 from oga_app.elements import messages
 from oga_app.views import header
 from oga_app.views.header import Opened
 from oga_core.errors import OgaError
+from oga_core.files import scratch_folder
 
 _MAX_DOWNLOAD = 500 << 20
 _FORMATS = {
@@ -55,15 +57,10 @@ def _counts(view: Opened) -> None:
 
 
 def _export(view: Opened) -> None:
-    from oga_core.exports import EXPORTS, export
+    from oga_core.exports import EXPORTS
 
     messages.section("Data")
-    name = st.selectbox(
-        "Format",
-        [name for name in EXPORTS if name != "report"],
-        format_func=lambda name: _FORMATS.get(name, name),
-        key="export-format",
-    )
+    name = st.selectbox("Format", list(EXPORTS), format_func=lambda name: _FORMATS.get(name, name), key="export-format")
     messages.quiet(EXPORTS[name].description)
     safe = st.checkbox("Safe for spreadsheets: put ' before cells that a spreadsheet would run", key="export-safe")
     typed = st.text_input("Write it to this path on the machine", placeholder="/path/to/out", key="export-path")
@@ -71,8 +68,7 @@ def _export(view: Opened) -> None:
         write = st.button("Write", disabled=not typed.strip(), key="export-write")
         make = st.button("Prepare a download", type="primary", key="export-make")
     if write:
-        path = _target(view, typed)
-        messages.note(f"Written to {export(view.data.run, name, path, spreadsheet_safe=safe, **_flagging(view))}")
+        messages.note(f"Written to {_written(view, name, _target(view, typed), safe)}")
     if make:
         state.remember("download", (name, safe, _state(view), _bytes(view, name, safe)))
     ready = state.memory("download", None)
@@ -89,14 +85,27 @@ def _flagging(view: Opened) -> dict[str, Any]:
     return {"score": view.score, "trim_fraction": view.flagged / len(view.data)}
 
 
+def _written(view: Opened, name: str, path: Path, safe: bool) -> Path:
+    """Write an export and show how far it is; it ends with the page that asked for it."""
+    from oga_core.exports import export
+
+    view.session.settings.require_jail()
+    bar = st.progress(0.0, "Starting")
+
+    def show(event: dict[str, Any]) -> None:
+        bar.progress(event.get("done", 0) / max(1, event.get("total", 1)), describe(event).capitalize())
+
+    try:
+        return export(view.data.run, name, path, spreadsheet_safe=safe, replace=False, progress=show, **_flagging(view))
+    finally:
+        bar.empty()
+
+
 def _bytes(view: Opened, name: str, safe: bool) -> tuple[str, bytes]:
     import shutil
 
-    from oga_core.exports import export
-
-    with tempfile.TemporaryDirectory() as folder, st.spinner("Writing"):
-        target = Path(folder) / f"{_slug(view.data.name)}_{name}"
-        written = export(view.data.run, name, target, spreadsheet_safe=safe, **_flagging(view))
+    with scratch_folder("oga-download") as folder:
+        written = _written(view, name, folder / f"{_slug(view.data.name)}_{name}", safe)
         if written.is_dir():
             written = Path(shutil.make_archive(str(written), "zip", written))
         if written.stat().st_size > _MAX_DOWNLOAD:
@@ -114,10 +123,7 @@ def _slug(name: str) -> str:
 
 def _target(view: Opened, typed: str) -> Path:
     path = Path(typed.strip()).expanduser()
-    parent = view.session.settings.confined(str(path.parent))
-    if (parent / path.name).exists():
-        raise OgaError(f"{typed!r} exists already. Give a new name, so that nothing is overwritten.")
-    return parent / path.name
+    return view.session.settings.confined(str(path.parent)) / path.name
 
 
 def _report(view: Opened) -> None:
@@ -125,9 +131,9 @@ def _report(view: Opened) -> None:
     from oga_core.exports.report import write_report
 
     if st.button("Prepare the report", key="report-make"):
-        with tempfile.TemporaryDirectory() as folder, st.spinner("Writing"):
-            path = Path(folder) / "report.html"
-            write_report(view.data.run, path, score=view.score, trim_fraction=view.flagged / len(view.data))
+        with scratch_folder("oga-download") as folder, st.spinner("Writing"):
+            previews = partial(cache.thumbnails, view.data)
+            path = write_report(view.data.run, folder / "report.html", previews=previews, **_flagging(view))
             state.remember("report", (_state(view), path.read_bytes()))
     ready = state.memory("report", None)
     if ready and ready[0] == _state(view):

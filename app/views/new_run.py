@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -54,10 +54,8 @@ def new_run(current: Session) -> None:
 
 def _has_rows(data: Path, options: Mapping[str, Any]) -> bool:
     """Whether the data may hold rows for a language model, by its columns."""
-    from oga_core.readers.language import shape_of
-
-    columns = cache.columns(data)
-    return options.get("modality") == "causal_lm" or shape_of(columns) is not None or "text" in _recognised(columns)
+    table = cache.columns(data)
+    return options.get("modality") == "causal_lm" or table.is_language or "text" in table.recognised
 
 
 def _file(current: Session, role: str, label: str, help: str) -> Path | None:
@@ -102,18 +100,18 @@ def _uploaded(current: Session, uploaded: Any) -> Path | None:
 
 def _columns(current: Session, data: Path) -> dict[str, Any]:
     options: dict[str, Any] = {}
-    names = cache.columns(data)
-    unclear = bool(names) and "label" not in _recognised(names)
+    table = cache.columns(data)
+    unclear = bool(table.names) and "label" not in table.recognised
     with st.expander("Columns and labels", icon=":material/table_rows:", expanded=unclear):
         labels = _path(current, st.text_input, "Table of labels beside the data (path)", key="labels-path")
         if labels.strip():
-            table = current.settings.confined(labels)
-            options["labels"], names = str(table), cache.columns(table)
-        found = _recognised(names)
-        for role in ("label", "id", "text") if names else ():
+            path = current.settings.confined(labels)
+            options["labels"], table = str(path), cache.columns(path)
+        found = table.recognised
+        for role in ("label", "id", "text") if table.names else ():
             chosen = st.selectbox(
                 f"{role.capitalize()} column",
-                names,
+                table.names,
                 index=None,
                 placeholder=f"{found[role]} (found by its name)" if role in found else "none found by its usual names",
                 key=f"column-{role}",
@@ -128,13 +126,6 @@ def _columns(current: Session, data: Path) -> dict[str, Any]:
     if state.memory("looked", "") == str(data):
         messages.guarded(_look)(data, options)
     return options
-
-
-def _recognised(names: Sequence[str]) -> dict[str, str]:
-    from oga_core.readers.columns import recognise
-
-    found = {role: recognise(role, names) for role in ("label", "id", "text")}
-    return {role: name for role, name in found.items() if name is not None}
 
 
 def _look(data: Path, options: dict[str, Any]) -> None:

@@ -53,6 +53,7 @@ def _form(view: Opened) -> None:
     if not view.flagged:
         messages.quiet("Nothing is flagged, so there is nothing to trim. Move the threshold on the Explore page.")
     if go_on and view.flagged:
+        view.session.settings.require_jail()
         path = view.session.settings.confined(validation) if validation.strip() else None
         cache.verifications()[str(view.data.path)] = verifying.start(
             view.data.path,

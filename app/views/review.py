@@ -104,7 +104,8 @@ def _queue() -> None:
         backend, key=f"review-{view.data.name}-{view.session.reviewer}", classes=view.data.classes, height=_HEIGHT
     )
     outlook.progress(view)
-    cache.explainer(view.data).ahead(rows[view.board.codes[rows] < 0][:_AHEAD])
+    if not view.session.settings.closed:
+        cache.explainer(view.data).ahead(rows[view.board.codes[rows] < 0][:_AHEAD])
     _evidence(view, backend, resting)
 
 

@@ -18,6 +18,7 @@ from oga_app.views.new_run import new_run
 from oga_core.errors import OgaError
 from oga_core.runs.folder import RunFolder
 from oga_core.runs.info import RunInfo
+from oga_core.worker.inspection import jail_here
 
 _MODALITIES = {
     "image": "images",
@@ -32,6 +33,7 @@ def show() -> None:
     """Draw the page."""
     current = state.session()
     messages.title("Run", "Score a data set with the model that was trained on it, then look at what stands out.")
+    messages.guarded(_holes)(current)
     if current.run is not None:
         _open_run()
     runs = current.settings.runs()
@@ -40,6 +42,12 @@ def show() -> None:
         messages.guarded(new_run)(current)
     with right:
         _recent(current, runs)
+
+
+def _holes(current: Session) -> None:
+    """What the jail of this machine lacks, before anybody has something read in it."""
+    for sentence in [current.settings.closed] if current.settings.closed else jail_here()["missing"]:
+        messages.note(sentence)
 
 
 @st.fragment(run_every=1.0)

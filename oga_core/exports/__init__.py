@@ -1,71 +1,62 @@
-"""Take the result home: one function per format, found by name in `EXPORTS`."""
+"""Take the result home: one function per format, found by name in `EXPORTS`, which the worker runs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from oga_core.errors import OgaError, unknown
-from oga_core.exports import table
-from oga_core.exports.decided import Decided, names_in_data
-from oga_core.exports.fixed import write_fixed
-from oga_core.exports.report import write_report
-from oga_core.exports.tools import write_fiftyone, write_huggingface, write_label_studio
-from oga_core.files import remove_leftovers, write_whole
-from oga_core.readers import read_samples
-from oga_core.review import ReviewStore
-from oga_core.review.edits import Edits
+from oga_core.exports.target import check_target, move, written_name
+from oga_core.files import remove_leftovers, temporary_folder
+from oga_core.review.store import standing_decisions
 from oga_core.runs.folder import RunFolder
 from oga_core.runs.scored import ScoredRun
-from oga_core.samples import Source
+from oga_core.worker.stages import Progress
+from oga_core.worker.supervisor import run_job
 
-__all__ = ["EXPORTS", "Export", "decided_run", "export"]
+if TYPE_CHECKING:  # the readers are imported where they read: in the worker
+    from oga_core.exports.decided import Decided
 
-Write = Callable[[RunFolder, Decided, Path, bool], Path]
+__all__ = ["EXPORTS", "REPORT", "Export", "export"]
+
+REPORT = "report"
+"""What was scored, how, decisions, estimates and examples as one HTML file: the one format that holds no data set."""
+
+Write = Callable[["Decided", Path, bool], Path]
 
 
 @dataclass(frozen=True)
 class Export:
-    """One format: what it is for, and the function that writes it to a path and returns where it is."""
+    """One format: what it is for, and the function that writes it to a path and returns where it is.
+
+    write: takes what was decided, the path, and whether texts must be safe for spreadsheets. As "module:function" it
+    runs in the worker; a function of the caller's own runs where the caller does.
+    """
 
     description: str
-    write: Write
-
-
-def _file(suffix: str, write: Callable[[Decided, Path, bool], None]) -> Write:
-    def write_file(_: RunFolder, decided: Decided, out: Path, spreadsheet_safe: bool) -> Path:
-        target = out if out.suffix else out.with_name(out.name + suffix)
-        write_whole(target, lambda path: write(decided, path, spreadsheet_safe))
-        return target
-
-    return write_file
-
-
-def _folder(write: Callable[[Decided, Path], Path]) -> Write:
-    return lambda _, decided, out, __: write(decided, out)
-
-
-def _report(run: RunFolder, decided: Decided, out: Path, _: bool) -> Path:
-    target = out if out.suffix else out.with_name(out.name + ".html")
-    return write_report(run, target, score=decided.method, trim_fraction=decided.trim_fraction)
+    write: str | Write
 
 
 EXPORTS: dict[str, Export] = {
-    "csv": Export("All columns, scores and decisions as CSV.", _file(".csv", table.write_csv)),
-    "parquet": Export("All columns, scores and decisions as Parquet.", _file(".parquet", table.write_parquet)),
-    "jsonl": Export("All columns, scores and decisions as JSON lines.", _file(".jsonl", table.write_jsonl)),
+    "csv": Export("All columns, scores and decisions as CSV.", "oga_core.exports.table:write_csv"),
+    "parquet": Export("All columns, scores and decisions as Parquet.", "oga_core.exports.table:write_parquet"),
+    "jsonl": Export("All columns, scores and decisions as JSON lines.", "oga_core.exports.table:write_jsonl"),
     "fixed": Export(
         "The data set in the format it came in, with the new labels and without what was removed.",
-        _folder(write_fixed),
+        "oga_core.exports.fixed:write_fixed",
     ),
-    "huggingface": Export("A folder for datasets.load_dataset, with the decided labels.", _folder(write_huggingface)),
+    "huggingface": Export(
+        "A folder for datasets.load_dataset, with the decided labels.", "oga_core.exports.tools:write_huggingface"
+    ),
     "label-studio": Export(
         "Tasks with predictions and decisions for Label Studio, with its labeling config.",
-        _folder(write_label_studio),
+        "oga_core.exports.tools:write_label_studio",
     ),
-    "fiftyone": Export("Images and labels for FiftyOne (image classification dataset).", _folder(write_fiftyone)),
-    "report": Export("What was scored, how, decisions, estimates and examples as one HTML file.", _report),
+    "fiftyone": Export(
+        "Images and labels for FiftyOne (image classification dataset).", "oga_core.exports.tools:write_fiftyone"
+    ),
 }
 
 
@@ -77,47 +68,71 @@ def export(
     spreadsheet_safe: bool = False,
     score: str | None = None,
     trim_fraction: float | None = None,
+    replace: bool = True,
+    progress: Progress = lambda event: None,
+    cancelled: Callable[[], bool] = lambda: False,
 ) -> Path:
-    """Write a run's result in one of `EXPORTS` and return the path written: `out`, with an ending where it has none.
+    """Write a run's result in one of `EXPORTS`, or as a `REPORT`; return the path written.
 
-    score, trim_fraction: which samples count as flagged where nobody decided; the run's own by default.
+    That is `out`, with an ending where it has none. The data are read in the worker, which can write nowhere but into
+    a new folder beside `out`.
+    score, trim_fraction: which samples count as flagged where nobody decided; the run's own by default. replace:
+    whether a file of that name may be overwritten; folders never are. cancelled: asked all the time.
     Raises `OgaError` for an unknown format, a run without scores, or a place that cannot be written.
     """
-    out = Path(out)
-    if format not in EXPORTS:
-        raise unknown("export format", format, EXPORTS)
-    if not out.parent.is_dir():
-        raise OgaError(f"There is no folder {str(out.parent)!r} to write to. Make it first.")
-    remove_leftovers(out.parent, out.name)
-    decided = decided_run(run, score, trim_fraction)
-    _refuse_source(out, decided.samples.source)
-    try:
-        return EXPORTS[format].write(run, decided, out, spreadsheet_safe)
-    except (PermissionError, IsADirectoryError, FileExistsError) as error:
-        raise OgaError(f"{str(out)!r} cannot be written: {error.strerror}. Give another place.") from None
-
-
-def _refuse_source(out: Path, source: Source) -> None:
-    if out.resolve() in {path.resolve() for path in (source.path, source.labels_path) if path is not None}:
-        raise OgaError(f"{str(out)!r} is the data that was scored. Give another place, so that it stays as it is.")
-
-
-def decided_run(run: RunFolder, score: str | None = None, trim_fraction: float | None = None) -> Decided:
-    """Read a run's samples, scores and decisions; None stands for the run's own score and suggestion."""
+    if format not in (*EXPORTS, REPORT):
+        raise unknown("export format", format, [*EXPORTS, REPORT])
     scored = ScoredRun(run.path)
     if score is not None and score not in scored.scores:
         raise unknown("score", score, scored.scores)
-    method = score or scored.default_score
-    decisions = ReviewStore(run.review).decisions() if run.review.exists() else {}
-    samples = run.samples
-    data = scored.info.data
-    return Decided(
-        samples=samples,
-        table=scored.table,
-        decisions=decisions,
-        edits=Edits.of(decisions, samples, names_in_data(read_samples(data.path, **data.options), samples)),
-        method=method,
-        ranked=scored.ranked(method),
-        trim_fraction=scored.trim_fraction(trim_fraction),
-        label_column=data.options.get("label_column"),
-    )
+    out = Path(out)
+    check_target(out, scored.info, run.path)
+    remove_leftovers(out.parent, out.name)
+    with temporary_folder(out) as folder:
+        arguments = {
+            "run": str(run.path.resolve()),
+            "format": format,
+            "out": str(folder.resolve() / out.name),
+            "spreadsheet_safe": spreadsheet_safe,
+            "score": score,
+            "trim_fraction": trim_fraction,
+        }
+        try:
+            _write(run, scored, arguments, progress, cancelled)
+        except OgaError as error:
+            # Where the disk is full the worker names the folder that it may write to, which nobody else knows.
+            told = str(error).replace(str(folder.resolve()), str(out.parent))
+            raise type(error)(told, error.detail) from None
+        target = out.with_name(written_name(folder, out.name))
+        check_target(target, scored.info, run.path)
+        move(folder / target.name, target, replace=replace)
+    return target
+
+
+def _write(
+    run: RunFolder, scored: ScoredRun, arguments: dict[str, Any], progress: Progress, cancelled: Callable[[], bool]
+) -> None:
+    if arguments["format"] == REPORT:
+        from oga_core.exports.report import write_report
+
+        out = Path(arguments["out"])
+        path = out if out.suffix else out.with_name(f"{out.name}.html")
+        write_report(run, path, score=arguments["score"], trim_fraction=arguments["trim_fraction"])
+        return
+    arguments = {**arguments, "decisions": [vars(made) for made in standing_decisions(run.review).values()]}
+    if isinstance(EXPORTS[arguments["format"]].write, str):
+        data = scored.info.data
+        files = [run.path / "run.json", run.path / "scores.parquet", data.path, data.options.get("labels")]
+        run_job(
+            "export",
+            arguments,
+            progress=progress,
+            cancelled=cancelled,
+            readable=[path for path in files if path],
+            writable=[Path(arguments["out"]).parent],
+            accelerator=False,
+        )
+    else:
+        from oga_core.exports.job import run as write_here
+
+        write_here(arguments, progress)

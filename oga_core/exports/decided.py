@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,11 @@ from oga_core.review.decisions import Decision
 from oga_core.review.edits import Edits
 from oga_core.samples import SampleSet
 from oga_core.threshold.ranked import RankedScores
+from oga_core.worker.stages import Progress
 
+T = TypeVar("T")
+
+_SAID_EVERY = 0.5  # seconds
 ACTION_NAMES = {"keep": "keep", "relabel": "relabel", "remove": "exclude", "unsure": "needs_review"}
 
 
@@ -25,7 +30,8 @@ class Decided:
 
     samples: labels numbered as the model's classes; decisions: what stands, by sample id; edits: the same as changes
     of the data; method: the score, `ranked` its values; trim_fraction: the share that the machine flags;
-    label_column: the column of labels that the person named, None where it was recognised.
+    label_column: the column of labels that the person named, None where it was recognised. progress: hears how many
+    rows or files are written.
     """
 
     samples: SampleSet
@@ -36,6 +42,7 @@ class Decided:
     ranked: RankedScores
     trim_fraction: float
     label_column: str | None
+    progress: Progress = lambda event: None
 
     def __len__(self) -> int:
         return len(self.table)
@@ -67,6 +74,15 @@ class Decided:
             return decision.new_label
         given = int(self.samples.given_labels[i])
         return self.samples.class_names[given] if given >= 0 else None
+
+    def counted(self, parts: Iterable[T], total: int) -> Iterator[T]:
+        """Yield what is written, row by row or file by file, and say how far it is."""
+        said = time.monotonic()
+        for done, part in enumerate(parts):
+            if time.monotonic() - said > _SAID_EVERY:
+                said = time.monotonic()
+                self.progress({"stage": "writing", "done": done, "total": total})
+            yield part
 
 
 def names_in_data(raw: SampleSet, samples: SampleSet) -> dict[str, str]:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO
 
 from oga_core.errors import OgaError
 from oga_core.exports.archives import edited_members
 from oga_core.exports.arrays import edited_label_file, edited_npy, edited_npz, write_edited_npz
 from oga_core.exports.columns import edited_arrow, write_edited_parquet
 from oga_core.exports.decided import Decided
-from oga_core.exports.members import Member, write_members, write_tar, write_zip
+from oga_core.exports.members import Member, with_ending, write_file, write_members, write_tar, write_zip
 from oga_core.exports.rows import edited_table
-from oga_core.files import write_whole
 from oga_core.readers.archives import is_zip, open_archive
 from oga_core.readers.archives.names import folded
 from oga_core.readers.columns import choose, recognise
@@ -24,7 +22,7 @@ TEXT_TABLES = ("csv", "tsv", "semicolon", "jsonl", "json")
 ARRAYS = ("npy", "npz", "outputs_npz")
 
 
-def write_fixed(decided: Decided, out: Path) -> Path:
+def write_fixed(decided: Decided, out: Path, spreadsheet_safe: bool = False) -> Path:
     """Write the fixed data set and return its path, which ends as the original does.
 
     Images with a table of labels beside them: the table alone, since it says which images belong and what they are.
@@ -32,7 +30,7 @@ def write_fixed(decided: Decided, out: Path) -> Path:
     source = decided.samples.source
     if source.labels_path is not None and source.format == "images_with_table":
         table = edited_table(source.labels_path, source.labels_path.name, source.columns["label"], decided.edits)
-        return _write_file(out, source.labels_path.suffix, table)
+        return _write_chunks(out, source.labels_path.suffix, table)
     if source.labels_path is not None:
         return write_members(out, _data_and_labels(decided, source.labels_path))
     if source.format in ("image_folder", "images_with_table", "webdataset") or source.path.is_dir():
@@ -46,27 +44,28 @@ def _write_one_file(decided: Decided, out: Path) -> Path:
     source = decided.samples.source
     label = source.columns.get("label")
     if source.format in TEXT_TABLES:
-        return _write_file(out, source.path.suffix, edited_table(source.path, source.path.name, label, decided.edits))
+        return _write_chunks(out, source.path.suffix, edited_table(source.path, source.path.name, label, decided.edits))
     if source.format in ARRAYS:
-        return _write(out, ".npz", lambda file: write_edited_npz(source, file, decided.edits))
+        return write_file(out, ".npz", lambda file: write_edited_npz(source, file, decided.edits))
     if source.format == "arrow":
-        return _write_file(
+        return _write_chunks(
             out, source.path.suffix, [edited_arrow(source.path.read_bytes(), label, decided.edits, 0)[0]]
         )
-    return _write(out, ".parquet", lambda file: write_edited_parquet(source.path, file, label, decided.edits))
+    return write_file(out, ".parquet", lambda file: write_edited_parquet(source.path, file, label, decided.edits))
 
 
 def _write_archive(decided: Decided, out: Path) -> Path:
     """Write a folder as a folder or zip, a zip as a zip, a tar as a tar."""
     source = decided.samples.source.path
-    members = edited_members(open_archive(source), decided.samples, decided.edits)
+    archive = open_archive(source)
+    members = decided.counted(edited_members(archive, decided.samples, decided.edits), len(archive.names))
     if source.is_dir():
         return write_members(out, members)
     if is_zip(source):
-        target = _named(out, ".zip")
+        target = with_ending(out, ".zip")
         write_zip(target, members)
         return target
-    target = _named(out, ".tar" + source.name.partition(".tar")[2] if ".tar" in source.name else source.suffix)
+    target = with_ending(out, ".tar" + source.name.partition(".tar")[2] if ".tar" in source.name else source.suffix)
     write_tar(target, members)
     return target
 
@@ -113,19 +112,5 @@ def _labels_by_id(decided: Decided, labels: Path) -> Iterator[bytes]:
     return edited_table(labels, labels.name, _label_column(decided, labels), edits)
 
 
-def _write_file(out: Path, suffix: str, content: Iterable[bytes]) -> Path:
-    return _write(out, suffix, lambda file: file.writelines(content))
-
-
-def _write(out: Path, suffix: str, write: Callable[[IO[bytes]], None]) -> Path:
-    def write_file(path: Path) -> None:
-        with path.open("wb") as file:
-            write(file)
-
-    target = _named(out, suffix)
-    write_whole(target, write_file)
-    return target
-
-
-def _named(out: Path, suffix: str) -> Path:
-    return out if out.suffix else out.with_name(out.name + suffix)
+def _write_chunks(out: Path, suffix: str, content: Iterable[bytes]) -> Path:
+    return write_file(out, suffix, lambda file: file.writelines(content))

@@ -7,9 +7,10 @@ import os
 import re
 import tarfile
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from oga_core.errors import OgaError
 from oga_core.files import temporary_folder, write_whole
@@ -81,6 +82,23 @@ def checked(members: Iterable[Member]) -> Iterator[Member]:
 
 def _short(name: str) -> str:
     return f"{name[:100]!a}{'…' if len(name) > 100 else ''}"
+
+
+def with_ending(out: Path, suffix: str) -> Path:
+    """Return `out`, with an ending where it has none."""
+    return out if out.suffix else out.with_name(out.name + suffix)
+
+
+def write_file(out: Path, suffix: str, write: Callable[[IO[bytes]], None]) -> Path:
+    """Write one file whole and return its path: `out`, with the ending `suffix` where it has none."""
+
+    def write_to(path: Path) -> None:
+        with path.open("wb") as file:
+            write(file)
+
+    target = with_ending(out, suffix)
+    write_whole(target, write_to)
+    return target
 
 
 @contextmanager

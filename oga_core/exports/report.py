@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -18,28 +17,41 @@ import pandas as pd
 from oga_core.exports.report_charts import histogram, map_image
 from oga_core.exports.report_page import PAGE, STYLE
 from oga_core.files import write_whole
-from oga_core.readers.image_data import preview_image
+from oga_core.previews.content import Preview
+from oga_core.previews.reader import PreviewReader
 from oga_core.review import ReviewStore
 from oga_core.review.decisions import ACTIONS, Decision
 from oga_core.runs.folder import RunFolder
 from oga_core.runs.info import RunInfo
 from oga_core.runs.scored import ScoredRun
-from oga_core.samples import SampleSet, UnreadableSample
 from oga_core.threshold.expectation import Expectation, Interval
 from oga_core.threshold.ranked import RankedScores
+
+Previews = Callable[[Sequence[int], int], list[Preview]]
 
 _EXAMPLES = 24
 _TEXT_SHOWN = 400
 _THUMBNAIL = 96
 
 
-def write_report(run: RunFolder, path: Path, *, score: str | None = None, trim_fraction: float | None = None) -> Path:
+def write_report(
+    run: RunFolder,
+    path: Path,
+    *,
+    score: str | None = None,
+    trim_fraction: float | None = None,
+    previews: Previews | None = None,
+) -> Path:
     """Write what was scored and how, the threshold, decisions, estimates, classes, examples and charts.
 
-    score: the run's default. trim_fraction: the run's suggestion, else 5 %; 0 flags nothing. Nothing in the file is
-    loaded from elsewhere. Raises `OgaError` where the run has no scores.
+    score: the run's default. trim_fraction: the run's suggestion, else 5 %; 0 flags nothing. previews: who reads the
+    examples, which is a worker; by default one of its own. Nothing in the file is loaded from elsewhere.
+    Raises `OgaError` where the run has no scores.
     """
-    report = _Report(run, score, trim_fraction)
+    if previews is None:
+        with closing(PreviewReader(run)) as reader:
+            return write_report(run, path, score=score, trim_fraction=trim_fraction, previews=reader.previews)
+    report = _Report(run, score, trim_fraction, previews)
     page = PAGE.format(title=escape(f"OGA report: {run.path.name}"), style=STYLE, body="\n".join(report.sections()))
     write_whole(path, lambda temporary: temporary.write_text(page, encoding="utf-8"))
     return path
@@ -50,6 +62,7 @@ class _Report:
     run: RunFolder
     chosen_score: str | None
     chosen_fraction: float | None
+    previews: Previews
 
     def sections(self) -> Iterable[str]:
         """The parts of the page in reading order."""
@@ -195,48 +208,28 @@ class _Report:
         return f"<p>{escape(str(verified.get('verdict', '')) if isinstance(verified, dict) else '')}</p>"
 
     def _examples(self) -> str:
-        samples = self.run.samples
-        return (
-            "<div class=examples>"
-            + "".join(self._example(samples, i) for i in self.ranked.order[:_EXAMPLES])
-            + "</div>"
-        )
+        rows = self.ranked.order[:_EXAMPLES].tolist()
+        shown = zip(rows, self.previews(rows, _THUMBNAIL), strict=True)
+        return f"<div class=examples>{''.join(self._example(row, content) for row, content in shown)}</div>"
 
-    def _example(self, samples: SampleSet, i: int) -> str:
-        row = self.table.iloc[int(i)]
+    def _example(self, i: int, content: Preview) -> str:
+        row = self.table.iloc[i]
         decision = self.decisions.get(row["sample_id"])
         lines = [
             f"<b>{escape(str(row['given_label']))}</b> → {escape(str(row['predicted_label']))}",
             f"<span class=quiet>{escape(str(row['sample_id']))}</span>",
             f"<span class=decision>{escape(decision.verdict)}</span>" if decision else "",
         ]
-        return (
-            f"<figure>{_preview(samples, int(i))}<figcaption>{'<br>'.join(filter(None, lines))}</figcaption></figure>"
-        )
+        return f"<figure>{_shown(content)}<figcaption>{'<br>'.join(filter(None, lines))}</figcaption></figure>"
 
 
-def _preview(samples: SampleSet, i: int) -> str:
-    try:
-        content = samples.inputs[i]
-    except UnreadableSample as error:
-        return f"<p>{escape(str(error))}</p>"
-    if samples.modality == "image":
-        image = preview_image(content).convert("RGB")
-        image.thumbnail((_THUMBNAIL, _THUMBNAIL))
-        data = io.BytesIO()
-        image.save(data, format="PNG")
-        return f'<img alt="" src="data:image/png;base64,{base64.b64encode(data.getvalue()).decode()}">'
-    if isinstance(content, str):
-        text = content
-    elif isinstance(content, tuple):
-        text = "\n".join(content)
-    else:
-        text = "\n".join(f"{name}: {_short(value)}" for name, value in content.items())
+def _shown(content: Preview) -> str:
+    if content.image:
+        return f'<img alt="" src="{escape(content.image)}">'
+    lines = [content.unreadable, content.text, content.text_pair]
+    lines += [f"{name}: {value}" for name, value in (*content.fields, *content.messages)]
+    text = "\n".join(filter(None, lines))
     return f'<p class=text dir="auto">{escape(text[:_TEXT_SHOWN])}{"…" if len(text) > _TEXT_SHOWN else ""}</p>'
-
-
-def _short(value: object) -> str:
-    return f"{len(value)} numbers" if isinstance(value, np.ndarray) else str(value)
 
 
 def _share(interval: Interval) -> str:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import datetime
 import decimal
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from oga_core.exports.decided import ACTION_NAMES, Decided, original_row
+from oga_core.exports.members import write_file
 
 OUR_COLUMNS = (
     "sample_id",
@@ -30,24 +32,28 @@ OUR_COLUMNS = (
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
-def write_csv(decided: Decided, path: Path, spreadsheet_safe: bool) -> None:
+def write_csv(decided: Decided, out: Path, spreadsheet_safe: bool) -> Path:
     """Write the table as CSV; `spreadsheet_safe` puts ' before texts that a spreadsheet would run."""
     columns = _columns(decided)
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
+
+    def write(file: IO[bytes]) -> None:
+        text = io.TextIOWrapper(file, encoding="utf-8", newline="")
+        writer = csv.writer(text, lineterminator="\n")
         writer.writerow([_cell(name, spreadsheet_safe) for name in columns])
         for row in table_rows(decided):
             writer.writerow([_cell(row.get(name), spreadsheet_safe) for name in columns])
+        text.flush()
+
+    return write_file(out, ".csv", write)
 
 
-def write_jsonl(decided: Decided, path: Path, spreadsheet_safe: bool) -> None:
+def write_jsonl(decided: Decided, out: Path, spreadsheet_safe: bool) -> Path:
     """Write the table as JSON lines, values of the original columns in their own types."""
-    with path.open("w", encoding="utf-8") as file:
-        for row in table_rows(decided):
-            file.write(json.dumps(row, ensure_ascii=False, default=str) + "\n")
+    lines = (json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in table_rows(decided))
+    return write_file(out, ".jsonl", lambda file: file.writelines(map(str.encode, lines)))
 
 
-def write_parquet(decided: Decided, path: Path, spreadsheet_safe: bool) -> None:
+def write_parquet(decided: Decided, out: Path, spreadsheet_safe: bool) -> Path:
     """Write the table as Parquet; a column of mixed types becomes text."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -65,7 +71,7 @@ def write_parquet(decided: Decided, path: Path, spreadsheet_safe: bool) -> None:
             arrays[name] = pa.array([None if value is None else _cell(value, False) for value in column])
         if pa.types.is_null(arrays[name].type):
             arrays[name] = arrays[name].cast(pa.string())
-    pq.write_table(pa.table(arrays), path)
+    return write_file(out, ".parquet", lambda file: pq.write_table(pa.table(arrays), file))
 
 
 def table_rows(decided: Decided) -> Iterator[dict[str, Any]]:
@@ -77,7 +83,7 @@ def table_rows(decided: Decided) -> Iterator[dict[str, Any]]:
     probability = (
         table["given_label_probability"].tolist() if "given_label_probability" in table else [None] * len(table)
     )
-    for i, sample_id in enumerate(samples.ids):
+    for i, sample_id in enumerate(decided.counted(samples.ids, len(decided))):
         decision = decided.decisions.get(sample_id)
         original = original_row(samples.rows[i])
         yield {

@@ -18,27 +18,32 @@ from oga_core.readers.image_inputs import ImageInputs
 from oga_core.samples import Subset
 
 
-def write_huggingface(decided: Decided, out: Path) -> Path:
+def write_huggingface(decided: Decided, out: Path, spreadsheet_safe: bool = False) -> Path:
     """Write a folder for `datasets.load_dataset`: an image folder with metadata, or one JSON-lines file."""
     if decided.samples.modality == "outputs":
         raise OgaError("A bundle of outputs holds no samples for a Hugging Face data set. Export csv instead.")
-    return write_members(out, _image_members(decided) if decided.samples.modality == "image" else _row_members(decided))
+    members = _image_members(decided) if decided.samples.modality == "image" else _row_members(decided)
+    return _write(decided, out, members)
 
 
-def write_label_studio(decided: Decided, out: Path) -> Path:
+def write_label_studio(decided: Decided, out: Path, spreadsheet_safe: bool = False) -> Path:
     """Write tasks with predictions, the decisions as annotations, the labeling config, and the images."""
     if decided.samples.modality not in ("image", "text"):
         raise OgaError(
             f"Label Studio is for images and texts, not for {decided.samples.modality} data. Export csv instead."
         )
-    return write_members(out, _label_studio_members(decided))
+    return _write(decided, out, _label_studio_members(decided))
 
 
-def write_fiftyone(decided: Decided, out: Path) -> Path:
+def write_fiftyone(decided: Decided, out: Path, spreadsheet_safe: bool = False) -> Path:
     """Write `data/` and `labels.json`, FiftyOne's image classification dataset."""
     if decided.samples.modality != "image":
         raise OgaError(f"FiftyOne is for images, not for {decided.samples.modality} data. Export csv instead.")
-    return write_members(out, _fiftyone_members(decided))
+    return _write(decided, out, _fiftyone_members(decided))
+
+
+def _write(decided: Decided, out: Path, members: Iterator[Member]) -> Path:
+    return write_members(out, decided.counted(members, len(decided)))
 
 
 def _image_members(decided: Decided) -> Iterator[Member]:

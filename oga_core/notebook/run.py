@@ -14,7 +14,7 @@ import pandas as pd
 from oga_core.errors import OgaError, unknown
 from oga_core.notebook.dashboard import Dashboard, open_dashboard
 from oga_core.review.decisions import ACTIONS, Action, Decision
-from oga_core.review.store import ReviewStore
+from oga_core.review.store import ReviewStore, standing_decisions
 from oga_core.runs.info import RunInfo
 from oga_core.runs.scored import ScoredRun, class_shares
 from oga_core.samples import SampleSet
@@ -66,7 +66,9 @@ class Run:
 
     def expect(self, trim_fraction: float | None = None, *, score: str | None = None) -> Outlook:
         """Return what to expect of the flagged, learnt from the decisions so far, with 90 % intervals."""
-        decisions = {key: made for key, made in self._decisions().items() if made.action != "unsure"}
+        decisions = {
+            key: made for key, made in standing_decisions(self.scored.run.review).items() if made.action != "unsure"
+        }
         known = [key for key in decisions if key in self.scored.row_of]
         rows = np.array([self.scored.row_of[key] for key in known], dtype=np.int64)
         bad = np.array([decisions[key].is_bad for key in known], dtype=bool)
@@ -110,7 +112,9 @@ class Run:
     def decisions(self) -> pd.DataFrame:
         """What stands for every decided sample: sample_id, action, new_label, reviewer, time, note."""
         columns = list(Decision.__dataclass_fields__)
-        return pd.DataFrame([vars(made) for made in self._decisions().values()], columns=columns)
+        return pd.DataFrame(
+            [vars(made) for made in standing_decisions(self.scored.run.review).values()], columns=columns
+        )
 
     def export(self, format: str, out: Path | str, **options: Any) -> Path:
         """Write the result in a format of `oga export` and return the path written; see `oga_core.exports.export`."""
@@ -130,7 +134,7 @@ class Run:
         ranked = self.scored.ranked(score or self.scored.default_score)
         issues = np.zeros(len(self), dtype=bool)
         issues[ranked.flagged(self.scored.trim_fraction(trim_fraction))] = True
-        for key, made in self._decisions().items():
+        for key, made in standing_decisions(self.scored.run.review).items():
             if made.action != "unsure" and key in self.scored.row_of:
                 issues[self.scored.row_of[key]] = made.is_bad
         columns = self.table[["given_label", "predicted_label"]].reset_index(drop=True)
@@ -178,9 +182,3 @@ class Run:
 
     def _store(self) -> ReviewStore:
         return ReviewStore(self.scored.run.review)
-
-    def _decisions(self) -> dict[str, Decision]:
-        if not self.scored.run.review.is_file():
-            return {}
-        with closing(self._store()) as store:
-            return store.decisions()

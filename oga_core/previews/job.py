@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oga_core.errors import OgaError
-from oga_core.previews.content import preview
+from oga_core.previews.drawing import preview
 from oga_core.readers import TEXT_TABLES, read_samples
+from oga_core.readers.columns import recognise
+from oga_core.readers.language import shape_of
 from oga_core.readers.tables import open_text_table
 from oga_core.readers.tables.arrow import ParquetTable
 from oga_core.samples import SampleSet
@@ -65,17 +67,26 @@ def _task_of(run: RunFolder) -> CausalLMTask:
 
 
 def columns(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
-    """Return the `columns` of the table at `path`, from its header; none where it is no table or cannot be read."""
-    path = Path(arguments["path"])
+    """Return the `columns` of the table at `path`, from its header, by role those `recognised`, and `is_language`.
+
+    None where it is no table or cannot be read.
+    """
+    names = _header(Path(arguments["path"]))
+    found = {role: recognise(role, names) for role in ("label", "id", "text")}
+    recognised = {role: name for role, name in found.items() if name is not None}
+    return {"columns": names, "recognised": recognised, "is_language": shape_of(names) is not None}
+
+
+def _header(path: Path) -> list[str]:
     suffix = path.suffix.lower()
     try:
         if suffix in TEXT_TABLES:
-            return {"columns": list(open_text_table(path, path.name).columns)}
+            return list(open_text_table(path, path.name).columns)
         if suffix == ".parquet":
-            return {"columns": list(ParquetTable(path).columns)}
+            return list(ParquetTable(path).columns)
     except OgaError:
         pass
-    return {"columns": []}
+    return []
 
 
 def look(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:

@@ -137,12 +137,26 @@ def _reason(error: Exception) -> str:
     return "This sample cannot be shown, which is a fault in oga. The server's log has the details."
 
 
-def columns_of(path: Path) -> tuple[str, ...]:
+@dataclass(frozen=True)
+class Columns:
+    """Names of a table's columns, and those that are taken for the label, the id and the text by their usual names.
+
+    is_language: whether they are those of rows for a language model.
+    """
+
+    names: tuple[str, ...] = ()
+    recognised: Mapping[str, str] = field(default_factory=dict)
+    is_language: bool = False
+
+
+def columns_of(path: Path) -> Columns:
     """The columns of a table, read from its header in a worker; none for what is no table or cannot be read."""
     if not path.is_file():
-        return ()
+        return Columns()
     found = run_job("columns", {"path": str(path)}, readable=[path], memory_gb=_MEMORY_GB, seconds=_SECONDS)
-    return tuple(map(str, found["columns"]))
+    names = tuple(map(str, found["columns"]))
+    recognised = {role: name for role, name in found["recognised"].items() if name in names}
+    return Columns(names, recognised, found["is_language"] is True)
 
 
 def look_at(path: Path, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -40,6 +40,8 @@ def decode_image(data: bytes) -> tuple[Image.Image, tuple[str, ...]]:
         raise UnreadableSample(f"too many pixels; at most {MAX_PIXELS:,} are read") from None
     except UnreadableSample:
         raise
+    except MemoryError:
+        raise UnreadableSample("decoding it takes more memory than is left") from None
     except Exception as error:  # decoders raise anything on damaged data: OSError, SyntaxError, struct.error, …
         raise UnreadableSample(f"damaged image: {error}") from None
 

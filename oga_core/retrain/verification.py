@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +18,7 @@ from oga_core.models import files_of
 from oga_core.models.factory import OWN_CODE
 from oga_core.retrain.arms import HELD_OUT_SHARE, Plan
 from oga_core.retrain.comparison import compare, verdict, warnings
-from oga_core.review import ReviewStore
+from oga_core.review.store import standing_decisions
 from oga_core.runs.folder import RunFolder
 from oga_core.runs.scored import ScoredRun
 from oga_core.worker.supervisor import run_job
@@ -147,7 +146,7 @@ def _plan(scored: ScoredRun, score: str, fraction: float, decisions: bool) -> Pl
     """What is flagged, suggested and decided, as positions and class indices."""
     flagged = scored.ranked(score).flagged(fraction)
     suggested = np.where(scored.suggestions >= 0, scored.suggestions, scored.given)[flagged]
-    removed, relabelled = _decided(scored) if decisions and scored.run.review.is_file() else ([], {})
+    removed, relabelled = _decided(scored) if decisions else ([], {})
     return Plan(flagged.tolist(), suggested.tolist(), removed, relabelled)
 
 
@@ -155,9 +154,7 @@ def _decided(scored: ScoredRun) -> tuple[list[int], dict[str, int]]:
     """Rows to remove, and the new class by row."""
     removed = []
     relabelled = {}
-    with closing(ReviewStore(scored.run.review)) as store:
-        decisions = store.decisions()
-    for sample_id, decision in decisions.items():
+    for sample_id, decision in standing_decisions(scored.run.review).items():
         row = scored.row_of.get(sample_id)
         if row is None:
             continue

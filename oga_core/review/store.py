@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time as clock
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from datetime import datetime
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 from oga_core.errors import OgaError
@@ -13,7 +15,7 @@ from oga_core.review.agreement import krippendorff_alpha
 from oga_core.review.decisions import ACTIONS, Action, Decision, Step, check_step
 from oga_core.review.log import ReviewLog
 
-__all__ = ["ACTIONS", "Action", "Decision", "ReviewStore", "Step"]
+__all__ = ["ACTIONS", "Action", "Decision", "ReviewStore", "Step", "standing_decisions"]
 
 # A settled verdict stands over the others; among equals the latest counts.
 _RESOLVED = """
@@ -220,3 +222,11 @@ class ReviewStore(ReviewLog):
                 f"{decision.new_label!r}. Put back a copy of it, or move it away to begin a new review."
             )
         return decision
+
+
+def standing_decisions(path: Path) -> dict[str, Decision]:
+    """Return what stands for every decided sample in the file at `path`; nothing where nobody has reviewed yet."""
+    if not path.is_file():
+        return {}
+    with closing(ReviewStore(path)) as store:
+        return store.decisions()

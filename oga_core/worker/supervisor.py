@@ -18,13 +18,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from tempfile import gettempdir
 from typing import IO, Any
 
 import psutil
 
 from oga_core.errors import OgaError, unknown
-from oga_core.files import remove_leftovers, temporary_folder
+from oga_core.files import scratch_folder
 from oga_core.worker.inspection import Jail, inspect
 from oga_core.worker.limits import FILE_SIZE, QUIET_SECONDS, Cancelled, Limits, WorkerError, WorkerFault, machine_memory
 from oga_core.worker.requests import handed_down
@@ -39,9 +38,9 @@ JOBS = {
     "columns": "oga_core.previews.job:columns",
     "look": "oga_core.previews.job:look",
     "tokens": "oga_core.previews.tokens:run",
+    "export": "oga_core.exports.job:run",
 }
 
-_SCRATCH = "oga-worker"
 _POLL_SECONDS = 0.1
 _WATCH_SECONDS = 0.5
 _MAX_LINE = 64 << 20
@@ -85,9 +84,8 @@ def run_job(
     memory = int(memory_gb * 2**30) if memory_gb else int(0.9 * machine_memory())
     limits = Limits(memory, seconds, quiet_seconds, quiet_stages or {})
     number, inherited = (None, {}) if requests is None else handed_down(requests)
-    remove_leftovers(Path(gettempdir()), _SCRATCH)
-    with temporary_folder(Path(gettempdir()) / _SCRATCH, mode=0o700) as folder:
-        scratch = str(folder.resolve())
+    with scratch_folder("oga-worker") as folder:
+        scratch = str(folder)
         job = {
             "entry": JOBS[name],
             "arguments": dict(arguments),

@@ -30,9 +30,7 @@ class Server:
     def __init__(self, folder: Path, *flags: str, scratch: Path | None = None):
         self.folder, self.flags = folder, flags
         self.environment = {**os.environ, **({} if scratch is None else {"TMPDIR": str(scratch)})}
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = 0
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -44,13 +42,17 @@ class Server:
         return (self.folder / "server.log").read_text(encoding="utf-8", errors="replace")
 
     def start(self) -> None:
+        """Start it on a port that is free now, since another program may have taken the last one meanwhile."""
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
         command = [sys.executable, "-m", "oga_app.cli", "app", str(self.folder), "--no-browser"]
         command += ["--port", str(self.port), *self.flags]
         log = (self.folder / "server.log").open("ab")
         self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True, env=self.environment)
         log.close()
         deadline = time.monotonic() + 120
-        while time.monotonic() < deadline:
+        while time.monotonic() < deadline and self.process.poll() is None:
             try:
                 urllib.request.urlopen(f"{self.url}/_stcore/health", timeout=1).close()
                 return

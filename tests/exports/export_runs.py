@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
 
+from oga_core.exports import export, job
+from oga_core.previews.content import Preview
+from oga_core.previews.drawing import preview
 from oga_core.readers import read_samples
 from oga_core.review import Decision, ReviewStore
 from oga_core.runs.folder import RunFolder
@@ -62,3 +66,17 @@ def decide(run: RunFolder, samples: SampleSet, new_label: str | None) -> None:
     store.decide(Decision(samples.ids[REMOVED], "remove"))
     store.decide(Decision(samples.ids[KEPT], "keep"))
     store.decide(Decision(samples.ids[UNSURE], "unsure"))
+
+
+def export_here(run: RunFolder, format: str, out: Path, **options: Any) -> Path:
+    """Export as `export` does, the worker's part in this process too: what is written is the same, and starts at once.
+
+    test_export_job.py tries the worker.
+    """
+    with patch("oga_core.exports.run_job", lambda _, arguments, *, progress, **__: job.run(arguments, progress)):
+        return export(run, format, out, **options)
+
+
+def previews_here(run: RunFolder, rows: list[int], side: int) -> list[Preview]:
+    """What `PreviewReader` shows, read in this process."""
+    return [preview(run.samples, row, side) for row in rows]

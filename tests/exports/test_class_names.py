@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from export_runs import export_here as export
 from export_runs import make_run
 from reader_sets import class_folder_members, encoded, picture, write_folder, write_tar, write_zip
 
 from oga_core.errors import OgaError
-from oga_core.exports import export
 from oga_core.readers import read_samples
 from oga_core.review import Decision, ReviewStore
 from oga_core.runs.folder import RunFolder

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 from export_runs import RELABELLED, REMOVED, decide, make_run
+from export_runs import export_here as export
 from reader_sets import csv_text, text_rows
 
-from oga_core.exports import export
 from oga_core.exports.rows import replace_field, replace_value
 from oga_core.readers import read_samples
 from oga_core.review import Decision, ReviewStore

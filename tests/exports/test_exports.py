@@ -11,10 +11,11 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from export_runs import RELABELLED, REMOVED, decide, make_run
+from export_runs import export_here as export
 from reader_sets import CASES, Case, encoded, picture, write_zip
 
 from oga_core.errors import OgaError
-from oga_core.exports import EXPORTS, export
+from oga_core.exports import EXPORTS, REPORT
 from oga_core.exports.table import OUR_COLUMNS
 from oga_core.readers import read_samples
 from oga_core.review import Decision, ReviewStore
@@ -89,9 +90,7 @@ def test_the_table_has_every_sample_with_score_and_decision(case: Case, decided_
     assert 0 == rows[-1]["label_score"] < rows[0]["label_score"] == 1
 
 
-@pytest.mark.parametrize(
-    "format", [name for name in EXPORTS if name not in ("csv", "parquet", "jsonl", "fixed", "report")]
-)
+@pytest.mark.parametrize("format", [name for name in EXPORTS if name not in ("csv", "parquet", "jsonl", "fixed")])
 def test_folders_for_other_tools_hold_every_sample_or_say_no(
     format: str, case: Case, decided_run: RunFolder, tmp_path: Path
 ) -> None:
@@ -156,7 +155,7 @@ def test_an_original_column_with_our_name_is_kept_beside_ours(tmp_path: Path) ->
     assert frame["action"].tolist() == ["keep", ""]
 
 
-@pytest.mark.parametrize("format", EXPORTS)
+@pytest.mark.parametrize("format", [*EXPORTS, REPORT])
 def test_a_place_may_be_a_text(format: str, tmp_path: Path) -> None:
     members: dict[str, bytes | str] = {f"{c}/{i}.png": encoded(picture(i)) for i, c in enumerate(("a", "b"))}
     run = make_run(tmp_path / "run", write_zip(tmp_path / "a.zip", members))

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from export_runs import export_here as export
 from export_runs import make_run
 from reader_sets import encoded, picture, write_zip
 
-from oga_core.exports import export
 from oga_core.review import Decision, ReviewStore
 
 

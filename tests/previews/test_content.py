@@ -7,7 +7,8 @@ import pytest
 from app_runs import image_run, table_run, text_run
 from PIL import Image
 
-from oga_core.previews.content import Preview, as_fields, conversation, cut, preview
+from oga_core.previews.content import Preview
+from oga_core.previews.drawing import as_fields, conversation, cut, preview
 from oga_core.readers.image_data import decode_image, reduced_to
 
 

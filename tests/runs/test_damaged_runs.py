@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
 from damages import DAMAGES
+from export_runs import export_here, previews_here
 from good_runs import good_run
 
 from oga_core.errors import OgaError
-from oga_core.exports import export
+from oga_core.exports.report import write_report
 from oga_core.review import Decision, ReviewStore
 from oga_core.review.board import DecisionBoard
 from oga_core.runs.evidence import Evidence
@@ -49,7 +51,12 @@ def explain(run: Path) -> None:
 
 
 def exported(format: str) -> Callable[[Path], None]:
-    return lambda run: export(RunFolder.open(run), format, run.parent / f"out-{format}").unlink()
+    return lambda run: export_here(RunFolder.open(run), format, run.parent / f"out-{format}").unlink()
+
+
+def report(path: Path) -> None:
+    run = RunFolder.open(path)
+    write_report(run, path.parent / "report.html", previews=partial(previews_here, run))
 
 
 USES: dict[str, Callable[[Path], object]] = {
@@ -60,7 +67,7 @@ USES: dict[str, Callable[[Path], object]] = {
     "arrays": lambda run: RunFolder.open(run).gradient_sketch(),
     "csv": exported("csv"),
     "fixed": exported("fixed"),
-    "report": exported("report"),
+    "report": report,
 }
 
 

@@ -11,7 +11,7 @@ from app_runs import image_run
 
 from oga_app.server.settings import Settings
 from oga_app.state import Session
-from oga_core.exports import decided_run
+from oga_core.exports.job import decided_run
 from oga_core.exports.report import write_report
 from oga_core.retrain import verification
 from oga_core.runs.scored import DEFAULT_TRIM_FRACTION, ScoredRun
@@ -27,7 +27,7 @@ def flagged_everywhere(path: Path, folder: Path) -> dict[str, int]:
     fraction = scored.trim_fraction()
     return {
         "explore": Session(Settings.parse(["--run", str(path)])).flagged_of(scored),
-        "table": int(decided_run(run).is_issue.sum()),
+        "table": int(decided_run(run, {}).is_issue.sum()),
         "report": int(shown.group(1).replace(",", "")),
         "retraining": len(verification._plan(scored, scored.default_score, fraction, False).flagged),
     }
@@ -45,7 +45,7 @@ def test_one_threshold_everywhere(tmp_path: Path, suggestion: float | None) -> N
 def test_a_chosen_threshold_of_zero_flags_nothing(tmp_path: Path) -> None:
     run = image_run(tmp_path)
     run.update(suggested_trim_fraction=0.25)
-    assert not decided_run(run, trim_fraction=0.0).is_issue.any()
+    assert not decided_run(run, {}, trim_fraction=0.0).is_issue.any()
     write_report(run, tmp_path / "report.html", trim_fraction=0.0)
     assert "0.0% (0 samples)" in (tmp_path / "report.html").read_text()
 

@@ -55,7 +55,7 @@ def test_a_run_without_landlock_says_so_everywhere(tmp_path: Path) -> None:
     assert missing in json.loads(done.stdout)["warnings"]  # which the Run page and the report show
 
 
-def test_accounts_may_score_only_in_a_whole_jail(tmp_path: Path) -> None:
+def test_data_are_read_for_accounts_only_in_a_whole_jail(tmp_path: Path) -> None:
     code = (
         "from oga_app.server.settings import Settings; import sys\n"
         "Settings.parse(sys.argv[1:]).require_jail()\n"
@@ -64,7 +64,6 @@ def test_accounts_may_score_only_in_a_whole_jail(tmp_path: Path) -> None:
     shared = ["--run", str(tmp_path), "--accounts", str(tmp_path / "accounts.json")]
     closed = lacking(LANDLOCK, "-c", code, *shared)
     assert closed.returncode != 0
-    assert "Scoring is closed on this shared dashboard. This system has no landlock" in closed.stderr
-    assert "--allow-unjailed" in closed.stderr
+    assert "Reading data and models is closed on this shared dashboard. This system has no landlock" in closed.stderr
     assert lacking(LANDLOCK, "-c", code, *shared, "--allow-unjailed").stdout.strip() == "open"
     assert lacking(LANDLOCK, "-c", code, "--run", str(tmp_path)).stdout.strip() == "open"

@@ -183,6 +183,8 @@ def open_arrow_file(path: Path | str) -> ArrowTable:
 
 def damaged(name: str, error: BaseException) -> OgaError:
     """Return the error for a file that pyarrow cannot read."""
+    if isinstance(error, MemoryError):
+        return OgaError(f"{name} takes more memory than is left. Use a machine with more, or smaller parts.")
     return OgaError(
         f"{name} cannot be read: {str(error).splitlines()[0] if str(error) else type(error).__name__}. Write it again."
     )

@@ -1,0 +1,76 @@
+"""The worker's part: it makes of a sample what can be seen of it."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping
+from typing import Any
+
+from oga_core.previews.content import Preview
+from oga_core.readers import preview_image
+from oga_core.readers.image_data import reduced_to
+from oga_core.samples import SampleSet, UnreadableSample
+
+_SMALL = 64
+_LONG = 4000
+_MAX_FIELDS = 60
+
+
+def preview(samples: SampleSet, row: int, side: int) -> Preview:
+    """Return what can be seen of one sample; images are reduced to `side` pixels."""
+    try:
+        with reduced_to(side):
+            content = samples.inputs[row]
+    except (UnreadableSample, OSError, ValueError) as error:
+        return Preview(unreadable=f"This sample cannot be read: {error}")
+    if samples.modality == "image":
+        return picture(preview_image(content), side)
+    if samples.modality == "causal_lm":
+        return Preview(messages=conversation(samples.rows[row], content))
+    if isinstance(content, str):
+        return Preview(text=content)
+    if isinstance(content, (tuple, list)) and all(isinstance(part, str) for part in content):
+        return Preview(text=content[0], text_pair=content[1] if len(content) > 1 else None)
+    fields = samples.rows[row] if samples.modality in ("outputs", "tabular") else content
+    return Preview(fields=as_fields(fields)) if isinstance(fields, Mapping) else Preview(text=cut(str(content)))
+
+
+def picture(image: Any, side: int) -> Preview:
+    """Turn a `PIL.Image` into a data address: PNG for small images, JPEG for photographs."""
+    small = max(image.size) <= _SMALL
+    image = image.convert("RGB" if image.mode not in ("L", "RGB") else image.mode)
+    image.thumbnail((side, side))
+    buffer = io.BytesIO()
+    kind = "png" if small else "jpeg"
+    image.save(buffer, kind.upper(), **({} if small else {"quality": 82}))
+    address = f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return Preview(image=address, pixelated=small)
+
+
+def conversation(row: Mapping[str, Any], content: Any) -> tuple[tuple[str, str], ...]:
+    """The messages of a language-model row, as (role, text)."""
+    messages = row.get("messages") or row.get("conversations") or ()
+    if isinstance(messages, (list, tuple)) and messages and isinstance(messages[0], Mapping):
+        return tuple(
+            (str(part.get("role", part.get("from", ""))), str(part.get("content", part.get("value", ""))))
+            for part in messages
+        )
+    pairs = (("prompt", "completion"), ("instruction", "output"), ("question", "answer"), ("prompt", "chosen"))
+    for question, answer in pairs:
+        if question in row and answer in row:
+            middle = (("input", str(row["input"])),) if row.get("input") else ()
+            return ((question, str(row[question])), *middle, (answer, str(row[answer])))
+    if isinstance(content, Mapping):
+        return tuple((str(name), cut(str(value))) for name, value in content.items())
+    return (("text", str(row.get("text", content))),)
+
+
+def as_fields(row: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Names and values of a row, long values cut."""
+    return tuple((str(name), cut(str(value), 300)) for name, value in list(row.items())[:_MAX_FIELDS])
+
+
+def cut(text: str, length: int = _LONG) -> str:
+    """At most `length` characters, with an ellipsis where something is missing."""
+    return text if len(text) <= length else text[: length - 1] + "…"
