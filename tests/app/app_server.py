@@ -168,6 +168,24 @@ class Visitor:
         state.json_value = json.dumps(content)
         self.send(back)
 
+    def use(self, page: str, widgets: dict[str, str | bool], **query: str) -> None:
+        """Use widgets as a browser does: by key the choice of a segmented control, or True for a press of a button.
+
+        A key that the page has not drawn is sent under an id of its own making.
+        """
+        back = BackMsg()
+        back.rerun_script.page_name = page
+        back.rerun_script.query_string = urlencode(query)
+        ids = [_id_of(message.delta.new_element) for message in self.drawn]
+        for key, value in widgets.items():
+            state = back.rerun_script.widget_states.widgets.add()
+            state.id = next((name for name in ids if name.endswith(f"-{key}")), f"$$ID-{uuid.uuid4().hex}-{key}")
+            if value is True:
+                state.trigger_value = True
+            else:
+                state.string_array_value.data.append(value)
+        self.send(back)
+
     def upload(self, session: str, file: str, content: bytes, **headers: str) -> int:
         """Send a file as the page's uploader does; returns the status."""
         head = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\nContent-Type: text/csv\r\n\r\n'
@@ -179,3 +197,8 @@ class Visitor:
         """Close the tab."""
         if self.socket is not None:
             self.socket.close()
+
+
+def _id_of(element: Any) -> str:
+    kind = element.WhichOneof("type")
+    return str(getattr(getattr(element, kind), "id", "")) if kind else ""

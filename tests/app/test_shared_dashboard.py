@@ -3,6 +3,7 @@
 import json
 import re
 import uuid
+from contextlib import closing
 
 import pytest
 from app_runs import image_run
@@ -159,6 +160,26 @@ def test_bulk_decisions_bear_the_name_of_the_account(run, signed_in):
     assert "no such sample" not in votes
 
 
+def test_a_settlement_bears_the_name_of_the_account_and_only_its_owner_undoes_it(run, signed_in):
+    ada, bob = signed_in["Ada"], signed_in["Bob"]
+    sample = run.table["sample_id"][10]
+    for visitor, action in ((ada, "keep"), (bob, "remove")):
+        visitor.visit("review", **QUERY)
+        press(visitor, action=action, sample=sample)
+    ada.visit("review", **QUERY)
+    ada.use("review", {"review-mode": "Reviewers"}, **QUERY)
+    forged = {"review-mode": "Reviewers", "reviewer": "Bob", "settle-Bob": True}
+    ada.use("review", forged, **QUERY, reviewer="Bob")
+    assert settlements(run, sample) == [("settle", "Ada", "settled as Bob said", False)]
+    bob.visit("review", **QUERY)
+    bob.use("review", {"review-mode": "History"}, **QUERY)
+    bob.use("review", {"review-mode": "History", "history-undo": True}, **QUERY)
+    assert settlements(run, sample) == [("settle", "Ada", "settled as Bob said", False)]
+    assert {vote.reviewer for vote in decided(run)[sample]} == {"Ada"}
+    for visitor in (ada, bob):
+        visitor.use("review", {"review-mode": "One by one"}, **QUERY)
+
+
 def test_a_sample_that_the_run_does_not_have_is_refused(run, signed_in):
     signed_in["Ada"].visit("review", **QUERY)
     press(signed_in["Ada"], action="keep", sample="no such sample")
@@ -219,8 +240,12 @@ def press(visitor, **event):
 
 
 def decided(run):
-    store = ReviewStore(run.review)
-    try:
+    with closing(ReviewStore(run.review)) as store:
         return store.votes()
-    finally:
-        store.close()
+
+
+def settlements(run, sample):
+    """The settlements of a sample: kind, whose, note, whether undone."""
+    with closing(ReviewStore(run.review)) as store:
+        steps = [step for step in store.history(sample) if step.kind == "settle"]
+    return [(step.kind, step.reviewer, step.first.note, step.undone) for step in steps]
