@@ -12,6 +12,7 @@ import sys
 import time
 import urllib.request
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -24,11 +25,12 @@ from websockets.sync.client import ClientConnection, connect
 class Server:
     """The dashboard over one folder of runs, on a free port; it can be killed and started again.
 
-    scratch: where it puts temporary files, by default where the system does.
+    scratch: where it puts temporary files, by default where the system does. under: a program that runs it, with
+    arguments.
     """
 
-    def __init__(self, folder: Path, *flags: str, scratch: Path | None = None):
-        self.folder, self.flags = folder, flags
+    def __init__(self, folder: Path, *flags: str, scratch: Path | None = None, under: Sequence[str] = ()):
+        self.folder, self.flags, self.under = folder, flags, under
         self.environment = {**os.environ, **({} if scratch is None else {"TMPDIR": str(scratch)})}
         self.port = 0
         self.process: subprocess.Popen[bytes] | None = None
@@ -46,7 +48,7 @@ class Server:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
-        command = [sys.executable, "-m", "oga_app.cli", "app", str(self.folder), "--no-browser"]
+        command = [*self.under, sys.executable, "-m", "oga_app.cli", "app", str(self.folder), "--no-browser"]
         command += ["--port", str(self.port), *self.flags]
         log = (self.folder / "server.log").open("ab")
         self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True, env=self.environment)
