@@ -7,7 +7,6 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from oga_core.errors import OgaError
-from oga_core.models.archive import unpacked
 from oga_core.models.card import ModelCard, first_card
 from oga_core.models.folders import TOKENIZER_FILES, files_of, is_model_file
 from oga_core.models.formats import ZIPPED, model_format
@@ -78,6 +77,8 @@ def load_weights(module: nn.Module, path: Path | str) -> None:
 
 
 def _load_zipped(path: Path, kind: str, card: ModelCard | None, base: Path | str | None) -> LoadedModel:
+    from oga_core.models.archive import unpacked  # what reads archives is imported where they are read
+
     def is_wanted(name: PurePosixPath) -> bool:
         return len(name.parts) == 1 and (name.suffix in (*ZIPPED, ".json") or name.name in TOKENIZER_FILES)
 
