@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from oga_core.errors import OgaError
-from oga_core.models import files_of
 from oga_core.previews.content import Preview
 from oga_core.runs.folder import RunFolder
 from oga_core.worker.limits import WorkerError, WorkerFault, machine_memory
@@ -45,7 +44,7 @@ class PreviewReader:
         labels = data.options.get("labels")
         files = [run.path / "run.json", run.path / "scores.parquet", *filter(None, (data.path, labels))]
         if run.info.modality == "causal_lm" and run.info.model.path:
-            files += [*files_of(Path(run.info.model.path)), *filter(None, [run.info.options.get("model_card")])]
+            files += [*_files_of(Path(run.info.model.path)), *filter(None, [run.info.options.get("model_card")])]
         self._service = Service(
             "preview",
             {"run": str(run.path)},
@@ -184,5 +183,11 @@ class TokenRequest:
 
 def tokens_of(request: TokenRequest) -> dict[str, Any]:
     """Return what `previews.tokens` says of the rows, from a worker; raises `OgaError`."""
-    readable = [Path(request.data), *files_of(Path(request.model)), *filter(None, [request.options.get("labels")])]
+    readable = [Path(request.data), *_files_of(Path(request.model)), *filter(None, [request.options.get("labels")])]
     return run_job("tokens", asdict(request), readable=readable, memory_gb=_MEMORY_GB, seconds=_LOOK_SECONDS)
+
+
+def _files_of(model: Path) -> list[Path]:
+    from oga_core.models import files_of  # with what tells formats apart, which most pages need nothing of
+
+    return files_of(model)
