@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from oga_core.errors import OgaError
 from oga_core.models.packaging.example_inputs import ExampleInputs
 from oga_core.models.packaging.outputs import first_lines, logits_of
-from oga_core.models.packaging.probes import Probe, probe_like
+from oga_core.models.packaging.probes import MAX_ELEMENTS, Probe, probe_like
 from oga_core.models.pt2.archive import Archive
 from oga_core.models.pt2.module import GraphModule
 
@@ -28,6 +28,7 @@ TOLERANCE = 1e-3  # relative; rounding in another order of the same sums stays b
 HALF_TOLERANCE = 5e-2
 _SAMPLES = 2  # a batch of one would be taken for a constant
 _NAMED = 4
+_LARGEST_NORM = 1e100  # of float64, so that the sum of squares is finite
 
 Gradients = dict[str, Tensor | None]
 
@@ -96,11 +97,16 @@ def check_record(path: Path, module: GraphModule) -> tuple[str, ...]:
     with Archive(path) as archive:
         if f"extra/{ENTRY}" not in archive:
             return ()
-        record = _record(archive.read_json(f"extra/{ENTRY}"), path.name)
+        record = _record(archive.read_json(f"extra/{ENTRY}"), path.name, len(module.input_shapes))
     parameters = dict(module.named_parameters(remove_duplicate=False))
-    gradients = _gradients(
-        {name: parameters[name] for name in record.norms if name in parameters}, _probed(module, record)
-    )
+    try:
+        logits = _probed(module, record)
+    except (RuntimeError, IndexError, ValueError, TypeError) as error:  # probes that another model takes
+        raise OgaError(
+            f"{path.name} cannot be run on the inputs that {ENTRY} in it describes: {first_lines(str(error))} "
+            "Package the model again."
+        ) from None
+    gradients = _gradients({name: parameters[name] for name in record.norms if name in parameters}, logits)
     size = math.sqrt(sum(norm**2 for norm in record.norms.values()))
     for name, norm in record.norms.items():
         gradient = gradients.get(name)
@@ -120,9 +126,10 @@ def unreached(record: GradientRecord) -> tuple[str, ...]:
         return ()
     count = len(record.norms) + len(record.not_reached)
     more = f" and {len(record.not_reached) - _NAMED} more" if len(record.not_reached) > _NAMED else ""
+    named = ", ".join(name[:80] for name in record.not_reached[:_NAMED])
     return (
         f"The loss does not reach {len(record.not_reached)} of {count} parameter tensors: "
-        f"{', '.join(record.not_reached[:_NAMED])}{more}. They have no gradient.",
+        f"{named}{more}. They have no gradient.",
     )
 
 
@@ -150,11 +157,16 @@ def _gap(expected: Tensor, given: Tensor | None) -> float:
     return float(expected.float().norm() if given is None else (expected.float() - given.float()).norm())
 
 
-def _record(content: Any, origin: str) -> GradientRecord:
+def _record(content: Any, origin: str, n_inputs: int) -> GradientRecord:
+    """Return the record in a file; raises `OgaError` for one that `package_model` cannot have written."""
     try:
-        probes = tuple(Probe.from_json(probe) for probe in content["probes"])
+        probes = tuple(Probe.from_json(probe) for probe in content["probes"][: n_inputs + 1])
         norms = {str(name): float(norm) for name, norm in content["norms"].items()}
-        not_reached: Sequence[Any] = content["not_reached"]
+        if len(probes) > n_inputs or sum(math.prod(probe.shape) for probe in probes) > MAX_ELEMENTS:
+            raise ValueError(probes)
+        if not all(0 <= norm < _LARGEST_NORM for norm in norms.values()):
+            raise ValueError(norms)
+        not_reached: list[Any] = list(content["not_reached"])
         return GradientRecord(probes, norms, tuple(map(str, not_reached)), min(float(content["tolerance"]), 1.0))
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         raise OgaError(f"{ENTRY} in {origin} is damaged. Package the model again.") from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -11,7 +11,12 @@ from torch import Tensor
 
 _FREQUENCY = 1.7  # no fraction of pi, so that no value returns
 _STEP = 7919  # a prime, so that neighbours get far codes
-_MAX_ELEMENTS = 2**28
+MAX_ELEMENTS = 2**25  # of all inputs: two pictures of 2,300 pixels a side; more takes too long to try
+_MAX_DIMS = 16  # no layer takes more than 5
+_DTYPES = frozenset(
+    ["float64", "float32", "float16", "bfloat16", "complex64", "complex128", "bool", "uint8"]
+    + [f"int{bits}" for bits in (8, 16, 32, 64)]
+)
 
 
 @dataclass(frozen=True)
@@ -36,13 +41,15 @@ class Probe:
     @classmethod
     def from_json(cls, content: Any) -> Probe:
         """Read a description from a file; raises `ValueError` for one that is none."""
-        shape = tuple(int(size) for size in content["shape"])
-        kind = str(content["dtype"])
-        if not isinstance(getattr(torch, kind, None), torch.dtype) or min(shape, default=0) < 0:
-            raise ValueError(kind)
-        if math.prod(shape) > _MAX_ELEMENTS:
-            raise ValueError(shape)
-        return cls(str(content["name"]), shape, kind, int(content["low"]), int(content["high"]))
+        probe = cls(**content)
+        whole = [probe.low, probe.high, *probe.shape]
+        if not all(type(value) is int for value in whole) or not isinstance(probe.name, str):
+            raise ValueError(content)
+        if probe.dtype not in _DTYPES or len(probe.shape) > _MAX_DIMS or min(probe.shape, default=0) < 0:
+            raise ValueError(content)
+        if math.prod(probe.shape) > MAX_ELEMENTS or not _holds(getattr(torch, probe.dtype), probe.low, probe.high):
+            raise ValueError(content)
+        return replace(probe, shape=tuple(probe.shape))
 
     def tensor(self, device: torch.device) -> Tensor:
         """Return the input. What is 0 or 1 alone is a mask, and all ones."""
@@ -53,6 +60,13 @@ class Probe:
             return torch.ones(self.shape, dtype=dtype, device=device)
         index = torch.arange(math.prod(self.shape), dtype=torch.int64).reshape(self.shape)
         return (self.low + index * _STEP % (self.high - self.low + 1)).to(device, dtype)
+
+
+def _holds(dtype: torch.dtype, low: int, high: int) -> bool:
+    """Whether integers of this type can have the range; other types have none."""
+    if dtype.is_floating_point or dtype.is_complex or dtype == torch.bool:
+        return low in (0, 1) and high in (0, 1)
+    return torch.iinfo(dtype).min <= low <= high <= torch.iinfo(dtype).max
 
 
 def probe_like(value: Tensor) -> Tensor:

@@ -14,6 +14,8 @@ from oga_core.models.pt2.guards import Term, broken_guard
 from oga_core.models.pt2.program import DEVICE, GraphRunError, Program
 from oga_core.models.pt2.schema import broken
 
+_SHOWN_INPUTS = 8  # in a message
+
 
 class GraphModule(nn.Module):
     """An uploaded graph as a module: parameters and buffers under their original names, forward gives the logits.
@@ -114,7 +116,8 @@ class GraphModule(nn.Module):
         wanted = ", ".join(f"{name} {_shown(shape)}" for name, shape in self.input_shapes.items())
         given = [_shown(tuple(value.shape)) for value in args]
         given += [f"{name} {_shown(tuple(value.shape))}" for name, value in kwargs.items()]
-        return GraphRunError(f"The model takes {wanted or 'no inputs'}; got {', '.join(given) or 'nothing'}.")
+        got = ", ".join(given[:_SHOWN_INPUTS]) + (", …" if len(given) > _SHOWN_INPUTS else "")
+        return GraphRunError(f"The model takes {wanted or 'no inputs'}; got {got or 'nothing'}.")
 
 
 @dataclass

@@ -14,11 +14,20 @@ import attacks_huggingface
 import attacks_limits
 import attacks_other
 import attacks_peft
+import attacks_records
 import attacks_safetensors
 import attacks_torch
 from attack_files import ATTACKS, CARD, build_quietly
 
-REGISTERED = (attacks_torch, attacks_safetensors, attacks_huggingface, attacks_peft, attacks_limits, attacks_other)
+REGISTERED = (
+    attacks_torch,
+    attacks_safetensors,
+    attacks_huggingface,
+    attacks_peft,
+    attacks_limits,
+    attacks_other,
+    attacks_records,
+)
 
 
 def build(name: str, folder: Path, marker: Path) -> Path:
