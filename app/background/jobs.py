@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -19,6 +18,7 @@ from oga_core.errors import OgaError
 from oga_core.files import write_whole
 from oga_core.pipeline.options import ScoreOptions
 from oga_core.runs.folder import RunFolder
+from oga_core.runs.side_files import read_object
 
 LOG = "score.log"
 
@@ -129,10 +129,11 @@ def status(run: Path) -> Job:
 
 def _event(run: Path) -> dict[str, Any]:
     try:
-        event = json.loads((run / "progress.json").read_bytes())
-    except (FileNotFoundError, ValueError):
+        event = read_object(run / "progress.json", "") or {}
+    except OgaError:  # it is written twice a second
         return {}
-    return event if isinstance(event, dict) else {}
+    numbers = ("done", "total", "seconds_left", "memory_mb")
+    return {name: value for name, value in event.items() if isinstance(value, (int, float) if name in numbers else str)}
 
 
 def _reap(process: subprocess.Popen[bytes], run: RunFolder) -> None:

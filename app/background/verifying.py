@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from typing import Any
 
 from oga_core.errors import OgaError
 from oga_core.runs.folder import RunFolder
+from oga_core.runs.side_files import read_object
 
 _log = logging.getLogger(__name__)
 
@@ -41,13 +41,24 @@ def start(run: Path, **options: Any) -> Verification:
 
 def result(run: Path) -> dict[str, Any] | None:
     """What the last comparison of this run found, None where there was none."""
+    advice = "Retrain and compare again."
+    content = read_object(run / "verify.json", advice)
+    if content is not None and not _is_whole(content):
+        raise OgaError(f"{run / 'verify.json'} is damaged. {advice}")
+    return content
+
+
+def _is_whole(content: dict[str, Any]) -> bool:
+    """Whether all is there that the page draws."""
     try:
-        content = json.loads((run / "verify.json").read_bytes())
-    except FileNotFoundError:
-        return None
-    except ValueError:
-        raise OgaError(f"{run / 'verify.json'} is damaged. Retrain and compare again.") from None
-    return content if isinstance(content, dict) else None
+        arms = content["arms"].values()
+        numbers = [arm[name] for arm in arms for name in ("n_train", "n_relabelled")]
+        numbers += [arm[name]["mean"] for arm in arms for name in ("accuracy", "balanced_accuracy", "gain")]
+        numbers += [bound for arm in arms for bound in (*arm["gain"]["interval_90"], content["seconds"])]
+        texts = [arm["gain"]["says"] for arm in arms] + list(content["warnings"])
+    except (KeyError, TypeError, AttributeError):
+        return False
+    return all(isinstance(value, (int, float)) for value in numbers) and all(isinstance(text, str) for text in texts)
 
 
 def _work(job: Verification, options: dict[str, Any]) -> None:

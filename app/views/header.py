@@ -19,6 +19,7 @@ from oga_core.files import write_whole
 from oga_core.review.board import DecisionBoard
 from oga_core.review.filters import Filters
 from oga_core.runs.scored import ScoredRun
+from oga_core.runs.side_files import read_object
 
 MAX_VIEWS = 100
 T = TypeVar("T")
@@ -143,13 +144,11 @@ def _views(view: Opened) -> None:
 
 
 def _saved(data: ScoredRun) -> dict[str, dict[str, object]]:
-    try:
-        content = json.loads((data.path / "views.json").read_bytes())
-    except FileNotFoundError:
-        return {}
-    except ValueError:
-        raise OgaError(f"{data.path / 'views.json'} is damaged. Remove it to save views again.") from None
-    return content if isinstance(content, dict) else {}
+    advice = "Remove it to save views again."
+    content = read_object(data.path / "views.json", advice) or {}
+    if not all(isinstance(kept, dict) and isinstance(kept.get("flagged"), int) for kept in content.values()):
+        raise OgaError(f"{data.path / 'views.json'} is damaged. {advice}")
+    return content
 
 
 def _recall(view: Opened, kept: dict[str, object]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from oga_core.errors import OgaError
 from oga_core.exports.report_charts import histogram, map_image
 from oga_core.exports.report_page import PAGE, STYLE
 from oga_core.files import write_whole
@@ -24,6 +24,7 @@ from oga_core.review.decisions import ACTIONS, Decision
 from oga_core.runs.folder import RunFolder
 from oga_core.runs.info import RunInfo
 from oga_core.runs.scored import ScoredRun
+from oga_core.runs.side_files import read_object
 from oga_core.threshold.expectation import Expectation, Interval
 from oga_core.threshold.ranked import RankedScores
 
@@ -198,14 +199,11 @@ class _Report:
         return map_image(positions, self.ranked.flagged(self.trim_fraction))
 
     def _verified(self) -> str:
-        path = self.run.path / "verify.json"
-        if not path.is_file():
-            return ""
         try:
-            verified = json.loads(path.read_bytes())
-        except ValueError:
+            verified = read_object(self.run.path / "verify.json", "")
+        except OgaError:
             return "<p>The result of the retraining is damaged. Retrain again to see it here.</p>"
-        return f"<p>{escape(str(verified.get('verdict', '')) if isinstance(verified, dict) else '')}</p>"
+        return "" if verified is None else f"<p>{escape(str(verified.get('verdict', '')))}</p>"
 
     def _examples(self) -> str:
         rows = self.ranked.order[:_EXAMPLES].tolist()

@@ -68,6 +68,12 @@ class ReviewDatabase:
         tables = {row[0] for row in self.connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         if tables and "steps" not in tables:
             raise OgaError(f"{self.path} holds the database of another program. Move it away to begin a new review.")
+        query = "SELECT name FROM sqlite_master WHERE type IN ('view', 'trigger') OR sql LIKE 'CREATE VIRTUAL%'"
+        if program := self.connection.execute(query).fetchone():
+            raise OgaError(
+                f"{self.path} cannot be used for decisions: {program[0][:80]!r} in it computes what it shows, and may "
+                "do so forever. Put back a copy of it, or move it away to begin a new review."
+            )
         version = self.connection.execute("PRAGMA user_version").fetchone()[0]
         if version > VERSION:
             raise OgaError(

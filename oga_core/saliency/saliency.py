@@ -15,6 +15,7 @@ from oga_core.files import write_whole
 from oga_core.models import files_of
 from oga_core.models.factory import OWN_CODE
 from oga_core.runs.folder import RunFolder
+from oga_core.runs.side_files import read_object
 from oga_core.worker.stages import Progress
 from oga_core.worker.supervisor import run_job
 
@@ -31,7 +32,7 @@ def explain(
     Raises `OgaError` for runs without a model: bundles of outputs have no inputs to differentiate.
     """
     folder = run.path / "saliency"
-    missing = [int(row) for row in rows if not _path(folder, row).exists()]
+    missing = [int(row) for row in rows if stored(run, row) is None]
     if missing:
         for row, content in _compute(run, missing, progress).items():
             folder.mkdir(exist_ok=True)
@@ -40,10 +41,22 @@ def explain(
 
 
 def stored(run: RunFolder, row: int) -> dict[str, Any] | None:
-    """The saliency of one sample where it has been computed already, else None."""
-    path = _path(run.path / "saliency", row)
-    content: dict[str, Any] | None = json.loads(path.read_bytes()) if path.exists() else None
-    return content
+    """The saliency of one sample where it has been computed already and is whole, else None."""
+    try:
+        content = read_object(_path(run.path / "saliency", row), "")
+    except OgaError:
+        return None
+    return content if content is not None and _is_whole(content) else None
+
+
+def _is_whole(content: dict[str, Any]) -> bool:
+    """Whether the pixels are a picture of numbers and the spans triples of them."""
+    try:
+        pixels = np.asarray(content.get("pixels", [[0.0]]), dtype=np.float64)
+        spans = np.asarray(content.get("spans", [[0, 0, 0.0]]), dtype=np.float64).reshape(-1, 3)
+    except (ValueError, TypeError, OverflowError):
+        return False
+    return pixels.ndim == 2 and bool(np.isfinite(pixels).all() and np.isfinite(spans).all())
 
 
 def _compute(run: RunFolder, rows: Sequence[int], progress: Progress) -> dict[str, dict[str, Any]]:

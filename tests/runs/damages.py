@@ -166,3 +166,16 @@ _sql("number for a label", f"{REVIEW} .*new_label", "UPDATE current SET new_labe
 _sql("newer", f"{REVIEW} was written by a newer version", "PRAGMA user_version = 99")
 _sql("a column less", f"{REVIEW} cannot be used", "ALTER TABLE current DROP COLUMN note")
 _sql("a column more", f"{REVIEW} cannot be used", "ALTER TABLE decisions ADD COLUMN mood TEXT")
+FOREVER = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)"
+_sql(
+    "a view without an end",
+    f"{REVIEW} cannot be used for decisions: 'current' in it computes",
+    "DROP TABLE current",
+    f"CREATE VIEW current AS {FOREVER} SELECT i AS sample_id, 'a' AS reviewer, 0 AS settled, i AS step, "
+    "'keep' AS action, NULL AS new_label, '' AS note, '' AS time FROM n",
+)
+_sql(
+    "a trigger",
+    f"{REVIEW} cannot be used for decisions: 'more' in it computes",
+    "CREATE TRIGGER more AFTER INSERT ON steps BEGIN DELETE FROM current; END",
+)
