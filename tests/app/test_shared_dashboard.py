@@ -5,6 +5,7 @@ import re
 import uuid
 from contextlib import closing
 
+import psutil
 import pytest
 from app_runs import image_run
 from app_server import Server, Visitor
@@ -111,6 +112,14 @@ def test_another_hosts_name_another_origin_and_another_port_are_refused(server, 
         with pytest.raises(InvalidStatus):
             someone.connect(Origin=origin)
         assert someone.sign_in("Ada", PASSWORDS["Ada"], Origin=origin).status == 403
+
+
+def test_it_listens_on_this_machine_only_and_sends_no_statistics(server):
+    processes = [psutil.Process(server.process.pid), *psutil.Process(server.process.pid).children(recursive=True)]
+    sockets = [each for process in processes for each in process.net_connections("inet")]
+    assert [each.laddr for each in sockets if each.status == psutil.CONN_LISTEN] == [("127.0.0.1", server.port)]
+    assert {each.raddr.ip for each in sockets if each.raddr} <= {"127.0.0.1"}
+    assert any("--browser.gatherUsageStats=false" in process.cmdline() for process in processes)
 
 
 def test_no_site_may_frame_a_page(someone):

@@ -12,7 +12,7 @@ import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from oga_core.errors import OgaError
-from oga_core.evaluation.truth import detection, evaluate
+from oga_core.evaluation.truth import detection, evaluate, read_truth
 from oga_core.runs.folder import RunFolder
 
 N = 200
@@ -85,6 +85,12 @@ def test_without_any_wrong_label_there_is_nothing_to_rank():
     metrics = detection(np.zeros(4, dtype=bool), np.arange(4.0))
     assert metrics["auroc"] is metrics["ap"] is metrics["r_at_noise"] is None
     assert metrics["p_at_noise"] == 0.0
+
+
+def test_a_truth_that_would_run_is_text(tmp_path):
+    program = "__import__('os').system('touch ran')"
+    (tmp_path / "truth.csv").write_text(f'id,true_label\n0,"{program}"\n1,=cmd()\n2,"!!python/object:os.system"\n')
+    assert read_truth(tmp_path / "truth.csv").tolist() == [program, "=cmd()", "!!python/object:os.system"]
 
 
 def test_another_id_column_can_be_chosen(run, tmp_path):
