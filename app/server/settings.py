@@ -94,6 +94,24 @@ class Settings:
         """A typed path, made absolute; raises `OgaError` where it is missing or outside the data root."""
         if not self.takes_paths:
             raise OgaError("Paths are closed on a shared dashboard. Upload the file, or start it with --data-root.")
+        try:
+            return self._confined(text)
+        except (OSError, ValueError, RuntimeError) as error:  # no right to look, too long, NUL, a home that nobody has
+            reason = error.strerror if isinstance(error, OSError) else str(error).rstrip(".")
+            raise OgaError(f"{text[:200]!r} cannot be used: {reason}. Give another path.") from None
+
+    def new_place(self, text: str) -> Path:
+        """A typed path to write to, in a folder that is `confined`; raises `OgaError` for one that is not.
+
+        Nobody who comes through the network writes beside the runs, where a folder counts as one.
+        """
+        path = Path(text.strip())
+        folder = self.confined(str(path.parent))
+        if self.accounts is not None and folder.is_relative_to(self.folder.resolve()):
+            raise OgaError(f"{text!r} is in the folder of the runs. Give another place.")
+        return folder / path.name
+
+    def _confined(self, text: str) -> Path:
         path = Path(text.strip()).expanduser()
         if self.data_root is not None and not path.is_absolute():
             path = self.data_root / path

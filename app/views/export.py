@@ -68,7 +68,7 @@ def _export(view: Opened) -> None:
         write = st.button("Write", disabled=not typed.strip(), key="export-write")
         make = st.button("Prepare a download", type="primary", key="export-make")
     if write:
-        messages.note(f"Written to {_written(view, name, _target(view, typed), safe)}")
+        messages.note(f"Written to {_written(view, name, view.session.settings.new_place(typed), safe)}")
     if make:
         state.remember("download", (name, safe, _state(view), _bytes(view, name, safe)))
     ready = state.memory("download", None)
@@ -119,11 +119,6 @@ def _state(view: Opened) -> tuple[str, int, str, int]:
 
 def _slug(name: str) -> str:
     return "".join(letter if letter.isalnum() else "_" for letter in name)[:60]
-
-
-def _target(view: Opened, typed: str) -> Path:
-    path = Path(typed.strip()).expanduser()
-    return view.session.settings.confined(str(path.parent)) / path.name
 
 
 def _report(view: Opened) -> None:

@@ -34,6 +34,30 @@ def test_settings_find_runs_and_confine_paths(run, tmp_path):
         settings.confined("missing.csv")
 
 
+def test_a_path_that_the_system_refuses_is_a_sentence(tmp_path):
+    settings = Settings.parse(["--run", str(tmp_path), "--data-root", str(tmp_path)])
+    for text in ("a\0b", "x" * 5000, "~nobody-at-all/x"):
+        with pytest.raises(OgaError, match=r"cannot be used: .* Give another path\.|does not exist"):
+            settings.confined(text)
+        with pytest.raises(OgaError, match=r"cannot be used: .* Give another path\.|does not exist"):
+            settings.new_place(f"{text}/out.csv")
+
+
+def test_nobody_from_the_network_writes_what_counts_as_a_run(run, tmp_path):
+    runs = run.path.parent
+    (runs / "made-up").mkdir()
+    (tmp_path / "accounts.json").touch()
+    shared = ["--run", str(runs), "--data-root", str(runs.parent), "--accounts", str(tmp_path / "accounts.json")]
+    for place in (runs / "new-run", runs / "made-up" / "run.json", run.path / "verify.json"):
+        with pytest.raises(OgaError, match="is in the folder of the runs"):
+            Settings.parse(shared).new_place(str(place))
+        assert Settings.parse(shared[:4]).new_place(str(place)) == place.resolve()
+    (runs / "made-up").rmdir()
+    with pytest.raises(OgaError, match="outside the data folder"):
+        Settings.parse(shared).new_place(str(runs.parent.parent / "x.csv"))
+    assert Settings.parse(shared).new_place(str(runs.parent / "x.csv")) == (runs.parent / "x.csv").resolve()
+
+
 @pytest.mark.parametrize(
     ("name", "kept"),
     [
