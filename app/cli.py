@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from oga_app.background.progress import ProgressLine
+from oga_app.commands import ask
 from oga_core.errors import OgaError
 from oga_core.files import disk_error
 
@@ -59,6 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_export(commands)
     _add_evaluate(commands)
     _add_verify(commands)
+    ask.add_arguments(_command(commands, "ask", ask.ask, "Say which training rows made a language model say it."))
     return parser
 
 
@@ -121,6 +123,7 @@ def _add_score(commands: Any) -> None:
     add("--checkpoints", type=_names, default=(), help="files of weights from earlier in training, oldest first")
     add("--parameters", default="auto", help="whose gradients: head, all, last:N, lora or pattern:REGEX (auto)")
     add("--trained-on", help="of language-model rows: assistant, last, completion or all (as the rows are)")
+    add("--sketch-dim", type=int, help="numbers kept of each gradient (512; 4,096 for language models)")
     add("--seed", type=int, default=0, help="seed of everything random (0)")
     add("--device", default="auto", help="cpu, cuda, mps or auto (auto)")
     add("--precision", default="float32", help="float32 or bfloat16 (float32)")

@@ -29,6 +29,8 @@ class GradientSketch:
     features: `(n_samples, n_features)` inputs of the last linear layer.
     sketch: `(n_samples, sketch_dim)` random sketch of the gradient of all selected parameters (of the head's
         gradient where only the head was scored); dot products are kept in expectation.
+    gradients: `(n_samples, n_parameters)` the gradient itself, where the selected parameters are few: one parameter
+        after the other, in the model's order, each flattened.
     l1_norm_all, l2_norm_all: `(n_samples,)` exact norms of the gradient of all selected parameters.
     middle_features: `(n_samples, n_middle)` features pooled from middle layers, averaged over views if any.
     view_logits: `(n_samples, n_classes)` logits averaged over test-time views, for images.
@@ -50,6 +52,7 @@ class GradientSketch:
     sketch: Array
     logits: Array | None = None
     features: Array | None = None
+    gradients: Array | None = None
     l1_norm_all: Array | None = None
     l2_norm_all: Array | None = None
     middle_features: Array | None = None

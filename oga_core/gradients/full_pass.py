@@ -78,6 +78,8 @@ class FullPass:
         self.notes = notes
         self.given_up = given_up
         self.sketcher = Sketcher(min(options.sketch_dim, _size(parameters)), options.seed, device)
+        sizes = {name: p.numel() for name, p in self.parameters.items()}
+        self.whole = sizes if sum(sizes.values()) <= options.whole_parameters else {}
         self.method = methods[0]
         self.precision = Precision(device, options.precision)
         self.coverage = 1.0
@@ -229,7 +231,8 @@ class FullPass:
 
     def _reduction(self, n: int, *, keep: bool = False, dtype: torch.dtype = torch.float32) -> Reduction:
         options = self.options
-        return Reduction(n, self.sketcher, l1=options.exact_l1, l2=options.exact_l2, keep=keep, dtype=dtype)
+        norms = {"l1": options.exact_l1, "l2": options.exact_l2}
+        return Reduction(n, self.sketcher, **norms, keep=keep, dtype=dtype, whole=self.whole)
 
     def _note_left_out(self) -> None:
         left_out = set(self.method.left_out)

@@ -94,10 +94,10 @@ def gradient_pass(
     forget_peak(device)
     model = model.to(device)
     order = pass_order(task, samples)
-    first = _first_batch(task, samples, order, device)
+    first = first_batch(task, samples, order, device)
     arrays = PassArrays(folder, len(samples), _fingerprint(model, samples, options, first))
     if arrays.finished is None:
-        with _evaluating(model):
+        with evaluating(model):
             batch_pass = _walk(task, model, samples, order, first, arrays, options, device, progress)()
         summary = {
             "coverage": batch_pass.coverage,
@@ -159,20 +159,20 @@ def _walk(
     device: torch.device,
     progress: Progress,
 ) -> Walk:
-    with _fits(first):
+    with fits(first):
         seen = survey(lambda: task.outputs(model, first), len(first["labels"]))
     checked = first if seen.unlikely is None else {**first, "labels": seen.unlikely}
     arrays.batch_size = arrays.batch_size or options.batch_size or _batch_size(device, seen, options)
 
     def make_pass(given_up: set[str]) -> BatchPass:
-        with _fits(first):
-            return _batch_pass(task, model, options, seen, checked, device, given_up)
+        with fits(first):
+            return new_pass(task, model, options, seen, checked, device, given_up)
 
     return Walk(make_pass, task, samples, order, arrays, device, progress)
 
 
 @contextmanager
-def _fits(first: Batch) -> Iterator[None]:
+def fits(first: Batch) -> Iterator[None]:
     """The few samples that are tried first must fit into memory."""
     try:
         with model_runs(first):
@@ -181,7 +181,7 @@ def _fits(first: Batch) -> Iterator[None]:
         raise not_enough_memory(first) from None
 
 
-def _batch_pass(
+def new_pass(
     task: Task,
     model: nn.Module,
     options: PassOptions,
@@ -224,7 +224,7 @@ def full_pass(
     return result
 
 
-def _first_batch(task: Task, samples: SampleSet, order: NDArray[np.int64], device: torch.device) -> Batch:
+def first_batch(task: Task, samples: SampleSet, order: NDArray[np.int64], device: torch.device) -> Batch:
     """A few readable samples spread over the order, the longest among them where length matters."""
     batch = None
     for count in (_SURVEYED_SAMPLES, 16 * _SURVEYED_SAMPLES):
@@ -244,7 +244,7 @@ def _batch_size(device: torch.device, seen: Survey, options: PassOptions) -> int
 
 
 @contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
+def evaluating(model: nn.Module) -> Iterator[None]:
     """Put the model into eval mode for a while: dropout and batch statistics would make gradients random."""
     training = [module for module in model.modules() if module.training]
     for module in training:

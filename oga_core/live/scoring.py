@@ -11,7 +11,6 @@ import torch.nn.functional as F
 from torch import nn
 
 from oga_core.errors import OgaError
-from oga_core.gradients.options import PassOptions
 from oga_core.live.dataset import LiveData
 from oga_core.live.gradients import bare_samples, device_of, require_module, take_pass
 from oga_core.live.keeping import keep
@@ -20,7 +19,7 @@ from oga_core.live.weights import lent_weights
 from oga_core.pipeline.options import ScoreOptions
 from oga_core.pipeline.record import pass_record, write_samples
 from oga_core.pipeline.recording import Recorded, begin, identified, timed
-from oga_core.pipeline.request import pass_options
+from oga_core.pipeline.request import pass_options, settled
 from oga_core.pipeline.results import ScoredSamples, write_results
 from oga_core.readers import read_samples
 from oga_core.runs.folder import RunFolder
@@ -76,16 +75,14 @@ def _score(
         samples = _kept(run, data, bare, _class_names(bare, data, classes, task), tokenizer)
     wanted = pass_options(options)
     wanted["device"] = device_of(model) if options.device == "auto" else options.device
-    if wanted["parameters"] == "auto":
-        wanted["parameters"] = "head" if task.classifies else "all"
-    chosen = PassOptions(**wanted)
+    chosen = settled(wanted, classifies=task.classifies, n_samples=len(samples))
     with stages("gradients"):
         result = take_pass(task, model, samples, run.arrays, chosen, stages.progress)
     scored = samples.take(result.rows)
     for number, checkpoint in enumerate(options.checkpoints):
         with stages("gradients of the checkpoints"), lent_weights(model, Path(checkpoint)):
             folder = run.path / f"checkpoint_{number:03d}"
-            take_pass(task, model, scored, folder, replace(chosen, views=False), stages.progress)
+            take_pass(task, model, scored, folder, replace(chosen, views=False, whole_parameters=0), stages.progress)
     write_samples(scored, run.path)
     described = {
         "path": str(samples.source.path.resolve()),

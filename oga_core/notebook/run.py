@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from contextlib import closing
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from oga_core.ask.methods import DEFAULT_METHOD
 from oga_core.errors import OgaError, unknown
 from oga_core.notebook.dashboard import Dashboard, open_dashboard
 from oga_core.review.decisions import ACTIONS, Action, Decision
@@ -19,6 +20,9 @@ from oga_core.runs.info import RunInfo
 from oga_core.runs.scored import ScoredRun, class_shares
 from oga_core.samples import SampleSet
 from oga_core.threshold.expectation import Expectation, Outlook
+
+if TYPE_CHECKING:
+    from oga_core.ask.asker import Answer, Asker
 
 _CLASSES_SHOWN = 3  # of the worst ones, in the run's own description
 
@@ -32,6 +36,7 @@ class Run:
     def __init__(self, path: Path | str):
         self.path = Path(path)
         self.scored = ScoredRun(self.path)
+        self._asker: Asker | None = None
 
     def __len__(self) -> int:
         return len(self.scored)
@@ -147,6 +152,34 @@ class Run:
         from oga_core.retrain import verify
 
         return verify(self.scored.run, **options)
+
+    def ask(
+        self,
+        prompt: str | None = None,
+        response: str | None = None,
+        *,
+        rows: Sequence[str] = (),
+        method: str = DEFAULT_METHOD,
+        top: int = 10,
+    ) -> Answer:
+        """Return the training rows that made a language model say `response`, and those that pushed against it.
+
+        Where no response is given, the model writes one first, its likeliest token each time. rows: ids of the run's
+        own rows to ask about instead. method: one of `oga_core.ask.methods.METHODS`. The first question loads the model
+        in a worker, which stays for the next ones. Raises `OgaError` for a run of another kind, and for a question that
+        the model cannot be asked.
+        """
+        from oga_core.ask.asker import Asker  # brings in the readers and the models
+
+        if (prompt is None) == (not rows):
+            raise OgaError("Give either a prompt or rows=[…].")
+        if strange := next((name for name in rows if name not in self.scored.row_of), None):
+            raise OgaError(f"The run has no sample {strange!r}. The ids are in table['sample_id'].")
+        if self._asker is None:
+            self._asker = Asker(self.scored.run)
+        if prompt is not None:
+            return self._asker.about(prompt, response, method=method, top=top)
+        return self._asker.like([self.scored.row_of[name] for name in rows], method=method, top=top)
 
     def show(self, *, port: int | None = None, height: int = 800) -> Dashboard:
         """Open the run in the dashboard: in a frame where a notebook shows what this returns, else in the browser."""

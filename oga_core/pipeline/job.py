@@ -20,7 +20,7 @@ from oga_core.models.loaded import LoadedModel
 from oga_core.models.weights import assign, read_weights
 from oga_core.pipeline.checks import Check, check_labels, check_memorised
 from oga_core.pipeline.record import accuracy_of, pass_record, write_samples
-from oga_core.pipeline.request import PassRequest
+from oga_core.pipeline.request import PassRequest, settled
 from oga_core.pipeline.table_inputs import write_inputs
 from oga_core.pipeline.trial import check_checkpoints, check_needs, check_some, stop_on_failure, try_model
 from oga_core.readers import read_samples, reading_notes
@@ -128,6 +128,7 @@ def _further_passes(
             gradient_pass(task, loaded.module, subject, folder=folder / name, options=options, progress=stages.progress)
         )
 
+    options = replace(options, whole_parameters=0)
     if validation is not None:
         with stages("gradients of the validation data"):
             take(validation, "validation", options)
@@ -175,12 +176,7 @@ def _score_outputs(
 
 
 def _pass_options(request: PassRequest, samples: SampleSet) -> PassOptions:
-    """The head's gradient is enough for a classifier; a language model has no head of its own."""
-    chosen = dict(request.pass_options)
-    if chosen["parameters"] == "auto":
-        chosen["parameters"] = "head" if samples.class_names else "all"
-    chosen["exact_l1"] = chosen["exact_l1"] and chosen["parameters"] != "head"
-    return PassOptions(**chosen)
+    return settled(request.pass_options, classifies=bool(samples.class_names), n_samples=len(samples))
 
 
 def _card(request: PassRequest) -> ModelCard | None:

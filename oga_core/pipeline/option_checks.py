@@ -46,7 +46,7 @@ def check_options(data: Path, model: Path | None, options: ScoreOptions) -> None
         raise unknown("map", options.map, METHODS)
     if options.seed < 0:
         raise OgaError(f"The seed must be 0 or more, got {options.seed}.")
-    for name in ("batch_size", "max_samples"):
+    for name in ("batch_size", "max_samples", "sketch_dim"):
         value = getattr(options, name)
         if value is not None and value < 1:
             raise OgaError(f"{name.replace('_', ' ').capitalize()} must be 1 or more, got {value}.")

@@ -14,6 +14,7 @@ class ScoreOptions:
         classifiers and the trainable parameters for language models.
     trained_on: of rows for a language model: assistant, last, completion or all; None takes what the model card says,
         else completions, every turn of the assistant, and all of a plain text.
+    sketch_dim: numbers kept of each gradient; None stands for 512, and for 4,096 of language models.
     """
 
     labels: str | None = None
@@ -28,6 +29,7 @@ class ScoreOptions:
     validation: str | None = None
     checkpoints: tuple[str, ...] = ()
     parameters: str = "auto"
+    sketch_dim: int | None = None
     seed: int = 0
     device: str = "auto"
     precision: str = "float32"

@@ -9,6 +9,7 @@ from typing import Any
 
 from oga_core.errors import OgaError
 from oga_core.files import full_path
+from oga_core.gradients.options import LANGUAGE_SKETCH_DIM, SKETCH_DIM, WHOLE_NUMBERS, PassOptions
 from oga_core.models import files_of
 from oga_core.models.card import ModelCard
 from oga_core.models.factory import ModelFactory
@@ -82,9 +83,10 @@ def data_options(options: ScoreOptions) -> dict[str, Any]:
 
 
 def pass_options(options: ScoreOptions) -> dict[str, Any]:
-    """Return the fields of `PassOptions`; parameters may still be "auto"."""
+    """Return the fields of `PassOptions`; parameters may still be "auto" and sketch_dim None."""
     return {
         "parameters": options.parameters,
+        "sketch_dim": options.sketch_dim,
         "seed": options.seed,
         "device": options.device,
         "precision": options.precision,
@@ -92,6 +94,21 @@ def pass_options(options: ScoreOptions) -> dict[str, Any]:
         "views": not options.scores or not _VIEWED_SCORES.isdisjoint(options.scores),
         "exact_l1": "l1_norm_all" in options.scores,
     }
+
+
+def settled(wanted: Mapping[str, Any], *, classifies: bool, n_samples: int) -> PassOptions:
+    """Return what `pass_options` left open, as it suits a classifier or a language model.
+
+    The head's gradient is enough for a classifier; a language model has no head of its own, and is asked which rows
+    made it say something.
+    """
+    chosen = dict(wanted)
+    if chosen["parameters"] == "auto":
+        chosen["parameters"] = "head" if classifies else "all"
+    chosen["sketch_dim"] = chosen["sketch_dim"] or (SKETCH_DIM if classifies else LANGUAGE_SKETCH_DIM)
+    chosen["exact_l1"] = chosen["exact_l1"] and chosen["parameters"] != "head"
+    whole = 0 if classifies else WHOLE_NUMBERS // max(n_samples, 1)
+    return PassOptions(**chosen, whole_parameters=whole)
 
 
 def _read_card(path: str | None) -> str | None:

@@ -27,7 +27,15 @@ from oga_core.scores.estimators.curvature import (
     mean_gradient,
     sketch_gradients,
 )
-from oga_core.scores.estimators.inverse import kronecker_basis, lissa_product, second_moment, target_response
+from oga_core.scores.estimators.inverse import (
+    datainf_damping,
+    datainf_inverse,
+    fisher_inverse,
+    kronecker_basis,
+    lissa_product,
+    second_moment,
+    target_response,
+)
 from oga_core.scores.estimators.spectrum import (
     filtered_norms,
     head_spectrum,
@@ -115,7 +123,7 @@ def self_datainf(sketch: GradientSketch, *, seed: int = 0) -> Floats:
     """
     grads = gradients(sketch)
     norms = grads.squared_norms()
-    damping = _datainf_damping(grads, norms)
+    damping = datainf_damping(grads, norms)
     rows = drawn(sketch, DATAINF_SAMPLES, seed)
     left, right = grads.block(rows)
     weights = damping / (damping + norms[rows]) / len(rows)
@@ -134,13 +142,7 @@ def datainf(sketch: GradientSketch, *, validation: GradientSketch, seed: int = 0
     `(n_samples,)`, on the head's gradients, or the sketch where there is no head.
     """
     grads, direction = gradients(sketch), mean_gradient(sketch, validation)
-    norms = grads.squared_norms()
-    damping = _datainf_damping(grads, norms)
-    return -grads.dot(direction - grads.mean(grads.dot(direction) / (damping + norms))) / damping
-
-
-def _datainf_damping(grads: Gradients, norms: Floats) -> float:
-    return max(DAMPING * float(norms.mean()) / int(np.prod(grads.shape)), 1e-12)
+    return -grads.dot(datainf_inverse(grads)(direction))
 
 
 def self_arnoldi(sketch: GradientSketch, *, seed: int = 0) -> Floats:
@@ -234,12 +236,7 @@ def logra(sketch: GradientSketch, *, validation: GradientSketch, seed: int = 0) 
     `(n_samples,)`.
     """
     grads = sketch_gradients(sketch)
-    direction = _sketch_direction(grads, validation)
-    return -grads.dot(np.linalg.solve(damped(second_moment(grads)), direction[0])[None])
-
-
-def _sketch_direction(grads: Gradients, validation: GradientSketch) -> Floats:
-    return checked(grads, sketch_gradients(validation)).mean()
+    return -grads.dot(fisher_inverse(grads)(checked(grads, sketch_gradients(validation)).mean()))
 
 
 def self_generalized(sketch: GradientSketch, *, seed: int = 0) -> Floats:

@@ -33,6 +33,7 @@ JOBS = {
     "score": "oga_core.pipeline.job:run",
     "saliency": "oga_core.saliency.job:run",
     "verify": "oga_core.retrain.job:run",
+    "ask": "oga_core.ask.job:serve",
     "nothing": "oga_core.worker.inspection:do_nothing",
     "preview": "oga_core.previews.job:serve",
     "columns": "oga_core.previews.job:columns",

@@ -14,6 +14,7 @@ from oga_core.errors import OgaError
 from oga_core.gradients.arrays import PassArrays
 from oga_core.gradients.options import PassOptions
 from oga_core.gradients.passes import gradient_pass, outputs_pass
+from oga_core.gradients.queries import QueryPass
 
 
 def test_an_optional_array_that_not_every_batch_has_is_dropped(tmp_path):
@@ -243,3 +244,27 @@ def test_outputs_alone_give_the_same_arrays(tmp_path):
 def test_options_out_of_range(wrong, message):
     with pytest.raises(OgaError, match=message):
         PassOptions(**wrong)
+
+
+def test_whole_gradients_are_the_gradients_one_parameter_after_the_other(tmp_path):
+    model, samples = mlp(), random_samples(20, 6)
+    n_parameters = sum(p.numel() for p in model.parameters())
+    options = PassOptions(parameters="all", whole_parameters=n_parameters, device="cpu")
+    sketch = gradient_pass(ArrayTask(), model, samples, folder=tmp_path / "a", options=options).sketch
+    for row in (0, 7):
+        batch = ArrayTask().batch(samples, np.array([row]))
+        loss = ArrayTask().losses(model(batch["x"]), batch).sum()
+        exact = torch.cat([g.flatten() for g in torch.autograd.grad(loss, list(model.parameters()))])
+        np.testing.assert_allclose(sketch.gradients[row], exact.numpy(), rtol=1e-4, atol=1e-6)
+    fewer = PassOptions(parameters="all", whole_parameters=n_parameters - 1, device="cpu")
+    assert gradient_pass(ArrayTask(), model, samples, folder=tmp_path / "b", options=fewer).sketch.gradients is None
+
+
+def test_a_query_has_the_gradient_that_the_same_sample_of_a_run_has(tmp_path):
+    model, samples = mlp(), random_samples(20, 6)
+    options = PassOptions(parameters="all", sketch_dim=32, seed=5, whole_parameters=10**6, device="cpu")
+    sketch = gradient_pass(ArrayTask(), model, samples, folder=tmp_path / "a", options=options).sketch
+    query = QueryPass(ArrayTask(), model, samples, options)
+    arrays = query(ArrayTask().batch(samples, np.array([4, 11])))
+    for name in ("sketch", "gradients", "losses"):
+        np.testing.assert_allclose(arrays[name], getattr(sketch, name)[[4, 11]], rtol=1e-4, atol=1e-6)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -19,7 +19,8 @@ class Reduction:
     """The sketch `(n, dim)`, and where wanted the squared L2 and the L1 norm `(n,)`, of the parameters so far.
 
     dtype: of the sums. keep: whether to note what each parameter adds in `by_parameter`, `(sketch before folding,
-    squared norm)` by name, for the self-check.
+    squared norm)` by name, for the self-check. whole: names and sizes of the parameters whose gradients are also kept
+    as they are, one after the other; none are by default.
     """
 
     def __init__(
@@ -31,15 +32,18 @@ class Reduction:
         l2: bool = True,
         keep: bool = False,
         dtype: torch.dtype = torch.float32,
+        whole: Mapping[str, int] | None = None,
     ):
         self.sketcher = sketcher
         self.l1 = l1
         self.l2 = l2
         self.keep = keep
+        self.whole = dict(whole or {})
         self.squared = torch.zeros(n, device=sketcher.device, dtype=dtype)
         self.absolute = torch.zeros(n, device=sketcher.device, dtype=dtype)
         self.by_parameter: dict[str, tuple[Tensor, Tensor]] = {}
         self._sketch = torch.zeros(n, sketcher.dim, device=sketcher.device, dtype=dtype)
+        self._whole = torch.zeros(n, sum(self.whole.values()), device=sketcher.device, dtype=dtype)
         self._waiting: defaultdict[int, list[tuple[str, Tensor]]] = defaultdict(list)
         self._n_waiting = 0
 
@@ -51,13 +55,17 @@ class Reduction:
 
     def empty(self, n: int) -> Reduction:
         """Return a reduction of the same kind for `n` samples."""
-        return Reduction(n, self.sketcher, l1=self.l1, l2=self.l2, keep=self.keep, dtype=self.squared.dtype)
+        return Reduction(
+            n, self.sketcher, l1=self.l1, l2=self.l2, keep=self.keep, dtype=self.squared.dtype, whole=self.whole
+        )
 
     @torch.no_grad()
     def __call__(self, name: str, factors: Sequence[Factor]) -> None:
         """Add the gradient of the parameter called `name`, which is the sum of the factors."""
         with torch.autocast(self.squared.device.type, enabled=False):  # which would round what is added up
-            sketch, squared = self._reduced(name, combined(factors))
+            factor = combined(factors)
+            sketch, squared = self._reduced(name, factor)
+            self._keep_whole(name, factor)
         self._waiting[sketch.shape[1]].append((name, sketch))
         self._n_waiting += sketch.numel()
         if self._n_waiting > (0 if sketch.device.type == "cpu" else LARGEST_WAITING):
@@ -74,12 +82,15 @@ class Reduction:
             arrays["l2_norm_all"] = self.squared.sqrt()
         if self.l1:
             arrays["l1_norm_all"] = self.absolute
+        if self.whole:
+            arrays["gradients"] = self._whole
         return arrays
 
     def add(self, other: Reduction) -> None:
         """Add the results of other parameters, of the same samples."""
         self._fold()
         self._sketch += other.sketch
+        self._whole += other._whole
         self.squared += other.squared
         self.absolute += other.absolute
         self.by_parameter.update(other.by_parameter)
@@ -98,6 +109,7 @@ class Reduction:
 
     def _join(self, parts: Sequence[Reduction]) -> None:
         self._sketch = torch.cat([part.sketch for part in parts])
+        self._whole = torch.cat([part._whole for part in parts])
         self.squared = torch.cat([part.squared for part in parts])
         self.absolute = torch.cat([part.absolute for part in parts])
         for name in parts[0].by_parameter:
@@ -112,6 +124,14 @@ class Reduction:
             self.sketcher.fold_all(self._sketch, names, torch.stack([sketch for _, sketch in rows]))
         self._waiting.clear()
         self._n_waiting = 0
+
+    def _keep_whole(self, name: str, factor: Factor) -> None:
+        if name not in self.whole:
+            return
+        names = list(self.whole)
+        start = sum(self.whole[earlier] for earlier in names[: names.index(name)])
+        for rows in chunks(factor):
+            self._whole[rows, start : start + self.whole[name]] += factor.explicit(rows).flatten(1)
 
     def _reduced(self, name: str, factor: Factor) -> tuple[Tensor, Tensor | None]:
         """The sketch before folding, and the squared norms where they are wanted."""

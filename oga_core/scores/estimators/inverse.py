@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from oga_core.numerics import Floats, Indices
 from oga_core.scores.common import canonical_order, drawn
 from oga_core.scores.estimators.curvature import (
     DAMPING,
+    FLAT,
     Gradients,
     curvature_rows,
     damped,
@@ -88,6 +89,45 @@ def _batches(
     while True:
         rows = order[generator.integers(len(order), size=size)] if len(order) > size else order
         yield sketch.probabilities[rows], head.block(rows)[1]
+
+
+def datainf_inverse(grads: Gradients) -> Callable[[Floats], Floats]:
+    """The map from a direction v to (v - mean_j g_j (v·g_j) / (λ + ‖g_j‖²)) / λ. Kwon et al. 2024, arXiv 2310.00902.
+
+    λ = 0.1 · mean ‖g‖² / n_parameters.
+    """
+    norms = grads.squared_norms()
+    damping = datainf_damping(grads, norms)
+    return lambda direction: (direction - grads.mean(grads.dot(direction) / (damping + norms))) / damping
+
+
+def datainf_damping(grads: Gradients, norms: Floats) -> float:
+    """λ from the squared norms `(n_samples,)`."""
+    return max(DAMPING * float(norms.mean()) / int(np.prod(grads.shape)), 1e-12)
+
+
+def fisher_inverse(grads: Gradients) -> Callable[[Floats], Floats]:
+    """The map from a direction v to (F + λI)⁻¹ v, with F = Σ_i g_i g_iᵀ / n_samples.
+
+    λ is 0.1 times the mean eigenvalue. Exact, and factored once: over parameters, or over samples where these are fewer
+    (Woodbury).
+    """
+    from scipy.linalg import cho_factor, cho_solve
+
+    if len(grads) >= grads.shape[1] or grads.shape[0] > 1:
+        whole = cho_factor(damped(second_moment(grads)).astype(np.float64))
+        return lambda direction: cho_solve(whole, direction.ravel()).reshape(direction.shape).astype(np.float32)
+    rows = np.asarray(grads.left * grads.right, dtype=np.float32)
+    inner = (rows @ rows.T).astype(np.float64) / len(rows)
+    damping = max(DAMPING * float(np.trace(inner)) / rows.shape[1], FLAT)
+    inner[np.diag_indices(len(inner))] += damping
+    factor = cho_factor(inner)
+
+    def solve(direction: Floats) -> Floats:
+        weights = cho_solve(factor, rows @ direction[0])
+        return (direction - (weights.astype(np.float32) @ rows)[None] / len(rows)) / damping
+
+    return solve
 
 
 def second_moment(grads: Gradients) -> Floats:

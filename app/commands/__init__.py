@@ -1,0 +1,1 @@
+"""Commands of `oga` that have more to say than a few lines."""
