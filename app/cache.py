@@ -14,6 +14,7 @@ from oga_app import state
 from oga_app.background.explaining import Explainer
 from oga_app.background.verifying import Verification
 from oga_app.components.map.points import MapPoints
+from oga_core.ask.asker import Asker
 from oga_core.previews.content import Preview
 from oga_core.previews.reader import Columns, PreviewReader, TokenRequest, columns_of, tokens_of
 from oga_core.review import ReviewStore
@@ -107,6 +108,11 @@ def expectation(data: ScoredRun, board: DecisionBoard, score: str, every: int = 
     return _expectation(*data.version, score, board.version // every, data, board)
 
 
+def asker(data: ScoredRun) -> Asker:
+    """The process that says which rows of a language model's data made it say something; it loads the model."""
+    return _asker(str(data.path), data.info.fingerprint, data)
+
+
 def explainer(data: ScoredRun) -> Explainer:
     """Saliency of the run's samples, computed in the background."""
     return _explainer(str(data.path), data.info.fingerprint, data)
@@ -169,6 +175,14 @@ def _points(run: str, stamp: Stamp, score: str, _data: ScoredRun) -> MapPoints:
 @st.cache_resource(max_entries=4, ttl=3600, show_spinner=False, on_release=PreviewReader.close)
 def _reader(run: str, fingerprint: str, n_samples: int, _data: ScoredRun) -> PreviewReader:
     return PreviewReader(_data.run)
+
+
+# Each holds a model.
+@st.cache_resource(max_entries=2, ttl=3600, show_spinner=False, on_release=Asker.close)
+def _asker(run: str, fingerprint: str, _data: ScoredRun) -> Asker:
+    found = Asker(_data.run)
+    found.start()
+    return found
 
 
 @st.cache_data(max_entries=100, show_spinner="Reading the columns")

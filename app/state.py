@@ -12,6 +12,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 from oga_app.server.settings import Settings
 from oga_core.errors import OgaError
 from oga_core.review.filters import Filters
+from oga_core.runs.info import RunInfo
 from oga_core.runs.scored import ScoredRun
 
 _KEY = "oga_session"
@@ -38,6 +39,14 @@ class Session:
     stale: bool = False
     pages: dict[str, Any] = field(default_factory=dict)
     removed: int = 0
+
+    @property
+    def speaks(self) -> bool:
+        """Whether the open run is of a language model."""
+        try:
+            return self.run is not None and RunInfo.read(self.run / "run.json").modality == "causal_lm"
+        except OgaError:  # the page says what is wrong with the run
+            return False
 
     @property
     def reviewer(self) -> str:

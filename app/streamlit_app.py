@@ -30,6 +30,12 @@ def _review() -> None:
     review.show()
 
 
+def _ask() -> None:
+    from oga_app.views import ask
+
+    ask.show()
+
+
 def _compare() -> None:
     from oga_app.views import compare
 
@@ -54,10 +60,11 @@ def main() -> None:
         st.Page(_run, title="Run", url_path="run"),
         st.Page(_explore, title="Explore", url_path="explore"),
         st.Page(_review, title="Review", url_path="review"),
+        st.Page(_ask, title="Ask", url_path="ask", visibility="visible" if current.speaks else "hidden"),
         st.Page(_compare, title="Compare", url_path="compare"),
         st.Page(_export, title="Export", url_path="export"),
     ]
-    # The default page has no path of its own, so that the five others can all be linked to.
+    # The default page has no path of its own, so that all others can be linked to.
     home = st.Page(
         lambda: st.switch_page(pages[current.run is not None]), title="OGA", default=True, visibility="hidden"
     )

@@ -38,7 +38,12 @@ a.oga { color: inherit; }
 .oga-legend span { padding: 0 .35rem; margin-right: .4rem; }
 .stButtonGroup [data-selected="true"] p { color: #8f300c; }
 .stMultiSelect [data-tag] { background: rgba(140, 134, 124, .26); color: inherit; }
+.oga-push { height: 4px; background: rgba(140, 134, 124, .22); border-radius: 2px; margin-bottom: .5rem; }
+.oga-push i { display: block; height: 100%; border-radius: 2px; background: #0072b2; }
+.oga-push.against i { background: #c2410c; }
 @media (prefers-color-scheme: dark) {
+  .oga-push i { background: #56b4e9; }
+  .oga-push.against i { background: #ff8a57; }
   .oga-figure.flagged { color: #ff8a57; }
   .oga-tokens .trained { background: rgba(86, 180, 233, .3); }
   .stButtonGroup [data-selected="true"] p { color: #ffab85; }

@@ -38,6 +38,7 @@ def _dialog(view: Opened, row: int) -> None:
     with right:
         _facts(view, row)
         _buttons(view, row)
+    about_row(view, row, key="detail-ask")
     neighbours(view, row, key="detail-near")
     history(view, row)
 
@@ -124,6 +125,16 @@ def _tiles(view: Opened, near: list[Neighbour], key: str) -> None:
     rows = [item.row for item in near]
     views = desk.tiles(view.data, view.board, rows, score=view.score, flagged=view.flagged)
     sample_grid(views, key=key, size=88)
+
+
+def about_row(view: Opened, row: int, key: str) -> None:
+    """A button that asks about a row of the run, where its model is a language model."""
+    if view.session.speaks and st.button(
+        "Rows like this, rows against this", key=key, icon=":material/compare_arrows:"
+    ):
+        state.remember("asked", {"run": view.data.name, "row": int(row)})
+        view.session.opened = None
+        view.session.go("Ask")
 
 
 def history(view: Opened, row: int) -> None:

@@ -13,7 +13,7 @@ from oga_app.components.review.review_queue import review_queue
 from oga_app.elements import charts, desk, messages
 from oga_app.server.sign_in import SIGN_OUT
 from oga_app.views import header, outlook
-from oga_app.views.detail import detail, neighbours
+from oga_app.views.detail import about_row, detail, neighbours
 from oga_app.views.header import Opened
 from oga_app.views.reviewers import history, reviewers
 from oga_app.views.trained_tokens import look_after
@@ -137,6 +137,7 @@ def _evidence(view: Opened, backend: desk.Desk, resting: str | None) -> None:
                 column_config={"Percentile": charts.percent("Percentile", "%.1f")},
             )
             messages.quiet(desk.pull(view.data, row))
+            about_row(view, row, key="review-ask")
         with near:
             neighbours(view, row, key="review-near")
         look_after(view.data, row)

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from oga_core.ask.query_pass import QueryPass
 from oga_core.errors import OgaError
 from oga_core.gradient_sketch import GradientSketch
 from oga_core.gradients.parameter_choice import choose_parameters
-from oga_core.gradients.queries import QueryPass
 from oga_core.models import load_model
 from oga_core.models.card import ModelCard
 from oga_core.numerics import Floats, evenly_spaced

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from ask_runs import LORA_PARAMETERS, adapter, rows, scored_run, write
+from attack_files import build_quietly
 
 import oga_core as oga
 from oga_app.cli import main
@@ -73,7 +74,7 @@ def test_without_a_response_the_model_writes_its_likeliest_tokens(asker, tmp_pat
     answer = asker.about("say red ")
     query = answer.queries[0]
     assert query["generated"]
-    loaded = load_model(adapter(tmp_path / "adapter"))
+    loaded = build_quietly(lambda: load_model(adapter(tmp_path / "adapter")))
     tokens = loaded.tokenizer("say red ", return_tensors="pt")["input_ids"]
     for word in query["response"].split()[:6]:
         likeliest = int(loaded.module(input_ids=tokens).logits[0, -1].argmax())

@@ -10,11 +10,11 @@ from test_gradient_sequences import PositionsOncePerBatch
 from test_head_pass import Changed
 from torch import nn
 
+from oga_core.ask.query_pass import QueryPass
 from oga_core.errors import OgaError
 from oga_core.gradients.arrays import PassArrays
 from oga_core.gradients.options import PassOptions
 from oga_core.gradients.passes import gradient_pass, outputs_pass
-from oga_core.gradients.queries import QueryPass
 
 
 def test_an_optional_array_that_not_every_batch_has_is_dropped(tmp_path):
