@@ -67,3 +67,12 @@ def test_principal_axes_agree_with_scikit_learn(monkeypatch):
 
 def test_slices_cover_every_row_once():
     assert [list(range(10))[part] for part in numerics.slices(10, 4)] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+
+
+def test_principal_axes_of_wide_rows_are_those_of_the_whole_covariance(monkeypatch):
+    rows = (np.random.default_rng(0).normal(size=(300, 64)) * 0.9 ** np.arange(64)).astype(np.float32)
+    exact = numerics.principal_axes(rows, 8)
+    monkeypatch.setattr(numerics, "_EXACT_FEATURES", 32)
+    found = numerics.principal_axes(rows, 8)
+    np.testing.assert_allclose(found.variances, exact.variances, rtol=1e-3)
+    np.testing.assert_allclose(np.abs((found.axes * exact.axes).sum(axis=0)), 1, atol=1e-2)
