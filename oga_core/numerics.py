@@ -95,7 +95,9 @@ _SPARE_AXES, _ITERATIONS = 16, 6
 
 
 def _leading_subspace(rows: Floats, mean: Floats, count: int) -> tuple[Floats, Floats]:
-    """Variances, ascending, and axes of a few more than the `count` leading ones. Halko et al. 2011, arXiv 0909.4061."""
+    """Variances, ascending, and axes of a few more than the `count` leading ones. Halko et al. 2011, arXiv
+    0909.4061.
+    """
     basis = np.random.default_rng(0).standard_normal((rows.shape[1], count + _SPARE_AXES))
     for _ in range(_ITERATIONS):
         basis, _ = np.linalg.qr(_covariance(rows, mean, basis))
