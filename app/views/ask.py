@@ -28,7 +28,7 @@ def show() -> None:
     if view is None:
         return
     view.session.take_stale()
-    header.title("Ask", view)
+    messages.title("Ask", f"{view.data.name} · {messages.counted(len(view.data), 'row', 'rows')}")
     if not view.session.speaks:
         messages.empty("Only a run of a language model can be asked what made it say something.")
         return
@@ -95,12 +95,14 @@ def _ask(view: Opened, asked: dict[str, Any], method: str) -> Answer:
 def _said(view: Opened, asked: dict[str, Any], answer: Answer) -> None:
     query = answer.queries[0]
     if "row" in asked:
-        messages.section(f"What row {query['id']} says", query["text"])
+        messages.section(f"What row {query['id']} says")
+        messages.prose(query["text"])
     elif query["generated"]:
-        messages.section("The model says", query["response"] or "Nothing: it ends at once.")
-        messages.quiet("Written by the model just now, its likeliest token each time.")
+        messages.section("The model says", "Written just now, its likeliest token each time.")
+        messages.prose(query["response"] or "Nothing: it ends at once.")
     else:
-        messages.section("Asked about", query["response"])
+        messages.section("Asked about")
+        messages.prose(query["response"])
 
 
 def _rows(view: Opened, title: str, rows: pd.DataFrame, side: str) -> None:
@@ -112,16 +114,16 @@ def _rows(view: Opened, title: str, rows: pd.DataFrame, side: str) -> None:
     for place, row in enumerate(rows.itertuples(), start=1):
         with st.container(border=True, gap="small"):
             share = abs(float(row.score)) / max(strongest, 1e-30)
-            st.html(_facts(place, share, float(row.words), int(row.place_by_words), side))
+            st.html(_facts(place, share, float(row.words), f"{row.place_by_words:,} of {len(view.data):,}", side))
             messages.prose(str(row.text))
             if st.button("Review", key=f"ask-{side}-{row.row}", icon=":material/open_in_new:", type="tertiary"):
                 view.session.open_sample(str(row.id))
                 st.rerun()
 
 
-def _facts(place: int, share: float, words: float, place_by_words: int, side: str) -> str:
+def _facts(place: int, share: float, words: float, by_words: str, side: str) -> str:
     """A bar as long as the score, and how alike the words are."""
     alike = "nearly the same words" if words >= _ALIKE else f"{messages.percent(words, 0)} of the words in common"
-    text = html.escape(f"{place} · {alike} · number {place_by_words:,} by words")
+    text = html.escape(f"{place} · {alike} · number {by_words} by words")
     bar = f'<div class="oga-push {side}" role="img" aria-label="{share:.0%} of the strongest">'
     return f'{bar}<i style="width:{share:.1%}"></i></div><p class="oga oga-quiet">{text}</p>'
