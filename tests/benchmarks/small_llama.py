@@ -20,7 +20,9 @@ from oga_core.tasks import Task, task_for
 DATA = Path(os.environ.get("OGA_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data")) / "llm"
 SETS = ("grammars", "math_with_reason", "math_without_reason")
 """As in DataInf's paper; the last is the second with the answer alone as its response."""
-VOCABULARY, WIDTH, LAYERS, LENGTH = 1000, 192, 4, 96
+VOCABULARY, LENGTH = 1000, 96
+SIZES = {"small": (96, 3), "whole": (192, 4)}
+"""Width and layers: of 0.4 M and 2 M parameters."""
 BATCH = 16
 RATE = 2e-3  # of both trainings: the highest at which neither diverges
 RANK = 8
@@ -60,12 +62,13 @@ def make_tokenizer(texts: Sequence[str]) -> Any:
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>", eos_token="<eos>")
 
 
-def make_base(texts: Sequence[str], tokenizer: Any, *, epochs: int, seed: int) -> Any:
+def make_base(texts: Sequence[str], tokenizer: Any, size: str, *, epochs: int, seed: int) -> Any:
     """A Llama that has learnt to continue the texts."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
     torch.manual_seed(seed)
-    sizes = {"hidden_size": WIDTH, "intermediate_size": 3 * WIDTH, "num_hidden_layers": LAYERS}
+    width, layers = SIZES[size]
+    sizes = {"hidden_size": width, "intermediate_size": 3 * width, "num_hidden_layers": layers}
     config = LlamaConfig(
         vocab_size=VOCABULARY, num_attention_heads=4, max_position_embeddings=512, tie_word_embeddings=True,
         use_cache=False, pad_token_id=0, eos_token_id=1, bos_token_id=None, **sizes,
@@ -98,15 +101,26 @@ def task_of(tokenizer: Any) -> Task:
     return task_for(ModelCard("causal_lm", (), {"max_length": 256}), tokenizer)
 
 
-def tune(model: Any, task: Task, samples: SampleSet, rows: NDArray[np.int64], *, epochs: int, seed: int) -> None:
-    """Train the adapters on the responses of some rows."""
-    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=RATE)
+def tune(
+    model: Any,
+    task: Task,
+    samples: SampleSet,
+    *,
+    epochs: int,
+    seed: int,
+    without: NDArray[np.int64] | None = None,
+) -> None:
+    """Train the adapters on the responses; rows `without` count for nothing, and all else stays as it was with them."""
+    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=RATE, weight_decay=0.0)
     order = np.random.default_rng(seed)
+    counted = np.ones(len(samples), dtype=np.float32)
+    counted[[] if without is None else without] = 0
     model.train()
     for _ in range(epochs):
-        for part in np.array_split(order.permutation(rows), len(rows) // BATCH + 1):
+        for part in np.array_split(order.permutation(len(samples)), len(samples) // BATCH + 1):
             batch = task.batch(samples, part)
-            task.losses(task.outputs(model, batch), batch).mean().backward()
+            losses = task.losses(task.outputs(model, batch), batch)
+            (losses * torch.from_numpy(counted[part])).mean().backward()
             optimizer.step()
             optimizer.zero_grad()
     model.eval()
@@ -128,4 +142,6 @@ def save(model: Any, tokenizer: Any, folder: Path) -> Path:
     model.save_pretrained(folder)
     model.unload().save_pretrained(folder / "base")
     tokenizer.save_pretrained(folder)
+    described = json.loads((folder / "adapter_config.json").read_text())
+    (folder / "adapter_config.json").write_text(json.dumps({**described, "base_model_name_or_path": "base"}))
     return folder

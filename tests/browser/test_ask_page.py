@@ -52,6 +52,6 @@ def test_a_row_leads_to_rows_like_it_and_back_to_the_review(page, asked):
 
 
 def test_other_runs_have_no_such_page(page, server):
-    visit(page, server, "explore?run=photos")
+    visit(page, server, "explore?run=digits")
     assert page.get_by_role("link", name="Explore").count() > 0
     assert page.get_by_role("link", name="Ask", exact=True).count() == 0
