@@ -44,7 +44,7 @@ class QueryModel:
         given = info.options.get("model_card")
         card = ModelCard.from_json(Path(given).read_bytes(), Path(given).name) if given else None
         loaded = load_model(Path(info.model.path), card)
-        samples, self._task = prepare(samples, loaded)
+        samples, self._task = prepare(samples, loaded, info.options.get("trained_on"))
         self._module: Any = loaded.module
         self._tokenizer: Any = loaded.tokenizer
         options = _options_of(info, sketch)

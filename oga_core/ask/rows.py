@@ -13,7 +13,12 @@ from oga_core.errors import OgaError
 from oga_core.readers import read_samples
 from oga_core.samples import SampleSet, UnreadableSample
 
-_PAIRS = (("prompt", "completion"), ("instruction", "output"), ("question", "answer"))
+_PAIRS = (
+    *(("prompt", "completion"), ("instruction", "output"), ("instruction", "response"), ("question", "answer")),
+    *(("prompt", "response"), ("input", "output")),
+)
+_NO_WORDS = {"role", "ignored", "tools", "chat_template_kwargs"}
+"""Parts of a row's content that nobody said."""
 
 
 def row_like(row: Mapping[str, Any], prompt: str, response: str) -> dict[str, Any]:
@@ -44,7 +49,7 @@ def text_of(content: Any) -> str:
     if isinstance(content, str):
         return content
     if isinstance(content, Mapping):
-        return " ".join(text_of(value) for name, value in content.items() if name != "role")
+        return " ".join(text_of(value) for name, value in content.items() if name not in _NO_WORDS)
     if isinstance(content, Sequence):
         return " ".join(map(text_of, content))
     return ""

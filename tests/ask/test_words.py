@@ -34,6 +34,8 @@ def test_shared_words():
         {"prompt": "a", "completion": "b"},
         {"Instruction": "a", "output": "b", "input": ""},
         {"question": "a", "answer": "b"},
+        {"input": "a", "output": "b"},
+        {"prompt": "a", "response": "b"},
         {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]},
         {"conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}]},
         {"text": "a b"},
