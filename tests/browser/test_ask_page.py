@@ -29,7 +29,7 @@ def test_a_prompt_gets_the_rows_for_it_and_against_it(page, asked):
     assert page.locator(".oga-push.for").count() > 1
     assert page.locator(".oga-push.against").count() > 1
     shot(page, "ask")
-    page.get_by_role("button", name="Cosine").click()
+    page.get_by_text("Cosine", exact=True).click()
     page.get_by_text("Cosine, on whole gradients").wait_for(timeout=60_000)
 
 
