@@ -31,7 +31,7 @@ def _review() -> None:
 
 
 def _ask() -> None:
-    from oga_app.views import ask
+    from oga_app.views.language import ask
 
     ask.show()
 

@@ -3,32 +3,70 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
-from oga_core.ask.query_pass import QueryPass
 from oga_core.errors import OgaError
 from oga_core.gradient_sketch import GradientSketch
+from oga_core.gradients.batches import pass_order, to_device
+from oga_core.gradients.devices import choose_device
+from oga_core.gradients.failures import StartAgain
+from oga_core.gradients.hooks.forward_capture import survey
+from oga_core.gradients.options import PassOptions
 from oga_core.gradients.parameter_choice import choose_parameters
+from oga_core.gradients.passes import evaluating, first_batch, fits, new_pass
+from oga_core.gradients.walk import BatchPass
 from oga_core.models import load_model
 from oga_core.models.card import ModelCard
 from oga_core.numerics import Floats, evenly_spaced
-from oga_core.pipeline.options import ScoreOptions
-from oga_core.pipeline.request import pass_options, settled
 from oga_core.runs.folder import RunFolder
 from oga_core.runs.info import RunInfo
 from oga_core.samples import SampleSet
 from oga_core.tasks.prepare import prepare
+from oga_core.tasks.task import Batch, Task
 
 CHECKED_ROWS = 64
 """Of the run's, on a few of which the gradients of queries are checked."""
 RESPONSE_TOKENS = 64
 """Most that are generated: enough to recognise an answer by, and seconds on a processor."""
+
+
+class QueryPass:
+    """Losses and gradients of single batches; the method is chosen once and checked on a few of `samples`.
+
+    options: of the pass whose gradients they are compared with; equal options and names of parameters give the same
+    random projection.
+    """
+
+    def __init__(self, task: Task, model: nn.Module, samples: SampleSet, options: PassOptions):
+        self.task = task
+        self.options = options
+        self.device = choose_device(options.device)
+        self.model = model.to(self.device)
+        self._first = first_batch(task, samples, pass_order(task, samples), self.device)
+        self._given_up: set[str] = set()
+        self._pass = self._checked()
+
+    def __call__(self, batch: Batch) -> dict[str, NDArray[np.generic]]:
+        """Return the arrays of a batch by the names of `GradientSketch`; raises `OgaError` where the model fails."""
+        batch = to_device(batch, self.device)
+        while True:
+            try:
+                with evaluating(self.model), fits(batch):
+                    return {name: value.cpu().numpy() for name, value in self._pass(batch).items()}
+            except StartAgain:  # each time a method fewer is left, and the last one never asks for it
+                self._pass = self._checked()
+
+    def _checked(self) -> BatchPass:
+        first = self._first
+        with evaluating(self.model), fits(first):
+            seen = survey(lambda: self.task.outputs(self.model, first), len(first["labels"]))
+            return new_pass(self.task, self.model, self.options, seen, first, self.device, self._given_up)
 
 
 class QueryModel:
@@ -87,16 +125,15 @@ class QueryModel:
         return self._task.batch(queries, np.array(rows, dtype=np.int64))
 
 
-def _options_of(info: RunInfo, sketch: GradientSketch) -> Any:
+def _options_of(info: RunInfo, sketch: GradientSketch) -> PassOptions:
     """The options of the run's pass, as far as they change a gradient."""
-    known = {part.name for part in fields(ScoreOptions)}
-    chosen = ScoreOptions(**{name: value for name, value in info.options.items() if name in known})
-    options = settled(pass_options(chosen), classifies=False, n_samples=len(sketch))
-    return replace(
-        options,
+    chosen = str(info.options.get("parameters", "auto"))
+    return PassOptions(
+        parameters="all" if chosen == "auto" else chosen,
         sketch_dim=sketch.sketch.shape[1],
         whole_parameters=0 if sketch.gradients is None else sketch.gradients.shape[1],
-        exact_l1=False,
+        seed=int(info.options.get("seed", 0)),
+        precision=str(info.options.get("precision", "float32")),
         exact_l2=False,
         device="cpu",  # the process that answers is kept from the drivers of cards
     )

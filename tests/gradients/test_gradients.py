@@ -10,7 +10,7 @@ from test_gradient_sequences import PositionsOncePerBatch
 from test_head_pass import Changed
 from torch import nn
 
-from oga_core.ask.query_pass import QueryPass
+from oga_core.ask.model import QueryPass
 from oga_core.errors import OgaError
 from oga_core.gradients.arrays import PassArrays
 from oga_core.gradients.options import PassOptions

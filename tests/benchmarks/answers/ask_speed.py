@@ -1,6 +1,6 @@
 """How long a question takes, once the model is loaded, over rows that were scored before.
 
-Run: python tests/benchmarks/ask_speed.py [--rows 900 100000] [--whole]
+Run: python tests/benchmarks/answers/ask_speed.py [--rows 900 100000] [--whole]
 
 A Llama of 2 M parameters with random weights and LoRA adapters; the rows' texts are those of DataInf's grammars, made
 distinct by a number, and their sketches are random, as long as a run's: what they say costs no time. `--whole`: whole

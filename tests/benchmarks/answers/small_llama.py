@@ -17,7 +17,7 @@ from oga_core.readers import read_samples
 from oga_core.samples import SampleSet
 from oga_core.tasks import Task, task_for
 
-DATA = Path(os.environ.get("OGA_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data")) / "llm"
+DATA = Path(os.environ.get("OGA_SHARED_DATA", Path(__file__).parents[4] / "shared" / "data")) / "llm"
 SETS = ("grammars", "math_with_reason", "math_without_reason")
 """As in DataInf's paper; the last is the second with the answer alone as its response."""
 VOCABULARY, LENGTH = 1000, 96
