@@ -1,6 +1,6 @@
 """Which training rows made a language model say it? Two experiments on DataInf's three sets (arXiv 2310.00902).
 
-Run: OMP_NUM_THREADS=1 python tests/benchmarks/answers/retrieval.py [--sets …] [--experiments groups removal] [--queries N]
+Run: OMP_NUM_THREADS=1 python tests/benchmarks/answers/retrieval.py [--sets …] [--experiments …] [--queries N]
 
 A Llama of 2 M parameters (`--size small`: 0.4 M) learns half of the rows of both files, then LoRA adapters are tuned on
 the other half's responses, all on the CPU.
