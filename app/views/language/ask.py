@@ -111,13 +111,13 @@ def _rows(view: Opened, title: str, rows: pd.DataFrame, side: str) -> None:
         messages.empty("No row did.")
         return
     strongest = float(rows["score"].abs().max())
-    for place, row in enumerate(rows.itertuples(), start=1):
+    for place, row in enumerate(rows.to_dict("records"), start=1):
         with st.container(border=True, gap="small"):
-            share = abs(float(row.score)) / max(strongest, 1e-30)
-            st.html(_facts(place, share, float(row.words), f"{row.place_by_words:,} of {len(view.data):,}", side))
-            messages.prose(str(row.text))
-            if st.button("Review", key=f"ask-{side}-{row.row}", icon=":material/open_in_new:", type="tertiary"):
-                view.session.open_sample(str(row.id))
+            share = abs(float(row["score"])) / max(strongest, 1e-30)
+            st.html(_facts(place, share, float(row["words"]), f"{row['place_by_words']:,} of {len(view.data):,}", side))
+            messages.prose(str(row["text"]))
+            if st.button("Review", key=f"ask-{side}-{row['row']}", icon=":material/open_in_new:", type="tertiary"):
+                view.session.open_sample(str(row["id"]))
                 st.rerun()
 
 
