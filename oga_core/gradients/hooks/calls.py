@@ -28,7 +28,7 @@ class Call:
         kwargs = self.kwargs
         self.args = [None if name in _DATA else value for name, value in zip(self.names, args, strict=False)]
         self.kwargs = {name: value for name, value in kwargs.items() if name not in _DATA}
-        return func(*map(_plain, args), **{name: _plain(value) for name, value in kwargs.items()})
+        return func(*map(plain, args), **{name: plain(value) for name, value in kwargs.items()})
 
 
 def plain_name(func: Any) -> str:
@@ -54,5 +54,6 @@ def with_tensors(value: Any, replace: Callable[[Tensor], Tensor]) -> Any:
     return value
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Return a derived tensor off its own tape, any other value as it is."""
     return value.detach() if isinstance(value, Tensor) and hasattr(value, "_oga_sink") else value

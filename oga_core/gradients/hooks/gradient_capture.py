@@ -18,10 +18,12 @@ from torch.overrides import TorchFunctionMode
 
 from oga_core.gradients.hooks import (
     rules_broadcast,
+    rules_contraction,
     rules_convolution,
     rules_embedding,
     rules_normalisation,
     rules_products,
+    rules_recurrent,
 )
 from oga_core.gradients.hooks.calls import Call, plain_name, tensors_in
 from oga_core.gradients.hooks.derived import Derivation
@@ -33,6 +35,8 @@ RULES = {
     **rules_embedding.RULES,
     **rules_normalisation.RULES,
     **rules_broadcast.RULES,
+    **rules_recurrent.RULES,
+    **rules_contraction.RULES,
 }
 """For each function the names of its arguments and its rule, which returns None for arguments that it does not suit."""
 _SHORT_DERIVATIONS = (rules_products.transposed, rules_broadcast.spread_alone, rules_embedding.looked_up)

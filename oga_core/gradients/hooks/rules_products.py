@@ -12,6 +12,7 @@ from torch import Tensor
 from oga_core.gradients.factors.factor import Factor, vector, wide_dtype, working
 from oga_core.gradients.factors.products import ProductFactor
 from oga_core.gradients.hooks.calls import Call, plain_name
+from oga_core.gradients.hooks.rules_contraction import matrix_products
 from oga_core.gradients.hooks.tape import Site, Tape
 
 aten = torch.ops.aten
@@ -29,7 +30,7 @@ def matrix_product(tape: Tape, func: Any, call: Call) -> Any:
     other = call["weight"]
     if tape.sink(other) and other.ndim == 2 and not tape.sink(data):
         return _product(tape, func, call, ProductFactor.transposed)
-    return _broadcast_product(tape, func, data, other)
+    return matrix_products(tape, func, call)
 
 
 def transposed(tape: Tape, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Tensor | None:
@@ -64,19 +65,6 @@ def _product(tape: Tape, func: Any, call: Call, oriented: Callable[[ProductFacto
             bias(vector(gradient.sum(1, dtype=wide_dtype(gradient))))
 
     return tape.on_tape(call.run(func), hook)
-
-
-def _broadcast_product(tape: Tape, func: Any, one: Tensor, other: Tensor) -> Any:
-    """A product of data with a matrix for each sample: the parameter is copied along the batch axis."""
-    data, parameter = (other, one) if tape.sink(one) else (one, other)
-    layout = tape.layout(data.shape) if data.ndim > 2 and parameter.ndim > 1 else None
-    if layout is None:
-        return None
-    shape = (*data.shape[:-2], *parameter.shape[-2:])
-    copies = tape.expanded(parameter, shape, 1 if layout == 1 else 0, layout)
-    if copies is None:
-        return None
-    return func(copies, other) if parameter is one else func(one, copies)
 
 
 _OF_LINEAR = ("input", "weight", "bias")
