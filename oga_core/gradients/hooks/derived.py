@@ -5,15 +5,17 @@ They are computed with a small tape of their own, and per-sample gradients go ba
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from oga_core.gradients.factors.factor import ComputedFactor, Factor, canonical
-from oga_core.gradients.factors.products import SumFactor
-from oga_core.gradients.hooks.calls import tensors_in, with_tensors
+from oga_core.gradients.factors.factor import ComputedFactor, Factor, canonical, vector
+from oga_core.gradients.factors.products import ProductFactor, SumFactor
+from oga_core.gradients.hooks.calls import Call, tensors_in, with_tensors
+from oga_core.gradients.hooks.forward_capture import LINEAR
 from oga_core.gradients.hooks.tape import Make, Sink, Tape
 
 
@@ -52,11 +54,59 @@ class Derivation:
     def _sink_through(self, output: Tensor, met: Sequence[Tensor]) -> Sink:
         leaves = {id(leaf): leaf for tensor in met for leaf in self._on_own_tape(tensor)._oga_leaves}  # type: ignore[attr-defined]
         output._oga_leaves = tuple(leaves.values())  # type: ignore[attr-defined]
-        routes: dict[str, Make] = {}
-        for leaf in leaves.values():
-            for name, make in self.tape.routes_before(leaf, _through(output, leaf)).items():
-                routes[name] = _both(routes[name], make) if name in routes else make
+        routes = _merged(self.tape.routes_before(leaf, _through(output, leaf)) for leaf in leaves.values())
         return Sink(tuple(output.shape), routes)
+
+
+def linear_of_parameters(tape: Tape, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Tensor | None:
+    """A linear layer of what is no data, as of relative positions: its weight's gradient is a product here too."""
+    if func not in LINEAR:
+        return None
+    call = Call(("input", "weight", "bias"), args, kwargs)
+    data, weight, bias = call["input"], call["weight"], call["bias"]
+    if weight.ndim != 2 or data.ndim < 2:
+        return None
+    routes = _merged(
+        tape.routes_before(tensor, make)
+        for tensor, make in (
+            (weight, partial(_of_weight, data.detach())),
+            (bias, partial(_of_bias, data.shape[:-1].numel())),
+            (data, partial(_of_data, weight.detach(), tuple(data.shape))),
+        )
+        if tape.sink(tensor)
+    )
+    values = func(data.detach(), weight.detach(), None if bias is None else bias.detach())
+    return tape.mark(values, Sink(tuple(values.shape), routes))
+
+
+def _of_weight(data: Tensor, factor: Factor) -> Factor:
+    left = _at_positions(factor, data.shape[:-1].numel())
+    return ProductFactor(left, data.flatten(0, -2).to(left.dtype).expand(len(left), -1, -1))
+
+
+def _of_bias(n_positions: int, factor: Factor) -> Factor:
+    return vector(_at_positions(factor, n_positions).sum(1))
+
+
+def _of_data(weight: Tensor, shape: tuple[int, ...], factor: Factor) -> Factor:
+    def compute(rows: slice) -> Tensor:
+        explicit = factor.explicit(rows)
+        return explicit.reshape(len(explicit), -1, len(weight)) @ weight.to(explicit.dtype)
+
+    return ComputedFactor(compute, canonical(shape), len(factor), factor.device)
+
+
+def _at_positions(factor: Factor, n_positions: int) -> Tensor:
+    """The gradients `(samples, positions, size)`."""
+    return factor.explicit(slice(0, len(factor))).reshape(len(factor), n_positions, -1)
+
+
+def _merged(parts: Iterable[dict[str, Make]]) -> dict[str, Make]:
+    routes: dict[str, Make] = {}
+    for part in parts:
+        for name, make in part.items():
+            routes[name] = _both(routes[name], make) if name in routes else make
+    return routes
 
 
 def _both(one: Make, other: Make) -> Make:

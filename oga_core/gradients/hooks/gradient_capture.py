@@ -26,7 +26,7 @@ from oga_core.gradients.hooks import (
     rules_recurrent,
 )
 from oga_core.gradients.hooks.calls import Call, plain_name, tensors_in
-from oga_core.gradients.hooks.derived import Derivation
+from oga_core.gradients.hooks.derived import Derivation, linear_of_parameters
 from oga_core.gradients.hooks.tape import Tape
 
 RULES = {
@@ -39,7 +39,12 @@ RULES = {
     **rules_contraction.RULES,
 }
 """For each function the names of its arguments and its rule, which returns None for arguments that it does not suit."""
-_SHORT_DERIVATIONS = (rules_products.transposed, rules_broadcast.spread_alone, rules_embedding.looked_up)
+_SHORT_DERIVATIONS = (
+    rules_products.transposed,
+    rules_broadcast.spread_alone,
+    rules_embedding.looked_up,
+    linear_of_parameters,
+)
 _WRITES = {Tensor.__setitem__, Tensor.copy_}
 
 

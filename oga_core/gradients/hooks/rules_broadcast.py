@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from oga_core.gradients.hooks.calls import Call, plain_name
+from oga_core.gradients.factors.factor import DirectFactor, canonical, wide
+from oga_core.gradients.hooks.calls import Call, plain, plain_name
 from oga_core.gradients.hooks.tape import Tape
 
 aten = torch.ops.aten
@@ -59,7 +60,25 @@ def spread_alone(tape: Tape, func: Any, args: Sequence[Any], kwargs: Mapping[str
     """A parameter repeated by its own method, to a size that is the batch's."""
     if plain_name(func) not in _SPREADS or not args or not isinstance(args[0], Tensor):
         return None
-    return spread(tape, args[0], func(*args, **kwargs).shape)
+    repeated = func(*(plain(value) for value in args), **kwargs)
+    if repeated.ndim == args[0].ndim and repeated.shape[0] == tape.n * len(args[0]) > tape.n:
+        return _stacked(tape, args[0], repeated)
+    return spread(tape, args[0], repeated.shape)
+
+
+def _stacked(tape: Tape, tensor: Tensor, repeated: Tensor) -> Tensor | None:
+    """A parameter of several rows written out for each sample, one sample's after the other's."""
+    sink = tape.sink(tensor)
+    if sink is None or tape.layout(repeated.shape) != "folded" or repeated.shape[1:] != tensor.shape[1:]:
+        return None
+    take = tape.route(sink)
+
+    def hook(gradient: Tensor) -> None:
+        take(DirectFactor(wide(gradient).reshape(tape.n, *sink.shape), canonical(sink.shape)))
+
+    repeated = tape.on_tape(repeated, hook)
+    tape.watch((repeated,))
+    return repeated
 
 
 def attention(tape: Tape, func: Any, call: Call) -> Any:
