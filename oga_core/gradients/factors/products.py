@@ -57,8 +57,14 @@ class ProductFactor(Factor):
     def sketch(self, name: str, projections: Projections) -> Tensor:
         kept = Kept.of(self.shape)
         left = projections.project(name, "left", self.left, kept.rows)
-        right = projections.project(name, "right", self.right, kept.columns)
-        return products(left.transpose(1, 2), right).flatten(1)
+        distinct = self.right[:1] if self.has_one_right else self.right
+        right = projections.project(name, "right", distinct, kept.columns)
+        return products(left.transpose(1, 2), right.expand(len(left), -1, -1)).flatten(1)
+
+    @property
+    def has_one_right(self) -> bool:
+        """Whether all samples share `right`, expanded from one, as a table of positions is."""
+        return self.right.stride(0) == 0
 
     def squared_norms(self) -> Tensor:
         if self.explicit_is_shorter:
@@ -162,8 +168,13 @@ class SumFactor(Factor):
 
 def combined(factors: Sequence[Factor]) -> Factor:
     """Return all gradient factors of one parameter as one."""
-    joinable = [factor for factor in factors if isinstance(factor, ProductFactor)]
-    rest = [factor for factor in factors if not isinstance(factor, ProductFactor)]
+    joinable: list[ProductFactor] = []
+    rest: list[Factor] = []
+    for factor in factors:
+        if isinstance(factor, ProductFactor) and not factor.has_one_right:
+            joinable.append(factor)
+        else:
+            rest.append(factor)
     if len(joinable) > 1:
         left = torch.cat([factor.left for factor in joinable], 1)
         rest.append(ProductFactor(left, torch.cat([factor.right for factor in joinable], 1)))

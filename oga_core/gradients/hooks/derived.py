@@ -12,11 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from oga_core.gradients.factors.factor import ComputedFactor, Factor, canonical, vector
+from oga_core.gradients.factors.factor import ComputedFactor, DirectFactor, Factor, canonical, vector
 from oga_core.gradients.factors.products import ProductFactor, SumFactor
-from oga_core.gradients.hooks.calls import Call, tensors_in, with_tensors
+from oga_core.gradients.hooks.calls import Call, plain, tensors_in, with_tensors
 from oga_core.gradients.hooks.forward_capture import LINEAR
-from oga_core.gradients.hooks.tape import Make, Sink, Tape
+from oga_core.gradients.hooks.tape import Make, Sink, Tape, once
 
 
 class Derivation:
@@ -66,39 +66,30 @@ def linear_of_parameters(tape: Tape, func: Any, args: Sequence[Any], kwargs: Map
     data, weight, bias = call["input"], call["weight"], call["bias"]
     if weight.ndim != 2 or data.ndim < 2:
         return None
-    routes = _merged(
-        tape.routes_before(tensor, make)
-        for tensor, make in (
-            (weight, partial(_of_weight, data.detach())),
-            (bias, partial(_of_bias, data.shape[:-1].numel())),
-            (data, partial(_of_data, weight.detach(), tuple(data.shape))),
-        )
-        if tape.sink(tensor)
+    arrived = once(partial(_at_positions, (data.shape[:-1].numel(), len(weight))))
+    makes = (
+        (weight, lambda factor: _of_weight(data.detach(), arrived(factor))),
+        (bias, lambda factor: vector(arrived(factor).values.sum(1))),
+        (data, lambda factor: _of_data(weight.detach(), data.shape, arrived(factor))),
     )
-    values = func(data.detach(), weight.detach(), None if bias is None else bias.detach())
+    routes = _merged(tape.routes_before(tensor, make) for tensor, make in makes if tape.sink(tensor))
+    values = func(*map(plain, (data, weight, bias)))
     return tape.mark(values, Sink(tuple(values.shape), routes))
 
 
-def _of_weight(data: Tensor, factor: Factor) -> Factor:
-    left = _at_positions(factor, data.shape[:-1].numel())
+def _at_positions(shape: tuple[int, int], factor: Factor) -> DirectFactor:
+    """The gradients `(samples, positions, size)`."""
+    return DirectFactor(factor.explicit(slice(0, len(factor))).reshape(-1, *shape), canonical(shape))
+
+
+def _of_weight(data: Tensor, arrived: DirectFactor) -> ProductFactor:
+    left = arrived.values
     return ProductFactor(left, data.flatten(0, -2).to(left.dtype).expand(len(left), -1, -1))
 
 
-def _of_bias(n_positions: int, factor: Factor) -> Factor:
-    return vector(_at_positions(factor, n_positions).sum(1))
-
-
-def _of_data(weight: Tensor, shape: tuple[int, ...], factor: Factor) -> Factor:
-    def compute(rows: slice) -> Tensor:
-        explicit = factor.explicit(rows)
-        return explicit.reshape(len(explicit), -1, len(weight)) @ weight.to(explicit.dtype)
-
-    return ComputedFactor(compute, canonical(shape), len(factor), factor.device)
-
-
-def _at_positions(factor: Factor, n_positions: int) -> Tensor:
-    """The gradients `(samples, positions, size)`."""
-    return factor.explicit(slice(0, len(factor))).reshape(len(factor), n_positions, -1)
+def _of_data(weight: Tensor, shape: Sequence[int], arrived: DirectFactor) -> DirectFactor:
+    values = arrived.values @ weight.to(arrived.values.dtype)
+    return DirectFactor(values.reshape(-1, *shape), canonical(shape))
 
 
 def _merged(parts: Iterable[dict[str, Make]]) -> dict[str, Make]:

@@ -10,7 +10,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -20,6 +20,7 @@ from oga_core.gradients.hooks.calls import Call, with_tensors
 from oga_core.gradients.hooks.layouts import Layout, Layouts, per_sample
 
 LARGEST_EXPANSION = 16 * 2**20  # numbers in the per-sample gradients of a parameter that is copied for each sample
+F = TypeVar("F", bound=Factor)
 Take = Callable[[Factor], None]
 Make = Callable[[Factor], Factor]
 Consume = Callable[[str, list[Factor]], None]
@@ -149,6 +150,7 @@ class Tape:
     def routes_before(self, tensor: Tensor, make: Make) -> dict[str, Make]:
         """Return the routes of a tensor, each with `make` before it."""
         routes = self._sink_of(tensor).routes
+        make = once(make)
         return {name: lambda factor, after=after: after(make(factor)) for name, after in routes.items()}  # type: ignore[misc]
 
     def _sink_of(self, tensor: Tensor) -> Sink:
@@ -206,6 +208,18 @@ class _Start(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[None, None]:
         return None, None
+
+
+def once(make: Callable[[Factor], F]) -> Callable[[Factor], F]:
+    """Return the same for a factor that several parameters are behind, made once."""
+    last: list[tuple[Factor, F]] = []
+
+    def made(factor: Factor) -> F:
+        if not last or last[0][0] is not factor:
+            last[:] = [(factor, make(factor))]
+        return last[0][1]
+
+    return made
 
 
 def _as_it_is(factor: Factor) -> Factor:
