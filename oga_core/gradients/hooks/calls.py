@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor
 
+LINEAR = {F.linear, torch.ops.aten.linear.default}
 _DATA = ("input", "indices")
 
 

@@ -14,8 +14,7 @@ from torch import Tensor
 
 from oga_core.gradients.factors.factor import ComputedFactor, DirectFactor, Factor, canonical, vector
 from oga_core.gradients.factors.products import ProductFactor, SumFactor
-from oga_core.gradients.hooks.calls import Call, plain, tensors_in, with_tensors
-from oga_core.gradients.hooks.forward_capture import LINEAR
+from oga_core.gradients.hooks.calls import LINEAR, Call, plain, tensors_in, with_tensors
 from oga_core.gradients.hooks.tape import Make, Sink, Tape, once
 
 

@@ -15,13 +15,12 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from oga_core.gradients.factors.sketching import Sketcher
-from oga_core.gradients.hooks.calls import Call
+from oga_core.gradients.hooks.calls import LINEAR, Call
 
 MIDDLE_DEPTHS = (0.5, 0.65)  # where in the network middle features are taken: shares of its layers
 MIDDLE_SIZE = 512  # numbers of all depths together
 
 aten = torch.ops.aten
-LINEAR = {F.linear, aten.linear.default}
 CONVOLUTIONS = {
     *(F.conv1d, F.conv2d, F.conv3d),
     *(aten.conv1d.default, aten.conv1d.padding, aten.conv2d.default, aten.conv2d.padding),
