@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from oga_core.gradients.failures import is_out_of_memory
-from oga_core.gradients.hooks.forward_capture import ADDMM, LINEAR, OPERANDS, ForwardCapture, product_of
+from oga_core.gradients.hooks.calls import LINEAR
+from oga_core.gradients.hooks.forward_capture import ADDMM, OPERANDS, ForwardCapture, product_of
 from oga_core.tasks.batches import first_rows, n_samples, one_sample
 from oga_core.tasks.task import Batch, Task
 

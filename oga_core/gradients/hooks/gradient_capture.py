@@ -36,7 +36,6 @@ RULES = {
     **rules_normalisation.RULES,
     **rules_broadcast.RULES,
     **rules_recurrent.RULES,
-    **rules_contraction.RULES,
 }
 """For each function the names of its arguments and its rule, which returns None for arguments that it does not suit."""
 _SHORT_DERIVATIONS = (
@@ -82,10 +81,13 @@ class GradientCapture(TorchFunctionMode):
         if name in ("to", "type_as"):
             return self._derive(func, args, kwargs)
         output = None
-        if func in RULES:
-            names, rule = RULES[func]
-            output = rule(self.tape, func, Call(names, args, kwargs))
-        elif name in rules_broadcast.ELEMENTWISE:
+        for rules in (RULES, rules_contraction.RULES):
+            if output is None and func in rules:
+                names, rule = rules[func]
+                output = rule(self.tape, func, Call(names, args, kwargs))
+        if output is not None:
+            return output
+        if name in rules_broadcast.ELEMENTWISE:
             output = rules_broadcast.elementwise(self.tape, func, args, kwargs)
         elif name == "expand_as":
             output = rules_broadcast.spread(self.tape, args[0], args[1].shape)

@@ -187,8 +187,12 @@ def _is_data(tensor: Tensor) -> bool:
 
 _OF_BILINEAR = ("input1", "input2", "weight", "bias")
 _OF_PRODUCT = ("input", "weight")
+_PRODUCTS = (
+    *(torch.matmul, Tensor.matmul, Tensor.__matmul__, aten.matmul.default),
+    *(torch.mm, Tensor.mm, aten.mm.default, torch.bmm, Tensor.bmm, aten.bmm.default),
+)
 RULES: dict[Any, tuple[tuple[str, ...], Any]] = {
     **dict.fromkeys((torch.einsum, aten.einsum.default), (("equation", "operands"), einsum)),
-    **dict.fromkeys((torch.bmm, Tensor.bmm, aten.bmm.default), (_OF_PRODUCT, matrix_products)),
+    **dict.fromkeys(_PRODUCTS, (_OF_PRODUCT, matrix_products)),
     **dict.fromkeys((F.bilinear, torch.bilinear, aten.bilinear.default), (_OF_BILINEAR, bilinear)),
 }

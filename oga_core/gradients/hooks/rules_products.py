@@ -12,7 +12,6 @@ from torch import Tensor
 from oga_core.gradients.factors.factor import Factor, vector, wide_dtype, working
 from oga_core.gradients.factors.products import ProductFactor
 from oga_core.gradients.hooks.calls import Call, plain_name
-from oga_core.gradients.hooks.rules_contraction import matrix_products
 from oga_core.gradients.hooks.tape import Site, Tape
 
 aten = torch.ops.aten
@@ -25,12 +24,11 @@ def linear(tape: Tape, func: Any, call: Call) -> Any:
 
 
 def matrix_product(tape: Tape, func: Any, call: Call) -> Any:
-    """`input` · weight, plus bias for addmm."""
-    data = call["input"]
-    other = call["weight"]
-    if tape.sink(other) and other.ndim == 2 and not tape.sink(data):
-        return _product(tape, func, call, ProductFactor.transposed)
-    return matrix_products(tape, func, call)
+    """`input` · weight, plus bias for addmm; other products are contractions."""
+    weight = call["weight"]
+    if not tape.sink(weight) or weight.ndim != 2:
+        return None
+    return _product(tape, func, call, ProductFactor.transposed)
 
 
 def transposed(tape: Tape, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Tensor | None:
