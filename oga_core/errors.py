@@ -19,8 +19,17 @@ class OgaError(Exception):
         self.detail = detail or {}
 
 
+_LONGEST_REASON = 500
+
+
 class UnreadableSample(Exception):
-    """Raised by `SampleSet.inputs[i]` when one sample cannot be decoded; the run lists it and goes on."""
+    """Raised by `SampleSet.inputs[i]` when one sample cannot be decoded; the run lists it and goes on.
+
+    reason: what it quotes of the sample may be as long as the sample, so that it is cut.
+    """
+
+    def __init__(self, reason: str):
+        super().__init__(reason if len(reason) <= _LONGEST_REASON else f"{reason[: _LONGEST_REASON - 1]}…")
 
 
 class UntrainedSample(UnreadableSample):

@@ -17,6 +17,15 @@ Span = tuple[int, int]
 
 _MARKER = re.compile(r"\{%-?\s*generation\s*-?%\}")
 _PROBE = "probe"
+# Arguments of `apply_chat_template` that are no variables of the template: a row that set them would bring a program of
+# its own, fill the memory with padding, or be another type than its tokens.
+_NOT_OF_ROWS = frozenset(
+    {
+        *("chat_template", "padding", "truncation", "max_length", "return_tensors", "return_dict", "tokenizer_kwargs"),
+        *("conversation", "tokenize", "add_generation_prompt", "continue_final_message"),
+        "return_assistant_tokens_mask",
+    }
+)
 
 
 class ChatTemplate:
@@ -64,6 +73,8 @@ class ChatTemplate:
                 "wrote them. Save the template of the training with it: tokenizer.chat_template = …; "
                 "tokenizer.save_pretrained(folder)."
             )
+        if taken := sorted(options.keys() & _NOT_OF_ROWS):
+            raise UnreadableSample(f"its 'chat_template_kwargs' set {taken[0]!r}, which is no variable of a template")
         try:
             return self.tokenizer.apply_chat_template(list(messages), **options, **how)
         except TemplateSyntaxError as error:
