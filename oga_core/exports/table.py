@@ -77,6 +77,7 @@ def write_parquet(decided: Decided, out: Path, spreadsheet_safe: bool) -> Path:
 def table_rows(decided: Decided) -> Iterator[dict[str, Any]]:
     """Yield the rows; an original column that has the name of one of ours becomes `original_<name>`."""
     table = decided.table
+    names = _names(decided)
     samples = decided.samples
     predicted = _texts(decided, "predicted_label")
     given = _texts(decided, "given_label")
@@ -87,7 +88,7 @@ def table_rows(decided: Decided) -> Iterator[dict[str, Any]]:
         decision = decided.decisions.get(sample_id)
         original = original_row(samples.rows[i])
         yield {
-            **{(f"original_{name}" if name in OUR_COLUMNS else name): value for name, value in original.items()},
+            **{names[name]: value for name, value in original.items()},
             "sample_id": sample_id,
             "is_label_issue": bool(decided.is_issue[i]),
             "label_score": (int(decided.ranks[i]) - 1) / max(1, len(decided) - 1),
@@ -119,11 +120,19 @@ def reason(decided: Decided, i: int, given: str | None, predicted: str | None, p
 
 def _columns(decided: Decided) -> list[str]:
     """All original columns in the order in which they appear, then ours."""
-    columns: dict[str, None] = {}
-    for row in decided.samples.rows:
-        columns.update(dict.fromkeys(original_row(row)))
-    originals = [f"original_{name}" if name in OUR_COLUMNS else name for name in columns]
-    return [*originals, *OUR_COLUMNS]
+    return [*_names(decided).values(), *OUR_COLUMNS]
+
+
+def _names(decided: Decided) -> dict[str, str]:
+    """What every original column is called here, in the order in which they appear, no two alike."""
+    columns = dict.fromkeys(name for row in decided.samples.rows for name in original_row(row))
+    names: dict[str, str] = {}
+    for column in columns:
+        name = column
+        while name in OUR_COLUMNS or (name != column and name in columns):
+            name = f"original_{name}"
+        names[column] = name
+    return names
 
 
 def _texts(decided: Decided, column: str) -> list[str | None]:

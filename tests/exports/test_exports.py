@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -153,6 +154,18 @@ def test_an_original_column_with_our_name_is_kept_beside_ours(tmp_path: Path) ->
     frame = pd.read_csv(export(run, "csv", tmp_path / "out"), keep_default_na=False)
     assert frame["original_action"].tolist() == ["jump", "run"]
     assert frame["action"].tolist() == ["keep", ""]
+
+
+@pytest.mark.parametrize("format", ["csv", "parquet", "jsonl"])
+def test_no_two_columns_get_one_name(format: str, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("text,label,sample_id,original_sample_id\nx,a,1,5\ny,b,2,6\n")
+    run = make_run(tmp_path / "run", tmp_path / "a.csv")
+    path = export(run, format, tmp_path / "out")
+    read = {"csv": pd.read_csv, "parquet": pd.read_parquet, "jsonl": partial(pd.read_json, lines=True)}[format]
+    frame = read(path)
+    assert len(set(frame.columns)) == len(frame.columns)
+    assert frame["original_sample_id"].astype(int).tolist() == [5, 6]
+    assert frame["original_original_sample_id"].astype(int).tolist() == [1, 2]
 
 
 @pytest.mark.parametrize("format", [*EXPORTS, REPORT])
