@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,15 +16,26 @@ from oga_app.background.explaining import Explainer
 from oga_app.background.verifying import Verification
 from oga_app.components.map.points import MapPoints
 from oga_core.ask.asker import Asker
+from oga_core.errors import OgaError
 from oga_core.previews.content import Preview
-from oga_core.previews.reader import Columns, PreviewReader, TokenRequest, columns_of, tokens_of
+from oga_core.previews.reader import (
+    READING,
+    Columns,
+    PreviewReader,
+    TokenRequest,
+    columns_of,
+    look_at,
+    tokens_of,
+)
 from oga_core.review import ReviewStore
 from oga_core.review.board import DecisionBoard
 from oga_core.review.decisions import ACTIONS
 from oga_core.review.filters import Filters
 from oga_core.review.queue import mixed_queue
+from oga_core.review.selection import Selection
 from oga_core.runs.evidence import Evidence
 from oga_core.runs.scored import ScoredRun
+from oga_core.worker.limits import WorkerError
 
 if TYPE_CHECKING:
     from oga_core.threshold.expectation import Expectation
@@ -84,18 +96,29 @@ def tokens(request: TokenRequest) -> dict[str, Any]:
     return _tokens(request, changed)
 
 
-def mask(data: ScoredRun, board: DecisionBoard, filters: Filters, score: str, flagged: int) -> NDArray[np.bool_]:
-    """Which samples pass the filter, `(n_samples,)`, worked out once for all views; not to be changed."""
-    parts = (filters.to_json(), score if filters.side else "", flagged if filters.side else 0)
-    version = board.version if filters.decision else 0
-    return _mask(*data.version, parts, version, data, board, filters, score, flagged)
+def looked(path: Path, options: Mapping[str, Any], classes: Sequence[str]) -> dict[str, Any]:
+    """What data hold that are not scored yet, `error` where they cannot be read so, `late` where it took too long."""
+    status = path.stat()
+    reading = {name: value for name, value in options.items() if name in READING and value is not None}
+    named = json.dumps(reading, sort_keys=True, default=str)
+    return _looked(str(path), (status.st_mtime_ns, status.st_size), named, tuple(classes))
 
 
-def queue(data: ScoredRun, board: DecisionBoard, filters: Filters, score: str, flagged: int) -> NDArray[np.int64]:
+def selection(data: ScoredRun, board: DecisionBoard, filters: Filters, score: str, flagged: int) -> Selection:
+    """What passes the filter, seen from the threshold; worked out once for all views, and not to be changed."""
+    chosen = _chosen(*data.version, *_depends_on(filters, board, score, flagged), data, board, filters)
+    return _selection(*data.version, filters.to_json(), board_version(filters, board), score, flagged, data, chosen)
+
+
+def queue(chosen: Selection, filters: Filters, board: DecisionBoard) -> NDArray[np.int64]:
     """The rows to review, in order, worked out once for each threshold and filter; not to be changed."""
-    version = board.version if filters.decision else 0
-    chosen = mask(data, board, filters, score, flagged)
-    return _queue(*data.version, filters.to_json(), version, score, flagged, data, chosen)
+    parts = filters.to_json(), board_version(filters, board), chosen.score, chosen.threshold
+    return _queue(*chosen.data.version, *parts, chosen)
+
+
+def board_version(filters: Filters, board: DecisionBoard) -> int:
+    """The number of the last decision where the filter asks for decisions, else 0: others change nothing then."""
+    return board.version if filters.decision or filters.reviewer else 0
 
 
 def evidence(data: ScoredRun) -> Evidence:
@@ -144,18 +167,39 @@ def _board(run: str, stamp: Stamp, _data: ScoredRun) -> DecisionBoard:
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)
-def _mask(
+def _chosen(
     run: str,
     stamp: Stamp,
-    parts: tuple[str, str, int],
+    filters: str,
     version: int,
+    score: str,
+    flagged: int,
     _data: ScoredRun,
     _board: DecisionBoard,
     _filters: Filters,
-    _score: str,
-    _flagged: int,
 ) -> NDArray[np.bool_]:
-    return _filters.mask(_data, _board, _score, _flagged)
+    score = score or _data.default_score
+    return Selection.of(_filters, _data, _board, score, flagged, reader(_data).find).chosen
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def _selection(
+    run: str,
+    stamp: Stamp,
+    filters: str,
+    version: int,
+    score: str,
+    flagged: int,
+    _data: ScoredRun,
+    _chosen: NDArray[np.bool_],
+) -> Selection:
+    return Selection(_data, score, flagged, _chosen)
+
+
+def _depends_on(filters: Filters, board: DecisionBoard, score: str, flagged: int) -> tuple[str, int, str, int]:
+    """What decides which samples pass: the threshold only where the filter asks for it."""
+    side = filters.side is not None
+    return filters.to_json(), board_version(filters, board), score if side else "", flagged if side else 0
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
@@ -195,6 +239,16 @@ def _tokens(request: TokenRequest, changed: tuple[int, ...]) -> dict[str, Any]:
     return tokens_of(request)
 
 
+@st.cache_data(max_entries=100, show_spinner="Reading the data")
+def _looked(path: str, changed: tuple[int, int], options: str, classes: tuple[str, ...]) -> dict[str, Any]:
+    try:
+        return look_at(Path(path), json.loads(options), classes)
+    except WorkerError as error:
+        return {"late": str(error)}
+    except OgaError as error:
+        return {"error": str(error)}
+
+
 @st.cache_resource(max_entries=6, show_spinner=False)
 def _evidence(run: str, stamp: Stamp, _data: ScoredRun) -> Evidence:
     return Evidence(_data)
@@ -216,13 +270,6 @@ def _explainer(run: str, fingerprint: str, _data: ScoredRun) -> Explainer:
 
 @st.cache_resource(max_entries=12, show_spinner=False)
 def _queue(
-    run: str,
-    stamp: Stamp,
-    filters: str,
-    version: int,
-    score: str,
-    flagged: int,
-    _data: ScoredRun,
-    _chosen: NDArray[np.bool_],
+    run: str, stamp: Stamp, filters: str, version: int, score: str, flagged: int, _chosen: Selection
 ) -> NDArray[np.int64]:
-    return mixed_queue(_data, score, flagged, _chosen)
+    return mixed_queue(_chosen)

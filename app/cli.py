@@ -61,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_evaluate(commands)
     _add_verify(commands)
     ask.add_arguments(_command(commands, "ask", ask.ask, "Say which training rows made a language model say it."))
+    _add_compare(commands)
     return parser
 
 
@@ -84,17 +85,14 @@ def _add_demo(commands: Any) -> None:
 
 def _add_app(commands: Any) -> None:
     parser = _command(commands, "app", _app, "Open the dashboard.")
-    parser.add_argument("run", nargs="?", type=Path, metavar="RUN", help="a run folder, or a folder of run folders")
-    parser.add_argument("--data-root", type=Path, help="confine paths typed into the dashboard to this folder")
-    parser.add_argument("--reviewer", help="name written to the decisions (asked on the page)")
-    parser.add_argument("--address", default="127.0.0.1", help="name or number that others reach this machine by")
-    parser.add_argument("--accounts", type=Path, help="who may sign in; needed with --address")
-    parser.add_argument(
-        "--allow-unjailed",
-        action="store_true",
-        help="read data for accounts although the worker's jail has holes",
-    )
-    parser.add_argument("--in-frame", action="store_true", help="let a notebook on this machine show it in a frame")
+    add = parser.add_argument
+    add("run", nargs="?", type=Path, metavar="RUN", help="a run folder, or a folder of run folders")
+    add("--data-root", type=Path, help="confine paths typed into the dashboard to this folder")
+    add("--reviewer", help="name written to the decisions (asked on the page)")
+    add("--address", default="127.0.0.1", help="name or number that others reach this machine by")
+    add("--accounts", type=Path, help="who may sign in; needed with --address")
+    add("--allow-unjailed", action="store_true", help="read data for accounts although the worker's jail has holes")
+    add("--in-frame", action="store_true", help="let a notebook on this machine show it in a frame")
     _add_server_flags(parser)
 
 
@@ -129,22 +127,23 @@ def _add_score(commands: Any) -> None:
     add("--precision", default="float32", help="float32 or bfloat16 (float32)")
     add("--batch-size", type=int, help="samples a batch (found from memory)")
     add("--max-samples", type=int, help="score at most this many samples, spread evenly")
+    add(
+        "--previous", type=Path, help="an earlier run: its options where none are given, and its decisions carried over"
+    )
     add("--overwrite", action="store_true", help="remove the run of other data in the run folder, and its decisions")
     add("--force", action="store_true", help="score even where the classes seem to be in another order")
 
 
 def _add_export(commands: Any) -> None:
     parser = _command(commands, "export", _export, "Write the reviewed labels.")
-    parser.add_argument("run", type=Path, metavar="RUN")
-    parser.add_argument(
-        "--format", required=True, help="csv, parquet, jsonl, fixed and others; a wrong name lists them"
-    )
-    parser.add_argument("--out", type=Path, required=True, help="file or folder to write")
-    parser.add_argument("--score", help="score that decides what is flagged (the run's default)")
-    parser.add_argument("--trim-fraction", type=float, help="share of the samples to flag (the run's suggestion)")
-    parser.add_argument(
-        "--spreadsheet-safe", action="store_true", help="put ' before cells that a spreadsheet would run"
-    )
+    add = parser.add_argument
+    add("run", type=Path, metavar="RUN")
+    add("--format", required=True, help="csv, parquet, jsonl, fixed and others; a wrong name lists them")
+    add("--out", type=Path, required=True, help="file or folder to write")
+    add("--score", help="score that decides what is flagged (the run's default)")
+    add("--trim-fraction", type=float, help="share of the samples to flag (the run's suggestion)")
+    add("--apply", default="decisions", help="decisions, or the machine's proposal, not reviewed: suggestions or trim")
+    add("--spreadsheet-safe", action="store_true", help="put ' before cells that a spreadsheet would run")
 
 
 def _add_evaluate(commands: Any) -> None:
@@ -156,12 +155,19 @@ def _add_evaluate(commands: Any) -> None:
 
 def _add_verify(commands: Any) -> None:
     parser = _command(commands, "verify", _verify, "Retrain without the flagged samples and compare.")
-    parser.add_argument("run", type=Path, metavar="RUN")
-    parser.add_argument("--trim-fraction", type=float, help="share of the samples to trim (the run's suggestion)")
-    parser.add_argument("--score", help="score that ranks the samples (the run's default)")
-    parser.add_argument("--validation", type=Path, help="clean data to judge on (else a held-out part of the data)")
-    parser.add_argument("--depth", default="head", help="head or all: how much of the model is trained again (head)")
-    parser.add_argument("--seeds", type=int, default=3, help="trainings of each arm (3)")
+    add = parser.add_argument
+    add("run", type=Path, metavar="RUN")
+    add("--trim-fraction", type=float, help="share of the samples to trim (the run's suggestion)")
+    add("--score", help="score that ranks the samples (the run's default)")
+    add("--validation", type=Path, help="clean data to judge on (else a held-out part of the data)")
+    add("--depth", default="head", help="head or all: how much of the model is trained again (head)")
+    add("--seeds", type=int, default=3, help="trainings of each arm (3)")
+
+
+def _add_compare(commands: Any) -> None:
+    parser = _command(commands, "compare", _compare, "Set an earlier and a later run of the same samples side by side.")
+    for name, which in (("old", "the earlier run, on which was decided"), ("new", "the later run")):
+        parser.add_argument(name, type=Path, metavar="RUN", help=which)
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -209,26 +215,22 @@ def _score(options: argparse.Namespace) -> dict[str, Any]:
 
     from oga_core.pipeline.options import ScoreOptions
     from oga_core.pipeline.score import score
+    from oga_core.runs.folder import RunFolder
 
     chosen = ScoreOptions(**{field.name: getattr(options, field.name) for field in fields(ScoreOptions)})
+    if options.previous:
+        chosen = chosen.after(RunFolder.open(options.previous).info.options)
     progress = ProgressLine(options.run / "progress.json")
-    run = score(options.data, options.model, options.run, chosen, progress, overwrite=options.overwrite)
+    more = {"overwrite": options.overwrite, "previous": options.previous}
+    run = score(options.data, options.model, options.run, chosen, progress, **more)
     progress.close()
     for sentence in run.info.jail.get("missing", ()):
         print(f"oga: Warning: {sentence}", file=sys.stderr)
     return {"run": str(run.path), **{name: getattr(run.info, name) for name in _SUMMARY}}
 
 
-_SUMMARY = (
-    "n_samples",
-    "trained_input",
-    "modality",
-    "model_accuracy_on_given_labels",
-    "default_score",
-    "suggested_trim_fraction",
-    "warnings",
-    "seconds",
-)
+_SUMMARY = ["n_samples", "modality", "model_accuracy_on_given_labels", "default_score", "suggested_trim_fraction"]
+_SUMMARY += ["trained_input", "carried", "warnings", "seconds"]
 
 
 def _export(options: argparse.Namespace) -> dict[str, Any]:
@@ -236,17 +238,10 @@ def _export(options: argparse.Namespace) -> dict[str, Any]:
     from oga_core.runs.folder import RunFolder
 
     progress = ProgressLine()
-    path = export(
-        RunFolder.open(options.run),
-        options.format,
-        options.out,
-        spreadsheet_safe=options.spreadsheet_safe,
-        score=options.score,
-        trim_fraction=options.trim_fraction,
-        progress=progress,
-    )
+    chosen = {name: getattr(options, name) for name in ("spreadsheet_safe", "score", "trim_fraction", "apply")}
+    path = export(RunFolder.open(options.run), options.format, options.out, progress=progress, **chosen)
     progress.close()
-    return {"written": str(path)}
+    return {"written": str(path), "applied": options.apply, "reviewed": options.apply == "decisions"}
 
 
 def _evaluate(options: argparse.Namespace) -> dict[str, Any]:
@@ -274,10 +269,15 @@ def _verify(options: argparse.Namespace) -> dict[str, Any]:
     return result
 
 
+def _compare(options: argparse.Namespace) -> dict[str, Any]:
+    from oga_core.evaluation.runs import RunPair
+
+    return RunPair.open(options.old, options.new).summary()
+
+
 def _print_result(result: dict[str, Any], *, as_json: bool) -> None:
     if as_json or not sys.stdout.isatty():
-        print(json.dumps(result, indent=1, ensure_ascii=False))
-        return
+        return print(json.dumps(result, indent=1, ensure_ascii=False))
     for name, value in result.items():
         shown = json.dumps(value, indent=1, ensure_ascii=False) if isinstance(value, (dict, list)) else value
         print(f"{name.replace('_', ' ')}: {shown}")

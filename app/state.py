@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ class Session:
     own_name: what the person typed as a name, where nobody signs in.
     stale: a callback changed something that other parts of the page show. pages: the pages by title.
     removed: how often a filter was taken away; tables whose rows filter are then drawn without their selection.
+    done: the last step on many samples, to say so and to take it back.
     """
 
     settings: Settings
@@ -39,6 +41,7 @@ class Session:
     stale: bool = False
     pages: dict[str, Any] = field(default_factory=dict)
     removed: int = 0
+    done: Any = None
 
     @property
     def speaks(self) -> bool:
@@ -55,8 +58,13 @@ class Session:
 
     def open(self, run: Path) -> None:
         """Show another run, from its own defaults."""
-        self.run, self.score, self.flagged = run, None, None
-        self.filters, self.opened, self.stale = Filters(), None, True
+        self.close()
+        self.run = run
+
+    def close(self) -> None:
+        """Show no run."""
+        self.run, self.score, self.flagged = None, None, None
+        self.filters, self.opened, self.stale, self.done = Filters(), None, True, None
 
     def score_of(self, data: ScoredRun) -> str:
         """The score that ranks the samples: the chosen one, else the run's default."""
@@ -137,8 +145,24 @@ def chosen_in(widget: str) -> Any:
 
 
 def choose(widget: str, value: Any) -> None:
-    """Set a widget's value from a callback, before it is drawn again."""
+    """Set a widget's value before it is drawn, from a callback or further up the page."""
     st.session_state[widget] = value
+
+
+def default(widget: str, value: Any) -> None:
+    """Set a widget's value where it has none yet: what `choose` sets must not meet another default."""
+    st.session_state.setdefault(widget, value)
+
+
+def choose_among(widget: str, options: Sequence[Any]) -> None:
+    """Forget what a widget was set to where it is not among its options any more."""
+    if st.session_state.get(widget) not in options:
+        st.session_state.pop(widget, None)
+
+
+def value_of(widget: str) -> Any:
+    """What a widget was changed to, for its callback."""
+    return st.session_state[widget]
 
 
 def write_address(current: Session) -> None:

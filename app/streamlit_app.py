@@ -48,6 +48,12 @@ def _export() -> None:
     export.show()
 
 
+def _guide() -> None:
+    from oga_app.views import guide
+
+    guide.show()
+
+
 def main() -> None:
     """Draw the page that the address names."""
     st.set_page_config("OGA", layout="wide", initial_sidebar_state="collapsed")
@@ -63,6 +69,7 @@ def main() -> None:
         st.Page(_ask, title="Ask", url_path="ask", visibility="visible" if current.speaks else "hidden"),
         st.Page(_compare, title="Compare", url_path="compare"),
         st.Page(_export, title="Export", url_path="export"),
+        st.Page(_guide, title="Help", url_path="help"),
     ]
     # The default page has no path of its own, so that all others can be linked to.
     home = st.Page(

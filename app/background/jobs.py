@@ -38,10 +38,10 @@ class Job:
     error: str = ""
 
 
-def start(data: Path, model: Path | None, run: Path, options: ScoreOptions) -> None:
+def start(data: Path, model: Path | None, run: Path, options: ScoreOptions, *, previous: Path | None = None) -> None:
     """Begin to score, or continue what was interrupted, and return at once.
 
-    What was uploaded lies in the run folder from now on, and goes with it.
+    What was uploaded lies in the run folder from now on, and goes with it. previous: as in `score`.
     Raises `OgaError` where the folder is no run or is being scored already.
     """
     if options.model_factory:
@@ -56,11 +56,15 @@ def start(data: Path, model: Path | None, run: Path, options: ScoreOptions) -> N
     model = _taken(model, run, "model") if model else None
     if options.model_card:
         options = replace(options, model_card=str(_taken(Path(options.model_card), run, "card")))
-    created.update(status="running", error=None, process=None)
+    created.update(status="running", error=None, process=None, previous=str(previous) if previous else "")
     (run / "progress.json").unlink(missing_ok=True)
     log = (run / LOG).open("ab")
     process = subprocess.Popen(
-        command(data, model, run, options), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+        command(data, model, run, options, previous),
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        start_new_session=True,
     )
     log.close()
     created.update(process=process.pid)
@@ -68,8 +72,12 @@ def start(data: Path, model: Path | None, run: Path, options: ScoreOptions) -> N
 
 
 def _taken(path: Path, run: Path, role: str) -> Path:
-    """The place of an uploaded file in the run folder, linked or copied there; any other path as it is."""
-    if not path.is_relative_to(run.parent / FOLDER):
+    """The place of an uploaded file in the run folder, linked or copied there; any other path as it is.
+
+    What was uploaded for another run is taken too: it goes with that run.
+    """
+    uploads = path.is_relative_to(run.parent) and "uploads" in path.relative_to(run.parent).parts[1:2]
+    if not path.is_relative_to(run.parent / FOLDER) and not uploads:
         return path
     place = run / "uploads" / role / path.name
     place.parent.mkdir(parents=True, exist_ok=True)
@@ -81,10 +89,13 @@ def _taken(path: Path, run: Path, role: str) -> Path:
     return place
 
 
-def command(data: Path, model: Path | None, run: Path, options: ScoreOptions) -> list[str]:
+def command(
+    data: Path, model: Path | None, run: Path, options: ScoreOptions, previous: Path | None = None
+) -> list[str]:
     """The `oga score` command that does it."""
     words = [sys.executable, "-m", "oga_app.cli", "score", str(data), "--run", str(run)]
     words += ["--model", str(model)] if model else []
+    words += ["--previous", str(previous)] if previous else []
     default = ScoreOptions()
     for option in fields(ScoreOptions):
         value = getattr(options, option.name)

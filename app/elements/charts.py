@@ -18,7 +18,7 @@ from oga_app.elements import raster
 from oga_app.elements.theme import ACCENT, DECISION_COLOURS, GREY
 from oga_core.numerics import evenly_spaced
 from oga_core.review.decisions import ACTIONS
-from oga_core.runs.scored import ScoredRun
+from oga_core.review.selection import Selection
 
 _MAX_POINTS = 10_000
 _BINS = 60
@@ -41,15 +41,16 @@ def quiet(figure: go.Figure, height: int, **layout: Any) -> go.Figure:
     return figure
 
 
-def raster_map(data: ScoredRun, score: str, flagged: int, selection: NDArray[np.int64] | None) -> go.Figure:
-    """The map where WebGL2 is missing: the crowd as a picture, flagged samples as points on top."""
+def raster_map(selection: Selection) -> go.Figure:
+    """The map where WebGL2 is missing: the crowd that passes the filter as a picture, its flagged samples on top."""
+    data = selection.data
     positions = data.positions
     assert positions is not None
     edges = raster.bounds(positions)
     x0, x1, y0, y1 = edges
-    crowd = positions if selection is None else positions[selection]
-    address = "data:image/png;base64," + base64.b64encode(raster.density_png(crowd, edges)).decode()
-    rows = evenly_spaced(data.order(score)[:flagged], _MAX_POINTS)
+    crowd = raster.density_png(positions[selection.chosen], edges)
+    address = "data:image/png;base64," + base64.b64encode(crowd).decode()
+    rows = evenly_spaced(selection.flagged, _MAX_POINTS)
     figure = go.Figure(
         go.Scattergl(
             x=positions[rows, 0],
@@ -79,13 +80,18 @@ def polygon_of(selection: Any) -> tuple[tuple[float, float], ...] | None:
     return None
 
 
-def histogram(data: ScoredRun, score: str, flagged: int, codes: NDArray[np.int8]) -> go.Figure:
-    """How the score is distributed, split by decision, with the threshold."""
+def histogram(selection: Selection, codes: NDArray[np.int8]) -> go.Figure:
+    """How the score of what passes the filter is distributed, split by decision, with the threshold.
+
+    The edges are those of all samples, so that filters can be compared.
+    """
+    data, score, flagged = selection.data, selection.score, selection.threshold
     values = data.score(score)
     known = np.isfinite(values)
     low, high = np.quantile(values[known], [0.001, 0.999]) if known.any() else (0.0, 1.0)
     edges = np.linspace(low, high if high > low else low + 1, _BINS + 1)
     width = edges[1] - edges[0]
+    known &= selection.chosen
     figure = go.Figure()
     for code, name in [(-1, "undecided"), *enumerate(ACTIONS)]:
         chosen = known & (codes == code)

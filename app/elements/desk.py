@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,11 @@ from oga_app.background import explaining
 from oga_app.components.grid.sample_grid import GridAction
 from oga_app.components.review.review_queue import ReviewEvent
 from oga_app.components.sample_view import SampleView
-from oga_app.elements.messages import percent
+from oga_app.elements.messages import counted, percent
 from oga_core.errors import OgaError
 from oga_core.review.board import DecisionBoard
 from oga_core.review.decisions import Decision
+from oga_core.review.proposals import Verb, decide_alike
 from oga_core.runs.scored import ScoredRun
 
 LARGE, SMALL, CARD = 640, 160, 200
@@ -86,10 +88,48 @@ def finite(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def bulk(board: DecisionBoard, action: GridAction, reviewer: str) -> None:
-    """Write a bulk decision as one step."""
-    decisions = [Decision(name, action.action, action.new_label, reviewer) for name in action.sample_ids]
-    board.store.decide(decisions, client_event_id=action.event_id)
+def bulk(
+    data: ScoredRun, board: DecisionBoard, action: GridAction, reviewer: str, listed: NDArray[np.int64]
+) -> Done | None:
+    """Write a bulk decision as one step; None where there was nothing to decide. `listed`: rows that "every" means."""
+    rows = listed if action.every else np.array([data.row_of[name] for name in action.sample_ids], dtype=np.int64)
+    return decide_many(
+        data, board, rows, action.action, reviewer=reviewer, label=action.new_label, event_id=action.event_id
+    )
+
+
+@dataclass(frozen=True)
+class Done:
+    """One step on many samples: its number in the log, on how many, and how many had no suggestion to take."""
+
+    step: int
+    decided: int
+    passed_over: int
+
+    def sentence(self) -> str:
+        """What was done, in words."""
+        left = f" {counted(self.passed_over, 'has', 'have')} no suggestion and stay as they were." * bool(
+            self.passed_over
+        )
+        return f"{counted(self.decided, 'sample', 'samples')} decided in one step.{left}"
+
+
+def decide_many(
+    data: ScoredRun,
+    board: DecisionBoard,
+    rows: NDArray[np.int64],
+    verb: Verb,
+    *,
+    reviewer: str,
+    label: str | None = None,
+    event_id: str | None = None,
+) -> Done | None:
+    """Write the same decision on many samples as one step, which one undo takes back; None where there is none."""
+    decisions = decide_alike(data, rows.tolist(), verb, label=label, reviewer=reviewer)
+    if not decisions:
+        return None
+    step = board.store.decide(decisions, client_event_id=event_id)
+    return Done(step, len(decisions), len(rows) - len(decisions))
 
 
 class Desk:

@@ -12,6 +12,7 @@ from typing import Any
 
 import streamlit as st
 
+from oga_app.elements.wording import page_words
 from oga_core.errors import OgaError
 
 _log = logging.getLogger(__name__)
@@ -80,17 +81,17 @@ def figures(*shown: Figure) -> None:
 
 def problem(text: str) -> None:
     """Something failed; the text says what, and what to do."""
-    _words("div", "oga-problem", text, 'role="alert"')
+    _words("div", "oga-problem", page_words(text), 'role="alert"')
 
 
 def note(text: str) -> None:
     """Something worth knowing."""
-    _words("div", "oga-note", text)
+    _words("div", "oga-note", page_words(text))
 
 
 def empty(text: str) -> None:
     """There is nothing to show yet, and how to change that."""
-    _words("div", "oga-empty", text)
+    _words("div", "oga-empty", page_words(text))
 
 
 def guarded(draw: Callable[..., Any]) -> Callable[..., Any]:

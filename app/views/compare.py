@@ -36,10 +36,10 @@ def show() -> None:
     view.session.take_stale()
     header.title("Compare", view)
     part = st.segmented_control(
-        "Show", ["Scores", "Disagreement", "Retrain"], default="Scores", required=True, key="compare-part",
+        "Show", list(_PARTS), default="Scores", required=True, key="compare-part",
         label_visibility="collapsed", persist_state="session",
     )  # fmt: skip
-    {"Scores": _scores, "Disagreement": _disagreement, "Retrain": _retrain}[part](view)
+    _PARTS[part](view)
     if view.session.opened:
         detail(view)
 
@@ -149,9 +149,19 @@ def _choice(column: DeltaGenerator, label: str, view: Opened, first: str) -> str
 
 @messages.guarded
 def _retrain(view: Opened) -> None:
-    from oga_app.views import retrain
+    from oga_app.views.comparison import retrain
 
     retrain.show(view)
+
+
+@messages.guarded
+def _another_run(view: Opened) -> None:
+    from oga_app.views.comparison import two_runs
+
+    two_runs.show(view)
+
+
+_PARTS = {"Scores": _scores, "Disagreement": _disagreement, "Retrain": _retrain, "Another run": _another_run}
 
 
 def _words(name: str) -> str:

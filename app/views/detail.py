@@ -9,6 +9,7 @@ from oga_app import cache, state
 from oga_app.components.grid.sample_grid import sample_grid
 from oga_app.elements import charts, desk, messages
 from oga_app.views.header import Opened
+from oga_app.views.selection.act import act_alike
 from oga_core.review.decisions import Decision
 from oga_core.runs.evidence import Neighbour
 
@@ -38,6 +39,10 @@ def _dialog(view: Opened, row: int) -> None:
     with right:
         _facts(view, row)
         _buttons(view, row)
+    with st.expander("Decide on samples like this one too", icon=":material/done_all:"):
+        if act_alike(view, row):
+            _close()
+            st.rerun()
     about_row(view, row, key="detail-ask")
     neighbours(view, row, key="detail-near")
     history(view, row)

@@ -18,9 +18,10 @@ from oga_app.elements import charts, desk, messages
 from oga_app.views import header, outlook
 from oga_app.views.detail import detail
 from oga_app.views.header import Opened
+from oga_app.views.selection.act import act, bulk
+from oga_app.views.selection.filter_bar import filter_bar
 from oga_core.review import queue
 from oga_core.review.decisions import ACTIONS
-from oga_core.runs.scored import class_shares, confusion
 
 PAGE = 60
 MATRIX_CLASSES = 40
@@ -33,7 +34,7 @@ def show() -> None:
         return
     view.session.take_stale()
     header.title("Explore", view)
-    header.chips(view, lambda: None)
+    filter_bar(view, lambda: None)
     left, right = st.columns([5, 3], gap="medium")
     with left:
         _map()
@@ -71,7 +72,7 @@ def _map() -> None:
     points = cache.points(view.data, view.score)
     if points is None:
         coming = jobs.map_is_coming(view.data.path)
-        reason = "The map is being made." if coming else "This run has no map: it was scored with --map none."
+        reason = "The map is being made." if coming else "This run has no map: it was scored without one."
         messages.empty(f"{reason}\nThe threshold, tables and samples work without it.")
         return
     colours = [name for name in COLOR_BY if name != "finding" or view.data.finding_names]
@@ -84,9 +85,8 @@ def _map() -> None:
         key="colour",
         persist_state="session",
     )
-    current, selection = view.session, None
-    if current.filters:
-        selection = np.flatnonzero(view.mask)
+    current = view.session
+    selection = np.flatnonzero(view.selection.chosen) if current.filters else None
     decided = np.flatnonzero(view.board.codes >= 0)
     codes = np.array([DECISION_CODES[action] for action in ACTIONS])[view.board.codes[decided]]
     shown = partial(desk.sample_view, view.data, view.board, score=view.score, flagged=view.flagged, side=desk.CARD)
@@ -128,9 +128,7 @@ def _select(view: Opened, corners: NDArray[np.float64] | None) -> None:
 
 def _raster(view: Opened) -> None:
     picked = st.plotly_chart(
-        charts.raster_map(
-            view.data, view.score, view.flagged, np.flatnonzero(view.mask) if view.session.filters else None
-        ),
+        charts.raster_map(view.selection),
         key=f"raster-{view.data.name}",
         on_select="rerun",
         selection_mode=("box", "lasso"),
@@ -142,15 +140,20 @@ def _raster(view: Opened) -> None:
 
 
 def _threshold(view: Opened) -> None:
-    data = view.data
+    data, selection = view.data, view.selection
     values = data.score(view.score)[data.order(view.score)]
     at = f"from a score of {values[view.flagged - 1]:.4g}" if view.flagged else "nothing is flagged"
+    among = f"{len(selection):,} in the filter" if view.session.filters else f"{len(data):,} samples"
     messages.figures(
-        messages.Figure("Flagged", f"{view.flagged:,}", f"of {len(data):,} samples", flagged=True),
-        messages.Figure("Share", messages.percent(view.flagged / len(data)), at),
+        messages.Figure("Flagged", f"{len(selection.flagged):,}", f"of {among}", flagged=True),
+        messages.Figure("Share", messages.percent(selection.share_flagged), at),
     )
     count = st.number_input(
-        "Flag this many, the highest scores first", 0, len(data), view.flagged, key=f"count-{view.flagged}"
+        f"Flag this many of all {len(data):,}, the highest scores first",
+        0,
+        len(data),
+        view.flagged,
+        key=f"count-{view.flagged}",
     )
     if count != view.flagged:
         view.session.set_flagged(count)
@@ -161,7 +164,7 @@ def _classes(view: Opened) -> None:
     data = view.data
     if not data.classes:
         return
-    table = class_shares(data.given, len(data.classes), data.order(view.score)[: view.flagged])
+    table = view.selection.class_shares()
     names = [data.class_name(code) for code in table["class"]]
     key = f"classes-{data.name}-{view.session.removed}"
 
@@ -194,7 +197,8 @@ def _samples(view: Opened) -> None:
     which = st.segmented_control(
         "Order", queue.LISTS, default="At the threshold", required=True, key="explore-list", persist_state="session"
     )
-    rows = queue.listed(view.data, view.score, view.flagged, view.mask, which, PAGE)
+    rows = queue.listed(view.selection, which, PAGE)
+    act(view)
     if not len(rows):
         messages.empty("No sample passes this filter. Remove a chip above to see more.")
         return
@@ -207,8 +211,9 @@ def _samples(view: Opened) -> None:
         views,
         key=f"grid-{view.data.name}",
         classes=view.data.classes,
-        on_bulk=lambda action: desk.bulk(view.board, action, current.reviewer),
+        on_bulk=lambda action: bulk(view, action, rows),
         on_open=current.open_sample,
+        total=len(rows),
     )
 
 
@@ -219,8 +224,7 @@ def _matrix(view: Opened) -> None:
         messages.empty("This run has no predicted labels, so there is nothing to compare the given labels with.")
         return
     only_flagged = st.toggle("Count only flagged samples", key="matrix-flagged", persist_state="session")
-    rows = np.flatnonzero(data.rank(view.score) < view.flagged) if only_flagged else np.arange(len(data))
-    counts = confusion(data.given[rows], data.predicted[rows], len(data.classes))
+    counts = view.selection.confusion(only_flagged)
     key = f"{data.name}-{only_flagged}-{view.session.removed}"
     pair = partial(_restrict, view)
     if len(data.classes) <= MATRIX_CLASSES:
@@ -234,4 +238,4 @@ def _matrix(view: Opened) -> None:
 
 @messages.guarded
 def _distributions(view: Opened) -> None:
-    st.plotly_chart(charts.histogram(view.data, view.score, view.flagged, view.board.codes), key="histogram")
+    st.plotly_chart(charts.histogram(view.selection, view.board.codes), key="histogram")

@@ -13,10 +13,14 @@ from oga_app.background.progress import describe
 from oga_app.elements import messages
 from oga_app.views import header
 from oga_app.views.header import Opened
+from oga_app.views.selection import applying
+from oga_app.views.selection.filter_bar import filter_bar
 from oga_core.errors import OgaError
 from oga_core.files import scratch_folder
 
 _MAX_DOWNLOAD = 500 << 20
+_NOT_REVIEWED = {"suggestions": "_suggestions_not_reviewed", "trim": "_trimmed_not_reviewed"}
+"""In the name of a file whose format has no other place to say so."""
 _FORMATS = {
     "csv": "Table as CSV",
     "parquet": "Table as Parquet",
@@ -34,7 +38,8 @@ def show() -> None:
     if view is None:
         return
     header.title("Export", view)
-    _counts(view)
+    filter_bar(view, lambda: None)
+    applying.counts(view)
     left, right = st.columns(2, gap="large")
     with left:
         messages.guarded(_export)(view)
@@ -42,25 +47,17 @@ def show() -> None:
         messages.guarded(_report)(view)
 
 
-def _counts(view: Opened) -> None:
-    counts: dict[str, int] = view.board.store.counts()
-    left = len(view.data) - sum(counts.values())
-    messages.figures(
-        *(messages.Figure(name.capitalize(), f"{count:,}") for name, count in counts.items()),
-        messages.Figure("Undecided", f"{left:,}"),
-    )
-    differing = len(view.board.store.disagreements())
-    if differing:
-        messages.note(
-            f"Reviewers disagree on {differing:,} sample(s). Until they are settled the latest verdict counts."
-        )
-
-
 def _export(view: Opened) -> None:
     from oga_core.exports import EXPORTS
 
     messages.section("Data")
-    name = st.selectbox("Format", list(EXPORTS), format_func=lambda name: _FORMATS.get(name, name), key="export-format")
+    applying.choice(view)
+    name = st.selectbox(
+        "Format",
+        sorted(EXPORTS, key=lambda name: name != "fixed"),
+        format_func=lambda name: _FORMATS.get(name, name),
+        key="export-format",
+    )
     messages.quiet(EXPORTS[name].description)
     safe = st.checkbox("Safe for spreadsheets: put ' before cells that a spreadsheet would run", key="export-safe")
     typed = st.text_input("Write it to this path on the machine", placeholder="/path/to/out", key="export-path")
@@ -69,7 +66,9 @@ def _export(view: Opened) -> None:
         make = st.button("Prepare a download", type="primary", key="export-make")
     if write:
         messages.note(f"Written to {_written(view, name, view.session.settings.new_place(typed), safe)}")
-    if make:
+    now = state.memory("export-now", False)
+    state.remember("export-now", False)
+    if make or now:
         state.remember("download", (name, safe, _state(view), _bytes(view, name, safe)))
     ready = state.memory("download", None)
     if ready and ready[:3] == (name, safe, _state(view)):
@@ -78,11 +77,6 @@ def _export(view: Opened) -> None:
             "Download", content, filename, on_click="ignore", icon=":material/download:", key="export-download"
         )
         messages.quiet(f"{filename}, {len(content):,} bytes")
-
-
-def _flagging(view: Opened) -> dict[str, Any]:
-    """The score and the threshold that the person sees decide what counts as flagged."""
-    return {"score": view.score, "trim_fraction": view.flagged / len(view.data)}
 
 
 def _written(view: Opened, name: str, path: Path, safe: bool) -> Path:
@@ -95,8 +89,9 @@ def _written(view: Opened, name: str, path: Path, safe: bool) -> Path:
     def show(event: dict[str, Any]) -> None:
         bar.progress(event.get("done", 0) / max(1, event.get("total", 1)), describe(event).capitalize())
 
+    chosen = applying.arguments(view)
     try:
-        return export(view.data.run, name, path, spreadsheet_safe=safe, replace=False, progress=show, **_flagging(view))
+        return export(view.data.run, name, path, spreadsheet_safe=safe, replace=False, progress=show, **chosen)
     finally:
         bar.empty()
 
@@ -104,8 +99,9 @@ def _written(view: Opened, name: str, path: Path, safe: bool) -> Path:
 def _bytes(view: Opened, name: str, safe: bool) -> tuple[str, bytes]:
     import shutil
 
+    mark = _NOT_REVIEWED.get(applying.arguments(view)["apply"], "")
     with scratch_folder("oga-download") as folder:
-        written = _written(view, name, folder / f"{_slug(view.data.name)}_{name}", safe)
+        written = _written(view, name, folder / f"{_slug(view.data.name)}_{name}{mark}", safe)
         if written.is_dir():
             written = Path(shutil.make_archive(str(written), "zip", written))
         if written.stat().st_size > _MAX_DOWNLOAD:
@@ -113,8 +109,9 @@ def _bytes(view: Opened, name: str, safe: bool) -> tuple[str, bytes]:
         return written.name, written.read_bytes()
 
 
-def _state(view: Opened) -> tuple[str, int, str, int]:
-    return view.data.name, view.board.version, view.score, view.flagged
+def _state(view: Opened) -> tuple[object, ...]:
+    filters, apply = view.session.filters.to_json(), applying.arguments(view)["apply"]
+    return view.data.name, view.board.version, view.score, view.flagged, filters, apply
 
 
 def _slug(name: str) -> str:
@@ -128,7 +125,9 @@ def _report(view: Opened) -> None:
     if st.button("Prepare the report", key="report-make"):
         with scratch_folder("oga-download") as folder, st.spinner("Writing"):
             previews = partial(cache.thumbnails, view.data)
-            path = write_report(view.data.run, folder / "report.html", previews=previews, **_flagging(view))
+            chosen = applying.arguments(view)
+            del chosen["ids"]
+            path = write_report(view.data.run, folder / "report.html", previews=previews, **chosen)
             state.remember("report", (_state(view), path.read_bytes()))
     ready = state.memory("report", None)
     if ready and ready[0] == _state(view):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import streamlit as st
 
 from oga_app import cache
@@ -9,25 +11,33 @@ from oga_app.elements import messages
 from oga_app.elements.messages import Figure, percent
 from oga_app.views.header import Opened
 
+if TYPE_CHECKING:
+    from oga_core.threshold.expectation import Expectation
+
 _PRECISIONS = (0.9, 0.75, 0.5, 0.25)
 _EVERY = 5
+_TOO_WIDE = 0.6
+"""An interval of more than this says nothing that a person could act on."""
 
 
 def expected(view: Opened) -> None:
     """Expected precision and misses at the threshold, with 90 % intervals, and thresholds that keep a precision."""
-    expectation = cache.expectation(view.data, view.board, view.score)
+    expectation = _expectation(view)
     at = expectation.at(view.flagged / len(view.data))
     precision, missed = at.precision, at.missed
-    messages.figures(
-        Figure(
-            "Bad ones expected among the flagged",
-            percent(precision.estimate, 0),
-            f"{percent(precision.low, 0)} to {percent(precision.high, 0)}",
-        ),
-        Figure("Bad ones expected below", f"{missed.estimate:,.0f}", f"{missed.low:,.0f} to {missed.high:,.0f}"),
-    )
-    basis = f"From {messages.counted(len(expectation.reviewed), 'verdict', 'verdicts')}"
-    if not len(expectation.reviewed):
+    what = "Wrong labels" if view.data.classes else "Samples to fix"
+    among, below = f"{what} expected among the flagged", f"{what} expected below"
+    if precision.width > _TOO_WIDE:
+        messages.figures(Figure(among, "not known yet"), Figure(below, "not known yet"))
+    else:
+        between = f"{percent(precision.low, 0)} to {percent(precision.high, 0)}"
+        messages.figures(
+            Figure(among, percent(precision.estimate, 0), between),
+            Figure(below, f"{missed.estimate:,.0f}", f"{missed.low:,.0f} to {missed.high:,.0f}"),
+        )
+    learnt = len(cache.expectation(view.data, view.board, view.score).reviewed)
+    basis = f"From {messages.counted(learnt, 'verdict', 'verdicts')}"
+    if not learnt:
         basis = f"Before any verdict, {_prior(view.data.noise_rate)}"
     messages.quiet(f"{basis}. The ranges hold with 90\u00a0% probability.")
     chosen = st.selectbox(
@@ -51,4 +61,10 @@ def _prior(noise_rate: float | None) -> str:
 
 def progress(view: Opened) -> None:
     """The stop rule in plain words."""
-    messages.quiet(cache.expectation(view.data, view.board, view.score, every=_EVERY).progress().sentence())
+    messages.quiet(_expectation(view, every=_EVERY).progress().sentence())
+
+
+def _expectation(view: Opened, every: int = 1) -> Expectation:
+    """What to expect of the samples that pass the filter, learnt from the verdicts on all."""
+    whole = cache.expectation(view.data, view.board, view.score, every=every)
+    return whole.within(view.selection.chosen) if view.session.filters else whole

@@ -16,6 +16,8 @@ from oga_app.views import header, outlook
 from oga_app.views.detail import about_row, detail, neighbours
 from oga_app.views.header import Opened
 from oga_app.views.reviewers import history, reviewers
+from oga_app.views.selection.act import bulk, done
+from oga_app.views.selection.filter_bar import filter_bar
 from oga_app.views.trained_tokens import look_after
 
 _GRID = 60
@@ -32,7 +34,7 @@ def show() -> None:
         return
     view.session.take_stale()
     header.title("Review", view)
-    mode = header.chips(view, lambda: _mode(view))
+    mode = filter_bar(view, lambda: _mode(view))
     {"One by one": _queue, "Grid by class": _grid, "Reviewers": reviewers, "History": history}[mode]()
     if view.session.opened:
         detail(view)
@@ -73,11 +75,11 @@ def _settings(view: Opened) -> None:
 def _rows(view: Opened) -> NDArray[np.int64]:
     """The queue's rows; what tells most is chosen anew only after some verdicts, so that the queue does not jump."""
     if state.memory("queue", _FLAGGED) == _FLAGGED:
-        return cache.queue(view.data, view.board, view.session.filters, view.score, view.flagged)
+        return cache.queue(view.selection, view.session.filters, view.board)
     expectation = cache.expectation(view.data, view.board, view.score, every=_BATCH)
     name = f"batch-{view.data.name}-{view.score}-{view.board.version // _BATCH}"
     rows: NDArray[np.int64] = state.memory(name, expectation.to_review(_BATCH))
-    return rows[view.mask[rows]]
+    return rows[view.selection.chosen[rows]]
 
 
 @st.fragment
@@ -157,12 +159,11 @@ def _grid() -> None:
     """All flagged samples of one class side by side, to spot the odd one out and decide on many at once."""
     view = header.opened()
     assert view is not None
-    data, chosen = view.data, view.mask
-    order = data.order(view.score)
-    rows = order[: view.flagged][chosen[order[: view.flagged]]]
+    data, rows = view.data, view.selection.flagged
     if not len(rows):
         messages.empty("No flagged sample passes this filter.")
         return
+    done(view)
     code = _class_of(view, rows)
     mine = rows[data.given[rows] == code]
     pages = -(-len(mine) // _GRID)
@@ -173,8 +174,9 @@ def _grid() -> None:
         views,
         key=f"class-grid-{data.name}",
         classes=data.classes,
-        on_bulk=lambda action: desk.bulk(view.board, action, view.session.reviewer),
+        on_bulk=lambda action: bulk(view, action, mine),
         on_open=view.session.open_sample,
+        total=len(mine),
     )
 
 

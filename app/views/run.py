@@ -4,41 +4,38 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
-import pandas as pd
 import streamlit as st
 
-from oga_app import cache, state
+from oga_app import state
 from oga_app.background import jobs
 from oga_app.background.progress import duration
 from oga_app.elements import messages
 from oga_app.state import Session
-from oga_app.views.new_run import new_run
+from oga_app.views.guide import question_mark
+from oga_app.views.runs import again
+from oga_app.views.runs.new_run import new_run
+from oga_app.views.runs.result import MODALITIES, result
 from oga_core.errors import OgaError
 from oga_core.runs.folder import RunFolder
-from oga_core.runs.info import RunInfo
 from oga_core.worker.inspection import jail_here
-
-_MODALITIES = {
-    "image": "images",
-    "text": "texts",
-    "tabular": "table rows",
-    "causal_lm": "language-model rows",
-    "outputs": "outputs",
-}
 
 
 def show() -> None:
     """Draw the page."""
     current = state.session()
-    messages.title("Run", "Score a data set with the model that was trained on it, then look at what stands out.")
+    left, right = st.columns([27, 1], vertical_alignment="bottom")
+    with left:
+        messages.title("Run", "Score a data set with the model that was trained on it, then look at what stands out.")
+    with right:
+        question_mark("Run")
     messages.guarded(_holes)(current)
     if current.run is not None:
         _open_run()
     runs = current.settings.runs()
     left, right = st.columns([3, 2], gap="large")
-    with left, st.expander("Score a data set", expanded=not _scored(current), icon=":material/add:"):
+    begun = state.memory("begun-from", (None, False))[0] is not None
+    with left, st.expander("Score a data set", expanded=begun or not _scored(current), icon=":material/add:"):
         messages.guarded(new_run)(current)
     with right:
         _recent(current, runs)
@@ -80,12 +77,8 @@ def _open_run() -> None:
             messages.problem(f"{words[job.state]}. {job.error}".strip())
             _continue(current)
         if (current.run / "scores.parquet").is_file():
-            _summary(current.run)
-            with st.container(horizontal=True):
-                if st.button("Explore", type="primary", icon=":material/scatter_plot:", key="go-explore"):
-                    current.go("Explore")
-                if st.button("Review", icon=":material/rate_review:", key="go-review"):
-                    current.go("Review")
+            result(current.run)
+        again.manage(current)
 
 
 def _continue(current: Session) -> None:
@@ -98,59 +91,11 @@ def _continue(current: Session) -> None:
         raise OgaError("This run does not say which data it scores. Start it again below.")
     from oga_core.pipeline.options import ScoreOptions
 
-    lists = ("scores", "checkpoints")
-    kept: dict[str, Any] = {name: tuple(value) if name in lists else value for name, value in info.options.items()}
     current.settings.require_jail()
-    jobs.start(Path(data), Path(model) if model else None, current.run, ScoreOptions(**kept))
+    previous = Path(info.previous) if info.previous else None
+    options = ScoreOptions.from_json(info.options)
+    jobs.start(Path(data), Path(model) if model else None, current.run, options, previous=previous)
     st.rerun()
-
-
-def _summary(path: Path) -> None:
-    data = cache.run_data(path)
-    info = data.info
-    accuracy, coverage = info.model_accuracy_on_given_labels, info.gradient_coverage
-    seconds, peak = info.seconds.get("total"), info.peak_rss_mb
-    error = info.gradient_check_error
-    messages.figures(
-        messages.Figure("Samples", f"{len(data):,}", _MODALITIES.get(data.modality, data.modality)),
-        messages.Figure("Accuracy on given labels", "–" if accuracy is None else messages.percent(accuracy)),
-        messages.Figure(
-            "Time", "–" if seconds is None else duration(seconds), f"{peak:,.0f} MB of memory" if peak else ""
-        ),
-        messages.Figure(
-            "Gradient covered",
-            "–" if coverage is None else messages.percent(coverage, 0),
-            "" if error is None else f"largest error {error:.1e}" if error else "no error found",
-        ),
-    )
-    for warning in info.warnings:
-        messages.note(str(warning))
-    if info.trained_input is not None:
-        messages.note(" ".join(info.trained_input.sentences()))
-    _checks(info)
-    problems = info.problems
-    if problems:
-        messages.note(f"{len(problems):,} sample(s) could not be read and are not in the run.")
-        st.dataframe(pd.DataFrame(problems), hide_index=True, height=200)
-
-
-def _checks(info: RunInfo) -> None:
-    checks = list(info.checks)
-    notes = list(info.notes)
-    if not checks and not notes:
-        return
-    passed = sum(check.get("level") == "ok" for check in checks)
-    with st.expander(f"Checks: {passed} of {len(checks)} passed"):
-        table = pd.DataFrame(
-            {
-                "Check": [str(check.get("name", "")).replace("_", " ") for check in checks],
-                "Result": [str(check.get("level", "")) for check in checks],
-                "What it found": [str(check.get("message", "")) for check in checks],
-            }
-        )
-        st.dataframe(table, hide_index=True)
-        for text in notes:
-            messages.quiet(text)
 
 
 def _scored(current: Session) -> bool:
@@ -188,5 +133,5 @@ def _about(path: Path) -> str:
     when = datetime.fromtimestamp((path / "run.json").stat().st_mtime).strftime("%d %b %Y, %H:%M")
     parts = [info.status]
     if info.n_samples:
-        parts.append(f"{info.n_samples:,} {_MODALITIES.get(info.modality, 'samples')}")
+        parts.append(f"{info.n_samples:,} {MODALITIES.get(info.modality, 'samples')}")
     return " · ".join([*parts, when])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,8 @@ from oga_core.worker.supervisor import run_job
 
 if TYPE_CHECKING:  # the readers are imported where they read: in the worker
     from oga_core.exports.decided import Decided
+    from oga_core.review.decisions import Decision
+    from oga_core.review.proposals import Apply
 
 __all__ = ["EXPORTS", "REPORT", "Export", "export"]
 
@@ -68,6 +70,8 @@ def export(
     spreadsheet_safe: bool = False,
     score: str | None = None,
     trim_fraction: float | None = None,
+    apply: Apply = "decisions",
+    ids: Collection[str] | None = None,
     replace: bool = True,
     progress: Progress = lambda event: None,
     cancelled: Callable[[], bool] = lambda: False,
@@ -78,6 +82,8 @@ def export(
     a new folder beside `out`.
     score, trim_fraction: which samples count as flagged where nobody decided; the run's own by default. replace:
     whether a file of that name may be overwritten; folders never are. cancelled: asked all the time.
+    apply: what people decided, or the machine's proposal for the flagged, not reviewed: "suggestions" for their labels,
+    "trim" to leave them out. ids: only what was decided on these samples, and only their rows in tables.
     Raises `OgaError` for an unknown format, a run without scores, or a place that cannot be written.
     """
     if format not in (*EXPORTS, REPORT):
@@ -96,6 +102,8 @@ def export(
             "spreadsheet_safe": spreadsheet_safe,
             "score": score,
             "trim_fraction": trim_fraction,
+            "apply": apply,
+            "ids": None if ids is None else list(ids),
         }
         try:
             _write(run, scored, arguments, progress, cancelled)
@@ -117,9 +125,9 @@ def _write(
 
         out = Path(arguments["out"])
         path = out if out.suffix else out.with_name(f"{out.name}.html")
-        write_report(run, path, score=arguments["score"], trim_fraction=arguments["trim_fraction"])
+        write_report(run, path, **{name: arguments[name] for name in ("score", "trim_fraction", "apply")})
         return
-    arguments = {**arguments, "decisions": [vars(made) for made in standing_decisions(run.review).values()]}
+    arguments = {**arguments, "decisions": [vars(made) for made in _applied(run, scored, arguments).values()]}
     if isinstance(EXPORTS[arguments["format"]].write, str):
         data = scored.info.data
         files = [run.path / "run.json", run.path / "scores.parquet", data.path, data.options.get("labels")]
@@ -136,3 +144,15 @@ def _write(
         from oga_core.exports.job import run as write_here
 
         write_here(arguments, progress)
+
+
+def _applied(run: RunFolder, scored: ScoredRun, arguments: dict[str, Any]) -> dict[str, Decision]:
+    """What people decided, or the machine proposes for what is flagged, by sample id."""
+    from oga_core.review.proposals import applied
+
+    ranked = scored.ranked(arguments["score"] or scored.default_score)
+    flagged = ranked.flagged(scored.trim_fraction(arguments["trim_fraction"])).tolist()
+    ids = arguments["ids"]
+    return applied(
+        scored, standing_decisions(run.review), arguments["apply"], flagged, None if ids is None else frozenset(ids)
+    )

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,9 @@ from oga_core.review.edits import Edits
 from oga_core.samples import SampleSet
 from oga_core.threshold.ranked import RankedScores
 from oga_core.worker.stages import Progress
+
+if TYPE_CHECKING:
+    from oga_core.review.proposals import Apply
 
 T = TypeVar("T")
 
@@ -31,7 +34,8 @@ class Decided:
     samples: labels numbered as the model's classes; decisions: what stands, by sample id; edits: the same as changes
     of the data; method: the score, `ranked` its values; trim_fraction: the share that the machine flags;
     label_column: the column of labels that the person named, None where it was recognised. progress: hears how many
-    rows or files are written.
+    rows or files are written. apply: whether the decisions are people's or the machine's proposal. ids: the samples
+    that tables list, None for all.
     """
 
     samples: SampleSet
@@ -43,6 +47,8 @@ class Decided:
     trim_fraction: float
     label_column: str | None
     progress: Progress = lambda event: None
+    apply: Apply = "decisions"
+    ids: frozenset[str] | None = None
 
     def __len__(self) -> int:
         return len(self.table)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -19,15 +20,18 @@ from oga_core.worker.stages import Progress
 
 
 def run(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
-    """Write the export; arguments: run, format, out, spreadsheet_safe, score, trim_fraction, decisions.
+    """Write the export; arguments: run, format, out, spreadsheet_safe, score, trim_fraction, decisions, apply, ids.
 
-    decisions: the fields of each `Decision` that stands. Raises `OgaError` for what cannot be written in the format.
+    decisions: the fields of each `Decision` that is applied.
+    Raises `OgaError` for what cannot be written in the format.
     """
     progress({"stage": "reading the data"})
     decisions = {made.sample_id: made for made in (Decision(**fields) for fields in arguments["decisions"])}
     decided = decided_run(
         RunFolder(Path(arguments["run"])), decisions, arguments["score"], arguments["trim_fraction"], progress
     )
+    ids = arguments["ids"]
+    decided = replace(decided, apply=arguments["apply"], ids=None if ids is None else frozenset(ids))
     progress({"stage": "writing"})
     write = EXPORTS[arguments["format"]].write
     if isinstance(write, str):

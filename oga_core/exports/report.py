@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from html import escape
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -28,6 +29,9 @@ from oga_core.runs.side_files import read_object
 from oga_core.threshold.expectation import Expectation, Interval
 from oga_core.threshold.ranked import RankedScores
 
+if TYPE_CHECKING:
+    from oga_core.review.proposals import Apply
+
 Previews = Callable[[Sequence[int], int], list[Preview]]
 
 _EXAMPLES = 24
@@ -41,18 +45,21 @@ def write_report(
     *,
     score: str | None = None,
     trim_fraction: float | None = None,
+    apply: Apply = "decisions",
     previews: Previews | None = None,
 ) -> Path:
     """Write what was scored and how, the threshold, decisions, estimates, classes, examples and charts.
 
-    score: the run's default. trim_fraction: the run's suggestion, else 5 %; 0 flags nothing. previews: who reads the
+    score: the run's default. trim_fraction: the run's suggestion, else 5 %; 0 flags nothing. apply: of a proposal
+    of the machine's, the report says how much it would change and that nobody reviewed it. previews: who reads the
     examples, which is a worker; by default one of its own. Nothing in the file is loaded from elsewhere.
     Raises `OgaError` where the run has no scores.
     """
     if previews is None:
+        chosen = {"score": score, "trim_fraction": trim_fraction, "apply": apply}
         with closing(PreviewReader(run)) as reader:
-            return write_report(run, path, score=score, trim_fraction=trim_fraction, previews=reader.previews)
-    report = _Report(run, score, trim_fraction, previews)
+            return write_report(run, path, previews=reader.previews, **chosen)
+    report = _Report(run, score, trim_fraction, previews, apply)
     page = PAGE.format(title=escape(f"OGA report: {run.path.name}"), style=STYLE, body="\n".join(report.sections()))
     write_whole(path, lambda temporary: temporary.write_text(page, encoding="utf-8"))
     return path
@@ -64,6 +71,7 @@ class _Report:
     chosen_score: str | None
     chosen_fraction: float | None
     previews: Previews
+    apply: Apply = "decisions"
 
     def sections(self) -> Iterable[str]:
         """The parts of the page in reading order."""
@@ -71,6 +79,8 @@ class _Report:
         yield f"<p class=quiet>Written {datetime.now(UTC):%Y-%m-%d %H:%M} UTC by oga {escape(self._version)}</p>"
         yield _section("What was scored", _facts(self._scored()))
         yield _section("What is flagged", _facts(self._flagged()), self._histogram(), self._map())
+        if self.apply != "decisions":
+            yield _section("What the machine proposes, not reviewed", _facts(self._proposed()))
         yield _section("What was decided", _facts(self._decided()))
         yield _section("What to expect", *self._expected())
         yield _section("Classes", self._classes())
@@ -141,6 +151,17 @@ class _Report:
             "Score": self.score,
             "Trim fraction": f"{self.trim_fraction:.1%} ({count:,} samples)",
             "Threshold": f"{self.ranked.threshold(self.trim_fraction):.4g}",
+        }
+
+    def _proposed(self) -> dict[str, str]:
+        from oga_core.review.proposals import MACHINE, proposal
+
+        flagged = self.ranked.flagged(self.trim_fraction).tolist()
+        made = proposal(self.scored, self.apply, flagged)
+        act = "left out" if self.apply == "trim" else "relabelled to their suggestions"
+        return {
+            "Proposal": f"{len(made):,} of {len(flagged):,} flagged samples {act}",
+            "Status": f"{MACHINE}; {len(made.keys() & self.decisions.keys()):,} of them were also decided by a person",
         }
 
     def _decided(self) -> dict[str, str]:

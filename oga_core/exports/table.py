@@ -85,6 +85,8 @@ def table_rows(decided: Decided) -> Iterator[dict[str, Any]]:
         table["given_label_probability"].tolist() if "given_label_probability" in table else [None] * len(table)
     )
     for i, sample_id in enumerate(decided.counted(samples.ids, len(decided))):
+        if decided.ids is not None and sample_id not in decided.ids:
+            continue
         decision = decided.decisions.get(sample_id)
         original = original_row(samples.rows[i])
         yield {
@@ -101,7 +103,7 @@ def table_rows(decided: Decided) -> Iterator[dict[str, Any]]:
             "oga_rank": int(decided.ranks[i]),
             "oga_reason": reason(decided, i, given[i], predicted[i], probability[i]),
             "reviewer": decision.reviewer if decision else None,
-            "reviewed_at": decision.time if decision else None,
+            "reviewed_at": (decision.time or None) if decision else None,
         }
 
 

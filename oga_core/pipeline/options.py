@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -37,3 +39,27 @@ class ScoreOptions:
     max_samples: int | None = None
     force: bool = False
     trained_on: str | None = None
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> ScoreOptions:
+        """Return what run.json keeps of the options; what another version wrote there besides is passed over."""
+        known = {field.name for field in fields(cls)} & content.keys()
+        values: dict[str, Any] = {name: content[name] for name in known}
+        return cls(**values | {name: tuple(content[name]) for name in known & _LISTS})
+
+    def after(self, earlier: Mapping[str, Any]) -> ScoreOptions:
+        """Return the same with the choices of an earlier run where none are made: columns, scores, map and the like.
+
+        Files are those of the earlier run's own data and model, so they are not taken over.
+        """
+        before, default = ScoreOptions.from_json(earlier), ScoreOptions()
+        kept = {
+            field.name: getattr(before, field.name)
+            for field in fields(self)
+            if field.name not in _FILES and getattr(self, field.name) == getattr(default, field.name)
+        }
+        return replace(self, **kept)
+
+
+_LISTS = {"scores", "checkpoints"}
+_FILES = ("labels", "model_card", "model_factory", "checkpoints", "force")

@@ -11,6 +11,8 @@ import pandas as pd
 
 from oga_core.files import write_whole
 from oga_core.gradients.passes import PassResult
+from oga_core.pipeline.contents import content_hashes
+from oga_core.runs.table import CONTENT
 from oga_core.samples import SampleSet
 from oga_core.worker.stages import peak_rss_mb
 
@@ -47,9 +49,10 @@ def accuracy_of(result: PassResult) -> float | None:
 
 
 def write_samples(samples: SampleSet, folder: Path) -> None:
-    """Write ids and labels to samples.parquet in the run folder, and columns that may be groups to groups.parquet."""
+    """Write ids, labels and hashes of the contents to samples.parquet in the run folder, groups to groups.parquet."""
     names = np.array([*samples.class_names, ""], dtype=object)
-    table = pd.DataFrame({"sample_id": samples.ids, "given_label": names[samples.given_labels]})
+    columns = {"sample_id": samples.ids, "given_label": names[samples.given_labels]}
+    table = pd.DataFrame({**columns, CONTENT: content_hashes(samples)})
     write_whole(folder / "samples.parquet", lambda path: table.to_parquet(path, index=False))
     write_whole(folder / "groups.parquet", lambda path: groups_of(samples).to_parquet(path, index=False))
 

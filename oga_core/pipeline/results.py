@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,10 +44,12 @@ def write_results(
     n_checkpoints: int = 0,
     has_validation: bool = False,
     progress: Progress = lambda message: None,
+    when_scored: Callable[[], None] = lambda: None,
 ) -> None:
     """Compute scores, findings and map from the run's arrays and write table and record; the run is done then.
 
-    names: of the scores, none for every score whose needs are met. The table is there before the map is drawn.
+    names: of the scores, none for every score whose needs are met. The table is there before the map is drawn, and
+    `when_scored` is called then.
     """
     sketch = run.gradient_sketch()
     progress({"stage": "scores"})
@@ -74,6 +76,7 @@ def write_results(
     warnings = [*run.info.warnings, *diagnosis.fields["warnings"]]
     fields = {**diagnosis.fields, "default_score": default_score(list(scores)), "warnings": warnings}
     run.update(status="done", seconds=seconds, map="none", **fields)
+    when_scored()
     if map_method != "none":
         progress({"stage": "map"})
         draw_map(run, "pca")

@@ -14,6 +14,7 @@ from oga_core.pipeline.recording import Recorded, begin, identified, timed
 from oga_core.pipeline.request import PassRequest, data_options
 from oga_core.pipeline.results import ScoredSamples, write_results
 from oga_core.projection import warm_up
+from oga_core.review.carrying import carry_over
 from oga_core.runs.folder import RunFolder
 from oga_core.runs.lock import only_scoring
 from oga_core.worker.stages import Progress
@@ -42,21 +43,30 @@ def score(
     cancelled: Callable[[], bool] = lambda: False,
     *,
     overwrite: bool = False,
+    previous: Path | None = None,
 ) -> RunFolder:
     """Score every sample of `data` with `model` into the run folder; `model` is None for a bundle of outputs.
 
     A run that was interrupted continues where it stopped when the inputs and options are the same.
-    overwrite: whether the run of other data in the folder is removed, with its decisions.
+    overwrite: whether the run of other data in the folder is removed, with its decisions. previous: an earlier run
+    whose decisions are carried over to the samples that are still the same, before the map is drawn.
     Raises `OgaError` for anything that the person can correct; run.json then says so too.
     """
     data = Path(data)
     model = None if model is None else Path(model)
     check_options(data, model, options)
+    earlier = RunFolder.open(previous) if previous else None
     run = RunFolder.create(Path(run_path))
     with only_scoring(run.path, full_path(data), overwrite=overwrite), Recorded(run, cancelled):
         begin(run, {"path": full_path(data), "options": data_options(options)}, model, options)
-        timed(run, lambda: _score(run, PassRequest.of(data, model, run.path, options), options, progress, cancelled))
+        request = PassRequest.of(data, model, run.path, options)
+        timed(run, lambda: _score(run, request, options, progress, cancelled, lambda: _carry(run, earlier)))
     return run
+
+
+def _carry(run: RunFolder, earlier: RunFolder | None) -> None:
+    if earlier is not None:
+        run.update(previous=full_path(earlier.path), carried=carry_over(run, earlier).counts())
 
 
 def _score(
@@ -65,6 +75,7 @@ def _score(
     options: ScoreOptions,
     progress: Progress,
     cancelled: Callable[[], bool],
+    when_scored: Callable[[], None],
 ) -> None:
     if options.map == "umap":
         # Compiling UMAP takes longer than fitting it; the worker needs this time for the gradients.
@@ -97,6 +108,7 @@ def _score(
         n_checkpoints=len(options.checkpoints),
         has_validation=options.validation is not None,
         progress=progress,
+        when_scored=when_scored,
     )
 
 

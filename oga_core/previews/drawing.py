@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from oga_core.previews.content import Preview
@@ -74,3 +74,20 @@ def as_fields(row: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
 def cut(text: str, length: int = _LONG) -> str:
     """At most `length` characters, with an ellipsis where something is missing."""
     return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def found(samples: SampleSet, rows: Iterable[int], text: str) -> list[int]:
+    """Those of `rows` whose original row holds `text` in a value, whatever its case; bytes are not looked at."""
+    wanted = text.casefold()
+    return [row for row in rows if any(wanted in value.casefold() for value in _texts(samples.rows[row]))]
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Yield every text and number in a value, however deep."""
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        for part in value:
+            yield from _texts(part)
+    elif not isinstance(value, bytes):
+        yield str(value)

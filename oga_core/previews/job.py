@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oga_core.errors import OgaError
-from oga_core.previews.drawing import preview
+from oga_core.numerics import slices
+from oga_core.previews.drawing import found, preview
 from oga_core.readers import TEXT_TABLES, read_samples
 from oga_core.readers.columns import recognise
 from oga_core.readers.language import shape_of
@@ -24,13 +25,16 @@ if TYPE_CHECKING:
     from oga_core.tasks.causal_lm import CausalLMTask
 
 # Enough to recognise the data by.
+_NAMED_CLASSES = 50
 _LOOKED_AT_ROWS, _LOOKED_AT_CHARACTERS = 5, 200
 
 
 def serve(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
-    """Answer requests {"rows": positions in the run's table, "side": pixels}, one answer a row, until the parent ends.
+    """Answer requests until the parent ends.
 
-    A request {"tokens": positions} is answered with what of each row a language model is trained on.
+    {"rows": positions in the run's table, "side": pixels}: one preview a row. {"find": text, "at_once": samples}: one
+    answer for each so many samples, with the positions of those that hold the text.
+    {"tokens": positions}: what of each row a language model is trained on.
     arguments: run, the folder of a scored run. Raises `OgaError` where its data is gone or has changed.
     """
     from oga_core.runs.folder import RunFolder
@@ -43,6 +47,11 @@ def serve(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
         if "tokens" in request:
             for answer in _tokens(run, samples, request["tokens"]):
                 progress({"answer": answer})
+            continue
+        if "find" in request:
+            for part in slices(len(samples), request["at_once"]):
+                rows = range(*part.indices(len(samples)))
+                progress({"answer": {"rows": found(samples, rows, request["find"])}})
             continue
         for row in request["rows"]:
             progress({"answer": asdict(preview(samples, row, request["side"]))})
@@ -90,12 +99,19 @@ def _header(path: Path) -> list[str]:
 
 
 def look(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
-    """Read the data at `path` with `options`; return its size, classes, first problem and first rows as text."""
+    """Read the data at `path` with `options`; return its size, classes, first problem and first rows as text.
+
+    Raises `OgaError` where labels are not among the `classes` of the model, where those are given.
+    """
     samples = read_samples(Path(arguments["path"]), **arguments["options"])
+    names = list(samples.class_names)
+    if arguments["classes"]:
+        samples.with_classes(arguments["classes"])
     rows = [dict(samples.rows[i]) for i in range(min(_LOOKED_AT_ROWS, len(samples)))]
     return {
         "n_samples": len(samples),
-        "n_classes": len(samples.class_names),
+        "n_classes": len(names),
+        "classes": names[:_NAMED_CLASSES],
         "modality": samples.modality,
         "n_problems": len(samples.problems),
         "first_problem": samples.problems[0].reason if samples.problems else "",

@@ -11,12 +11,19 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from oga_core.errors import OgaError
+from oga_core.numerics import slices
 from oga_core.previews.content import Preview
 from oga_core.runs.folder import RunFolder
 from oga_core.worker.limits import WorkerError, WorkerFault, machine_memory
 from oga_core.worker.service import Service
 from oga_core.worker.supervisor import run_job
+
+READING = ("labels", "label_column", "id_column", "text_column", "modality", "max_samples")
+"""The options of a run that say how its data are read."""
 
 _log = logging.getLogger(__name__)
 
@@ -32,6 +39,8 @@ _CACHE_BYTES = 64 << 20
 _STARTS = 5
 # Data that is gone may come back; asking at every draw would start a process each time.
 _REFUSED_SECONDS = 30.0
+# Samples between two signs of life of a search: some 0.1 s of reading.
+_SEARCHED_AT_ONCE = 5000
 # Looking at data before it is scored.
 _LOOK_SECONDS = 120.0
 
@@ -53,6 +62,7 @@ class PreviewReader:
             seconds=_SECONDS,
             start_seconds=_START_SECONDS,
         )
+        self._n_samples = run.info.n_samples or len(run.table)
         self._kept: OrderedDict[tuple[int, int], Preview] = OrderedDict()
         self._bytes = 0
         self._refused = ("", 0.0)
@@ -77,6 +87,18 @@ class PreviewReader:
         except (WorkerError, WorkerFault) as error:
             return {"tokens": [], "n_tokens": 0, "remarks": [], "unreadable": _reason(error)}
         return dict(answers[0])
+
+    def find(self, text: str) -> NDArray[np.bool_]:
+        """Which samples hold `text`, whatever its case, `(n_samples,)`; raises `OgaError` where they cannot be read."""
+        holds = np.zeros(self._n_samples, dtype=bool)
+        n_answers = len(list(slices(self._n_samples, _SEARCHED_AT_ONCE)))
+        request = {"find": text, "at_once": _SEARCHED_AT_ONCE}
+        try:
+            self._service.ask(request, n_answers, lambda answer: holds.__setitem__(answer["rows"], True))
+        except (WorkerError, WorkerFault, ValueError, TypeError, LookupError) as error:
+            _log.error("a search failed", exc_info=error)
+            raise OgaError(f"The samples could not be searched for {text!r}. Remove this filter.") from None
+        return holds
 
     def warm(self) -> None:
         """Start the process and let it open the data, before anything is asked for."""
@@ -158,9 +180,13 @@ def columns_of(path: Path) -> Columns:
     return Columns(names, recognised, found["is_language"] is True)
 
 
-def look_at(path: Path, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The size, classes, problems and first rows of data that is not scored yet; raises `OgaError`."""
-    arguments = {"path": str(path), "options": dict(options)}
+def look_at(path: Path, options: Mapping[str, Any], classes: Sequence[str] = ()) -> dict[str, Any]:
+    """The size, classes, problems and first rows of data that is not scored yet.
+
+    options: arguments of `read_samples`. classes: the model's, where they are known.
+    Raises `OgaError`, also for labels that are not among the classes.
+    """
+    arguments = {"path": str(path), "options": dict(options), "classes": list(classes)}
     readable = [path, *filter(None, [options.get("labels")])]
     return run_job("look", arguments, readable=readable, memory_gb=_MEMORY_GB, seconds=_LOOK_SECONDS)
 

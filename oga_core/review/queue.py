@@ -2,44 +2,40 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
 
-from oga_core.runs.scored import ScoredRun
+if TYPE_CHECKING:
+    from oga_core.review.selection import Selection
 
 LISTS = ("Most suspicious", "At the threshold", "Below the threshold", "Random")
 _RANDOM_EVERY = 10
 
 
-def mixed_queue(
-    data: ScoredRun, score: str, flagged: int, chosen: NDArray[np.bool_], seed: int = 0
-) -> NDArray[np.int64]:
-    """Rows to review: the flagged by falling score, after every ninth one random unflagged sample.
+def mixed_queue(selection: Selection, seed: int = 0) -> NDArray[np.int64]:
+    """Rows to review of what passes the filter: the flagged by falling score, after every ninth a random other one.
 
-    The random ones tell how many bad samples the threshold misses. `chosen` `(n_samples,)` restricts both.
+    The random ones tell how many bad samples the threshold misses.
     """
-    order = data.order(score)
-    top = order[:flagged][chosen[order[:flagged]]]
-    rest = np.sort(order[flagged:][chosen[order[flagged:]]])
+    top = selection.flagged
+    rest = np.sort(selection.rows[len(top) :])
     count = min(len(rest), len(top) // (_RANDOM_EVERY - 1))
     if not count:
-        return top if len(top) else order[chosen[order]]
+        return top if len(top) else selection.rows
     extra = np.random.default_rng(seed).choice(rest, count, replace=False)
     places = (np.arange(count) + 1) * (_RANDOM_EVERY - 1)
     return np.insert(top, places, extra)
 
 
-def listed(
-    data: ScoredRun, score: str, flagged: int, chosen: NDArray[np.bool_], which: str, near: int
-) -> NDArray[np.int64]:
-    """Rows of one of `LISTS`, restricted to `chosen` `(n_samples,)`; `near` of them at the threshold."""
-    order = data.order(score)
-    passing = chosen[order]
+def listed(selection: Selection, which: str, near: int) -> NDArray[np.int64]:
+    """Rows of one of `LISTS` of what passes the filter; `near` of them at the threshold."""
+    rows, n_flagged = selection.rows, len(selection.flagged)
     if which == "At the threshold":
-        middle = int(passing[:flagged].sum())
-        return order[passing][max(0, middle - near // 2) :][:near]
+        return rows[max(0, n_flagged - near // 2) :][:near]
     if which == "Below the threshold":
-        return order[flagged:][passing[flagged:]]
+        return rows[n_flagged:]
     if which == "Random":
-        return np.random.default_rng(0).permutation(order[passing])
-    return order[passing]
+        return np.random.default_rng(0).permutation(rows)
+    return rows

@@ -73,6 +73,10 @@ class Evidence:
         """The samples that the model sees most alike, by its last features and whatever their labels."""
         return self._nearest("features", row, count, np.ones(len(self._data), dtype=bool))
 
+    def alike(self, row: int, count: int) -> list[Neighbour]:
+        """The samples whose gradients point the same way, whatever their labels, nearest first."""
+        return self._nearest("sketch", row, count, np.ones(len(self._data), dtype=bool))
+
     def _nearest(self, space: str, row: int, count: int, wanted: NDArray[np.bool_]) -> list[Neighbour]:
         directions = self._directions(space)
         if directions is None:

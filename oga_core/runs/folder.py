@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from oga_core.errors import OgaError
 from oga_core.files import is_temporary, unwritable, write_whole
@@ -105,6 +106,15 @@ class RunFolder:
     def write_table(self, table: pd.DataFrame) -> None:
         """Replace scores.parquet."""
         write_whole(self.path / "scores.parquet", lambda path: table.to_parquet(path, index=False))
+
+    def metadata(self, n_samples: int) -> pd.DataFrame:
+        """Columns of the data with few distinct values as text, `n_samples` rows; none where they were not written."""
+        none = pd.DataFrame(index=range(n_samples))
+        try:
+            groups = pd.read_parquet(self.path / "groups.parquet")
+        except (pa.ArrowException, OSError, ValueError):
+            return none
+        return groups if len(groups) == n_samples else none
 
     @property
     def arrays(self) -> Path:

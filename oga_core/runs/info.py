@@ -57,6 +57,7 @@ class RunInfo:
         the highest. device: kind, name, precision and peak_mb of what the pass ran on.
     seconds: per stage; each_score holds them per score.
     suggested_trim_fraction: share of the samples, None where none was estimated. map: umap, pca or none.
+    previous: folder of the earlier run whose decisions are carried over; carried: what became of them.
     """
 
     schema: int = SCHEMA
@@ -88,6 +89,8 @@ class RunInfo:
     noise_rate: NoiseRate | None = None
     suggested_trim_fraction: float | None = None
     map: str = "none"
+    previous: str = ""
+    carried: dict[str, Any] = field(default_factory=dict)
     seconds: dict[str, Any] = field(default_factory=dict)
     peak_rss_mb: float | None = None
     fingerprint: str = ""

@@ -14,9 +14,12 @@ from oga_core.errors import OgaError, unknown
 from oga_core.findings.kinds import MISLABELLED, STRANGE
 from oga_core.runs.folder import SCORE_PREFIX, RunFolder, score_names
 from oga_core.runs.info import RunInfo
+from oga_core.runs.table import CONTENT
 from oga_core.threshold.ranked import RankedScores
 
 NO_FINDING = "none"
+WRONG_PROBABILITY = "wrong_label_probability"
+"""The column of the table that holds it: one probability for all that a person reads about a flag."""
 DEFAULT_TRIM_FRACTION = 0.05
 """What is flagged where nothing was estimated: few enough to look through. The one default of every page and export."""
 ASSUMED_NOISE_RATE = 0.1
@@ -129,6 +132,23 @@ class ScoredRun:
         return self.table["given_label_probability"].to_numpy(dtype=np.float64)
 
     @cached_property
+    def wrong_probability(self) -> NDArray[np.float64] | None:
+        """The probability that the given label is wrong, `(n_samples,)`, before any verdict; None where it has none."""
+        if WRONG_PROBABILITY not in self.table:
+            return None
+        return self.table[WRONG_PROBABILITY].to_numpy(dtype=np.float64)
+
+    @cached_property
+    def contents(self) -> list[str] | None:
+        """A hash of what each sample holds, empty where it has none; None for a run from before there were hashes."""
+        return self.table[CONTENT].fillna("").tolist() if CONTENT in self.table else None
+
+    @cached_property
+    def metadata(self) -> pd.DataFrame:
+        """Columns of the data with few distinct values, as text, one row a sample; no columns where there are none."""
+        return self.run.metadata(len(self))
+
+    @cached_property
     def finding_names(self) -> tuple[str, ...]:
         """Kinds of finding in this run, without "none"."""
         if "finding" not in self.table:
@@ -165,18 +185,25 @@ class ScoredRun:
         The run's own suggestion where it finds the label wrong, else the prediction where it differs. What the model
         makes of a sample out of distribution says nothing.
         """
-        predicted, given = int(self.predicted[row]), int(self.given[row])
-        if self.text("finding", row) == STRANGE:
-            return -1
-        suggested = self.text("suggested_label", row)
-        if suggested in self.classes and (predicted != given or self.text("finding", row) == MISLABELLED):
-            predicted = self.classes.index(suggested)
-        return -1 if predicted == given else predicted
+        return int(self._suggested(slice(row, row + 1))[0])
 
     @cached_property
     def suggestions(self) -> NDArray[np.int64]:
         """The class to relabel every sample to, `(n_samples,)`, -1 where there is no suggestion."""
-        return np.array([self.suggestion(row) for row in range(len(self))], dtype=np.int64)
+        return self._suggested(slice(None))
+
+    def _suggested(self, rows: slice) -> NDArray[np.int64]:
+        given, predicted = self.given[rows], self.predicted[rows]
+        finding = self._texts("finding", rows)
+        own = pd.Categorical(self._texts("suggested_label", rows), categories=self.classes).codes
+        label = np.where((own >= 0) & ((predicted != given) | (finding == MISLABELLED)), own, predicted)
+        return np.where((finding == STRANGE) | (label == given), -1, label).astype(np.int64)
+
+    def _texts(self, column: str, rows: slice) -> NDArray[np.object_]:
+        """A text column of the table, empty where it is missing."""
+        if column not in self.table:
+            return np.full(len(self.given[rows]), "", dtype=object)
+        return self.table[column].iloc[rows].fillna("").to_numpy(dtype=object)
 
     def proposal(self, row: int) -> str | None:
         """The label a press of one key takes: the suggestion, else the prediction; none out of distribution."""

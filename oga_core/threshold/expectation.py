@@ -6,6 +6,7 @@ the others (see `posterior` for how the probability of being bad runs over the r
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,7 +75,7 @@ class Progress:
 
 
 class Expectation:
-    """The posterior of how bad every score is, given decisions on some samples.
+    """The posterior of how bad every score is, given decisions on some samples; figures about all of them, or a part.
 
     reviewed: positions of the samples with a verdict; bad: `(n_reviewed,)` whether each was relabelled or removed
     (a decision "unsure" is no verdict: leave it out). noise_rate: the estimate before any decision, 0 to 1.
@@ -95,15 +96,33 @@ class Expectation:
         self._random = np.random.default_rng(seed)
         n_bins = min(_BINS, len(scores))
         self._bin_of_rank = (np.arange(len(scores)) * n_bins) // len(scores)
-        bins = self._bin_of_rank[scores.ranks[self.reviewed]]
-        self._reviewed_in_bin = np.bincount(bins, minlength=n_bins)
-        self._bad_in_bin = np.bincount(bins[self.bad], minlength=n_bins)
-        size = np.bincount(self._bin_of_rank, minlength=n_bins)
-        self._unreviewed_in_bin = size - self._reviewed_in_bin
+        self._count(np.arange(len(scores)))
+        size = self._unreviewed_in_bin + self._reviewed_in_bin
         self._curves = sample_curves(  # (draws, bins)
             self._bad_in_bin.astype(float), self._reviewed_in_bin.astype(float), size, noise_rate, self._random
         )
         self._bad_draws = self._random.binomial(self._unreviewed_in_bin, self._curves)  # (draws, bins)
+
+    def within(self, chosen: NDArray[np.bool_]) -> Expectation:
+        """The same of a part of the samples, `chosen` `(n_samples,)`: figures count the part, thresholds rank all.
+
+        What was learnt stays: a sample is taken to be as likely bad as others of its score in the whole data.
+        """
+        part = copy.copy(self)
+        inside = chosen[self.reviewed]
+        part.reviewed, part.bad = self.reviewed[inside], self.bad[inside]
+        part._count(np.sort(self.scores.ranks[chosen]))
+        part._bad_draws = np.random.default_rng(0).binomial(part._unreviewed_in_bin, self._curves)
+        return part
+
+    def _count(self, ranks: Indices) -> None:
+        """Take the samples at `ranks`, rising, for the part that figures are about."""
+        n_bins = int(self._bin_of_rank[-1]) + 1 if len(self._bin_of_rank) else 0
+        bins = self._bin_of_rank[self.scores.ranks[self.reviewed]]
+        self._part = ranks
+        self._reviewed_in_bin = np.bincount(bins, minlength=n_bins)
+        self._bad_in_bin = np.bincount(bins[self.bad], minlength=n_bins)
+        self._unreviewed_in_bin = np.bincount(self._bin_of_rank[ranks], minlength=n_bins) - self._reviewed_in_bin
 
     def probability(self) -> Values:
         """Expected probability of being bad for every sample, `(n_samples,)`; 0 or 1 where it was reviewed."""
@@ -114,8 +133,9 @@ class Expectation:
 
     def at(self, trim_fraction: float) -> Outlook:
         """What to expect when `trim_fraction` of the samples is trimmed."""
-        flagged = self.scores.count(trim_fraction)
-        bad_flagged = self._bad_among_first(flagged)
+        count = self.scores.count(trim_fraction)
+        flagged = int(np.searchsorted(self._part, count))
+        bad_flagged = self._bad_among_first(count)
         total = self._bad_draws.sum(axis=1) + self.bad.sum()
         return Outlook(
             flagged=flagged,
@@ -132,16 +152,15 @@ class Expectation:
         return Progress(
             reviewed=len(self.reviewed),
             seen=_interval(seen),
-            unseen_samples=len(self.scores) - len(self.reviewed),
+            unseen_samples=len(self._part) - len(self.reviewed),
             unseen_bad=_interval(unseen),
             seen_at_least=float(np.quantile(seen, 1 - CONFIDENCE)),
         )
 
     def suggest(self, precision: float) -> float:
         """The largest trim_fraction whose expected precision is at least `precision`."""
-        means = np.cumsum(self._bad_draws.mean(axis=0) + self._bad_in_bin) / np.cumsum(
-            self._unreviewed_in_bin + self._reviewed_in_bin
-        )
+        size = np.cumsum(self._unreviewed_in_bin + self._reviewed_in_bin)
+        means = np.cumsum(self._bad_draws.mean(axis=0) + self._bad_in_bin) / np.maximum(size, 1)
         enough = np.flatnonzero(means >= precision)
         return float((enough[-1] + 1) / len(means)) if len(enough) else 0.0
 
@@ -167,15 +186,14 @@ class Expectation:
         return self.scores.order[ranks]
 
     def _bad_among_first(self, flagged: int) -> Values:
-        """Bad samples among the first `flagged` ranks in every draw, `(draws,)`."""
+        """Bad samples of the part among the first `flagged` ranks in every draw, `(draws,)`."""
         known = float(self.bad[self.scores.ranks[self.reviewed] < flagged].sum())
         if flagged == 0:
             return np.zeros(DRAWS)
         last = int(self._bin_of_rank[flagged - 1])
         whole = self._bad_draws[:, :last].sum(axis=1)
-        inside = flagged - int(np.searchsorted(self._bin_of_rank, last))
-        size = int(self._unreviewed_in_bin[last] + self._reviewed_in_bin[last])
-        return known + whole + self._bad_draws[:, last] * (inside / size)
+        start, stop, at = np.searchsorted(self._part, [*np.searchsorted(self._bin_of_rank, [last, last + 1]), flagged])
+        return known + whole + self._bad_draws[:, last] * ((at - start) / max(stop - start, 1))
 
 
 def _interval(draws: Values) -> Interval:

@@ -13,9 +13,11 @@ import pandas as pd
 from PIL import Image
 
 from oga_core.gradient_sketch import GradientSketch
+from oga_core.pipeline.contents import content_hashes
 from oga_core.projection import project
 from oga_core.readers import read_samples
 from oga_core.runs.folder import SCORE_PREFIX, RunFolder
+from oga_core.runs.table import CONTENT
 from oga_core.samples import SampleSet
 from oga_core.scores import confidence, outlier
 
@@ -116,6 +118,7 @@ def write_run(path: Path, samples: SampleSet, features: np.ndarray) -> RunFolder
             "given_label": names[given],
             "predicted_label": names[logits.argmax(axis=1)],
             "given_label_probability": sketch.probabilities[np.arange(len(given)), given],
+            CONTENT: content_hashes(samples),
         }
     )
     table[SCORE_PREFIX + "loss"] = confidence.loss(sketch)

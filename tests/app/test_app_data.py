@@ -2,8 +2,10 @@
 
 import base64
 import io
+import json
 
 import numpy as np
+import pandas as pd
 import pytest
 from app_runs import ODD_CLASSES, image_run
 from PIL import Image
@@ -16,6 +18,7 @@ from oga_core.review import Decision, ReviewStore
 from oga_core.review import queue as ordering
 from oga_core.review.board import DecisionBoard
 from oga_core.review.filters import Filters
+from oga_core.review.selection import Selection
 from oga_core.runs.evidence import Evidence
 from oga_core.runs.scored import ScoredRun, class_shares, confusion
 
@@ -80,10 +83,18 @@ def test_class_shares_and_confusion():
     assert confusion(given, predicted, 3).tolist() == [[1, 1, 0], [1, 2, 0], [0, 0, 0]]
 
 
+EVERYTHING = Filters()
+
+
+def chosen(data, board, filters=EVERYTHING, flagged=12, find=None):
+    return Selection.of(filters, data, board, "loss", flagged, find)
+
+
 def test_filters_restrict_and_survive_the_address(data, board):
     name = data.classes[2]
     board.store.decide(Decision(str(data.ids[0]), "remove"))
     board.refresh()
+    data.metadata = pd.DataFrame({"camera": np.where(np.arange(len(data)) % 3 == 0, "old", "new")})
     polygon = ((-1e6, -1e6), (1e6, -1e6), (1e6, 1e6), (-1e6, 1e6))
     for filters, expected in (
         (Filters(given=name), data.given == 2),
@@ -94,11 +105,20 @@ def test_filters_restrict_and_survive_the_address(data, board):
         (Filters(text=str(data.ids[5])[-8:].upper()), np.arange(len(data)) == 5),
         (Filters(polygon=polygon), np.ones(len(data), dtype=bool)),
         (Filters(given="no such class"), np.zeros(len(data), dtype=bool)),
+        (Filters(prediction="another label"), data.given != data.predicted),
+        (Filters(prediction="as the given label", given=name), (data.given == 2) & (data.predicted == 2)),
+        (Filters(reviewer="me"), np.arange(len(data)) == 0),
+        (Filters(reviewer="nobody"), np.zeros(len(data), dtype=bool)),
+        (Filters(score_range=("loss", 0.5, 2.0)), (data.score("loss") >= 0.5) & (data.score("loss") <= 2)),
+        (Filters(metadata=(("camera", "old"),)), np.arange(len(data)) % 3 == 0),
+        (Filters(metadata=(("no such column", "old"),)), np.zeros(len(data), dtype=bool)),
+        (Filters(content="whisker"), np.arange(len(data)) % 5 == 0),
     ):
         again = Filters.from_json(filters.to_json())
         assert again == filters
-        assert (again.mask(data, board, "loss", 12) == expected).all()
-        assert len(list(filters.chips())) == filters.to_json().count('":')
+        found = chosen(data, board, again, find=lambda text: np.arange(len(data)) % 5 == 0)
+        assert (found.chosen == expected).all()
+        assert len(list(filters.chips())) == len(json.loads(filters.to_json()))
     assert Filters().to_json() == ""
     assert not Filters()
 
@@ -112,6 +132,11 @@ def test_filters_restrict_and_survive_the_address(data, board):
         '{"polygon": [[0, 0], [1, 1]]}',
         '{"polygon": [[0, 0], [1, 1], [NaN, 1]]}',
         '{"x": "y"}',
+        '{"prediction": "wrong"}',
+        '{"score_range": ["loss", 1]}',
+        '{"score_range": ["loss", 0, NaN]}',
+        '{"probability_range": "ab"}',
+        '{"metadata": [["a", 1]]}',
         "3",
     ],
 )
@@ -131,28 +156,39 @@ def test_the_board_follows_decisions_and_undo(data, board):
     assert board.decisions == {}
 
 
-def test_the_queue_mixes_in_random_unflagged_samples(data):
-    everything = np.ones(len(data), dtype=bool)
-    queue = ordering.mixed_queue(data, "loss", 45, everything)
+def test_the_queue_mixes_in_random_unflagged_samples(data, board):
+    everything = chosen(data, board, flagged=45)
+    queue = ordering.mixed_queue(everything)
     flagged = queue[data.rank("loss")[queue] < 45]
     assert (flagged == data.order("loss")[:45]).all()
     assert len(queue) - len(flagged) == 5
     assert len(set(queue.tolist())) == len(queue)
     assert data.rank("loss")[queue[9]] >= 45
-    assert (ordering.mixed_queue(data, "loss", 45, everything) == queue).all()
-    assert (ordering.mixed_queue(data, "loss", 0, everything) == data.order("loss")).all()
+    assert (ordering.mixed_queue(everything) == queue).all()
+    assert (ordering.mixed_queue(chosen(data, board, flagged=0)) == data.order("loss")).all()
 
 
-def test_lists_around_the_threshold(data):
-    everything, order = np.ones(len(data), dtype=bool), data.order("loss")
-    at = ordering.listed(data, "loss", 45, everything, "At the threshold", 20)
-    assert (at == order[35:55]).all()
-    assert (ordering.listed(data, "loss", 45, everything, "Below the threshold", 20) == order[45:]).all()
-    assert (ordering.listed(data, "loss", 45, everything, "Most suspicious", 20) == order).all()
-    assert sorted(ordering.listed(data, "loss", 45, everything, "Random", 20)) == list(range(len(data)))
-    odd = np.arange(len(data)) % 2 == 1
+def test_lists_around_the_threshold(data, board):
+    everything, order = chosen(data, board, flagged=45), data.order("loss")
+    assert (ordering.listed(everything, "At the threshold", 20) == order[35:55]).all()
+    assert (ordering.listed(everything, "Below the threshold", 20) == order[45:]).all()
+    assert (ordering.listed(everything, "Most suspicious", 20) == order).all()
+    assert sorted(ordering.listed(everything, "Random", 20)) == list(range(len(data)))
+    some = chosen(data, board, Filters(given=data.classes[1]), flagged=45)
     for which in ordering.LISTS:
-        assert (ordering.listed(data, "loss", 45, odd, which, 20) % 2 == 1).all()
+        assert (data.given[ordering.listed(some, which, 20)] == 1).all()
+
+
+def test_a_selection_counts_what_passes(data, board):
+    some = chosen(data, board, Filters(given=data.classes[1]), flagged=45)
+    flagged = (data.given == 1) & (data.rank("loss") < 45)
+    assert len(some) == (data.given == 1).sum()
+    assert set(some.flagged) == set(np.flatnonzero(flagged))
+    assert some.share_flagged == flagged.sum() / len(some)
+    shares = some.class_shares()
+    assert shares[["class", "samples", "flagged"]].values.tolist() == [[1, len(some), flagged.sum()]]
+    assert some.confusion().sum() == some.confusion()[1].sum() == len(some)
+    assert some.confusion(only_flagged=True).sum() == flagged.sum()
 
 
 def test_the_desk_shows_decides_and_undoes(data, board):
@@ -216,9 +252,11 @@ def test_the_raster_does_not_grow_with_the_samples():
     assert len(large) < 3 * len(small) < 2_000_000
 
 
-def test_the_raster_map_shows_the_flagged_and_selects_by_polygon(data):
-    figure = charts.raster_map(data, "loss", 12, np.arange(30))
+def test_the_raster_map_shows_the_flagged_and_selects_by_polygon(data, board):
+    figure = charts.raster_map(chosen(data, board, flagged=12))
     assert len(figure.data[0].x) == 12
+    some = chosen(data, board, Filters(side="unflagged"), flagged=12)
+    assert len(charts.raster_map(some).data[0].x) == 0
     assert figure.layout.images[0].source.startswith("data:image/png;base64,")
     box = charts.polygon_of({"box": [{"x": [0, 1], "y": [2, 3]}], "lasso": []})
     assert box == ((0, 2), (1, 2), (1, 3), (0, 3))
@@ -226,11 +264,14 @@ def test_the_raster_map_shows_the_flagged_and_selects_by_polygon(data):
     assert charts.polygon_of({"box": [], "lasso": []}) is None
 
 
-def test_the_histogram_holds_every_sample_once(data):
+def test_the_histogram_holds_every_sample_that_passes_once(data, board):
     codes = np.full(len(data), -1, dtype=np.int8)
     codes[:5] = 2
-    figure = charts.histogram(data, "loss", 12, codes)
+    figure = charts.histogram(chosen(data, board), codes)
     assert {bars.name: sum(bars.y) for bars in figure.data} == {"undecided": len(data) - 5, "remove": 5}
+    some = charts.histogram(chosen(data, board, Filters(given=data.classes[1])), codes)
+    assert sum(sum(bars.y) for bars in some.data) == (data.given == 1).sum()
+    assert (some.data[0].x == figure.data[0].x).all()
 
 
 def test_a_saliency_overlay_is_warm_where_the_loss_rises():

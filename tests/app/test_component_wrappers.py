@@ -210,6 +210,13 @@ def test_bulk_actions_reach_only_samples_of_the_page():
     assert _action({"action": "relabel", "label": "dog", "ids": ["a"]}, page, CLASSES).new_label == "dog"
 
 
+def test_a_bulk_action_on_every_sample_of_the_list_names_none():
+    action = _action({"id": "1", "action": "suggest", "ids": ["a"], "every": True}, {"a"}, CLASSES)
+    assert action.every
+    assert action.sample_ids == ()
+    assert not _action({"action": "keep", "ids": ["a"], "every": "yes"}, {"a"}, CLASSES).every
+
+
 @pytest.mark.parametrize(
     "value",
     [
@@ -218,7 +225,13 @@ def test_bulk_actions_reach_only_samples_of_the_page():
         {"action": "relabel", "label": "wolf", "ids": ["a"]},
         {"action": "keep", "ids": ["foreign"]},
         {"action": "keep", "ids": "a"},
+        {"action": "keep", "ids": [], "every": False},
+        {"action": "relabel", "label": "wolf", "ids": [], "every": True},
     ],
 )
 def test_bulk_actions_that_make_no_sense_are_dropped(value):
     assert _action(value, {"a"}, CLASSES) is None
+
+
+def test_suggestions_need_classes():
+    assert _action({"action": "suggest", "ids": ["a"]}, {"a"}, ()) is None

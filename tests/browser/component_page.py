@@ -13,7 +13,7 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
-from oga_app.components.grid.sample_grid import sample_grid
+from oga_app.components.grid.sample_grid import GridAction, sample_grid
 from oga_app.components.map.gradient_map import gradient_map
 from oga_app.components.map.points import MapPoints
 from oga_app.components.review.review_queue import ReviewEvent, review_queue
@@ -118,6 +118,10 @@ def queue_page() -> None:
     st.text(f"resting at {resting}")
 
 
+def _reached(action: GridAction) -> str:
+    return "every" if action.every else " ".join(action.sample_ids)
+
+
 @st.fragment
 def grid_page() -> None:
     log = st.session_state.setdefault("log", [])
@@ -126,7 +130,8 @@ def grid_page() -> None:
         [view(start + i) for i in range(60)],
         key="grid",
         classes=CLASSES,
-        on_bulk=lambda action: log.append(f"{action.action} {action.new_label} {' '.join(action.sample_ids)}"),
+        on_bulk=lambda action: log.append(f"{action.action} {action.new_label} {_reached(action)}"),
+        total=300,
         on_open=lambda sample_id: log.append(f"open {sample_id}"),
     )
     st.text("; ".join(log))

@@ -96,7 +96,7 @@ def test_many_samples_are_decided_at_once(page, server, runs):
 
     image_run(runs, "bulk")
     begin(page, server, "explore?run=bulk")
-    page.get_by_role("button", name="Select all").click()
+    page.get_by_role("button", name="Select all on this page").click()
     page.get_by_role("option").first.focus()
     page.keyboard.press("r")
     page.get_by_role("button", name=re.compile("^(Remove|Confirm|Yes)")).last.click()

@@ -70,3 +70,19 @@ def test_grid_sends_a_page_once(opened):
     page.keyboard.press("Enter")
     page.locator(".tile[aria-label^='s60,']").wait_for()
     assert len([url for url in traffic.files if "/media/" in url]) == 1
+
+
+def test_grid_selects_more_than_its_page(opened):
+    page = opened("grid")
+    bar = page.locator(".bar")
+    assert "60 of 300 shown" in bar.inner_text()
+    page.get_by_role("button", name="Select all in this list").click()
+    assert "300 of 300 selected" in bar.inner_text()
+    page.locator(".tile").nth(2).click()
+    assert "59 of 60 selected" in bar.inner_text()
+    page.get_by_role("button", name="Select all in this list").click()
+    page.locator(".tile").first.focus()
+    page.keyboard.press("s")
+    assert "Take suggestions, 300 samples?" in bar.inner_text()
+    page.keyboard.press("Enter")
+    until(lambda: log(page) == "suggest None every")

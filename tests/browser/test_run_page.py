@@ -36,7 +36,6 @@ def test_from_paths_to_an_export_with_ten_decisions(page, desk, tmp_path):
     page.get_by_role("textbox", name="Data: path on this machine").fill(str(SAMPLES / "digits.zip"))
     page.keyboard.press("Tab")
     settle(page)
-    page.get_by_role("button", name="Look at the data").click()
     page.get_by_text("of modality image, 10 classes").wait_for(timeout=60_000)
     page.get_by_role("textbox", name="Model: path on this machine").fill(str(SAMPLES / "digits.pt2"))
     page.keyboard.press("Tab")
@@ -58,6 +57,9 @@ def test_from_paths_to_an_export_with_ten_decisions(page, desk, tmp_path):
     settle(page)
     queue(page).filter(has_text="10 of").wait_for(timeout=60_000)
     visit(page, desk, "export?run=first+run")
+    page.get_by_role("combobox", name="Format").click()
+    page.get_by_role("option", name="Table as CSV").click()
+    settle(page)
     page.get_by_role("button", name="Prepare a download").click()
     with page.expect_download(timeout=120_000) as download:
         page.get_by_role("button", name="Download", exact=True).click(timeout=120_000)

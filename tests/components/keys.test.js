@@ -78,6 +78,7 @@ describe("keys of the grid", () => {
 
   it("ask to decide, but not with Ctrl", () => {
     assert.deepEqual(press("l"), { name: "ask", verb: "relabel" });
+    assert.deepEqual(press("s"), { name: "ask", verb: "suggest" });
     assert.equal(press("r", { ctrlKey: true }), null);
     assert.equal(press("k", { altKey: true }), null);
   });

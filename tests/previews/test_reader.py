@@ -202,3 +202,20 @@ def test_a_reader_ends_with_the_dashboard(run):
     while psutil.pid_exists(worker) and psutil.Process(worker).status() != "zombie" and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not psutil.pid_exists(worker) or psutil.Process(worker).status() == "zombie"
+
+
+def test_samples_are_searched_by_what_they_hold(tmp_path, monkeypatch):
+    monkeypatch.setattr(reading, "_SEARCHED_AT_ONCE", 7)
+    run = text_run(tmp_path)
+    reader = PreviewReader(run)
+    texts = [str(run.samples.inputs[row]) for row in range(80)]
+    assert reader.find("NUMBER 1").tolist() == ["number 1" in text for text in texts]
+    assert np.flatnonzero(reader.find("فيلم")).tolist() == [4]
+    assert not reader.find("no such word").any()
+    reader.close()
+
+
+def test_a_search_in_data_that_is_gone_says_so(run, reader):
+    (run.path.parent / "digits.zip").unlink()
+    with pytest.raises(OgaError, match=r"digits\.zip"):
+        reader.find("a")

@@ -108,3 +108,29 @@ def test_a_few_samples_are_enough():
     scores = RankedScores(np.array([3.0, 1.0, 2.0]))
     outlook = Expectation(scores, np.array([0]), np.array([True])).at(0.34)
     assert outlook.precision.estimate == 1
+
+
+def test_a_part_is_counted_by_itself_and_the_parts_make_the_whole():
+    scores, bad = simulate(4)
+    rows = review(scores, bad, 100)
+    whole = Expectation(scores, rows, bad[rows])
+    odd = np.arange(N) % 2 == 1
+    parts = [whole.within(odd), whole.within(~odd)]
+    assert sum(len(part.reviewed) for part in parts) == len(rows)
+    assert sum(part.at(0.2).flagged for part in parts) == whole.at(0.2).flagged == N // 5
+    assert sum(part.progress().unseen_samples for part in parts) == N - len(rows)
+    together = sum(part.at(0.2).bad.estimate for part in parts)
+    assert together == pytest.approx(whole.at(0.2).bad.estimate, rel=0.02)
+    assert whole.within(np.ones(N, dtype=bool)).at(0.2).bad.estimate == pytest.approx(together, rel=0.02)
+
+
+def test_what_is_expected_of_a_part_follows_the_scores_in_it():
+    scores, bad = simulate(5)
+    rows = review(scores, bad, 300)
+    whole = Expectation(scores, rows, bad[rows])
+    high = scores.ranks < N // 10
+    assert whole.within(high).at(1.0).precision.estimate > 2 * whole.at(1.0).precision.estimate
+    truth = bad[high].mean()
+    found = whole.within(high).at(1.0).precision
+    assert found.low <= truth <= found.high
+    assert whole.within(np.zeros(N, dtype=bool)).at(0.2).missed.estimate == 0

@@ -9,14 +9,30 @@ import { VERB_KEYS } from "./keys.js";
 /** A decision that waits for a yes. @typedef {{ action: Verb, label?: string }} Question */
 
 /**
+ * How much is selected: of the page, or all samples of the list where there are more than the page shows.
+ *
+ * @typedef {object} Extent
+ * @property {number} selected
+ * @property {number} shown on the page
+ * @property {number} total in the list
+ */
+
+/**
  * @typedef {object} Actions
  * @property {(question: Question | null) => void} ask
  * @property {() => void} confirm
  * @property {(all: boolean) => void} selectAll
+ * @property {() => void} selectEvery
  */
 
 /** @type {Record<Verb, string>} */
-const VERBS = { keep: "Keep", relabel: "Relabel", remove: "Remove", unsure: "Mark as unsure" };
+const VERBS = {
+  suggest: "Take suggestions",
+  keep: "Keep",
+  relabel: "Relabel",
+  remove: "Remove",
+  unsure: "Mark as unsure",
+};
 
 /**
  * What a decision would do, in words.
@@ -30,19 +46,26 @@ export function questionText({ action, label }) {
 /**
  * What can be done with a selection.
  *
- * @param {number} selected
- * @param {number} shown
+ * @param {Extent} extent
+ * @param {Verb[]} verbs
  * @param {Actions} actions
  */
-export function selectionBar(selected, shown, { ask, selectAll }) {
-  const summary = selected ? `${count(selected)} of ${count(shown)} selected` : `${count(shown)} shown`;
-  const verbs = Object.entries(VERB_KEYS).map(([key, action]) =>
-    button(VERBS[action], `${VERBS[action]} (${key})`, () => ask({ action }), { "aria-keyshortcuts": key }),
-  );
+export function selectionBar({ selected, shown, total }, verbs, { ask, selectAll, selectEvery }) {
+  const all = selected ? (selected > shown ? total : shown) : total;
+  const part = selected || shown;
+  const summary = `${selected || shown < total ? `${count(part)} of ` : ""}${count(all)} ${selected ? "selected" : "shown"}`;
+  const buttons = Object.entries(VERB_KEYS)
+    .filter(([, action]) => verbs.includes(action))
+    .map(([key, action]) =>
+      button(VERBS[action], `${VERBS[action]} (${key})`, () => ask({ action }), { "aria-keyshortcuts": key }),
+    );
   return [
     el("span", { class: "count" }, summary),
-    ...(selected ? verbs : []),
-    selected < shown ? button("Select all", "Select all on this page", () => selectAll(true)) : "",
+    ...(selected ? buttons : []),
+    selected < shown ? button("Select page", "Select all on this page", () => selectAll(true)) : "",
+    total > shown && selected < total
+      ? button(`Select all ${count(total)}`, "Select all in this list", selectEvery)
+      : "",
     selected ? button("Select none", "Select none", () => selectAll(false)) : "",
   ];
 }

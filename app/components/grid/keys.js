@@ -1,6 +1,6 @@
 // What keys mean in the grid.
 
-/** @typedef {"keep" | "relabel" | "remove" | "unsure"} Verb */
+/** @typedef {"suggest" | "keep" | "relabel" | "remove" | "unsure"} Verb */
 
 /**
  * @typedef {{ name: "go", to: number, extends: boolean }
@@ -12,7 +12,7 @@
 /** @typedef {Pick<KeyboardEvent, "key" | "shiftKey" | "ctrlKey" | "metaKey" | "altKey">} Key */
 
 /** @type {Record<string, Verb>} */
-export const VERB_KEYS = { k: "keep", l: "relabel", r: "remove", u: "unsure" };
+export const VERB_KEYS = { s: "suggest", k: "keep", l: "relabel", r: "remove", u: "unsure" };
 
 /**
  * What a key means with tile `current` of `count` in focus, `perRow` tiles in a row; null where it means nothing.

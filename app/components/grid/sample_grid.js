@@ -3,7 +3,7 @@
 /** @import { Sample } from "../sample.js" */
 /** @import { Component, Send } from "../server.js" */
 /** @import { Question } from "./bar.js" */
-/** @import { GridCommand } from "./keys.js" */
+/** @import { GridCommand, Verb } from "./keys.js" */
 
 import { ClassSearch } from "../class_search.js";
 import { numberedOnPage } from "../classes.js";
@@ -23,7 +23,8 @@ import searchStyle from "../class_search.css";
  * @typedef {object} GridData what Python sends
  * @property {string} page address of the samples and classes
  * @property {string[] | null} selected
- * @property {boolean} canBulk
+ * @property {Verb[]} verbs what can be decided on a selection, none where nothing can
+ * @property {number} total samples in the list that the page is of
  * @property {boolean} canOpen
  * @property {number} size of a tile
  * @property {number | null} height
@@ -47,6 +48,8 @@ class SampleGrid {
   /** @type {Send} */
   #send = () => {};
   #page = "";
+  /** Whether all samples of the list are selected, those of other pages too. */
+  #isEvery = false;
   /** @type {string | null} the selection that Python set last */
   #setSelection = null;
 
@@ -68,7 +71,7 @@ class SampleGrid {
       this.search.root,
     );
     this.grid.addEventListener("click", (event) => this.#click(event));
-    this.grid.addEventListener("dblclick", (event) => this.data.canBulk && this.#open(this.#indexOf(event)));
+    this.grid.addEventListener("dblclick", (event) => this.data.verbs.length > 0 && this.#open(this.#indexOf(event)));
     this.root.addEventListener("keydown", (event) => this.#press(event));
     closeByEscape(this.search.root, () => this.#question || this.#refocus());
     addStyle(place, style, previewStyle, searchStyle);
@@ -118,6 +121,7 @@ class SampleGrid {
     const ask = (/** @type {Question} */ question) => this.#ask(question);
     this.keys.replaceChildren(...this.#numbered.map((numbered) => classButton(numbered, ask)));
     this.#question = null;
+    this.#isEvery = false;
     this.#tiles = samples.map(gridTile);
     this.selection.setPage(samples.map((sample) => sample.id));
     this.grid.replaceChildren(...this.#tiles);
@@ -126,22 +130,31 @@ class SampleGrid {
 
   #draw() {
     const { page, current } = this.selection;
+    this.#isEvery &&= this.selection.size === page.length;
     this.#tiles.forEach((tile, i) => markTile(tile, this.selection.has(page[i]), i === current));
     this.#drawBar();
   }
 
+  /** How many samples a decision would reach. */
+  get #reach() {
+    return this.#isEvery ? this.data.total : this.selection.size;
+  }
+
   #drawBar() {
-    const { size, page } = this.selection;
+    const { page } = this.selection;
+    const { total, verbs } = this.data;
+    const size = this.#reach;
     const actions = {
       ask: (/** @type {Question | null} */ question) => this.#ask(question),
       confirm: () => this.#confirm(),
       selectAll: (/** @type {boolean} */ all) => this.#selectAll(all),
+      selectEvery: () => this.#selectAll(true, true),
     };
-    this.bar.hidden = !page.length || !this.data.canBulk;
+    this.bar.hidden = !page.length || !verbs.length;
     this.keys.hidden = this.bar.hidden;
     for (const node of this.keys.querySelectorAll("button")) node.disabled = !size || this.#question !== null;
     if (this.#question && size) this.bar.replaceChildren(...questionBar(this.#question, size, actions));
-    else this.bar.replaceChildren(...selectionBar(size, page.length, actions));
+    else this.bar.replaceChildren(...selectionBar({ selected: size, shown: page.length, total }, verbs, actions));
   }
 
   /** @param {Question | null} question */
@@ -164,16 +177,20 @@ class SampleGrid {
 
   /** The count is part of the question, and what is sent is what was counted. */
   #confirm() {
-    const { ids } = this.selection;
-    this.#send("bulk", { id: uniqueId(), ...this.#question, ids });
-    this.live.textContent = `${count(ids.length)} samples decided.`;
+    const every = this.#isEvery;
+    this.#send("bulk", { id: uniqueId(), ...this.#question, every, ids: every ? [] : this.selection.ids });
+    this.live.textContent = `${count(this.#reach)} samples decided.`;
     this.#selectAll(false);
     this.#refocus();
   }
 
-  /** @param {boolean} all */
-  #selectAll(all) {
+  /**
+   * @param {boolean} all on this page
+   * @param {boolean} every of the list, on other pages too
+   */
+  #selectAll(all, every = false) {
     this.selection.set(all ? this.selection.page : []);
+    this.#isEvery = every;
     this.#question = null;
     this.#draw();
   }
@@ -194,7 +211,7 @@ class SampleGrid {
     if (index < 0) return;
     this.#question = null;
     // Where nothing can be decided there is nothing to select: a click opens.
-    if (!this.data.canBulk) this.#open(index);
+    if (!this.data.verbs.length) this.#open(index);
     else if (event.shiftKey) this.selection.extend(index);
     else this.selection.toggle(index);
     this.#focus(index, event.shiftKey);
@@ -234,7 +251,7 @@ class SampleGrid {
    * @returns {boolean} whether it means something here
    */
   #command(command) {
-    const { canBulk } = this.data;
+    const canBulk = this.data.verbs.length > 0;
     if (command.name === "go") {
       if (command.extends && canBulk) this.selection.extend(command.to);
       this.#focus(command.to, command.extends);
@@ -264,7 +281,7 @@ class SampleGrid {
    * @returns {Question | null}
    */
   #questionOf(command) {
-    if (command.name === "ask") return { action: command.verb };
+    if (command.name === "ask") return this.data.verbs.includes(command.verb) ? { action: command.verb } : null;
     const label = this.#numbered.find(({ key }) => key === command.key)?.name;
     return label === undefined ? null : { action: "relabel", label };
   }

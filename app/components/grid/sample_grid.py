@@ -13,23 +13,24 @@
 
 A page is sent once, as a file: a rerun that shows the same page sends only its address. Only ids of the page and known
 classes reach the callbacks. Keys: arrows move, Space selects, Shift extends, Ctrl+A the page, Escape none, Enter opens;
-k, r, u, l ask to keep, remove, mark as unsure or relabel what is selected, 1 … 9 and 0 to give it one of the numbered
-classes, and a bar asks to confirm with the count.
+s, k, r, u, l ask to take the suggestions of what is selected, to keep, remove, mark as unsure or relabel it, 1 … 9 and
+0 to give it one of the numbered classes, and a bar asks to confirm with the count. The bar also selects all of a list.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import streamlit as st
 
 from oga_app.components import assets
 from oga_app.components.sample_view import SampleView
 
-GridVerb = Literal["keep", "relabel", "remove", "unsure"]
-VERBS: tuple[GridVerb, ...] = ("keep", "relabel", "remove", "unsure")
+GridVerb = Literal["suggest", "keep", "relabel", "remove", "unsure"]
+VERBS: tuple[GridVerb, ...] = get_args(GridVerb)
+LABEL_VERBS: tuple[GridVerb, ...] = ("suggest", "relabel")
 MAX_ID = 64  # characters; ours are about 25
 
 _SCRIPT = "grid/sample_grid.js"
@@ -38,12 +39,16 @@ _mount = assets.register(_SCRIPT)
 
 @dataclass(frozen=True)
 class GridAction:
-    """A confirmed bulk decision on samples of the page. `event_id` is unique: pass it on as the client event id."""
+    """A confirmed bulk decision on samples of the page, or on `every` one of the list that the page is of.
+
+    event_id: unique; pass it on as the client event id. "suggest" relabels each sample to its own suggestion.
+    """
 
     event_id: str
     action: GridVerb
     sample_ids: tuple[str, ...]
     new_label: str | None = None
+    every: bool = False
 
 
 def sample_grid(
@@ -54,10 +59,15 @@ def sample_grid(
     selected: Collection[str] | None = None,
     on_bulk: Callable[[GridAction], object] | None = None,
     on_open: Callable[[str], object] | None = None,
+    total: int | None = None,
     size: int = 112,
     height: int | None = None,
 ) -> None:
-    """Show one page; see the module. `size` is a tile's side in CSS pixels; `height` makes the page scroll inside."""
+    """Show one page; see the module.
+
+    total: samples of the list that the page is of, where all of them may be decided on at once. size: a tile's side in
+    CSS pixels. height: makes the page scroll inside.
+    """
     page = {view.id for view in views}
     names = set(classes)
 
@@ -81,7 +91,8 @@ def sample_grid(
             "module": assets.module_url(_SCRIPT),
             "page": assets.media_url(content, "application/json", f"{key}-page"),
             "selected": None if selected is None else [sample_id for sample_id in selected if sample_id in page],
-            "canBulk": on_bulk is not None,
+            "verbs": [verb for verb in VERBS if classes or verb not in LABEL_VERBS] if on_bulk else [],
+            "total": len(views) if total is None else int(total),
             "canOpen": on_open is not None,
             "size": int(size),
             "height": height,
@@ -95,8 +106,11 @@ def _action(value: Any, page: Collection[str], classes: Collection[str]) -> Grid
     """Return the action sent by the browser; None where it is not one on this page's samples."""
     if not isinstance(value, dict) or value.get("action") not in VERBS or not isinstance(value.get("ids"), list):
         return None
+    action, every = value["action"], value.get("every") is True
     sample_ids = tuple(dict.fromkeys(sample_id for sample_id in value["ids"] if sample_id in page))
-    label = value.get("label") if value["action"] == "relabel" else None
-    if not sample_ids or (value["action"] == "relabel" and label not in classes):
+    label = value.get("label") if action == "relabel" else None
+    if not (sample_ids or every) or (action == "relabel" and label not in classes):
         return None
-    return GridAction(str(value.get("id", ""))[:MAX_ID], value["action"], sample_ids, label)
+    if action == "suggest" and not classes:
+        return None
+    return GridAction(str(value.get("id", ""))[:MAX_ID], action, () if every else sample_ids, label, every)

@@ -18,6 +18,8 @@ const SAMPLES = ["a", "b", "c", "d"].map((id, i) => ({
   text: i === 3 ? "long ".repeat(100) : `text of ${id}`,
 }));
 const CLASSES = ["cat", "dog", "eel"];
+/** @type {GridData["verbs"]} */
+const VERBS = ["suggest", "keep", "relabel", "remove", "unsure"];
 
 /** @type {HTMLElement} */
 let place;
@@ -26,7 +28,8 @@ let sent;
 
 /** @param {Partial<GridData>} more */
 async function show(more = {}) {
-  const data = { page: "/page", selected: null, canBulk: true, canOpen: true, size: 112, height: null, ...more };
+  const rest = { selected: null, verbs: VERBS, total: 4, canOpen: true, size: 112, height: null };
+  const data = { page: "/page", ...rest, ...more };
   mount({ parentElement: place, data, setStateValue: (name, value) => sent.push([name, value]) });
   await settled();
   tiles().forEach((tile, i) =>
@@ -96,6 +99,30 @@ describe("selecting", () => {
     assert.deepEqual(selected(), []);
   });
 
+  it("takes all of a list that has more pages, until the selection changes", async () => {
+    await show({ total: 3908 });
+    assert.equal(bar(), "4 of 3,908 shown");
+    buttonOf(place, "Select all in this list").click();
+    assert.equal(bar(), "3,908 of 3,908 selected");
+    press("s", tiles()[0]);
+    assert.equal(bar(), "Take suggestions, 3,908 samples?");
+    buttonOf(place, "Take suggestions: 3,908 samples").click();
+    const [name, { action, every, ids }] = sent[0];
+    assert.deepEqual([name, action, every, ids], ["bulk", "suggest", true, []]);
+    buttonOf(place, "Select all in this list").click();
+    tiles()[0].click();
+    assert.equal(bar(), "3 of 4 selected");
+  });
+
+  it("offers only what can be decided here", async () => {
+    await show({ verbs: ["keep", "remove", "unsure"] });
+    tiles()[0].click();
+    assert.deepEqual(texts(place, ".bar button"), ["Keep", "Remove", "Mark as unsure", "Select page", "Select none"]);
+    press("s");
+    press("l");
+    assert.equal(bar(), "1 of 4 selected");
+  });
+
   it("moves by the arrows in rows of the page, and opens by Enter", () => {
     tiles()[0].click();
     press("ArrowDown");
@@ -122,7 +149,7 @@ describe("a decision", () => {
     buttonOf(place, "Remove: 2 samples").click();
     /** @type {Record<string, unknown>} */
     const { id, ...action } = sent[0][1];
-    assert.deepEqual([sent[0][0], action], ["bulk", { action: "remove", ids: ["a", "c"] }]);
+    assert.deepEqual([sent[0][0], action], ["bulk", { action: "remove", every: false, ids: ["a", "c"] }]);
     assert.ok(id);
     assert.deepEqual([selected(), bar()], [[], "4 shown"]);
   });
@@ -168,7 +195,7 @@ describe("no decision", () => {
   });
 
   it("is possible where nothing can be decided: a click opens", async () => {
-    await show({ canBulk: false });
+    await show({ verbs: [] });
     tiles()[1].click();
     assert.deepEqual([sent[0][0], sent[0][1].id, selected()], ["open", "b", []]);
     press("r", tiles()[1]);

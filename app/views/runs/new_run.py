@@ -2,34 +2,38 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import streamlit as st
 
 from oga_app import cache, state
-from oga_app.background import jobs
+from oga_app.background import folders, jobs
 from oga_app.elements import messages
 from oga_app.server.uploads import FOLDER, MAX_FILE_MB, ROOM
 from oga_app.state import Session
-from oga_app.views.model_card import lines, model_card
+from oga_app.views.runs import again
+from oga_app.views.runs.data_check import data_check
+from oga_app.views.runs.model_card import lines, model_card
 from oga_app.views.trained_tokens import choose_trained_on, look_before
 from oga_core.errors import OgaError
-from oga_core.previews.reader import look_at
 from oga_core.samples import MODALITIES
+
+if TYPE_CHECKING:
+    from oga_core.models.card import ModelCard
 
 
 def new_run(current: Session) -> None:
     """Draw the form; starts the scoring and opens the run."""
+    again.banner()
     data = _file(
         current, "data", "Data", "File or folder: class folders, images with a table, CSV, JSONL, Parquet, outputs"
     )
     options: dict[str, Any] = {}
     if data is not None:
         options = _columns(current, data)
+    about_data = st.container()
     outputs = st.checkbox(
         "The data is a bundle of outputs (features, logits, labels), so there is no model", key="no-model"
     )
@@ -39,16 +43,21 @@ def new_run(current: Session) -> None:
         else _file(current, "model", "Model", "A .pt2, Hugging Face folder, adapter, .safetensors, .skops")
     )
     with st.expander("Model card", icon=":material/description:"):
-        card = model_card()
+        card, kept_card = model_card(), again.kept("card")
     with st.expander("Options", icon=":material/tune:"):
         options |= _options(current)
+    options["model_card"] = str(kept_card) if kept_card else None
     if data is not None and model is not None and _has_rows(data, options):
         messages.guarded(look_before)(data, model, card, options)
     name = st.text_input("Name of the run", _free_name(current), max_chars=80, key="run-name")
-    ready = data is not None and (model is not None or outputs)
+    is_sound = False
+    if data is not None:
+        with about_data:
+            is_sound = data_check(data, options, _card(card, kept_card, model))
+    ready = is_sound and (model is not None or outputs)
     if st.button("Start scoring", type="primary", disabled=not ready, key="start-run"):
         _start(current, name, data, model, card, options)
-    if not ready:
+    if data is None or (model is None and not outputs):
         messages.quiet("Give the data and the model to start." if not outputs else "Give the data to start.")
 
 
@@ -58,11 +67,24 @@ def _has_rows(data: Path, options: Mapping[str, Any]) -> bool:
     return options.get("modality") == "causal_lm" or table.is_language or "text" in table.recognised
 
 
+def _card(typed: str | None, kept: Path | None, model: Path | None) -> ModelCard | None:
+    """The model's card, as far as it is known before the model is read; None where it is faulty or inside the model."""
+    from oga_core.models.card import ModelCard, first_card
+
+    try:
+        card: str | bytes | None = typed
+        if card is None and kept is not None:
+            card = kept.read_bytes()
+        return first_card(model) if card is None else ModelCard.from_json(card, "of this page")
+    except (OgaError, OSError):
+        return None
+
+
 def _file(current: Session, role: str, label: str, help: str) -> Path | None:
     name = f"upload-{role}"
     if not current.settings.takes_paths:
         upload = st.file_uploader(f"{label} (up to {MAX_FILE_MB} MB)", key=name, help=help, max_upload_size=MAX_FILE_MB)
-        return _uploaded(current, upload)
+        return _uploaded(current, upload) or again.kept(role)
     typed = st.text_input(
         f"{label}: path on this machine", placeholder=f"/path/to/{role}", help=help, key=f"path-{role}",
     )  # fmt: skip
@@ -72,7 +94,7 @@ def _file(current: Session, role: str, label: str, help: str) -> Path | None:
         )
     if typed.strip():
         return _existing(current, typed)
-    return _uploaded(current, upload)
+    return _uploaded(current, upload) or again.kept(role)
 
 
 def _path(current: Session, draw: Callable[..., str], label: str, key: str) -> str:
@@ -104,11 +126,12 @@ def _columns(current: Session, data: Path) -> dict[str, Any]:
     unclear = bool(table.names) and "label" not in table.recognised
     with st.expander("Columns and labels", icon=":material/table_rows:", expanded=unclear):
         labels = _path(current, st.text_input, "Table of labels beside the data (path)", key="labels-path")
-        if labels.strip():
-            path = current.settings.confined(labels)
+        path = current.settings.confined(labels) if labels.strip() else again.kept("labels")
+        if path is not None:
             options["labels"], table = str(path), cache.columns(path)
         found = table.recognised
         for role in ("label", "id", "text") if table.names else ():
+            state.choose_among(f"column-{role}", table.names)
             chosen = st.selectbox(
                 f"{role.capitalize()} column",
                 table.names,
@@ -121,39 +144,21 @@ def _columns(current: Session, data: Path) -> dict[str, Any]:
         modality = st.selectbox("Modality", MODALITIES, index=None, placeholder="found from the data", key="modality")
         if modality:
             options["modality"] = modality
-    if st.button("Look at the data", icon=":material/visibility:", key="look"):
-        state.remember("looked", str(data))
-    if state.memory("looked", "") == str(data):
-        messages.guarded(_look)(data, options)
     return options
-
-
-def _look(data: Path, options: dict[str, Any]) -> None:
-    with st.spinner("Reading"):
-        seen = look_at(data, options)
-    n_samples, n_classes, n_problems = (int(seen[name]) for name in ("n_samples", "n_classes", "n_problems"))
-    classes = f", {n_classes:,} classes" if n_classes else ""
-    megabytes = n_samples * (512 + 2 * n_classes + 512) * 4 / 1e6
-    messages.note(
-        f"{n_samples:,} samples of modality {seen['modality']}{classes}. "
-        f"The result arrays take about {max(1, megabytes):,.0f} MB of disk."
-    )
-    if n_problems:
-        messages.note(f"{n_problems:,} row(s) cannot be read; the first: {seen['first_problem']}")
-    st.dataframe(pd.DataFrame(seen["rows"]), hide_index=True)
 
 
 def _options(current: Session) -> dict[str, Any]:
     from oga_core.projection import METHODS
 
     left, right = st.columns(2)
+    state.default("option-seed", 0)
+    state.default("option-params", "auto")
     options: dict[str, Any] = {
         "map": left.selectbox("Map", METHODS, key="option-map"),
-        "seed": int(right.number_input("Seed", 0, 2**31 - 1, 0, key="option-seed")),
+        "seed": int(right.number_input("Seed", 0, 2**31 - 1, key="option-seed")),
         "device": left.selectbox("Device", ("auto", "cpu", "cuda", "mps"), key="option-device"),
         "parameters": right.text_input(
             "Parameters whose gradient is taken",
-            "auto",
             help="auto, head, all, last:N, lora or pattern:REGEX",
             key="option-params",
         ).strip(),
@@ -164,8 +169,8 @@ def _options(current: Session) -> dict[str, Any]:
     validation = _path(
         current, st.text_input, "Clean validation data (path), for influence scores", key="option-validation"
     )
-    if validation.strip():
-        options["validation"] = str(current.settings.confined(validation))
+    clean = current.settings.confined(validation) if validation.strip() else again.kept("validation")
+    options["validation"] = str(clean) if clean else None
     checkpoints = _path(
         current,
         st.text_area,
@@ -184,9 +189,7 @@ def _start(
     from oga_core.models.card import ModelCard
     from oga_core.pipeline.options import ScoreOptions
 
-    if not re.fullmatch(r"[\w][\w .()+-]{0,79}", name.strip()):
-        raise OgaError(f"The name {name!r} cannot be a folder. Use letters, digits, spaces and . - _ ( ) +.")
-    run = current.settings.folder / name.strip()
+    run = current.settings.folder / folders.check_name(name)
     if (run / "run.json").exists():
         raise OgaError(f"There is a run {name!r} already. Choose another name, or open it and continue it.")
     assert data is not None
@@ -196,7 +199,8 @@ def _start(
         path.write_text(card, encoding="utf-8")
         options = {**options, "model_card": str(path)}
     current.settings.require_jail()
-    jobs.start(data, model, run, ScoreOptions(**options))
+    jobs.start(data, model, run, ScoreOptions(**options), previous=again.previous())
+    again.forget()
     current.open(run)
     st.rerun()
 

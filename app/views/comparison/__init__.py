@@ -1,0 +1,1 @@
+"""What training again has changed: in a comparison made here, or between two runs."""

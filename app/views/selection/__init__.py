@@ -1,0 +1,1 @@
+"""What the filter selects, and what is done with all of it."""

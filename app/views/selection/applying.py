@@ -1,0 +1,71 @@
+"""What an export applies: what people decided, or what the machine proposes, of the samples that pass the filter."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from oga_app import state
+from oga_app.elements import messages
+from oga_app.elements.messages import Figure
+from oga_app.views.header import Opened
+from oga_core.review.decisions import ACTIONS
+
+_WORDS = {"decisions": "My decisions", "suggestions": "The machine's suggestions", "trim": "Trim the flagged"}
+
+
+def counts(view: Opened) -> None:
+    """How much of what passes the filter is decided."""
+    codes = view.board.codes[view.selection.chosen]
+    figures = [Figure(name.capitalize(), f"{int((codes == code).sum()):,}") for code, name in enumerate(ACTIONS)]
+    messages.figures(*figures, Figure("Undecided", f"{int((codes < 0).sum()):,}"))
+    differing = len(view.board.store.disagreements())
+    if differing:
+        messages.note(
+            f"Reviewers disagree on {differing:,} sample(s). Until they are settled the latest verdict counts."
+        )
+
+
+def choice(view: Opened) -> str:
+    """Draw the choice with what each would change, and return it."""
+    changes = _changes(view)
+    names = [name for name in _WORDS if view.data.classes or name != "suggestions"]
+    chosen: str = st.segmented_control(
+        "What to apply",
+        names,
+        default=names[0],
+        required=True,
+        format_func=lambda name: f"{_WORDS[name]}: {changes[name]:,}",
+        key=f"export-apply-{len(names)}",
+        persist_state="session",
+    )
+    state.remember("apply", chosen)
+    if chosen != "decisions":
+        messages.note("This is the machine's proposal. Nobody has reviewed it, and the export says so.")
+    if view.session.filters:
+        messages.quiet("Only samples that pass the filter are changed, and tables list only them.")
+    return chosen
+
+
+def _changes(view: Opened) -> dict[str, int]:
+    """How many samples each choice would change or leave out."""
+    codes = view.board.codes[view.selection.chosen]
+    flagged = view.selection.flagged
+    return {
+        "decisions": int(np.isin(codes, [ACTIONS.index("relabel"), ACTIONS.index("remove")]).sum()),
+        "suggestions": int((view.data.suggestions[flagged] >= 0).sum()) if view.data.classes else 0,
+        "trim": len(flagged),
+    }
+
+
+def ids(view: Opened) -> list[str] | None:
+    """The samples that an export is limited to; None without a filter."""
+    return view.data.ids[view.selection.chosen].tolist() if view.session.filters else None
+
+
+def arguments(view: Opened) -> dict[str, Any]:
+    """What the page's choices mean to `export`: score and threshold, what to apply, and to which samples."""
+    threshold = {"score": view.score, "trim_fraction": view.flagged / len(view.data)}
+    return {**threshold, "apply": state.memory("apply", "decisions"), "ids": ids(view)}

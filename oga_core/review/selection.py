@@ -1,0 +1,134 @@
+"""The samples that pass a filter, and those of them above the threshold: what every number of every view counts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from oga_core.projection import points_in_polygon
+from oga_core.review.decisions import ACTIONS
+from oga_core.review.filters import PREDICTIONS, SIDES, UNDECIDED, Filters
+from oga_core.runs.scored import ScoredRun, class_shares, confusion
+
+if TYPE_CHECKING:
+    from oga_core.review.board import DecisionBoard
+
+Mask = NDArray[np.bool_]
+Find = Callable[[str], Mask]
+"""Which samples hold a text, `(n_samples,)`; reading them is the caller's, who may have to ask another process."""
+
+
+@dataclass(frozen=True, eq=False)
+class Selection:
+    """The samples of a run that pass a filter, seen from a threshold.
+
+    threshold: how many of all samples are flagged by `score`. chosen: `(n_samples,)`, which of them pass.
+    """
+
+    data: ScoredRun
+    score: str
+    threshold: int
+    chosen: Mask
+
+    @classmethod
+    def of(
+        cls, filters: Filters, data: ScoredRun, board: DecisionBoard, score: str, threshold: int, find: Find
+    ) -> Selection:
+        """Return what passes `filters`; raises `OgaError` where `find` cannot read the samples."""
+        chosen = np.ones(len(data), dtype=bool)
+        for part in _restrictions(filters, data, board, data.rank(score) < threshold):
+            chosen &= part
+        if filters.content is not None:
+            chosen &= find(filters.content)
+        return cls(data, score, threshold, chosen)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @cached_property
+    def rows(self) -> NDArray[np.int64]:
+        """The samples that pass, most suspicious first."""
+        order = self.data.order(self.score)
+        return order[self.chosen[order]]
+
+    @cached_property
+    def flagged(self) -> NDArray[np.int64]:
+        """Those of `rows` that the threshold flags: its beginning."""
+        return self.rows[: int(self.chosen[self.data.order(self.score)[: self.threshold]].sum())]
+
+    @property
+    def share_flagged(self) -> float:
+        """Share of the samples that pass which is flagged, 0 to 1."""
+        return len(self.flagged) / max(len(self), 1)
+
+    def class_shares(self) -> pd.DataFrame:
+        """Per given label: samples that pass, flagged ones and their share in %; classes without samples left out."""
+        shares = class_shares(self.data.given[self.rows], len(self.data.classes), np.arange(len(self.flagged)))
+        return shares[shares["samples"] > 0].reset_index(drop=True)
+
+    def confusion(self, only_flagged: bool = False) -> NDArray[np.int64]:
+        """Counts of samples that pass, `(n_classes, n_classes)`: given label by predicted label."""
+        rows = self.flagged if only_flagged else self.rows
+        return confusion(self.data.given[rows], self.data.predicted[rows], len(self.data.classes))
+
+
+def _restrictions(filters: Filters, data: ScoredRun, board: DecisionBoard, flagged: Mask) -> Iterator[Mask]:
+    """Yield which samples pass each restriction that is set, but for the content."""
+    yield from _by_label(filters, data)
+    yield from _by_decision(filters, data, board)
+    yield from _by_number(filters, data)
+    if filters.finding is not None:
+        yield data.finding == _code(data.finding_names, filters.finding)
+    if filters.side is not None:
+        yield flagged == (filters.side == SIDES[0])
+    if filters.text is not None:
+        part = filters.text.casefold()
+        yield np.fromiter((part in str(sample_id).casefold() for sample_id in data.ids), bool, len(data))
+    for column, value in filters.metadata or ():
+        known = column in data.metadata
+        yield (data.metadata[column] == value).to_numpy() if known else np.zeros(len(data), dtype=bool)
+    if filters.polygon is not None and data.positions is not None:
+        yield points_in_polygon(data.positions, filters.polygon)
+
+
+def _by_label(filters: Filters, data: ScoredRun) -> Iterator[Mask]:
+    if filters.given is not None:
+        yield data.given == _code(data.classes, filters.given)
+    if filters.predicted is not None:
+        yield data.predicted == _code(data.classes, filters.predicted)
+    if filters.prediction is not None:
+        known = (data.given >= 0) & (data.predicted >= 0)
+        yield known & ((data.given == data.predicted) == (filters.prediction == PREDICTIONS[0]))
+
+
+def _by_decision(filters: Filters, data: ScoredRun, board: DecisionBoard) -> Iterator[Mask]:
+    if filters.decision is not None:
+        yield board.codes == (-1 if filters.decision == UNDECIDED else ACTIONS.index(filters.decision))
+    if filters.reviewer is not None:
+        decided = np.zeros(len(data), dtype=bool)
+        rows = (data.row_of.get(sample_id) for sample_id in board.store.decisions(filters.reviewer))
+        decided[[row for row in rows if row is not None]] = True
+        yield decided
+
+
+def _by_number(filters: Filters, data: ScoredRun) -> Iterator[Mask]:
+    if filters.score_range is not None and filters.score_range[0] in data.scores:
+        name, low, high = filters.score_range
+        yield _within(data.score(name), low, high)
+    if filters.probability_range is not None and data.wrong_probability is not None:
+        yield _within(data.wrong_probability, *filters.probability_range)
+
+
+def _within(values: NDArray[np.float64], low: float, high: float) -> Mask:
+    return (values >= low) & (values <= high)
+
+
+def _code(names: tuple[str, ...], name: str) -> int:
+    """The place of a name, -2 where there is none: -1 stands for samples without a label."""
+    return names.index(name) if name in names else -2

@@ -1,0 +1,54 @@
+"""What a run found, in plain sentences: how many labels look wrong, where, and how sure the first ones are."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from oga_core.numerics import Indices
+from oga_core.runs.scored import ScoredRun, class_shares
+
+FIRST = 100
+"""The most suspicious, which a person looks at first."""
+PAIRS = 2
+"""Of classes that are named: more would be a table."""
+
+
+def result_in_words(data: ScoredRun) -> list[str]:
+    """Return the sentences; what is not known is left out, so a run of a language model has few."""
+    flagged = data.ranked(data.default_score).flagged(data.trim_fraction())
+    sentences = [_noise(data), f"{len(flagged):,} of {len(data):,} samples are flagged."]
+    if data.classes and len(flagged):
+        sentences += [_worst_class(data, flagged), _pairs(data, flagged)]
+    if data.wrong_probability is not None:
+        first = data.order(data.default_score)[:FIRST]
+        chance = float(data.wrong_probability[first].mean())
+        sentences.append(f"The labels of the first {len(first):,} are {chance:.0%} likely wrong.")
+    return [sentence for sentence in sentences if sentence]
+
+
+def _noise(data: ScoredRun) -> str:
+    noise = data.info.noise_rate
+    if noise is None:
+        return ""
+    return f"About {noise.rate:.0%} of the labels look wrong ({noise.low:.0%} to {noise.high:.0%})."
+
+
+def _worst_class(data: ScoredRun, flagged: Indices) -> str:
+    shares = class_shares(data.given, len(data.classes), flagged)
+    code, share = shares["class"].tolist()[0], shares["share"].tolist()[0]
+    return f"Worst is {data.class_name(code)}: {share:.0f} % of its samples are flagged."
+
+
+def _pairs(data: ScoredRun, flagged: Indices) -> str:
+    """Which classes the flagged are most often given for which."""
+    suggested = data.suggestions[flagged]
+    known = suggested >= 0
+    n_classes = len(data.classes)
+    pairs, counts = np.unique(data.given[flagged][known] * n_classes + suggested[known], return_counts=True)
+    top = np.argsort(-counts, kind="stable")[:PAIRS]
+    names = [
+        f"{data.class_name(int(pairs[i]) // n_classes)} that looks like {data.class_name(int(pairs[i]) % n_classes)} "
+        f"({counts[i]:,})"
+        for i in top
+    ]
+    return f"Most often: {', '.join(names)}." if names else ""

@@ -1,0 +1,92 @@
+"""Every number of a page is about the samples that pass the filter, and about no others."""
+
+import base64
+import json
+import re
+
+import numpy as np
+import plotly
+import pytest
+from app_runs import image_run
+from page_words import words
+
+from oga_core.runs.scored import ScoredRun
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+GIVEN = "3"
+
+
+@pytest.fixture
+def data(folder):
+    return ScoredRun(image_run(folder).path)
+
+
+@pytest.fixture
+def filtered(data, visit):
+    return lambda page: visit(page, run="digits", filters=f'{{"given":"{GIVEN}"}}', flagged="30")
+
+
+@pytest.fixture
+def passing(data):
+    return data.given == data.classes.index(GIVEN)
+
+
+@pytest.fixture
+def flagged(data, passing):
+    return passing & (data.rank("loss") < 30)
+
+
+def test_the_figures_of_explore_count_what_passes(filtered, passing, flagged):
+    shown = words(filtered("explore"))
+    assert f">{flagged.sum()}<" in shown
+    assert f"of {passing.sum()} in the filter" in shown
+    assert f">{100 * flagged.sum() / passing.sum():.1f}\u00a0%<" in shown
+    assert f"{passing.sum()} of 120 samples" in shown
+
+
+def test_the_table_of_classes_counts_what_passes(filtered, passing, flagged):
+    shares = filtered("explore").dataframe[0].value
+    assert shares[["class", "samples", "flagged"]].values.tolist() == [[GIVEN, passing.sum(), flagged.sum()]]
+
+
+def test_the_matrix_counts_what_passes(filtered, data, passing, flagged):
+    test = filtered("explore")
+    test.segmented_control(key="explore-part").set_value("Given and predicted").run()
+    assert test.dataframe[1].value.to_numpy().sum() == passing.sum()
+    test.toggle(key="matrix-flagged").set_value(True).run()
+    assert test.dataframe[1].value.loc[GIVEN].sum() == test.dataframe[1].value.to_numpy().sum() == flagged.sum()
+
+
+def test_the_histogram_counts_what_passes(filtered, passing):
+    test = filtered("explore")
+    test.segmented_control(key="explore-part").set_value("Scores").run()
+    [chart] = test.get("plotly_chart")
+    figure = plotly.io.from_json(chart.proto.spec)
+    counts = [np.frombuffer(base64.b64decode(bars.y["bdata"]), bars.y["dtype"]) for bars in figure.data]
+    assert sum(part.sum() for part in counts) == passing.sum()
+
+
+def test_the_map_and_the_grid_show_what_passes(filtered, passing):
+    parts = {}
+    for component in filtered("explore").get("bidi_component"):
+        parts[component.proto.component_name] = json.loads(component.proto.json)
+    assert parts["oga_gradient_map"]["selection"]
+    assert parts["oga_gradient_map"]["count"] == 30
+    assert parts["oga_sample_grid"]["total"] == passing.sum()
+
+
+def test_what_is_expected_is_of_what_passes(filtered, visit, passing):
+    some = words(filtered("explore"))
+    below = re.search(r"expected below</p><p[^>]*>([\d,]+)<", some)
+    assert below
+    assert int(below[1]) < passing.sum()
+    everything = re.search(r"expected below</p><p[^>]*>([\d,]+)<", words(visit("explore", run="digits", flagged="30")))
+    assert int(everything[1]) > int(below[1])
+
+
+def test_the_queue_holds_what_passes(filtered, flagged):
+    test = filtered("review")
+    test.segmented_control(key="review-mode").set_value("Grid by class").run()
+    [box] = [box for box in test.selectbox if box.label == "Given label" and str(box.key).startswith("grid-class")]
+    assert box.options == [f"{GIVEN} ({flagged.sum()} flagged)"]

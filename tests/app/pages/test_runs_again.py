@@ -1,0 +1,143 @@
+"""Runs that are begun from earlier ones, renamed and deleted, on the Run page."""
+
+import json
+from pathlib import Path
+
+import pytest
+from app_runs import image_run
+from page_words import problems, words
+
+from oga_app.background import folders, jobs
+from oga_core.errors import OgaError
+from oga_core.pipeline.options import ScoreOptions
+from oga_core.review import Decision, ReviewStore
+from oga_core.runs.folder import RunFolder
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """What would be started: the scoring itself takes a model and a minute."""
+    calls = []
+    monkeypatch.setattr(jobs, "start", lambda *given, **more: calls.append((*given, more)))
+    return calls
+
+
+def failed_run(folder: Path) -> RunFolder:
+    (folder / "films.csv").write_text("key,words,mood\n1,good,a\n2,bad,b\n")
+    (folder / "model.skops").write_bytes(b"model")
+    run = RunFolder.create(folder / "failed")
+    options = {"label_column": "mood", "seed": 7, "scores": ["loss"], "map": "pca", "an_option_of_later": 1}
+    data, model = {"path": str(folder / "films.csv")}, {"path": str(folder / "model.skops")}
+    run.update(status="failed", error="No text column.", options=options, data=data, model=model)
+    return run
+
+
+def test_a_failed_run_is_edited_and_tried_again(folder, visit, started):
+    failed_run(folder)
+    test = visit("run", run="failed")
+    assert "Scoring failed. No text column." in words(test)
+    test.button(key="duplicate").click().run()
+    assert len(problems(test)) == 1
+    shown = words(test)
+    assert "Filled in from failed." in shown
+    assert "Kept from failed: films.csv." in shown
+    assert "Kept from failed: model.skops." in shown
+    assert test.selectbox(key="column-label").value == "mood"
+    assert test.number_input(key="option-seed").value == 7
+    test.selectbox(key="column-text").set_value("words").run()
+    test.button(key="start-run").click().run()
+    [(data, model, run, options, more)] = started
+    assert (data, model) == (folder / "films.csv", folder / "model.skops")
+    assert (options.label_column, options.text_column, options.seed, options.map) == ("mood", "words", 7, "pca")
+    assert run.name != "failed"
+    assert more == {"previous": None}
+
+
+def test_a_run_is_scored_again_after_fixing(folder, visit, started, digits):
+    (folder / "net.pt2").write_bytes(b"model")
+    (folder / "fixed.zip").write_bytes((folder / "digits.zip").read_bytes())
+    digits.update(model={"path": str(folder / "net.pt2")}, options={"map": "pca", "parameters": "last:2"})
+    test = visit("run", run="digits")
+    test.button(key="again").click().run()
+    assert "Decisions on samples that are still the same are carried over." in words(test)
+    test.text_input(key="path-data").set_value(str(folder / "fixed.zip")).run()
+    test.button(key="start-run").click().run()
+    [(data, model, _, options, more)] = started
+    assert (data.name, model.name) == ("fixed.zip", "net.pt2")
+    assert (options.map, options.parameters) == ("pca", "last:2")
+    assert more == {"previous": digits.path}
+
+
+def test_the_form_is_emptied_again(folder, visit):
+    failed_run(folder)
+    test = visit("run", run="failed")
+    test.button(key="duplicate").click().run()
+    test.button(key="begin-empty").click().run()
+    assert "Kept from" not in words(test)
+    assert test.button(key="start-run").disabled
+
+
+def test_a_run_is_renamed_and_deleted_on_the_page(visit, digits):
+    store = ReviewStore(digits.review)
+    store.decide(Decision("0/0000.png", "keep"))
+    store.close()
+    test = visit("run", run="digits")
+    test.text_input(key="rename-digits").set_value("numbers").run()
+    test.button(key="rename").click().run()
+    assert test.query_params["run"] == "numbers"
+    assert not digits.path.exists()
+    assert test.button(key="delete").label == "Delete numbers and 1 decision"
+    test.button(key="delete").click().run()
+    assert problems(test) == []
+    assert not digits.path.with_name("numbers").exists()
+    assert "run" not in test.query_params
+
+
+def test_what_became_of_carried_decisions_is_told(visit, digits):
+    digits.update(previous="/runs/first", carried={"carried": 12, "applied": 3, "stale": {"the sample is gone": 2}})
+    shown = words(visit("run", run="digits"))
+    assert "From first: 12 decisions carried over, 3 of the earlier ones done in the data" in shown
+    assert "Not carried over: 2 because the sample is gone." in shown
+
+
+def test_names_that_cannot_be_folders_are_refused(folder):
+    run = image_run(folder)
+    image_run(folder, "other")
+    for name, reason in (("../up", "cannot be a folder"), ("", "cannot be a folder"), ("other", "already")):
+        with pytest.raises(OgaError, match=reason):
+            folders.rename(run.path, name)
+    assert run.path.exists()
+
+
+def test_disk_and_uploads_go_with_the_run(folder):
+    run = image_run(folder)
+    before = folders.size(run.path)
+    (run.path / "uploads").mkdir()
+    (run.path / "uploads" / "data.zip").write_bytes(b"x" * 1000)
+    assert folders.size(run.path) == before + 1000
+    folders.delete(run.path)
+    assert not run.path.exists()
+    with pytest.raises(OgaError, match="is not a run"):
+        folders.delete(folder)
+
+
+def test_options_of_an_earlier_run_stand_where_none_are_chosen():
+    earlier = {"label_column": "mood", "seed": 3, "scores": ["loss"], "labels": "/old/labels.csv", "map": "pca"}
+    chosen = ScoreOptions(seed=5).after(json.loads(json.dumps(earlier)))
+    assert (chosen.label_column, chosen.seed, chosen.scores, chosen.map) == ("mood", 5, ("loss",), "pca")
+    assert chosen.labels is None
+
+
+def test_an_upload_of_another_run_is_taken_along(folder):
+    run = image_run(folder)
+    (run.path / "uploads" / "data").mkdir(parents=True)
+    upload = run.path / "uploads" / "data" / "data.csv"
+    upload.write_text("a")
+    taken = jobs._taken(upload, folder / "next", "data")
+    assert taken == folder / "next" / "uploads" / "data" / "data.csv"
+    folders.delete(run.path)
+    assert taken.read_text() == "a"
+    outside = folder / "digits.zip"
+    assert jobs._taken(outside, folder / "next", "data") == outside

@@ -1,0 +1,74 @@
+"""No text on a page speaks of flags of the command line."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import oga_app
+import oga_core
+from oga_app import cli
+from oga_app.elements.wording import CONTROLS, page_words
+
+FLAG = re.compile(r"(?<![\w-])--[a-z]")
+# These texts are for the command line alone, or no texts at all.
+ELSEWHERE = ("cli.py", "demo.py", "server/serving.py", "server/settings.py", "background/jobs.py")
+ELSEWHERE += ("elements/wording.py", "notebook", "report_charts.py", "report_page.py")
+
+
+def texts() -> Iterator[tuple[str, str]]:
+    """Every text of the core and the pages that speaks of a flag, with where it stands; docstrings left out."""
+    for root in (Path(oga_core.__file__).parent, Path(oga_app.__file__).parent):
+        for path in root.rglob("*.py"):
+            name = path.relative_to(root).as_posix()
+            if any(part in name for part in ELSEWHERE):
+                continue
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            documented = {ast.get_docstring(node, clean=False) for node in ast.walk(tree)
+                          if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)}  # fmt: skip
+            for node in ast.walk(tree):
+                text = node.value if isinstance(node, ast.Constant) else None
+                if isinstance(text, str) and text not in documented and FLAG.search(text):
+                    yield name, text
+
+
+TEXTS = sorted(set(texts()))
+
+
+def test_the_core_speaks_of_flags_in_many_places():
+    assert len(TEXTS) > 25
+
+
+@pytest.mark.parametrize(("name", "text"), TEXTS)
+def test_each_becomes_the_name_of_a_control(name, text):
+    assert not FLAG.search(page_words(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("Choose another column with --id-column.", "Choose another column with “Id column”."),
+        ("Give weights with --checkpoints FILE,FILE.", "Give weights with “Checkpoints”."),
+        ("Choose --parameters head, or another.", "Choose “Parameters” head, or another."),
+        ("It has no run.json. Make one with: oga score DATA --model MODEL --run /a.b/c.",
+         "It has no run.json. Score a data set on the Run page."),
+        ("A sample -- as written -- stays.", "A sample -- as written -- stays."),
+    ],
+)  # fmt: skip
+def test_messages_keep_their_sense(text, words):
+    assert page_words(text) == words
+
+
+def test_every_option_of_scoring_has_a_control_or_words_of_its_own():
+    with pytest.raises(SystemExit):
+        cli.main(["score", "--help"])
+    flags = set(re.findall(r"--([a-z-]+)", _help("score")))
+    assert flags - CONTROLS.keys() == {"help", "json", "model-factory", "overwrite", "previous"}
+
+
+def _help(command: str) -> str:
+    parser = cli._parser()
+    [commands] = [action for action in parser._actions if action.choices]
+    return commands.choices[command].format_help()

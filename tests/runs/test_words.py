@@ -1,0 +1,43 @@
+"""The result of a run in sentences."""
+
+import numpy as np
+import pytest
+from app_runs import image_run, language_run
+
+from oga_core.runs.scored import WRONG_PROBABILITY, ScoredRun
+from oga_core.runs.words import result_in_words
+
+
+@pytest.fixture
+def run(tmp_path):
+    return image_run(tmp_path)
+
+
+def test_flagged_worst_class_and_pairs_are_named(run):
+    data = ScoredRun(run.path)
+    words = result_in_words(data)
+    flagged = data.order("loss")[:12]
+    counts = np.bincount(data.given[flagged], minlength=5) / np.bincount(data.given, minlength=5)
+    assert words[0] == "12 of 120 samples are flagged."
+    assert (
+        words[1] == f"Worst is {data.classes[counts.argmax()]}: {100 * counts.max():.0f} % of its samples are flagged."
+    )
+    pairs = {(int(data.given[row]), int(data.suggestions[row])) for row in flagged if data.suggestions[row] >= 0}
+    assert any(words[2].startswith(f"Most often: {a} that looks like {b} (") for a, b in pairs)
+    assert len(words) == 3
+
+
+def test_what_is_estimated_is_told_and_what_is_not_is_left_out(run):
+    run.update(noise_rate={"rate": 0.36, "low": 0.3, "high": 0.41})
+    table = run.table
+    table[WRONG_PROBABILITY] = np.where(ScoredRun(run.path).rank("loss") < 100, 0.98, 0.1)
+    run.write_table(table)
+    words = result_in_words(ScoredRun(run.path))
+    assert words[0] == "About 36% of the labels look wrong (30% to 41%)."
+    assert words[-1] == "The labels of the first 100 are 98% likely wrong."
+
+
+def test_a_run_without_classes_or_without_flagged_samples_says_little(tmp_path, run):
+    assert result_in_words(ScoredRun(language_run(tmp_path).path)) == ["2 of 40 samples are flagged."]
+    run.update(suggested_trim_fraction=0.0)
+    assert result_in_words(ScoredRun(run.path)) == ["0 of 120 samples are flagged."]
