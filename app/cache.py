@@ -260,7 +260,7 @@ def _expectation(run: str, stamp: Stamp, score: str, step: int, _data: ScoredRun
 
     reviewed = np.flatnonzero((_board.codes >= 0) & (_board.codes != ACTIONS.index("unsure")))
     bad = np.isin(_board.codes[reviewed], [ACTIONS.index("relabel"), ACTIONS.index("remove")])
-    return Expectation(_data.ranked(score), reviewed, bad, noise_rate=_data.assumed_noise_rate)
+    return Expectation(_data.ranked(score), reviewed, bad, **_data.beliefs)
 
 
 @st.cache_resource(max_entries=6, show_spinner=False)

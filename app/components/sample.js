@@ -15,7 +15,7 @@
  * @property {string} [given]
  * @property {string} [predicted]
  * @property {[name: string, probability: number][]} [probabilities] most likely first
- * @property {number} [score]
+ * @property {number} [wrong] the probability that the given label is wrong
  * @property {number} [percentile]
  * @property {boolean} [flagged]
  * @property {string} [finding]

@@ -28,7 +28,7 @@ class SampleView:
     text, text_pair: plain text; `weights`: (start, end, weight in -1 … 1) of the parts of `text` to shade.
     fields: (name, value) of a table row. messages: (role, content) of a chat.
     probabilities: (class, probability), most likely first.
-    score: the value that ranked it; percentile: 0 … 100, 100 = most suspicious.
+    wrong: the probability that the given label is wrong. percentile: 0 … 100, 100 = most suspicious.
     finding: the kind of finding; why: one plain sentence. position: text such as "12 of 240".
     decision: what stands ("keep", "relabel", "remove", "unsure").
     """
@@ -45,7 +45,7 @@ class SampleView:
     given: str | None = None
     predicted: str | None = None
     probabilities: tuple[tuple[str, float], ...] = ()
-    score: float | None = None
+    wrong: float | None = None
     percentile: float | None = None
     flagged: bool = False
     finding: str = ""

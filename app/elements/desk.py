@@ -37,7 +37,7 @@ def sample_view(
         given=data.class_name(data.given[row]) if data.given[row] >= 0 else None,
         predicted=data.proposal(row),
         probabilities=cache.evidence(data).probabilities(row) if full else (),
-        score=finite(data.score(score)[row]),
+        wrong=None if data.wrong_probability is None else float(data.wrong_probability[row]),
         percentile=data.percentile(score, row),
         flagged=bool(data.rank(score)[row] < flagged),
         finding=data.text("finding", row) if full else "",
@@ -81,11 +81,6 @@ def pull(data: ScoredRun, row: int) -> str:
     if predicted not in (given, -1):
         words += f", away from '{data.class_name(predicted)}' above all"
     return words + "."
-
-
-def finite(value: float) -> float | None:
-    """The value, None where it is not a number (JSON has no NaN)."""
-    return float(value) if np.isfinite(value) else None
 
 
 def bulk(

@@ -54,6 +54,8 @@ def _facts(view: Opened, row: int) -> None:
         if data.classes:
             messages.quiet(label)
             messages.prose(data.class_name(int(code)))
+    if data.wrong_probability is not None:
+        messages.prose(f"The given label is {messages.percent(data.wrong_probability[row], 0)} likely wrong.")
     probabilities = cache.evidence(data).probabilities(row)
     if probabilities:
         table = pd.DataFrame([(name, 100 * chance) for name, chance in probabilities], columns=["class", "probability"])
@@ -68,7 +70,6 @@ def _facts(view: Opened, row: int) -> None:
     scores = pd.DataFrame(
         {
             "score": [name.replace("_", " ") for name in data.scores],
-            "value": [float(data.score(name)[row]) for name in data.scores],
             "percentile": [data.percentile(name, row) for name in data.scores],
         }
     )
@@ -78,7 +79,6 @@ def _facts(view: Opened, row: int) -> None:
         height=min(35 * len(scores) + 38, 210),
         column_config={
             "score": "Score",
-            "value": st.column_config.NumberColumn("Value", format="%.4g"),
             "percentile": st.column_config.NumberColumn("Percentile", format="%.1f"),
         },
     )

@@ -141,12 +141,10 @@ def _raster(view: Opened) -> None:
 
 def _threshold(view: Opened) -> None:
     data, selection = view.data, view.selection
-    values = data.score(view.score)[data.order(view.score)]
-    at = f"from a score of {values[view.flagged - 1]:.4g}" if view.flagged else "nothing is flagged"
     among = f"{len(selection):,} in the filter" if view.session.filters else f"{len(data):,} samples"
     messages.figures(
         messages.Figure("Flagged", f"{len(selection.flagged):,}", f"of {among}", flagged=True),
-        messages.Figure("Share", messages.percent(selection.share_flagged), at),
+        messages.Figure("Share", messages.percent(selection.share_flagged), _at(view)),
     )
     count = st.number_input(
         f"Flag this many of all {len(data):,}, the highest scores first",
@@ -158,6 +156,16 @@ def _threshold(view: Opened) -> None:
     if count != view.flagged:
         view.session.set_flagged(count)
         st.rerun()
+
+
+def _at(view: Opened) -> str:
+    """How likely wrong the last flagged label is; where that is not known, its score."""
+    if not view.flagged:
+        return "nothing is flagged"
+    row = view.data.order(view.score)[view.flagged - 1]
+    if view.data.wrong_probability is not None:
+        return f"the last one is {messages.percent(view.data.wrong_probability[row], 0)} likely wrong"
+    return f"from a score of {view.data.score(view.score)[row]:.4g}"
 
 
 def _classes(view: Opened) -> None:

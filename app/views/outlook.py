@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _PRECISIONS = (0.9, 0.75, 0.5, 0.25)
 _EVERY = 5
+_PROBABLE = "from how likely each label is wrong by the run's own evidence"
 _TOO_WIDE = 0.6
 """An interval of more than this says nothing that a person could act on."""
 
@@ -38,8 +39,9 @@ def expected(view: Opened) -> None:
     learnt = len(cache.expectation(view.data, view.board, view.score).reviewed)
     basis = f"From {messages.counted(learnt, 'verdict', 'verdicts')}"
     if not learnt:
-        basis = f"Before any verdict, {_prior(view.data.noise_rate)}"
-    messages.quiet(f"{basis}. The ranges hold with 90\u00a0% probability.")
+        known = view.data.wrong_probability is not None
+        basis = "Before any verdict, " + (_PROBABLE if known else _prior(view.data.noise_rate))
+    messages.quiet(basis + (". The ranges hold with 90\u00a0% probability." if precision.width <= _TOO_WIDE else "."))
     chosen = st.selectbox(
         "Flag as many as keep this expected precision",
         _PRECISIONS,

@@ -181,7 +181,7 @@ class _Report:
         judged = [decision for decision in self.decisions.values() if decision.action != "unsure"]
         rows = np.array([position[decision.sample_id] for decision in judged], dtype=np.int64)
         bad = np.array([decision.is_bad for decision in judged], dtype=bool)
-        expectation = Expectation(self.ranked, rows, bad, noise_rate=self.scored.assumed_noise_rate)
+        expectation = Expectation(self.ranked, rows, bad, **self.scored.beliefs)
         outlook = expectation.at(self.trim_fraction)
         yield _facts(
             {

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from oga_core.findings.kinds import NONE, find
+from oga_core.findings.kinds import NONE, WRONG_PROBABILITY, find
 from oga_core.findings.noise import estimate_noise, suggested_trim_fraction
+from oga_core.findings.probability import wrong_label_probability
 from oga_core.findings.set_warnings import set_warnings
 from oga_core.gradient_sketch import GradientSketch
 from oga_core.threshold.ranked import RankedScores
@@ -26,8 +27,9 @@ _NOTHING_TO_TRIM = (
 class Diagnosis:
     """Columns for the run's table, one value a sample, and fields for run.json.
 
-    columns: finding, reason (one sentence, empty without a finding), suggested_label, suggested_label_probability and
-    twin_id. fields: noise_rate with its interval, suggested_trim_fraction, warnings.
+    columns: finding, reason (one sentence, empty without a finding), suggested_label, suggested_label_probability,
+    twin_id, and wrong_label_probability where the evidence tells something. fields: noise_rate with its interval,
+    suggested_trim_fraction, warnings.
     """
 
     columns: dict[str, Any]
@@ -56,13 +58,16 @@ def diagnose(
     findings = find(sketch)
     names = ids.tolist()
     reasons = [findings.sentence(i, class_names, names) if kind != NONE else "" for i, kind in enumerate(findings.kind)]
-    columns = {
+    columns: dict[str, Any] = {
         "finding": findings.kind,
         "reason": reasons,
         "suggested_label": np.asarray(class_names, dtype=object)[findings.suggested_label],
         "suggested_label_probability": findings.suggested_probability,
         "twin_id": [names[other] if other >= 0 else None for other in findings.duplicate_of],
     }
+    probability = wrong_label_probability(sketch, score, noise)
+    if probability is not None:
+        columns[WRONG_PROBABILITY] = probability
     warnings = set_warnings(sketch, _flagged(score, trim_fraction or noise.rate), class_names, groups)
     if not trim_fraction:
         warnings.append(_NOTHING_TO_TRIM.format(low=noise.low, high=noise.high))

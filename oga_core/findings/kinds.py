@@ -20,6 +20,8 @@ from oga_core.scores.estimators.neighbours import distances_to_references
 
 MISLABELLED, AMBIGUOUS = "likely mislabelled", "ambiguous"
 DUPLICATE, STRANGE, NONE = "near-duplicate", "out of distribution", "none"
+WRONG_PROBABILITY = "wrong_label_probability"
+"""The column of a run's table that holds how likely each label is wrong."""
 KINDS = (MISLABELLED, AMBIGUOUS, DUPLICATE, STRANGE, NONE)
 
 FAR = 4.5

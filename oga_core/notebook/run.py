@@ -78,7 +78,7 @@ class Run:
         rows = np.array([self.scored.row_of[key] for key in known], dtype=np.int64)
         bad = np.array([decisions[key].is_bad for key in known], dtype=bool)
         ranked = self.scored.ranked(score or self.scored.default_score)
-        expectation = Expectation(ranked, rows, bad, noise_rate=self.scored.assumed_noise_rate)
+        expectation = Expectation(ranked, rows, bad, **self.scored.beliefs)
         return expectation.at(self.scored.trim_fraction(trim_fraction))
 
     def decide(

@@ -11,15 +11,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from oga_core.errors import OgaError, unknown
-from oga_core.findings.kinds import MISLABELLED, STRANGE
+from oga_core.findings.kinds import MISLABELLED, STRANGE, WRONG_PROBABILITY
 from oga_core.runs.folder import SCORE_PREFIX, RunFolder, score_names
 from oga_core.runs.info import RunInfo
 from oga_core.runs.table import CONTENT
 from oga_core.threshold.ranked import RankedScores
 
 NO_FINDING = "none"
-WRONG_PROBABILITY = "wrong_label_probability"
-"""The column of the table that holds it: one probability for all that a person reads about a flag."""
 DEFAULT_TRIM_FRACTION = 0.05
 """What is flagged where nothing was estimated: few enough to look through. The one default of every page and export."""
 ASSUMED_NOISE_RATE = 0.1
@@ -98,6 +96,11 @@ class ScoredRun:
         """What the expectation starts from: the estimate, kept above 0, else a tenth."""
         estimate = self.noise_rate
         return ASSUMED_NOISE_RATE if estimate is None else max(estimate, LEAST_NOISE_RATE)
+
+    @property
+    def beliefs(self) -> dict[str, Any]:
+        """What an `Expectation` starts from before any verdict: the noise rate, and each label's own probability."""
+        return {"noise_rate": self.assumed_noise_rate, "probability": self.wrong_probability}
 
     def ranked(self, name: str) -> RankedScores:
         """One score with its order, sorted once; missing values last."""

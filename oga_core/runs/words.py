@@ -22,7 +22,7 @@ def result_in_words(data: ScoredRun) -> list[str]:
     if data.wrong_probability is not None:
         first = data.order(data.default_score)[:FIRST]
         chance = float(data.wrong_probability[first].mean())
-        sentences.append(f"The labels of the first {len(first):,} are {chance:.0%} likely wrong.")
+        sentences.append(f"The labels of the first {len(first):,} are {100 * chance:.0f}\u00a0% likely wrong.")
     return [sentence for sentence in sentences if sentence]
 
 
@@ -30,13 +30,14 @@ def _noise(data: ScoredRun) -> str:
     noise = data.info.noise_rate
     if noise is None:
         return ""
-    return f"About {noise.rate:.0%} of the labels look wrong ({noise.low:.0%} to {noise.high:.0%})."
+    rate, low, high = (f"{100 * share:.0f}\u00a0%" for share in (noise.rate, noise.low, noise.high))
+    return f"About {rate} of the labels look wrong ({low} to {high})."
 
 
 def _worst_class(data: ScoredRun, flagged: Indices) -> str:
     shares = class_shares(data.given, len(data.classes), flagged)
     code, share = shares["class"].tolist()[0], shares["share"].tolist()[0]
-    return f"Worst is {data.class_name(code)}: {share:.0f} % of its samples are flagged."
+    return f"Worst is {data.class_name(code)}: {share:.0f}\u00a0% of its samples are flagged."
 
 
 def _pairs(data: ScoredRun, flagged: Indices) -> str:

@@ -79,6 +79,7 @@ class Expectation:
 
     reviewed: positions of the samples with a verdict; bad: `(n_reviewed,)` whether each was relabelled or removed
     (a decision "unsure" is no verdict: leave it out). noise_rate: the estimate before any decision, 0 to 1.
+    probability: `(n_samples,)`, of being bad before any decision; where it is given, the noise rate is its mean.
     """
 
     def __init__(
@@ -88,6 +89,7 @@ class Expectation:
         bad: NDArray[np.bool_],
         *,
         noise_rate: float = 0.1,
+        probability: Values | None = None,
         seed: int = 0,
     ):
         self.scores = scores
@@ -98,9 +100,11 @@ class Expectation:
         self._bin_of_rank = (np.arange(len(scores)) * n_bins) // len(scores)
         self._count(np.arange(len(scores)))
         size = self._unreviewed_in_bin + self._reviewed_in_bin
-        self._curves = sample_curves(  # (draws, bins)
-            self._bad_in_bin.astype(float), self._reviewed_in_bin.astype(float), size, noise_rate, self._random
-        )
+        expected = None
+        if probability is not None:
+            expected = np.bincount(self._bin_of_rank, weights=probability[scores.order], minlength=n_bins) / size
+        bad_in_bin, reviewed_in_bin = self._bad_in_bin.astype(float), self._reviewed_in_bin.astype(float)
+        self._curves = sample_curves(bad_in_bin, reviewed_in_bin, size, noise_rate, self._random, expected)
         self._bad_draws = self._random.binomial(self._unreviewed_in_bin, self._curves)  # (draws, bins)
 
     def within(self, chosen: NDArray[np.bool_]) -> Expectation:

@@ -1,7 +1,8 @@
 """How the probability of being bad runs over the ranks: draws from its posterior, given decisions on some samples.
 
-On the logit scale a line plus a random walk, with a prior centred on the estimated noise rate. The posterior is sampled
-around its mode from a wider distribution and re-weighted, so that intervals hold with few decisions too.
+On the logit scale a line plus a random walk, with a prior centred on the probabilities that the run gives its labels,
+or without them on the estimated noise rate. The posterior is sampled around its mode from a wider distribution and
+re-weighted, so that intervals hold with few decisions too.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import expit, log_expit, ndtri
+from scipy.special import expit, log_expit, logit, ndtri
 
 from oga_core.numerics import Indices, Values
 
@@ -22,12 +23,19 @@ DEGREES_OF_FREEDOM = 6
 """Of the t distribution that draws are proposed from: tails heavier than the posterior's keep the weights bounded."""
 SLOPE, LINE_SPREAD = 1.8, 1.2
 """Prior of the line: a score that is worth having, from almost useless (one spread less) to nearly perfect."""
+CENTRED_SPREAD = np.array([0.4, 0.25])
+"""Prior of the line's level and slope around calibrated probabilities: ten bins of them miss by up to 0.05 on average
+(`tests/benchmarks/expectation.py --calibration`), at a half 0.2 on the logit scale, and twice that on other data."""
 NOISE_RATE_SPREAD = 0.5
 """How far the noise rate may be from its estimate, on the log scale; it ties down what no decision has shown."""
+LOWEST_CHANCE = 0.002
+"""A probability of 0 or 1 could not be moved by decisions."""
 LOWEST_RATE, HIGHEST_RATE = 0.005, 0.8
 """A prior centred on no noise at all, or on nothing but noise, could not be moved by decisions."""
 ROUGHNESS = {0.2: 0.3, 0.5: 0.3, 1.0: 0.25, 2.4: 0.15}
 """Spread of the random walk between neighbouring knots and its prior; the data choose among them by their evidence."""
+CENTRED_ROUGHNESS = {0.05: 0.5, 0.2: 0.3, 0.5: 0.15, 1.0: 0.05}
+"""The same around probabilities that are calibrated, which leave less to the walk."""
 NEWTON_STEPS, SMALLEST_STEP, CONVERGED = 50, 1e-3, 1e-6
 
 
@@ -35,16 +43,22 @@ NEWTON_STEPS, SMALLEST_STEP, CONVERGED = 50, 1e-3, 1e-6
 class Decisions:
     """Counts of each bin of ranks, `(n_bins,)`: bad among the reviewed, reviewed, and a basis of curves over the bins.
 
-    basis: `(n_bins, 2 + knots)`.
+    basis: `(n_bins, 2 + knots)`. centre: the logit that curves are added to, `(n_bins,)`, 0 where nothing is known.
     """
 
     bad: Values
     reviewed: Values
     basis: Values
+    centre: Values
+
+    def curve(self, weights: Values) -> Values:
+        """The logit of the probability of being bad over the bins, `(..., n_bins)`."""
+        logits: Values = self.centre + weights @ self.basis.T
+        return logits
 
     def log_likelihood(self, weights: Values) -> Values:
         """Log probability of the decisions, `(...)`, by curves with the weights `(..., 2 + knots)`."""
-        value = weights @ self.basis.T
+        value = self.curve(weights)
         fit: Values = log_expit(value) @ self.bad + log_expit(-value) @ (self.reviewed - self.bad)
         return fit
 
@@ -65,20 +79,30 @@ class Prior:
 
 
 def sample_curves(
-    bad: Values, reviewed: Values, size: Indices, noise_rate: float, random: np.random.Generator
+    bad: Values,
+    reviewed: Values,
+    size: Indices,
+    noise_rate: float,
+    random: np.random.Generator,
+    probability: Values | None = None,
 ) -> Values:
     """Curves of the probability of being bad over the bins of ranks, `(DRAWS, n_bins)`, all equally likely.
 
     bad, reviewed: `(n_bins,)` counts of decisions. size: `(n_bins,)` samples in each bin. noise_rate: 0 to 1, the
-    estimate before any decision.
+    estimate before any decision. probability: `(n_bins,)` of being bad, before any decision; None where it is unknown.
     """
-    decisions = Decisions(bad, reviewed, _basis(size))
+    centre = np.zeros(len(size))
+    if probability is not None:
+        centre = logit(np.clip(probability, LOWEST_CHANCE, 1 - LOWEST_CHANCE))
+    decisions = Decisions(bad, reviewed, _basis(size), centre)
+    rate = noise_rate if probability is None else float(probability @ size / size.sum())
     curves: list[Values] = []
     log_weights: list[Values] = []
-    for roughness, share in ROUGHNESS.items():
-        draws, weights = _sample(decisions, _prior(decisions.basis, noise_rate, roughness), random)
-        curve = expit(draws @ decisions.basis.T)
-        off = np.log(curve @ size / size.sum() / _clipped(noise_rate)) / NOISE_RATE_SPREAD
+    for roughness, share in (ROUGHNESS if probability is None else CENTRED_ROUGHNESS).items():
+        prior = _prior(decisions.basis, None if probability is not None else rate, roughness)
+        draws, weights = _sample(decisions, prior, random)
+        curve = expit(decisions.curve(draws))
+        off = np.log(curve @ size / size.sum() / _clipped(rate)) / NOISE_RATE_SPREAD
         curves.append(curve)
         log_weights.append(weights + np.log(share) - 0.5 * off**2)
     joined = np.concatenate(log_weights)
@@ -96,15 +120,16 @@ def _basis(size: Indices) -> Values:
     return np.column_stack([np.ones_like(x), x, steps - steps.mean(axis=0)])
 
 
-def _prior(basis: Values, noise_rate: float, roughness: float) -> Prior:
-    """The mean curve averages to the noise rate."""
-    rate = _clipped(noise_rate)
-    x = basis[:, 1]
+def _prior(basis: Values, noise_rate: float | None, roughness: float) -> Prior:
+    """The mean curve averages to the noise rate; None: it is what the decisions are centred on."""
     mean = np.zeros(basis.shape[1])
-    mean[0] = _root(lambda level: float(expit(level + SLOPE * x).mean()) - rate)
-    mean[1] = SLOPE
     deviation = np.full(basis.shape[1], roughness)
-    deviation[:2] = LINE_SPREAD
+    deviation[:2] = CENTRED_SPREAD
+    if noise_rate is not None:
+        rate = _clipped(noise_rate)
+        mean[0] = _root(lambda level: float(expit(level + SLOPE * basis[:, 1]).mean()) - rate)
+        mean[1] = SLOPE
+        deviation[:2] = LINE_SPREAD
     return Prior(mean, np.diag(1 / deviation**2))
 
 
@@ -153,7 +178,7 @@ def _mode(decisions: Decisions, prior: Prior, log_posterior: Callable[[Values], 
 def _derivatives(decisions: Decisions, prior: Prior, weights: Values) -> tuple[Values, Values]:
     """Slope of the log posterior and minus its second derivative."""
     basis = decisions.basis
-    p = expit(basis @ weights)
+    p = expit(decisions.curve(weights))
     slope = basis.T @ (decisions.bad - decisions.reviewed * p) - prior.precision @ (weights - prior.mean)
     spread = decisions.reviewed * p * (1 - p)
     return slope, (basis * spread[:, None]).T @ basis + prior.precision

@@ -1,9 +1,11 @@
 """How often the 90 % intervals of `oga_core.threshold.expectation` cover the truth, as JSON.
 
 Simulated scores of many shapes, and the shared photographs with real label noise, reviewed in four ways:
-as the dashboard proposes, at random, half from the top of the list, and from the top only.
+as the dashboard proposes, at random, half from the top of the list, and from the top only. With `--calibration`
+instead, before any verdict: ten bins of the probability that a label is wrong, beside how often it is, on the shared
+photographs and sentences, and the interval of the precision at the suggested threshold beside the truth.
 
-    python tests/benchmarks/expectation.py [--repeats 200] [--simulated-only]
+    python tests/benchmarks/expectation.py [--repeats 200] [--simulated-only | --calibration] [--runs RUN=TRUTH …]
 """
 
 from __future__ import annotations
@@ -98,13 +100,66 @@ def photographs(labels: str, name: str):
     return lambda random: (scores, bad)
 
 
+def bins_of(table: pd.DataFrame, truth: Path, fraction: float, noise_rate: float) -> dict[str, object]:
+    """Ten bins of equal size by the probability: its mean and the share that is wrong, and their mean difference."""
+    true = pd.read_csv(truth, dtype=str).set_index(first_column(truth))["true_label"]
+    bad = (table["given_label"] != true.loc[table["sample_id"]].to_numpy()).to_numpy()
+    chance = table["wrong_label_probability"].to_numpy()
+    parts = np.array_split(np.argsort(chance, kind="stable"), 10)
+    said, seen = ([round(float(values[part].mean()), 3) for part in parts] for values in (chance, bad))
+    scores = RankedScores(table["score_oga"].to_numpy())
+    nothing = np.empty(0, dtype=np.int64)
+    options = {"noise_rate": noise_rate, "probability": chance}
+    precision = Expectation(scores, nothing, nothing.astype(bool), **options).at(fraction).precision
+    return {
+        "said": said,
+        "seen": seen,
+        "mean_absolute_error": round(float(np.abs(np.subtract(said, seen)).mean()), 3),
+        "precision_interval": [round(precision.low, 3), round(precision.high, 3)],
+        "precision": round(float(bad[scores.flagged(fraction)].mean()), 3),
+    }
+
+
+def first_column(path: Path) -> str:
+    """The first column of a CSV, which holds the ids."""
+    return str(pd.read_csv(path, nrows=0).columns[0])
+
+
+def calibration(runs: list[str]) -> dict[str, object]:
+    """The bins of each shared set, or of runs that are scored already, given as RUN=TRUTH."""
+    from oga_core.runs.scored import ScoredRun
+
+    pairs = [tuple(map(Path, text.split("="))) for text in runs]
+    with tempfile.TemporaryDirectory() as scratch:
+        pairs = pairs or list(scored_sets(Path(scratch)))
+        data = [(ScoredRun(run), truth) for run, truth in pairs]
+        return {one.name: bins_of(one.table, truth, one.trim_fraction(), one.assumed_noise_rate) for one, truth in data}
+
+
+def scored_sets(scratch: Path):
+    """Score the shared photographs with both label sets, and the sentences."""
+    photos, sentences = SHARED / "cifar10n", SHARED / "sst2"
+    for labels in ("worse", "aggre"):
+        options = ScoreOptions(labels=str(photos / f"labels_{labels}.csv"), scores=("oga",), map="none")
+        run = score(photos / "images.zip", photos / f"model_{labels}.pt2", scratch / f"photographs {labels}", options)
+        yield run.path, photos / "truth.csv"
+    options = ScoreOptions(scores=("oga",), map="none")
+    run = score(sentences / "train_flip20.csv", sentences / "model_flip20", scratch / "sentences", options)
+    yield run.path, sentences / "truth.csv"
+
+
 def main() -> None:
     """Print the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=200)
     parser.add_argument("--simulated-only", action="store_true")
     parser.add_argument("--score", default="margin")
+    parser.add_argument("--calibration", action="store_true")
+    parser.add_argument("--runs", nargs="+", default=[], metavar="RUN=TRUTH")
     options = parser.parse_args()
+    if options.calibration:
+        print(json.dumps(calibration(options.runs), indent=1))
+        return
     sources = {"simulated": simulated}
     if not options.simulated_only and (SHARED / "cifar10n").is_dir():
         sources |= {f"photographs {labels}": photographs(labels, options.score) for labels in ("worse", "aggre")}

@@ -33,8 +33,8 @@ def test_what_is_estimated_is_told_and_what_is_not_is_left_out(run):
     table[WRONG_PROBABILITY] = np.where(ScoredRun(run.path).rank("loss") < 100, 0.98, 0.1)
     run.write_table(table)
     words = result_in_words(ScoredRun(run.path))
-    assert words[0] == "About 36% of the labels look wrong (30% to 41%)."
-    assert words[-1] == "The labels of the first 100 are 98% likely wrong."
+    assert words[0] == "About 36\u00a0% of the labels look wrong (30\u00a0% to 41\u00a0%)."
+    assert words[-1] == "The labels of the first 100 are 98\u00a0% likely wrong."
 
 
 def test_a_run_without_classes_or_without_flagged_samples_says_little(tmp_path, run):

@@ -5,7 +5,7 @@
 
 import { numberedClasses } from "../classes.js";
 import { el, nodes } from "../dom.js";
-import { count, number, percent, share } from "../format.js";
+import { count, percent, share } from "../format.js";
 
 /** @typedef {{ done?: number, total?: number, text?: string }} Progress */
 
@@ -109,10 +109,10 @@ function probabilityOf({ probabilities = [] }, name) {
 }
 
 /** @param {Sample} sample */
-function factsOf({ finding, score, percentile, flagged }) {
+function factsOf({ finding, wrong, percentile, flagged }) {
   const facts = [
     finding,
-    score !== undefined && `score ${number(score)}`,
+    wrong !== undefined && `label ${percent(wrong)} likely wrong`,
     percentile !== undefined && `percentile ${percentile.toFixed(1)}`,
     flagged && "flagged",
   ];

@@ -14,7 +14,7 @@ const PIXEL = "data:image/gif;base64,R0lGODlhAQABAAAAACw=";
 /** @type {Record<string, Sample>} */
 const SAMPLES = {
   a: {
-    id: "a", given: "cat", predicted: "dog", text: "first", position: "1 of 3", why: "Looks like dog.", score: 2.5,
+    id: "a", given: "cat", predicted: "dog", text: "first", position: "1 of 3", why: "Looks like dog.", wrong: 0.97,
     percentile: 99.14, flagged: true, finding: "likely mislabelled", probabilities: [["dog", 0.9], ["cat", 0.1]],
   },
   b: { id: "b", given: "dog", predicted: "dog", image: PIXEL, overlay: PIXEL, position: "2 of 3" },
@@ -73,7 +73,9 @@ describe("a sample", () => {
     assert.equal(position(), "1 of 3 · a");
     assert.deepEqual(texts(place, "dd"), ["cat 10 %", "dog 90 %"]);
     assert.deepEqual(texts(place, ".why"), ["Looks like dog."]);
-    assert.deepEqual(texts(place, ".facts"), ["likely mislabelled · score 2.5 · percentile 99.1 · flagged"]);
+    assert.deepEqual(texts(place, ".facts"), [
+      "likely mislabelled · label 97 % likely wrong · percentile 99.1 · flagged",
+    ]);
     assert.deepEqual(texts(place, ".text"), ["first"]);
     assert.match(texts(place, ".progress")[0] ?? "", /^0 of 3 reviewed · 0.00 %9 a minute$/);
     assert.deepEqual(texts(place, ".classes .name").sort(), ["cat", "dog", "eel"]);
