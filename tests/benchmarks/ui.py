@@ -1,6 +1,6 @@
 """How fast the dashboard is, in real headless Chromium with software rendering: medians as JSON.
 
-    python tests/benchmarks/ui.py [--n 100000 1000000] [--rounds 7] [--parts map review plotly kills …]
+    python tests/benchmarks/ui.py [--n 100000 1000000] [--rounds 7] [--parts map review …] [--filters '{"given":"…"}']
 
 map, review: the dashboard itself on a run of n samples. plotly: the same map by Plotly's scattergl and as a raster.
 kills: SIGKILL at random moments of a simulated review; server_kills: of the real server, reviewed over its protocol.
@@ -34,10 +34,13 @@ from playwright.sync_api import Browser, Page, TimeoutError, sync_playwright
 PARTS = ("map", "review", "plotly", "kills", "server_kills", "reviewers")
 
 
-def measure_map(browser: Browser, url: str, run: Path, rounds: int) -> dict[str, Any]:
-    """First paint, drag per frame, release to server, selection to linked grid, bytes per change."""
+def measure_map(browser: Browser, url: str, run: Path, rounds: int, filters: str = "") -> dict[str, Any]:
+    """First paint, drag per frame, release to server, selection to linked grid, bytes per change.
+
+    filters: as in the address; figures are then those of a page that shows a part of the samples.
+    """
     begun = time.perf_counter()
-    page = open_page(browser, f"{url}/explore", run=run.name)
+    page = open_page(browser, f"{url}/explore", run=run.name, **({"filters": filters} if filters else {}))
     page.locator("output.readout strong").wait_for()
     page.evaluate("() => window.painted('canvas.surface')")
     first = time.perf_counter() - begun
@@ -148,6 +151,7 @@ def main() -> None:
     parser.add_argument("--decisions", type=int, default=1000, help="of each of four reviewers on the store")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--folder", type=Path, help="where runs are kept (default: a temporary folder)")
+    parser.add_argument("--filters", default="", help='of the map part, such as {"given":"class 1"}')
     parser.add_argument("--chromium", default="/usr/bin/chromium")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
@@ -163,7 +167,8 @@ def main() -> None:
                 if name in options.parts:
                     with served(APP, "--run", str(run)) as url:
                         count = options.rounds if name == "map" else options.presses
-                        part[name] = measure(browser, url, run, count)
+                        more = {"filters": options.filters} if name == "map" else {}
+                        part[name] = measure(browser, url, run, count, **more)
                     report(result, options.out)
             if "review" in options.parts:
                 part["streamlit_button"] = measure_keys(browser, run, options.presses)

@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import psutil
 from playwright.sync_api import Browser, Page
@@ -127,7 +128,7 @@ def open_page(browser: Browser, url: str, **query: object) -> Page:
     page = browser.new_page(viewport={"width": 1400, "height": 1000})
     page.set_default_timeout(PATIENCE)
     page.add_init_script(CLOCKS)
-    page.goto(url + "?" + "&".join(f"{name}={value}" for name, value in query.items()))
+    page.goto(f"{url}?{urlencode(query)}")
     return page
 
 
