@@ -9,6 +9,8 @@ from oga_core.runs.scored import ScoredRun, class_shares
 
 FIRST = 100
 """The most suspicious, which a person looks at first."""
+CERTAIN = 0.99
+"""No label is told to be wrong beyond this: people err too."""
 PAIRS = 2
 """Of classes that are named: more would be a table."""
 
@@ -21,7 +23,7 @@ def result_in_words(data: ScoredRun) -> list[str]:
         sentences += [_worst_class(data, flagged), _pairs(data, flagged)]
     if data.wrong_probability is not None:
         first = data.order(data.default_score)[:FIRST]
-        chance = float(data.wrong_probability[first].mean())
+        chance = min(float(data.wrong_probability[first].mean()), CERTAIN)
         sentences.append(f"The labels of the first {len(first):,} are {100 * chance:.0f}\u00a0% likely wrong.")
     return [sentence for sentence in sentences if sentence]
 

@@ -19,9 +19,8 @@ def test_flagged_worst_class_and_pairs_are_named(run):
     flagged = data.order("loss")[:12]
     counts = np.bincount(data.given[flagged], minlength=5) / np.bincount(data.given, minlength=5)
     assert words[0] == "12 of 120 samples are flagged."
-    assert (
-        words[1] == f"Worst is {data.classes[counts.argmax()]}: {100 * counts.max():.0f} % of its samples are flagged."
-    )
+    worst, share = data.classes[counts.argmax()], 100 * counts.max()
+    assert words[1] == f"Worst is {worst}: {share:.0f}\u00a0% of its samples are flagged."
     pairs = {(int(data.given[row]), int(data.suggestions[row])) for row in flagged if data.suggestions[row] >= 0}
     assert any(words[2].startswith(f"Most often: {a} that looks like {b} (") for a, b in pairs)
     assert len(words) == 3
