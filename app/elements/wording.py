@@ -19,6 +19,7 @@ CONTROLS = {
     "checkpoints": "Checkpoints",
     "parameters": "Parameters",
     "seed": "Seed",
+    "sketch-dim": "Numbers kept of each gradient",
     "device": "Device",
     "precision": "Precision",
     "batch-size": "Batch size",

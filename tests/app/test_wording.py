@@ -14,7 +14,7 @@ from oga_app.elements.wording import CONTROLS, page_words
 
 FLAG = re.compile(r"(?<![\w-])--[a-z]")
 # These texts are for the command line alone, or no texts at all.
-ELSEWHERE = ("cli.py", "demo.py", "server/serving.py", "server/settings.py", "background/jobs.py")
+ELSEWHERE = ("cli.py", "commands/", "demo.py", "server/serving.py", "server/settings.py", "background/jobs.py")
 ELSEWHERE += ("elements/wording.py", "notebook", "report_charts.py", "report_page.py")
 
 
@@ -26,11 +26,10 @@ def texts() -> Iterator[tuple[str, str]]:
             if any(part in name for part in ELSEWHERE):
                 continue
             tree = ast.parse(path.read_text(encoding="utf-8"))
-            documented = {ast.get_docstring(node, clean=False) for node in ast.walk(tree)
-                          if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)}  # fmt: skip
+            documented = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
             for node in ast.walk(tree):
                 text = node.value if isinstance(node, ast.Constant) else None
-                if isinstance(text, str) and text not in documented and FLAG.search(text):
+                if isinstance(text, str) and id(node) not in documented and FLAG.search(text):
                     yield name, text
 
 
