@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -56,7 +56,7 @@ def write_report(
     Raises `OgaError` where the run has no scores.
     """
     if previews is None:
-        chosen = {"score": score, "trim_fraction": trim_fraction, "apply": apply}
+        chosen: dict[str, Any] = {"score": score, "trim_fraction": trim_fraction, "apply": apply}
         with closing(PreviewReader(run)) as reader:
             return write_report(run, path, previews=reader.previews, **chosen)
     report = _Report(run, score, trim_fraction, previews, apply)
