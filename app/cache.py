@@ -132,7 +132,11 @@ def expectation(data: ScoredRun, board: DecisionBoard, score: str, every: int = 
 
 
 def asker(data: ScoredRun) -> Asker:
-    """The process that says which rows of a language model's data made it say something; it loads the model."""
+    """The process that says which rows of a language model's data made it say something; it loads the model.
+
+    Raises `OgaError` where that is closed.
+    """
+    state.session().settings.require_jail()
     return _asker(str(data.path), data.info.fingerprint, data)
 
 
@@ -179,7 +183,7 @@ def _chosen(
     _filters: Filters,
 ) -> NDArray[np.bool_]:
     score = score or _data.default_score
-    return Selection.of(_filters, _data, _board, score, flagged, reader(_data).find).chosen
+    return Selection.of(_filters, _data, _board, score, flagged, lambda text: reader(_data).find(text)).chosen
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)
