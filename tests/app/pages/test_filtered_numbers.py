@@ -10,7 +10,7 @@ import pytest
 from app_runs import image_run
 from page_words import words
 
-from oga_core.runs.scored import ScoredRun
+from oga_core.runs.scored import WRONG_PROBABILITY, ScoredRun
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -76,13 +76,22 @@ def test_the_map_and_the_grid_show_what_passes(filtered, passing):
     assert parts["oga_sample_grid"]["total"] == passing.sum()
 
 
-def test_what_is_expected_is_of_what_passes(filtered, visit, passing):
-    some = words(filtered("explore"))
-    below = re.search(r"expected below</p><p[^>]*>([\d,]+)<", some)
-    assert below
-    assert int(below[1]) < passing.sum()
-    everything = re.search(r"expected below</p><p[^>]*>([\d,]+)<", words(visit("explore", run="digits", flagged="30")))
-    assert int(everything[1]) > int(below[1])
+def test_what_is_expected_is_of_what_passes(visit, data, passing):
+    table = data.table.assign(**{WRONG_PROBABILITY: np.where(data.rank("loss") < 80, 0.8, 0.3)})
+    data.run.write_table(table)
+
+    def below(**filters):
+        shown = words(visit("explore", run="digits", flagged="80", **filters))
+        return int(re.search(r"expected below</p><p[^>]*>([\d,]+)<", shown)[1])
+
+    assert below(filters=f'{{"given":"{GIVEN}"}}') < passing.sum()
+    assert below(filters=f'{{"given":"{GIVEN}"}}') < below()
+
+
+def test_what_is_not_known_is_not_told_as_a_number(filtered):
+    shown = words(filtered("explore"))
+    assert shown.count(">not known yet<") == 2
+    assert "The ranges hold" not in shown
 
 
 def test_the_queue_holds_what_passes(filtered, flagged):
