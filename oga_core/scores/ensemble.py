@@ -19,9 +19,10 @@ TELLING = 0.25
 """A member that tells less of the labels than this share of what the best one tells is weighed down."""
 CLEARLY = 2.0
 """A kernel is used where it makes all labels together likelier by this many nats."""
-BOOSTED_WEIGHT = 3.0
+BOOSTED_WEIGHT = 1.0
 """What trees on the rows of a table count, as a multiple of all other members together: these see what the model made
-of the row, and a small network makes little of categories and of numbers with long tails."""
+of the row, and a small network makes little of categories and of numbers with long tails; but trees learn noise that
+fills a corner of the inputs, which a small network does not."""
 FARTHEST_LOGIT = 8.0
 """Classes are told apart by probabilities down to e^-8 of the likeliest one's."""
 CHANCE_SIGMAS = 3.0
@@ -58,11 +59,16 @@ def weighed(members: list[Member], sketch: GradientSketch) -> list[Member]:
     """The members, those that tell much less of the labels than the best one counting for less.
 
     Without it a member that knows nothing would vote as loudly as the others, since odds are taken over their spread.
+    A fit on rows keeps its weight: it has seen no label that it judges, while the model's features have, and a model
+    that has learnt wrong labels tells more of the labels than one can know.
     """
     gains = [information(member.logits, sketch.given_labels) for member in members]
     enough = TELLING * max(*gains, 1e-12)
-    shares = np.clip(np.array(gains) / enough, 1e-6, 1)
-    return [replace(member, weight=member.weight * float(share)) for member, share in zip(members, shares, strict=True)]
+    shares = [
+        1.0 if member.sees_rows else min(max(gain / enough, 1e-6), 1.0)
+        for member, gain in zip(members, gains, strict=True)
+    ]
+    return [replace(member, weight=member.weight * share) for member, share in zip(members, shares, strict=True)]
 
 
 def model_logits(sketch: GradientSketch) -> Array:

@@ -33,7 +33,7 @@ def oga(
     Its members: the model's logits, averaged over views and adjusted for class priors (Menon et al. 2021, arXiv
     2007.07314); leave-one-out discriminant analysis on the features of the last and the middle layers; the same on the
     middle layers alone; the same with a kernel, where that explains the labels better; for the rows of a table,
-    boosted trees out of fold, which count three times all others. Each is calibrated and combined with estimates of
+    boosted trees out of fold, which count as much as all others. Each is calibrated and combined with estimates of
     which classes are mistaken for which (see `label_noise`); one that tells much less of the labels than the best
     counts for less. A memorised model's own logits and last features say nothing and are left out; the middle layers
     of earlier checkpoints, where they are given, count half a member. A fit on clean validation samples, where they

@@ -5,8 +5,10 @@ import pytest
 from problems import sketch_of
 
 from oga_core.scores import oga
+from oga_core.scores.ensemble import Member, weighed
 from oga_core.scores.estimators.calibration import calibrated, information, log_likelihood, log_shares
 from oga_core.scores.estimators.confusion import anchored, anchors, either_way, joint_of_labels, one_way_share
+from oga_core.scores.estimators.label_noise import log_odds_of_another_label
 
 
 def two_classes(one_way, other_way, shift=1.5, n_samples=6000, seed=0):
@@ -71,6 +73,19 @@ def test_noise_both_ways_moves_as_large_a_share_of_either_class():
     np.testing.assert_allclose(both[0, 1] / 0.7, both[1, 0] / 0.3)
 
 
+def test_directions_are_not_believed_where_the_joint_explains_next_to_nothing_of_what_is_contradicted():
+    logits, labels = two_classes(0.0, 0.01, shift=1.1)  # of those contradicted nearly all are right
+    joint = joint_of_labels(logits, labels)
+    assert one_way_share(joint, anchors(with_shares(logits, labels), labels)) > 0.6
+    # Equal evidence for and against: what remains of the odds is how often each class is believed to be wrong.
+    even = np.zeros((2, 2), dtype=np.float32)
+    odds = log_odds_of_another_label(np.concatenate([logits, even]), np.concatenate([labels, [0, 1]]))
+    assert abs(odds[-1] - odds[-2]) < 0.2
+    logits, labels = two_classes(0.25, 0.0)
+    odds = log_odds_of_another_label(np.concatenate([logits, even]), np.concatenate([labels, [0, 1]]))
+    assert odds[-1] - odds[-2] > 1
+
+
 def average_precision(scores, wrong):
     hits = wrong[np.argsort(-scores, kind="stable")]
     return (np.cumsum(hits) / np.arange(1, len(hits) + 1))[hits].mean()
@@ -85,3 +100,13 @@ def test_a_rare_class_full_of_foreign_labels_is_seen_through(seed):
     logits = np.stack([np.zeros(3000), 0.3 * features.sum(axis=1) - 2.2], axis=1).astype(np.float32)
     scores = oga.oga(sketch_of(features, logits, given))
     assert average_precision(scores, given != true) > 0.9
+
+
+def test_trees_keep_their_weight_under_a_model_that_tells_more_of_the_labels_than_can_be_known():
+    logits, labels = two_classes(0.3, 0.3)
+    sketch = sketch_of(logits, logits, labels)
+    learnt = logits + 4 * np.eye(2, dtype=np.float32)[labels]
+    members = [Member(calibrated(learnt, labels)), Member(calibrated(0.02 * logits, labels) * 0.1, 1.0, sees_rows=True)]
+    weights = [member.weight for member in weighed(members, sketch)]
+    assert weights == [1.0, 1.0]
+    assert weighed([members[0], Member(members[1].logits)], sketch)[1].weight < 0.9
