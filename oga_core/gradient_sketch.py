@@ -42,6 +42,8 @@ class GradientSketch:
     peak_losses: `(n_samples,)` the largest loss of a trained token.
     new_token_shares: `(n_samples,)` share of the trained tokens that don't occur in the prompt.
     prompt_free_losses: `(n_samples,)` loss of a language model's responses without their prompts.
+    thumbnails: `(n_samples, ≤ 32, ≤ 32)` uint8, small grey copies of images.
+    signatures: `(n_samples, 128)` uint32, MinHash signatures of texts.
     coverage: share of the selected parameters that the sketch covers, 0 to 1.
     check_error: largest relative error against the one-by-one loop on a few samples, in the highest precision.
     precision_error: largest relative error of the chosen precision against the highest, on the same samples.
@@ -67,6 +69,8 @@ class GradientSketch:
     peak_losses: Array | None = None
     new_token_shares: Array | None = None
     prompt_free_losses: Array | None = None
+    thumbnails: NDArray[np.uint8] | None = None
+    signatures: NDArray[np.uint32] | None = None
     coverage: float = 1.0
     check_error: float = 0.0
     precision_error: float = 0.0

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from oga_core.errors import OgaError
 from oga_core.findings.duplicates import near_duplicates
+from oga_core.findings.image_duplicates import image_duplicates
+from oga_core.findings.text_duplicates import text_duplicates
 from oga_core.gradient_sketch import GradientSketch
 from oga_core.numerics import Array, Indices, Values, evenly_spaced, principal_axes
 from oga_core.scores.common import canonical_order
@@ -79,7 +81,7 @@ class Findings:
 def find(sketch: GradientSketch) -> Findings:
     """Tell what kind of finding every sample is; raises `OgaError` where the model has no class logits.
 
-    In this order: near-duplicate with another label: a sample has nearly equal features. Out of distribution: far from
+    In this order: near-duplicate with another label (see `duplicates`). Out of distribution: far from
     all samples, whatever the model says, for it is confident there too. Likely mislabelled: confident of another class
     (see `noise`), well above the given one. Near-duplicate with the same label. Ambiguous: the given and another class
     are about as probable, and each has at least 0.3. Rare and yet rightly labelled samples have no kind: distance and
@@ -98,7 +100,7 @@ def find(sketch: GradientSketch) -> Findings:
     gap = others[rows, suggested] - given
     unusual = _unusualness(sketch)
     informed = is_informative(sketch)
-    duplicate_of, _ = near_duplicates(_features(sketch))
+    duplicate_of = duplicates(sketch)
     duplicate_label = np.where(duplicate_of >= 0, labels[duplicate_of], -1)
     kind = np.select(
         [
@@ -121,6 +123,18 @@ def find(sketch: GradientSketch) -> Findings:
         duplicate_of=duplicate_of,
         duplicate_label=duplicate_label,
     )
+
+
+def duplicates(sketch: GradientSketch) -> Indices:
+    """Every sample's near-duplicate, -1 without one, `(n_samples,)`: by the look of images and the letters of texts.
+
+    Where neither was kept, by nearly equal features.
+    """
+    if sketch.thumbnails is not None:
+        return image_duplicates(sketch.thumbnails)
+    if sketch.signatures is not None:
+        return text_duplicates(sketch.signatures)
+    return near_duplicates(_features(sketch))[0]
 
 
 def _features(sketch: GradientSketch) -> Array:

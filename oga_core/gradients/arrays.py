@@ -15,7 +15,8 @@ from oga_core.gradient_sketch import TOKEN_LOSSES, TokenLosses
 from oga_core.samples import Problem
 
 PROGRESS = "progress.json"
-OPTIONAL = {"middle_features", "view_logits", "view_features", "prompt_states", "prompt_means", "response_means"}
+OPTIONAL = {"middle_features", "view_logits", "view_features", "thumbnails"}
+OPTIONAL |= {"prompt_states", "prompt_means", "response_means"}
 _COPIED_ROWS = 65_536
 
 

@@ -26,6 +26,7 @@ class PassOptions:
     batch_size: None chooses it from memory. views: also average logits over views.
     exact_l1, exact_l2: exact norms of the gradient of all selected parameters; the head's need no option.
     without_prompt: also the loss of language models' responses without their prompts, by one more forward pass.
+    thumbnails: also keep small grey copies of images, by which near-duplicates are told.
     precision: `float32`, `tf32` (products on a card rounded to 10 bits), `bfloat16` or `float16` (autocast;
         sums stay in float32).
     """
@@ -40,6 +41,7 @@ class PassOptions:
     exact_l2: bool = True
     views: bool = False
     without_prompt: bool = False
+    thumbnails: bool = False
     precision: str = "float32"
 
     def __post_init__(self) -> None:

@@ -168,7 +168,7 @@ def _walk(
         with fits(first):
             return new_pass(task, model, options, seen, checked, device, given_up)
 
-    return Walk(make_pass, task, samples, order, arrays, device, progress)
+    return Walk(make_pass, task, samples, order, arrays, device, progress, options.thumbnails)
 
 
 @contextmanager

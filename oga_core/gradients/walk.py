@@ -20,6 +20,7 @@ from oga_core.gradients.failures import NOT_FINITE, OutOfMemory, StartAgain, mod
 from oga_core.gradients.precision import Precision
 from oga_core.samples import Problem, SampleSet
 from oga_core.tasks.task import Batch, Task
+from oga_core.tasks.thumbnails import thumbnails
 from oga_core.worker.stages import Progress
 
 SECONDS_BETWEEN_RECORDS = 5.0
@@ -43,6 +44,7 @@ class Walk:
     """All samples in `order` through a pass, from where an earlier walk stopped.
 
     make_pass: returns a pass that is checked, without what was `given_up`; called again where a pass must start again.
+    with_thumbnails: keep those of images too.
     """
 
     make_pass: Callable[[set[str]], BatchPass]
@@ -52,6 +54,7 @@ class Walk:
     arrays: PassArrays
     device: torch.device
     progress: Progress
+    with_thumbnails: bool = False
 
     def __call__(self) -> BatchPass:
         """Go to the end; return the pass that was used."""
@@ -101,6 +104,8 @@ class Walk:
                 raise not_enough_memory(batch)
             release_memory(self.device)
             return False
+        if self.with_thumbnails:
+            values |= {name: value.numpy() for name, value in thumbnails(loaded.batch).items()}
         finite = _finite_rows(values)
         self._note_problems({int(row): self._not_finite(int(row)) for row in loaded.rows[~finite]})
         if finite.any():

@@ -1,37 +1,50 @@
-"""The rows of a table as the model is given them, kept beside the gradients for the scores that look at them."""
+"""What the samples themselves look like, kept beside the gradients: rows of tables, signatures of texts."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from oga_core.files import write_whole
-from oga_core.numerics import Array, slices
+from oga_core.numerics import slices
+from oga_core.pipeline.signatures import signatures
 from oga_core.samples import SampleSet
 from oga_core.tasks import Task
 from oga_core.tasks.tabular import TabularTask
+from oga_core.tasks.text import TextTask
 
-NAME = "inputs.npy"
+ROWS, SIGNATURES = "inputs.npy", "signatures.npy"
 MOST_ENTRIES = 50_000_000
 """200 MB; larger tables are scored without."""
 
 
 def write_inputs(task: Task, samples: SampleSet, folder: Path) -> None:
-    """Write `(n_samples, n_inputs)` into `folder` where the samples are rows of a table, and nothing where not."""
-    path = folder / NAME
-    path.unlink(missing_ok=True)  # of an earlier run in the same folder
-    if not isinstance(task, TabularTask) or not len(samples):
-        return
+    """Write into `folder` the rows of a table `(n_samples, n_inputs)` or signatures of texts, `(n_samples, 128)`."""
+    for name in (ROWS, SIGNATURES):
+        (folder / name).unlink(missing_ok=True)  # of an earlier run in the same folder
+    if isinstance(task, TabularTask) and len(samples):
+        _write_rows(task, samples, folder / ROWS)
+    elif isinstance(task, TextTask):
+        _write(signatures(samples.inputs), folder / SIGNATURES)
+
+
+def _write_rows(task: TabularTask, samples: SampleSet, path: Path) -> None:
     width = task.batch(samples, np.arange(1))["values"].shape[1]
     if len(samples) * width > MOST_ENTRIES:
         return
     inputs = np.empty((len(samples), width), dtype=np.float32)
     for part in slices(len(samples)):
         inputs[part] = task.batch(samples, np.arange(len(samples))[part])["values"].numpy()
-    write_whole(path, lambda temporary: _save(inputs, temporary))
+    _write(inputs, path)
 
 
-def _save(inputs: Array, path: Path) -> None:
+def _write(array: NDArray[Any], path: Path) -> None:
+    write_whole(path, lambda temporary: _save(array, temporary))
+
+
+def _save(array: NDArray[Any], path: Path) -> None:
     with path.open("wb") as file:  # np.save would add a suffix to a temporary name
-        np.save(file, inputs, allow_pickle=False)
+        np.save(file, array, allow_pickle=False)

@@ -19,9 +19,9 @@ from oga_core.models.factory import ModelFactory
 from oga_core.models.loaded import LoadedModel
 from oga_core.models.weights import assign, read_weights
 from oga_core.pipeline.checks import Check, check_labels, check_memorised
+from oga_core.pipeline.inputs import write_inputs
 from oga_core.pipeline.record import accuracy_of, pass_record, write_samples
 from oga_core.pipeline.request import PassRequest, settled
-from oga_core.pipeline.table_inputs import write_inputs
 from oga_core.pipeline.trial import check_checkpoints, check_needs, check_some, stop_on_failure, try_model
 from oga_core.readers import read_samples, reading_notes
 from oga_core.readers.outputs import aligned, class_names, read_outputs
@@ -89,8 +89,9 @@ def _score_model(
             check_checkpoints(loaded, [Path(path) for path in request.checkpoints])
     folder = Path(request.folder)
     with stages("gradients"):
+        kept = replace(options, thumbnails=True)
         result = gradient_pass(
-            task, loaded.module, samples, folder=folder / "arrays", options=options, progress=stages.progress
+            task, loaded.module, samples, folder=folder / "arrays", options=kept, progress=stages.progress
         )
     write_inputs(task, samples.take(result.rows), folder / "arrays")
     further = _further_passes(loaded, task, samples.take(result.rows), validation, request, options, stages)

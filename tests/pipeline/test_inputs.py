@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from oga_core.gradient_sketch import GradientSketch
-from oga_core.pipeline import table_inputs
+from oga_core.pipeline import inputs
 from oga_core.samples import SampleSet, Source
 from oga_core.tasks.tabular import TabularTask
 
@@ -20,7 +20,7 @@ def samples():
 
 
 def test_numbers_are_scaled_and_categories_are_columns(tmp_path):
-    table_inputs.write_inputs(TASK, samples(), tmp_path)
+    inputs.write_inputs(TASK, samples(), tmp_path)
     np.testing.assert_allclose(np.load(tmp_path / "inputs.npy"), [[1, 0, 1], [-1, 1, 0], [0, 0, 0]])
     few = np.zeros((3, 2), dtype=np.float32)
     GradientSketch(np.array([0, 1, 0]), few[:, 0], few).save(tmp_path)
@@ -30,7 +30,7 @@ def test_numbers_are_scaled_and_categories_are_columns(tmp_path):
 
 
 def test_rows_of_an_earlier_run_are_gone_where_there_are_none_now(tmp_path, monkeypatch):
-    table_inputs.write_inputs(TASK, samples(), tmp_path)
-    monkeypatch.setattr(table_inputs, "MOST_ENTRIES", 8)
-    table_inputs.write_inputs(TASK, samples(), tmp_path)
+    inputs.write_inputs(TASK, samples(), tmp_path)
+    monkeypatch.setattr(inputs, "MOST_ENTRIES", 8)
+    inputs.write_inputs(TASK, samples(), tmp_path)
     assert list(tmp_path.iterdir()) == []
