@@ -16,8 +16,14 @@ from oga_core.scores.estimators.confusion import anchors
 
 ONE_SIDED = 1.645
 """Standard deviations that 5 % of draws lie beyond, on one side."""
-OVERLAP = 0.01
-"""Share of anchors that may lie between classes all the same: not counted as noise."""
+OVERLAP = 0.03
+"""Share of anchors that may lie between classes all the same, or whose class people dispute: not counted as noise.
+
+In full where anchors' labels are contradicted at most half as often as those of all samples, and not at all where just
+as often: there no class overlaps.
+"""
+LEAST = 0.02
+"""Noise below this share cannot be told from none: what is left of it in the lower bound is chance."""
 WORTH_TRIMMING = 0.5
 """Trimming must take more wrong samples than right ones even if all ambiguous samples are right."""
 
@@ -94,8 +100,10 @@ def least_noise(probabilities: Floats, labels: Indices) -> Values:
     shares = _share_of_classes(probabilities)
     together = np.sqrt(np.sum((shares * spread) ** 2))  # the errors of many classes cancel
     mean = float(shares @ (wrong / total))
-    left = max(mean - ONE_SIDED * float(together) - OVERLAP, 0.0) / max(mean, 1e-12)
-    least: Values = left * wrong / total
+    contradicted = float((probabilities.argmax(axis=1) != labels).mean())
+    overlap = OVERLAP * float(np.clip(2 - 2 * mean / max(contradicted, 1e-12), 0, 1))
+    left = mean - ONE_SIDED * float(together) - overlap
+    least: Values = (left / mean if left >= LEAST else 0.0) * wrong / total
     return least
 
 
@@ -117,9 +125,13 @@ def surely_wrong(probabilities: Floats, labels: Indices) -> Values:
 
 
 def _most_noise(sketch: GradientSketch) -> float:
-    """Share of labels that the ensemble or its best member contradicts, whichever is more, plus chance."""
+    """Share of labels that the ensemble or its best member contradicts, whichever is more, plus chance.
+
+    Of the members that have not seen the labels: a model contradicts fewer of those that it was trained on.
+    """
     labels = np.asarray(sketch.given_labels)
-    best = max((member.logits for member in ensemble(sketch)), key=lambda logits: information(logits, labels))
+    held_out = [member.logits for member in ensemble(sketch) if not member.has_seen_labels]
+    best = max(held_out, key=lambda logits: information(logits, labels))
     readings = (mean_probabilities(sketch), best + log_shares(labels, sketch.n_classes))
     most = max(float((reading.argmax(axis=1) != labels).mean()) for reading in readings)
     return min(most + ONE_SIDED * float(np.sqrt(most * (1 - most) / max(len(labels), 1))), 1.0)

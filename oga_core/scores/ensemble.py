@@ -34,20 +34,22 @@ class Member:
     """Calibrated log-likelihoods of the classes, `(n_samples, n_classes)`, and how much they count.
 
     sees_rows: fitted on the rows of a table and not on what the model made of them.
+    has_seen_labels: the model's own, which it was trained on.
     """
 
     logits: Array
     weight: float = 1.0
     sees_rows: bool = False
+    has_seen_labels: bool = False
 
 
 @once_per_sketch
 def ensemble(sketch: GradientSketch) -> list[Member]:
     """The members that the arrays allow, with what each counts before it is asked how much it tells (see `weighed`)."""
-    fits = held_out_fits(sketch)
+    members = [Member(logits) for logits in held_out_fits(sketch)]
     if not has_memorised(sketch):
-        fits = [model_logits(sketch), *_fit_on_all_layers(sketch), *fits]
-    members = [Member(logits) for logits in fits]
+        fits = [Member(logits) for logits in _fit_on_all_layers(sketch)]
+        members = [Member(model_logits(sketch), has_seen_labels=True), *fits, *members]
     if suits(sketch.inputs, sketch.n_classes):
         assert sketch.inputs is not None
         logits = boosted_logits(sketch.inputs, sketch.given_labels, sketch.n_classes, canonical_order(sketch))
