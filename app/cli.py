@@ -230,7 +230,7 @@ def _score(options: argparse.Namespace) -> dict[str, Any]:
 
 
 _SUMMARY = ["n_samples", "modality", "model_accuracy_on_given_labels", "default_score", "suggested_trim_fraction"]
-_SUMMARY += ["trained_input", "carried", "warnings", "seconds"]
+_SUMMARY += ["trim_trial", "trained_input", "carried", "warnings", "seconds"]
 
 
 def _export(options: argparse.Namespace) -> dict[str, Any]:

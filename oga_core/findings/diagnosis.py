@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oga_core.findings.kinds import NONE, WRONG_PROBABILITY, find
-from oga_core.findings.noise import estimate_noise, suggested_trim_fraction
+from oga_core.findings.noise import estimate_noise, least_moved, suggested_trim_fraction
 from oga_core.findings.probability import wrong_label_probability
 from oga_core.findings.set_warnings import set_warnings
+from oga_core.findings.trim_trial import try_trim
 from oga_core.gradient_sketch import GradientSketch
+from oga_core.scores.ensemble import mean_probabilities
 from oga_core.threshold.ranked import RankedScores
 
 _FALLBACK_FRACTION = 0.1
@@ -29,7 +31,8 @@ class Diagnosis:
 
     columns: finding, reason (one sentence, empty without a finding), suggested_label, suggested_label_probability,
     twin_id, and wrong_label_probability where the evidence tells something. fields: noise_rate with its interval,
-    suggested_trim_fraction, warnings.
+    suggested_trim_fraction, trim_trial (what trimming it gains over a random trim; None where that could not be tried),
+    warnings.
     """
 
     columns: dict[str, Any]
@@ -68,12 +71,18 @@ def diagnose(
     probability = wrong_label_probability(sketch, score, noise)
     if probability is not None:
         columns[WRONG_PROBABILITY] = probability
+    moved = least_moved(mean_probabilities(sketch), np.asarray(sketch.given_labels))
+    trial = try_trim(sketch, RankedScores(score).flagged(trim_fraction), moved, seed=seed)
     warnings = set_warnings(sketch, _flagged(score, trim_fraction or noise.rate), class_names, groups)
-    if not trim_fraction:
+    if trial is not None and (said := trial.sentence(trim_fraction)):
+        warnings.append(said)
+        trim_fraction = 0.0 if trial.harms else trim_fraction
+    elif not trim_fraction:
         warnings.append(_NOTHING_TO_TRIM.format(low=noise.low, high=noise.high))
     fields = {
         "noise_rate": {"rate": noise.rate, "low": noise.low, "high": noise.high},
         "suggested_trim_fraction": trim_fraction,
+        "trim_trial": trial.as_json() if trial is not None else None,
         "warnings": warnings,
     }
     return Diagnosis(columns, fields)

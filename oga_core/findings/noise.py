@@ -8,14 +8,12 @@ import numpy as np
 
 from oga_core.errors import OgaError
 from oga_core.gradient_sketch import GradientSketch
-from oga_core.numerics import Floats, Indices, Values
+from oga_core.numerics import NORMAL_90, Floats, Indices, Values
 from oga_core.scores.ensemble import ensemble, is_informative, mean_probabilities
 from oga_core.scores.estimators.calibration import information, log_shares
 from oga_core.scores.estimators.confident import most_confident_class
 from oga_core.scores.estimators.confusion import anchors
 
-ONE_SIDED = 1.645
-"""Standard deviations that 5 % of draws lie beyond, on one side."""
 OVERLAP = 0.03
 """Share of anchors that may lie between classes all the same, or whose class people dispute: not counted as noise.
 
@@ -102,26 +100,35 @@ def least_noise(probabilities: Floats, labels: Indices) -> Values:
     mean = float(shares @ (wrong / total))
     contradicted = float((probabilities.argmax(axis=1) != labels).mean())
     overlap = OVERLAP * float(np.clip(2 - 2 * mean / max(contradicted, 1e-12), 0, 1))
-    left = mean - ONE_SIDED * float(together) - overlap
+    left = mean - NORMAL_90 * float(together) - overlap
     least: Values = (left / mean if left >= LEAST else 0.0) * wrong / total
     return least
 
 
 def surely_wrong(probabilities: Floats, labels: Indices) -> Values:
-    """Lower bound of the probability that each label is wrong, `(n_samples,)`.
+    """Lower bound of the probability that each label is wrong, `(n_samples,)`, 0 with one class.
 
     The probabilities of the given labels are those of the true ones, mixed by the least noise; unmixing them (Patrini
     et al. 2017, arXiv 1609.03683) leaves what ambiguity explains: of that, nothing is wrong.
     """
-    n_classes = probabilities.shape[1]
-    counts = anchors(np.log(np.maximum(probabilities, 1e-12)), labels)
-    np.fill_diagonal(counts, 0)
-    moved = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1) * least_noise(probabilities, labels)[:, None]
-    moved += np.diag(1 - moved.sum(axis=1))
+    if probabilities.shape[1] < 2:
+        return np.zeros(len(labels))
+    moved = least_moved(probabilities, labels)
     true = np.maximum(np.linalg.lstsq(moved.T, probabilities.T.astype(np.float64), rcond=None)[0].T, 0)
     rows = np.arange(len(labels))
     right = true[rows, labels] * np.diag(moved)[labels] / np.maximum(probabilities[rows, labels], 1e-12)
-    return np.asarray(1 - np.clip(right, 0, 1)) if n_classes > 1 else np.zeros(len(labels))
+    return np.asarray(1 - np.clip(right, 0, 1))
+
+
+def least_moved(probabilities: Floats, labels: Indices) -> Values:
+    """Probability of every given class (columns) for samples of each true one, by the least noise, rows summing to 1.
+
+    `(n_classes, n_classes)`.
+    """
+    counts = anchors(np.log(np.maximum(probabilities, 1e-12)), labels)
+    np.fill_diagonal(counts, 0)
+    moved = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1) * least_noise(probabilities, labels)[:, None]
+    return np.asarray(moved + np.diag(1 - moved.sum(axis=1)))
 
 
 def _most_noise(sketch: GradientSketch) -> float:
@@ -134,7 +141,7 @@ def _most_noise(sketch: GradientSketch) -> float:
     best = max(held_out, key=lambda logits: information(logits, labels))
     readings = (mean_probabilities(sketch), best + log_shares(labels, sketch.n_classes))
     most = max(float((reading.argmax(axis=1) != labels).mean()) for reading in readings)
-    return min(most + ONE_SIDED * float(np.sqrt(most * (1 - most) / max(len(labels), 1))), 1.0)
+    return min(most + NORMAL_90 * float(np.sqrt(most * (1 - most) / max(len(labels), 1))), 1.0)
 
 
 def _share_of_classes(probabilities: Floats) -> Values:

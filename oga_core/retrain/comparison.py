@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from oga_core.numerics import NORMAL_90
 from oga_core.retrain.arms import DECIDED, NOTHING_CHANGED, RANDOM_TRIM, RELABELLED, TRIMMED
 
 MEMORISED = 0.95
-_NORMAL_90 = 1.645
 
 
 def compare(trials: list[dict[str, Any]], *, split: bool) -> dict[str, dict[str, Any]]:
@@ -51,7 +51,7 @@ def _half_width(gain: NDArray[np.float64], members: list[dict[str, Any]], split:
     between = t.ppf(0.95, len(gain) - 1) * _std(gain) / np.sqrt(len(gain)) if len(gain) > 1 else 0.0
     discordant = np.mean([m["only_this_right"] + m["only_unchanged_right"] for m in members])
     judged = members[0]["n_judged"] * (len(members) if split else 1)
-    within = _NORMAL_90 * np.sqrt(discordant / members[0]["n_judged"] / judged)
+    within = NORMAL_90 * np.sqrt(discordant / members[0]["n_judged"] / judged)
     return float(max(between, within) if split else np.hypot(between, within))
 
 

@@ -12,6 +12,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 from oga_core.errors import OgaError
 from oga_core.runs.trained_input import TrainedInput
 from oga_core.samples import MODALITIES
+from oga_core.threshold.trim_trial import TrimTrial
 
 SCHEMA = 2
 """The version of the record. 1 had no number; its noise rate was called `estimate`. A field more needs no new one."""
@@ -56,7 +57,8 @@ class RunInfo:
         the one-by-one loop, None where it is not known. gradient_precision_error: that of the chosen precision against
         the highest. device: kind, name, precision and peak_mb of what the pass ran on.
     seconds: per stage; each_score holds them per score.
-    suggested_trim_fraction: share of the samples, None where none was estimated. map: umap, pca or none.
+    suggested_trim_fraction: share of the samples, None where none was estimated. trim_trial: what it gains over a
+        random trim, None where that was not tried. map: umap, pca or none.
     previous: folder of the earlier run whose decisions are carried over; carried: what became of them.
     """
 
@@ -88,6 +90,7 @@ class RunInfo:
     default_score: str | None = None
     noise_rate: NoiseRate | None = None
     suggested_trim_fraction: float | None = None
+    trim_trial: TrimTrial | None = None
     map: str = "none"
     previous: str = ""
     carried: dict[str, Any] = field(default_factory=dict)

@@ -1,6 +1,6 @@
 """How well near-duplicates are found among real photographs in which copies of some are planted; prints JSON.
 
-Run: OMP_NUM_THREADS=1 python tests/benchmarks/duplicates.py [--data DIR] [--copies N] [--seed N]
+Run: OMP_NUM_THREADS=1 python tests/benchmarks/findings/duplicates.py [--data DIR] [--copies N] [--seed N]
 
 Per kind of copy: the share whose original is found, and of all samples found the share that is planted. The set's own
 duplicates, which nobody planted, are counted apart.
@@ -19,14 +19,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "findings"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "findings"))
 from copies import COPIES, recall_and_precision
 
 from oga_core.findings.image_duplicates import image_duplicates
 from oga_core.readers import read_samples
 from oga_core.tasks.thumbnails import thumbnails
 
-DATA = Path(os.environ.get("OGA_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data"))
+DATA = Path(os.environ.get("OGA_SHARED_DATA", Path(__file__).parents[4] / "shared" / "data"))
 
 
 def thumbnails_of(images: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -1,0 +1,43 @@
+"""What trying the suggested trim says, in numbers and in a sentence."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True)
+class TrimTrial:
+    """Accuracy after trimming minus that after a random trim of the same size, with a 90 % interval, -1 to 1."""
+
+    gain: float
+    gain_low: float
+    gain_high: float
+
+    @property
+    def helps(self) -> bool:
+        """Whether trimming is better by more than chance."""
+        return self.gain_low > 0
+
+    @property
+    def harms(self) -> bool:
+        """Whether trimming is worse by more than chance."""
+        return self.gain_high < 0
+
+    def as_json(self) -> dict[str, float]:
+        """The three numbers by name."""
+        return asdict(self)
+
+    def sentence(self, trim_fraction: float) -> str:
+        """What it says of a suggested share, empty where trimming helps."""
+        if self.helps:
+            return ""
+        tried = (
+            f"Heads trained on the model's features without the {trim_fraction:.1%} that would be trimmed are "
+            f"{'worse' if self.harms else 'not clearly better'} than without as many samples at random "
+            f"({100 * self.gain:+.1f} points of accuracy, {100 * self.gain_low:+.1f} to {100 * self.gain_high:+.1f})."
+        )
+        return f"{tried} {_INSTEAD if self.harms else _LOOK}"
+
+
+_INSTEAD = "So no share is suggested to trim. Review the most suspicious samples instead."
+_LOOK = "Trimming may not help here: look at the samples, and compare trainings of the whole model, before you trim."
