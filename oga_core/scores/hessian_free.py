@@ -25,7 +25,8 @@ from oga_core.scores.estimators.curvature import (
 
 DROPOUT_MASKS = 80
 DROPOUT_RATE = 0.2
-ADVERSARIAL_STEP = 1.1
+ADVERSARIAL_STEP = 1.3
+"""Of the way to the boundary, as the authors set it."""
 MIRROR_DECREASE = 0.1
 
 
@@ -183,9 +184,8 @@ def tracin_robustness(sketch: GradientSketch, *, validation: GradientSketch, see
     """Influence on the loss of validation samples moved across the decision boundary: -v̄_adv·g_i, `(n_samples,)`.
     Robustness form of Yang et al. 2024, arXiv 2405.17490.
 
-    Each validation feature h moves to h - 1.1 · m / ‖w_y - w_k‖² · (w_y - w_k), with m the margin to the strongest
-    other class k, where it is right: the smallest step that fools the linear head. Positive: a step on the sample
-    makes the head easier to fool.
+    Each validation feature h moves to h - 1.3 · m / ‖w_y - w_k‖² · (w_y - w_k), with m the margin to the strongest
+    other class k: over the linear head's boundary. Positive: a step on the sample makes the head easier to fool.
     """
     checked(head_gradients(sketch), head_gradients(validation))
     return tracin(sketch, validation=_attacked(validation, head_weights(sketch)))
@@ -196,19 +196,20 @@ def _attacked(sketch: GradientSketch, weights: Floats) -> GradientSketch:
     assert sketch.features is not None
     labels, rows = sketch.given_labels, np.arange(len(sketch))
     rivals = strongest_rival(sketch.logits, labels)
-    margins = np.maximum(sketch.logits[rows, labels] - sketch.logits[rows, rivals], 0)
+    margins = sketch.logits[rows, labels] - sketch.logits[rows, rivals]
     normals = (weights[labels] - weights[rivals])[:, :-1]
     lengths = np.maximum(np.einsum("ir,ir->i", normals, normals), 1e-12)
     features = sketch.features - (ADVERSARIAL_STEP * margins / lengths)[:, None] * normals
     return GradientSketch(labels, sketch.losses, sketch.sketch, _logits(features, weights), features)
 
 
-def mirrored(sketch: GradientSketch, *, validation: GradientSketch, seed: int = 0) -> Floats:
+def mirrored_head(sketch: GradientSketch, *, validation: GradientSketch, seed: int = 0) -> Floats:
     """Change of each training loss by a step on the validation samples: l_i(θ - ηv̄) - l_i(θ), `(n_samples,)`. Ko et
     al. 2024, arXiv 2402.08922.
 
-    By forward passes of the head alone, z' = z - η V̄ h; η lowers the validation loss by a tenth at first order.
-    Positive: what helps the validation samples makes this one worse.
+    The head takes one step of gradient descent on all validation samples, where the authors take one of Adam's with
+    the whole network on one sample. By forward passes alone, z' = z - η V̄ h; η lowers the validation loss by a tenth
+    at first order. Positive: what helps the validation samples makes this one worse.
     """
     head, direction = head_gradients(sketch), mean_gradient(sketch, validation)
     length = max(float(np.sum(direction.astype(np.float64) ** 2)), 1e-12)
@@ -222,7 +223,7 @@ def mirrored(sketch: GradientSketch, *, validation: GradientSketch, seed: int = 
     return result
 
 
-def self_mirrored(sketch: GradientSketch, *, seed: int = 0) -> Floats:
+def self_mirrored_head(sketch: GradientSketch, *, seed: int = 0) -> Floats:
     """Rise of a sample's own loss when a step unlearns it: l_i(θ + ηg_i) - l_i(θ), `(n_samples,)`, 0 or more. Ko et al.
     2024, arXiv 2402.08922.
 

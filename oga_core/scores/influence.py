@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from oga_core.gradient_sketch import GradientSketch
-from oga_core.numerics import Floats
+from oga_core.numerics import Floats, Indices
 from oga_core.scores.common import drawn
 from oga_core.scores.estimators.curvature import (
     DAMPING,
@@ -32,6 +32,8 @@ from oga_core.scores.estimators.inverse import (
     datainf_inverse,
     fisher_inverse,
     kronecker_basis,
+    largest_entries,
+    largest_neurons,
     lissa_product,
     second_moment,
     target_response,
@@ -47,6 +49,8 @@ from oga_core.scores.estimators.spectrum import (
 DATAINF_SAMPLES = 2048
 LISSA_TERMS = 200
 SMALLEST_ERROR = 1e-3
+SINGLE_PRECISION = 1e-6
+"""Of the largest eigenvalue: the gradients are sums in float32."""
 
 
 def self_hessian(sketch: GradientSketch, *, seed: int = 0) -> Floats:
@@ -191,26 +195,62 @@ def ekfac(sketch: GradientSketch, *, validation: GradientSketch, seed: int = 0) 
 
 
 def self_trak(sketch: GradientSketch, *, seed: int = 0) -> Floats:
-    """Self-influence by TRAK: φ_iᵀ (ΦᵀΦ)⁻¹ φ_i · (1 - p_i), with φ the sketched gradient of log(p / (1 - p)). Park et
-    al. 2023, arXiv 2303.14186.
+    """Self-influence by TRAK, damped: φ_iᵀ (ΦᵀΦ + λI)⁻¹ φ_i · (1 - p_i), φ the sketched gradient of log(p / (1 - p)).
+    Park et al. 2023, arXiv 2303.14186.
 
-    `(n_samples,)`; φ_i = -sketch_i / (1 - p_i), p the given label's probability.
+    `(n_samples,)`; φ_i = -sketch_i / (1 - p_i), p the given label's probability. λ, a hundredth of the mean eigenvalue,
+    is ours.
     """
     features, errors = _margin_sketch(sketch)
     return inverse_norms(features, damped(second_moment(features), 1e-2)) * errors
 
 
 def trak(sketch: GradientSketch, *, validation: GradientSketch, seed: int = 0) -> Floats:
-    """Influence on the validation margins by TRAK: -φ̄ᵀ (ΦᵀΦ)⁻¹ φ_i · (1 - p_i), `(n_samples,)`. Park et al. 2023,
-    arXiv 2303.14186.
+    """Influence on the validation margins by TRAK, damped: -φ̄ᵀ (ΦᵀΦ + λI)⁻¹ φ_i · (1 - p_i), `(n_samples,)`. Park et
+    al. 2023, arXiv 2303.14186.
 
-    φ is the sketched gradient of log(p / (1 - p)), φ̄ its mean over the validation samples.
+    φ is the sketched gradient of log(p / (1 - p)), φ̄ its mean over the validation samples, λ as in `self_trak`.
     """
     features, errors = _margin_sketch(sketch)
-    mean_gradient(sketch, validation)
-    direction = _margin_sketch(validation)[0].mean()
+    direction = _margin_direction(sketch, validation)
     solution = np.linalg.solve(damped(second_moment(features), 1e-2), direction[0])
     return -features.dot(solution[None]) * errors
+
+
+def self_trak_undamped(sketch: GradientSketch, *, seed: int = 0) -> Floats:
+    """Self-influence by TRAK as published: φ_iᵀ (ΦᵀΦ)⁻¹ φ_i · (1 - p_i), `(n_samples,)`. Park et al. 2023, arXiv
+    2303.14186.
+
+    Of one model, with the pseudoinverse: what no gradient reaches has no influence. φ as in `self_trak`.
+    """
+    features, errors = _margin_sketch(sketch)
+    inverse = _pseudoinverse(second_moment(features))
+    result = np.empty(len(errors))
+    for rows, left, right in features.blocks():
+        phi = (left * right).astype(np.float64)
+        result[rows] = np.einsum("ip,ip->i", phi @ inverse, phi)
+    return result * errors
+
+
+def trak_undamped(sketch: GradientSketch, *, validation: GradientSketch, seed: int = 0) -> Floats:
+    """Influence on the validation margins by TRAK as published: -φ̄ᵀ (ΦᵀΦ)⁻¹ φ_i · (1 - p_i), `(n_samples,)`. Park et
+    al. 2023, arXiv 2303.14186.
+
+    As in `self_trak_undamped`, φ̄ the mean over the validation samples.
+    """
+    features, errors = _margin_sketch(sketch)
+    solution = _pseudoinverse(second_moment(features)) @ _margin_direction(sketch, validation)[0]
+    return -features.dot(solution[None]) * errors
+
+
+def _pseudoinverse(moment: Floats) -> Floats:
+    """Directions below the rounding of single precision count as none."""
+    return np.asarray(np.linalg.pinv(moment.astype(np.float64), rcond=SINGLE_PRECISION, hermitian=True))
+
+
+def _margin_direction(sketch: GradientSketch, validation: GradientSketch) -> Floats:
+    mean_gradient(sketch, validation)  # refuses validation data of another model
+    return _margin_sketch(validation)[0].mean()
 
 
 def _margin_sketch(sketch: GradientSketch) -> tuple[Gradients, Floats]:
@@ -239,7 +279,7 @@ def logra(sketch: GradientSketch, *, validation: GradientSketch, seed: int = 0) 
     return -grads.dot(fisher_inverse(grads)(checked(grads, sketch_gradients(validation)).mean()))
 
 
-def self_generalized(sketch: GradientSketch, *, seed: int = 0) -> Floats:
+def self_generalized_head(sketch: GradientSketch, *, seed: int = 0) -> Floats:
     """Self-influence through a share of the head's parameters J: g_iJᵀ (H_JᵀH_J + λI)⁻¹ H_Jᵀ g_i, `(n_samples,)`. Lyu
     et al. 2024, arXiv 2312.05586.
 
@@ -247,7 +287,7 @@ def self_generalized(sketch: GradientSketch, *, seed: int = 0) -> Floats:
     of J: the change of these alone that best answers the whole gradient, the others held fixed.
     """
     head = head_gradients(sketch)
-    columns, response = target_response(sketch, seed)
+    columns, response = target_response(sketch, largest_entries(sketch, seed), seed)
     classes, width = np.unravel_index(columns, head.shape)
     maps = response.reshape(len(columns), *head.shape)
     flat = maps.transpose(2, 1, 0).reshape(head.shape[1], -1)
@@ -258,12 +298,26 @@ def self_generalized(sketch: GradientSketch, *, seed: int = 0) -> Floats:
     return result
 
 
-def generalized(sketch: GradientSketch, *, validation: GradientSketch, seed: int = 0) -> Floats:
+def generalized_head(sketch: GradientSketch, *, validation: GradientSketch, seed: int = 0) -> Floats:
     """Influence on the validation loss through a share of the head's parameters J: -v̄_Jᵀ (H_JᵀH_J + λI)⁻¹ H_Jᵀ g_i.
     Lyu et al. 2024, arXiv 2312.05586.
 
-    `(n_samples,)`; J as in `self_generalized`.
+    `(n_samples,)`; J as in `self_generalized_head`: single weights, by all samples.
     """
-    columns, response = target_response(sketch, seed)
+    return _through(largest_entries(sketch, seed), sketch, validation, seed)
+
+
+def generalized_neurons(sketch: GradientSketch, *, validation: GradientSketch, seed: int = 0) -> Floats:
+    """Influence on the validation loss through whole output neurons J of the head: -v̄_Jᵀ ((H²)_JJ + λI)⁻¹ (Hg_i)_J. Lyu
+    et al. 2024, arXiv 2312.05586.
+
+    `(n_samples,)`; J holds the tenth of the neurons, at least one, with the largest mean validation gradient; λ for
+    what no sample curves. Of the authors' layers this is the last.
+    """
+    return _through(largest_neurons(sketch, mean_gradient(sketch, validation), seed), sketch, validation, seed)
+
+
+def _through(columns: Indices, sketch: GradientSketch, validation: GradientSketch, seed: int) -> Floats:
+    columns, response = target_response(sketch, columns, seed)
     direction = mean_gradient(sketch, validation)
     return -head_gradients(sketch).dot((direction.ravel()[columns] @ response).reshape(direction.shape))

@@ -106,7 +106,7 @@ def test_attacked_samples_just_cross_the_boundary(problem):
     right = validation.logits.argmax(axis=1) == validation.given_labels
     assert right.sum() > 40
     assert (attacked.logits.argmax(axis=1) != validation.given_labels)[right].all()
-    np.testing.assert_array_equal(attacked.features[~right], validation.features[~right])
+    assert (np.abs(attacked.features - validation.features).max(axis=1) > 0).all()
     expected = -gradient_matrix(sketch) @ gradient_matrix(attacked).mean(axis=0)
     close(hessian_free.tracin_robustness(sketch, validation=validation), expected)
 
@@ -127,7 +127,7 @@ def test_mirrored_influence_is_the_change_after_a_real_step(problem, dense):
     weights, direction = hessian_free.head_weights(sketch), dense[1].reshape(3, 5)
     step = 0.1 * validation.losses.mean() / (direction**2).sum()
     expected = loss_of(weights - step * direction, sketch) - loss_of(weights, sketch)
-    close(hessian_free.mirrored(sketch, validation=validation), expected)
+    close(hessian_free.mirrored_head(sketch, validation=validation), expected)
 
 
 def test_self_mirrored_is_the_rise_after_a_real_step_that_unlearns_the_sample(problem, dense):
@@ -135,7 +135,7 @@ def test_self_mirrored_is_the_rise_after_a_real_step_that_unlearns_the_sample(pr
     step = 0.1 * sketch.losses.mean() / (dense[0] ** 2).sum(axis=1).mean()
     heads = [weights + step * gradient.reshape(weights.shape) for gradient in dense[0]]
     expected = [(loss_of(head, sketch) - loss_of(weights, sketch))[i] for i, head in enumerate(heads)]
-    close(hessian_free.self_mirrored(sketch), np.array(expected))
+    close(hessian_free.self_mirrored_head(sketch), np.array(expected))
 
 
 def test_class_mean_cosine_compares_with_the_mean_direction(problem, dense):

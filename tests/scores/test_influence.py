@@ -1,5 +1,7 @@
 """Influence scores against their definitions, with every gradient and the whole Hessian written out."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from dense import close, hessian_matrix, loss_of, trained, with_bias, written_out
@@ -167,6 +169,28 @@ def test_trak_uses_gradients_of_the_log_odds(problem):
     close(influence.trak(sketch, validation=validation), -phi @ inverse @ target * errors)
 
 
+def test_trak_as_published_is_not_damped_and_what_no_gradient_reaches_has_no_influence(problem):
+    sketch, validation = problem
+    errors, validation_errors = (1 - np.exp(-s.losses.astype(np.float64)) for s in problem)
+    phi, target = -sketch.sketch / errors[:, None], (-validation.sketch / validation_errors[:, None]).mean(axis=0)
+    inverse = np.linalg.pinv(phi.T @ phi / 80, rcond=1e-6, hermitian=True)
+    close(influence.self_trak_undamped(sketch), np.einsum("ip,pq,iq->i", phi, inverse, phi) * errors)
+    close(influence.trak_undamped(sketch, validation=validation), -phi @ inverse @ target * errors)
+    empty = replace(sketch, sketch=np.pad(sketch.sketch, ((0, 0), (0, 5))))
+    close(influence.self_trak_undamped(empty), influence.self_trak_undamped(sketch))
+
+
+def test_generalized_influence_through_neurons_moves_all_of_one_output(problem, dense):
+    grads, direction, matrix, _ = dense
+    rows = direction.reshape(3, 5)
+    neuron = np.linalg.norm(rows, axis=1).argmax()
+    chosen = 5 * neuron + np.arange(5)
+    squared = (matrix @ matrix)[np.ix_(chosen, chosen)]
+    squared += curvature.DAMPING**2 * np.trace(squared) / 5 * np.eye(5)
+    change = np.linalg.solve(squared, (matrix @ grads.T)[chosen])
+    close(influence.generalized_neurons(problem[0], validation=problem[1]), -direction[chosen] @ change)
+
+
 def test_generalized_influence_moves_only_the_selected_parameters(problem, dense, monkeypatch):
     grads, direction, matrix, _ = dense
     monkeypatch.setattr(inverse, "TARGET_SHARE", 0.34)
@@ -175,8 +199,8 @@ def test_generalized_influence_moves_only_the_selected_parameters(problem, dense
     gram = selected.T @ selected
     gram += curvature.DAMPING**2 * np.trace(gram) / 5 * np.eye(5)
     change = grads @ selected @ np.linalg.inv(gram)
-    close(influence.self_generalized(problem[0]), (grads[:, chosen] * change).sum(axis=1))
-    close(influence.generalized(problem[0], validation=problem[1]), -change @ direction[chosen])
+    close(influence.self_generalized_head(problem[0]), (grads[:, chosen] * change).sum(axis=1))
+    close(influence.generalized_head(problem[0], validation=problem[1]), -change @ direction[chosen])
 
 
 def test_a_model_without_any_curvature_has_finite_scores():

@@ -15,7 +15,7 @@ HEAD_SCORES = (
     influence.self_arnoldi,
     influence.self_ekfac,
     influence.self_datainf,
-    influence.self_generalized,
+    influence.self_generalized_head,
 )
 VALIDATION_SCORES = (influence.hessian, influence.lissa, influence.arnoldi, influence.ekfac, influence.datainf)
 

@@ -140,14 +140,31 @@ def second_moment(grads: Gradients) -> Floats:
     return moment
 
 
-def target_response(sketch: GradientSketch, seed: int) -> tuple[Indices, Floats]:
-    """Selected parameters J and the map (H_JᵀH_J + λI)⁻¹ H_Jᵀ, `(n_targets, n_parameters)`, from gradient to change."""
-    head = head_gradients(sketch)
-    squared = np.sum([(left**2).T @ right**2 for _, left, right in head.blocks()], axis=0)
+def largest_entries(sketch: GradientSketch, seed: int) -> Indices:
+    """The tenth of the head's parameters with the largest mean squared gradient, fewer for very large heads."""
+    squared = np.sum([(left**2).T @ right**2 for _, left, right in head_gradients(sketch).blocks()], axis=0)
+    n_targets = max(1, min(int(TARGET_SHARE * squared.size), _affordable(sketch, seed)))
+    return np.sort(np.argsort(-squared.ravel(), kind="stable")[:n_targets]).astype(np.int64)
+
+
+def largest_neurons(sketch: GradientSketch, direction: Floats, seed: int) -> Indices:
+    """All parameters of the tenth of the head's output neurons on which `direction` is largest, at least of one."""
+    n_classes, width = direction.shape
+    affordable = max(1, _affordable(sketch, seed) // width)
+    count = min(max(1, int(TARGET_SHARE * n_classes)), affordable)
+    neurons = np.sort(np.argsort(-np.linalg.norm(direction, axis=1), kind="stable")[:count])
+    return (neurons[:, None] * width + np.arange(width)).ravel().astype(np.int64)
+
+
+def target_response(sketch: GradientSketch, columns: Indices, seed: int) -> tuple[Indices, Floats]:
+    """The parameters J and the map (H_JᵀH_J + λI)⁻¹ H_Jᵀ, `(n_targets, n_parameters)`, from gradient to change."""
     rows = drawn(sketch, TARGET_SAMPLES, seed)
-    affordable = int(TARGET_PRODUCTS / (len(rows) * squared.size))
-    n_targets = max(1, min(int(TARGET_SHARE * squared.size), affordable))
-    columns = np.sort(np.argsort(-squared.ravel(), kind="stable")[:n_targets]).astype(np.int64)
     selected = hessian_columns(sketch, columns, rows).astype(np.float64)
     inner = damped(selected @ selected.T, DAMPING**2)
     return columns, np.linalg.solve(inner, selected).astype(np.float32)
+
+
+def _affordable(sketch: GradientSketch, seed: int) -> int:
+    """How many parameters can be moved in seconds."""
+    n_parameters = int(np.prod(head_gradients(sketch).shape))
+    return int(TARGET_PRODUCTS / (len(drawn(sketch, TARGET_SAMPLES, seed)) * n_parameters))
