@@ -15,11 +15,12 @@ from oga_app.commands import ask
 from oga_core.errors import OgaError
 from oga_core.files import disk_error
 
-EXIT_OUR_FAULT, EXIT_YOUR_INPUT, EXIT_CANCELLED = 1, 2, 130
+EXIT_OUR_FAULT, EXIT_YOUR_INPUT, EXIT_TOO_LITTLE_GAIN, EXIT_CANCELLED = 1, 2, 3, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns 0, 1 for a fault of ours, 2 for something wrong with what the person gave."""
+    """Run one command; returns 0, 1 for a fault of ours, 2 for something wrong with what the person gave, 3 for too
+    little gain."""
     options = _parser().parse_args(arguments)
     # A terminated run must still write its status.
     signal.signal(signal.SIGTERM, _interrupt)
@@ -27,6 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         result = options.command(options)
         if result is not None:
             _print_result(result, as_json=options.json)
+            return 0 if result.get("reaches_min_gain", True) else EXIT_TOO_LITTLE_GAIN
     except OgaError as error:
         _print_error(str(error), as_json=options.json)
         return EXIT_YOUR_INPUT
@@ -162,6 +164,8 @@ def _add_verify(commands: Any) -> None:
     add("--validation", type=Path, help="clean data to judge on (else a held-out part of the data)")
     add("--depth", default="head", help="head or all: how much of the model is trained again (head)")
     add("--seeds", type=int, default=3, help="trainings of each arm (3)")
+    add("--truth", type=Path, help="CSV of true labels: also trim the truly wrong")
+    add("--min-gain", type=float, help="end with status 3 where the gain may be below this (0 to 1)")
 
 
 def _add_compare(commands: Any) -> None:
@@ -252,17 +256,20 @@ def _evaluate(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _verify(options: argparse.Namespace) -> dict[str, Any]:
+    from oga_core.evaluation.truth import truly_wrong
     from oga_core.retrain import verify
     from oga_core.runs.folder import RunFolder
 
-    progress = ProgressLine()
+    progress, run = ProgressLine(), RunFolder.open(options.run)
     result = verify(
-        RunFolder.open(options.run),
+        run,
         trim_fraction=options.trim_fraction,
         score=options.score,
         validation=options.validation,
         depth=options.depth,
         seeds=options.seeds,
+        truly_wrong=truly_wrong(run, options.truth) if options.truth else (),
+        min_gain=options.min_gain,
         progress=progress,
     )
     progress.close()

@@ -40,6 +40,14 @@ def evaluate(run: RunFolder, truth_csv: Path, id_column: str | None = None) -> d
     }
 
 
+def truly_wrong(run: RunFolder, truth_csv: Path, id_column: str | None = None) -> list[int]:
+    """Positions of the samples whose given label is not the true one; `truth_csv` and errors as in `evaluate`."""
+    table = run.table.reset_index(drop=True)
+    matched, _ = _matched(table, read_truth(truth_csv, id_column), truth_csv)
+    wrong = matched["given_label"].astype(str) != matched[TRUE_LABEL]
+    return [int(row) for row in matched.index[wrong]]
+
+
 def read_truth(path: Path, id_column: str | None = None) -> pd.Series[str]:
     """Return the true labels by id, as written: `001` and `NA` stay as they are."""
     try:

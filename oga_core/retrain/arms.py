@@ -15,6 +15,7 @@ TRIMMED = "trimmed"
 RANDOM_TRIM = "random_trim"
 RELABELLED = "relabelled_to_prediction"
 DECIDED = "decided"
+TRULY_WRONG = "truly_wrong_trimmed"
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,12 +33,14 @@ class Plan:
     """What the machine flagged and the person decided, as positions among the run's samples; JSON both ways.
 
     predicted: class index that each flagged sample would be relabelled to. removed, relabelled: by decision.
+    wrong: whose label is truly wrong, where that is known.
     """
 
     flagged: Sequence[int]
     predicted: Sequence[int]
     removed: Sequence[int]
     relabelled: Mapping[str, int]
+    wrong: Sequence[int] = ()
 
     @property
     def has_decisions(self) -> bool:
@@ -64,6 +67,9 @@ class Plan:
             decided[[int(row) for row in self.relabelled]] = list(self.relabelled.values())
             kept = np.setdiff1d(training, np.array(self.removed, dtype=np.int64))
             arms.append(_arm(DECIDED, kept, decided, labels))
+        if self.wrong:
+            kept = np.setdiff1d(training, np.array(self.wrong, dtype=np.int64))
+            arms.append(_arm(TRULY_WRONG, kept, labels, labels))
         return arms
 
 

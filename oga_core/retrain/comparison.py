@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oga_core.numerics import NORMAL_90
-from oga_core.retrain.arms import DECIDED, NOTHING_CHANGED, RANDOM_TRIM, RELABELLED, TRIMMED
+from oga_core.retrain.arms import DECIDED, NOTHING_CHANGED, RANDOM_TRIM, RELABELLED, TRIMMED, TRULY_WRONG
 
 MEMORISED = 0.95
 
@@ -66,6 +66,7 @@ _DONE = {
     RANDOM_TRIM: "Trimming as many at random",
     RELABELLED: "Relabelling the flagged samples to the suggested labels",
     DECIDED: "Carrying out the {n_decisions:,} decisions",
+    TRULY_WRONG: "Trimming the {n_truly_wrong:,} samples whose label is truly wrong, the most that trimming can do",
 }
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from oga_core.errors import OgaError, unknown
 from oga_core.files import write_whole
 from oga_core.models import files_of
 from oga_core.models.factory import OWN_CODE
-from oga_core.retrain.arms import HELD_OUT_SHARE, Plan
+from oga_core.retrain.arms import HELD_OUT_SHARE, TRIMMED, Plan
 from oga_core.retrain.comparison import compare, verdict, warnings
 from oga_core.review.store import standing_decisions
 from oga_core.runs.folder import RunFolder
@@ -39,6 +39,8 @@ def verify(
     depth: str = "head",
     device: str = "auto",
     epochs: int | None = None,
+    min_gain: float | None = None,
+    truly_wrong: Sequence[int] = (),
     progress: Callable[[dict[str, Any]], None] = lambda event: None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> dict[str, Any]:
@@ -48,8 +50,9 @@ def verify(
     trimmed; as many trimmed at random; the flagged relabelled to what is suggested for them; the person's decisions
     carried out. Judged on `validation`, or on a held-out fifth of the data that is never cleaned, drawn anew for each
     of `seeds` trainings. depth: `head` trains a softmax regression on the run's frozen features, `all` the whole
-    network. Returns what is also written to `verify.json` in the run folder. Raises `OgaError` for what cannot be
-    compared.
+    network. truly_wrong: positions, where they are known; trimming them is one more arm. min_gain: in accuracy, 0 to 1;
+    `reaches_min_gain` says whether the lower end of the flagged trim's interval does. Returns what is also written to
+    `verify.json` in the run folder. Raises `OgaError` for what cannot be compared.
     """
     start = time.perf_counter()
     scored = ScoredRun(run.path)
@@ -57,7 +60,7 @@ def verify(
     score = score or scored.default_score
     _check(scored, score, depth, seeds, epochs, validation)
     fraction = _trim_fraction(scored, trim_fraction)
-    plan = _plan(scored, score, fraction, decisions)
+    plan = replace(_plan(scored, score, fraction, decisions), wrong=list(truly_wrong))
     arguments = {
         "run": str(run.path.resolve()),
         "plan": asdict(plan),
@@ -82,12 +85,16 @@ def verify(
         "trim_fraction": fraction,
         "n_flagged": len(plan.flagged),
         "n_decisions": len(plan.removed) + len(plan.relabelled),
+        "n_truly_wrong": len(plan.wrong),
         "depth": depth,
         "seeds": seeds,
         **{name: value for name, value in result.items() if name not in ("trials", "jail")},
         "judged_on": _judged_on(result["trials"], validation),
         "arms": compare(result["trials"], split=validation is None),
     }
+    if min_gain is not None:
+        least = summary["arms"][TRIMMED]["gain"]["interval_90"][0]
+        summary |= {"min_gain": min_gain, "reaches_min_gain": least >= min_gain}
     summary["verdict"] = verdict(summary)
     summary["warnings"] = warnings(summary, info.model_accuracy_on_given_labels or 0.0)
     summary["trials"] = result["trials"]

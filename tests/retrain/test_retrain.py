@@ -9,13 +9,15 @@ import torch
 from torch import nn
 
 import oga_core
+from oga_app.cli import main
 from oga_core.errors import OgaError
+from oga_core.evaluation.truth import truly_wrong
 from oga_core.pipeline.options import ScoreOptions
 from oga_core.pipeline.score import score
 from oga_core.retrain import job as retraining_job
 from oga_core.retrain import verification as retrain
 from oga_core.retrain import verify
-from oga_core.retrain.arms import DECIDED, NOTHING_CHANGED, RANDOM_TRIM, RELABELLED, TRIMMED
+from oga_core.retrain.arms import DECIDED, NOTHING_CHANGED, RANDOM_TRIM, RELABELLED, TRIMMED, TRULY_WRONG
 from oga_core.retrain.comparison import compare, verdict, warnings
 from oga_core.review import ReviewStore
 from oga_core.review.decisions import Decision
@@ -100,6 +102,25 @@ def test_trimming_wrong_labels_is_found_to_help(scored):
     assert not list(run.path.glob(".verify-*"))
     assert told[-1]["stage"] == "retraining"
     assert told[-1]["done"] == told[-1]["total"] == 15
+
+
+def test_the_truly_wrong_are_one_more_arm_and_a_gain_can_be_asked_for(scored, tmp_path):
+    run, clean = scored
+    wrong = run.table["score_truth"].to_numpy() > 0
+    truth = tmp_path / "truth.csv"
+    names = np.array(CLASSES)[(run.table["given_label"].map(CLASSES.index).to_numpy() - wrong) % 3]
+    truth.write_text("id,true_label\n" + "\n".join(map(",".join, zip(run.table["sample_id"], names, strict=True))))
+    assert truly_wrong(run, truth) == np.flatnonzero(wrong).tolist()
+    command = ["verify", str(run.path), "--score", "truth", "--trim-fraction", "0.27", "--validation", str(clean)]
+    command += ["--truth", str(truth), "--json"]
+    assert main([*command, "--min-gain", "0.001"]) == 0
+    result = json.loads((run.path / "verify.json").read_text())
+    assert result["arms"][TRULY_WRONG]["gain"]["mean"] == pytest.approx(
+        result["arms"][TRIMMED]["gain"]["mean"], abs=0.02
+    )
+    assert result["reaches_min_gain"]
+    assert f"the {wrong.sum():,} samples whose label is truly wrong" in result["verdict"]
+    assert main([*command, "--min-gain", "0.9"]) == 3
 
 
 def test_decisions_can_be_left_out(scored):
