@@ -224,7 +224,7 @@ def self_trak_undamped(sketch: GradientSketch, *, seed: int = 0) -> Floats:
     Of one model, with the pseudoinverse: what no gradient reaches has no influence. φ as in `self_trak`.
     """
     features, errors = _margin_sketch(sketch)
-    inverse = _pseudoinverse(second_moment(features))
+    inverse = _pseudoinverse(features)
     result = np.empty(len(errors))
     for rows, left, right in features.blocks():
         phi = (left * right).astype(np.float64)
@@ -239,13 +239,17 @@ def trak_undamped(sketch: GradientSketch, *, validation: GradientSketch, seed: i
     As in `self_trak_undamped`, φ̄ the mean over the validation samples.
     """
     features, errors = _margin_sketch(sketch)
-    solution = _pseudoinverse(second_moment(features)) @ _margin_direction(sketch, validation)[0]
+    solution = _pseudoinverse(features) @ _margin_direction(sketch, validation)[0]
     return -features.dot(solution[None]) * errors
 
 
-def _pseudoinverse(moment: Floats) -> Floats:
-    """Directions below the rounding of single precision count as none."""
-    return np.asarray(np.linalg.pinv(moment.astype(np.float64), rcond=SINGLE_PRECISION, hermitian=True))
+def _pseudoinverse(features: Gradients) -> Floats:
+    """Of ΦᵀΦ / n, summed in double precision, since nothing damps what rounding leaves."""
+    total = np.zeros((features.shape[1],) * 2)
+    for _, left, right in features.blocks():
+        phi = (left * right).astype(np.float64)
+        total += phi.T @ phi
+    return np.asarray(np.linalg.pinv(total / len(features), rcond=SINGLE_PRECISION, hermitian=True))
 
 
 def _margin_direction(sketch: GradientSketch, validation: GradientSketch) -> Floats:
