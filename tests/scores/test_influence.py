@@ -9,7 +9,7 @@ from problems import blobs, sketch_of
 from scipy.stats import spearmanr
 
 from oga_core.gradient_sketch import GradientSketch
-from oga_core.scores import hessian_free, influence
+from oga_core.scores import hessian_free, influence, sketch_influence
 from oga_core.scores.estimators import curvature, inverse, spectrum
 
 
@@ -155,8 +155,10 @@ def test_logra_is_the_leverage_of_the_sketch(problem):
     sketch, validation = problem
     fisher = sketch.sketch.T.astype(np.float64) @ sketch.sketch / 80
     inverse = np.linalg.inv(fisher + curvature.DAMPING * np.trace(fisher) / 16 * np.eye(16))
-    close(influence.self_logra(sketch), np.einsum("ip,pq,iq->i", sketch.sketch, inverse, sketch.sketch))
-    close(influence.logra(sketch, validation=validation), -sketch.sketch @ inverse @ validation.sketch.mean(axis=0))
+    close(sketch_influence.self_logra(sketch), np.einsum("ip,pq,iq->i", sketch.sketch, inverse, sketch.sketch))
+    close(
+        sketch_influence.logra(sketch, validation=validation), -sketch.sketch @ inverse @ validation.sketch.mean(axis=0)
+    )
 
 
 def test_trak_uses_gradients_of_the_log_odds(problem):
@@ -165,8 +167,8 @@ def test_trak_uses_gradients_of_the_log_odds(problem):
     phi, target = -sketch.sketch / errors[:, None], (-validation.sketch / validation_errors[:, None]).mean(axis=0)
     moment = phi.T @ phi / 80
     inverse = np.linalg.inv(moment + 1e-2 * np.trace(moment) / 16 * np.eye(16))
-    close(influence.self_trak(sketch), np.einsum("ip,pq,iq->i", phi, inverse, phi) * errors)
-    close(influence.trak(sketch, validation=validation), -phi @ inverse @ target * errors)
+    close(sketch_influence.self_trak(sketch), np.einsum("ip,pq,iq->i", phi, inverse, phi) * errors)
+    close(sketch_influence.trak(sketch, validation=validation), -phi @ inverse @ target * errors)
 
 
 def test_trak_as_published_is_not_damped_and_what_no_gradient_reaches_has_no_influence(problem):
@@ -174,10 +176,10 @@ def test_trak_as_published_is_not_damped_and_what_no_gradient_reaches_has_no_inf
     errors, validation_errors = (1 - np.exp(-s.losses.astype(np.float64)) for s in problem)
     phi, target = -sketch.sketch / errors[:, None], (-validation.sketch / validation_errors[:, None]).mean(axis=0)
     inverse = np.linalg.pinv(phi.T @ phi / 80, rcond=1e-6, hermitian=True)
-    close(influence.self_trak_undamped(sketch), np.einsum("ip,pq,iq->i", phi, inverse, phi) * errors)
-    close(influence.trak_undamped(sketch, validation=validation), -phi @ inverse @ target * errors)
+    close(sketch_influence.self_trak_undamped(sketch), np.einsum("ip,pq,iq->i", phi, inverse, phi) * errors)
+    close(sketch_influence.trak_undamped(sketch, validation=validation), -phi @ inverse @ target * errors)
     empty = replace(sketch, sketch=np.pad(sketch.sketch, ((0, 0), (0, 5))))
-    close(influence.self_trak_undamped(empty), influence.self_trak_undamped(sketch))
+    close(sketch_influence.self_trak_undamped(empty), sketch_influence.self_trak_undamped(sketch))
 
 
 def test_generalized_influence_through_neurons_moves_all_of_one_output(problem, dense):
