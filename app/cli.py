@@ -19,16 +19,15 @@ EXIT_OUR_FAULT, EXIT_YOUR_INPUT, EXIT_TOO_LITTLE_GAIN, EXIT_CANCELLED = 1, 2, 3,
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns 0, 1 for a fault of ours, 2 for something wrong with what the person gave, 3 for too
-    little gain."""
+    """Run one command; returns 0, 1 for a fault of ours, 2 for what the person gave, 3 for too little gain."""
     options = _parser().parse_args(arguments)
     # A terminated run must still write its status.
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        result = options.command(options)
-        if result is not None:
+        result = options.command(options) or {}
+        if result:
             _print_result(result, as_json=options.json)
-            return 0 if result.get("reaches_min_gain", True) else EXIT_TOO_LITTLE_GAIN
+        return 0 if result.get("reaches_min_gain", True) else EXIT_TOO_LITTLE_GAIN
     except OgaError as error:
         _print_error(str(error), as_json=options.json)
         return EXIT_YOUR_INPUT
@@ -44,7 +43,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return EXIT_YOUR_INPUT
         _print_error(f"A fault in oga, not in your input: {type(error).__name__}: {error}", as_json=options.json)
         return EXIT_OUR_FAULT
-    return 0
 
 
 class _Parser(argparse.ArgumentParser):
