@@ -259,17 +259,10 @@ def _verify(options: argparse.Namespace) -> dict[str, Any]:
     from oga_core.runs.folder import RunFolder
 
     progress, run = ProgressLine(), RunFolder.open(options.run)
-    result = verify(
-        run,
-        trim_fraction=options.trim_fraction,
-        score=options.score,
-        validation=options.validation,
-        depth=options.depth,
-        seeds=options.seeds,
-        truly_wrong=truly_wrong(run, options.truth) if options.truth else (),
-        min_gain=options.min_gain,
-        progress=progress,
-    )
+    names = ("trim_fraction", "score", "validation", "depth", "seeds", "min_gain")
+    wrong = truly_wrong(run, options.truth) if options.truth else ()
+    chosen = {name: getattr(options, name) for name in names}
+    result = verify(run, truly_wrong=wrong, progress=progress, **chosen)
     progress.close()
     return result
 

@@ -8,7 +8,7 @@ from oga_core.gradient_sketch import GradientSketch
 from oga_core.numerics import NORMAL_90, Array, Indices, Values, evenly_spaced
 from oga_core.scores.common import canonical_order
 from oga_core.scores.ensemble import has_memorised
-from oga_core.scores.estimators.heads import held_out_logits
+from oga_core.scores.heads import held_out_logits
 from oga_core.threshold.trim_trial import TrimTrial
 
 RANDOM_TRIMS = 3

@@ -6,7 +6,7 @@ from oga_core.gradient_sketch import GradientSketch
 from oga_core.numerics import Array, Values, negative_margin, prior_adjusted, softmax
 from oga_core.scores.common import canonical_order, once_per_sketch
 from oga_core.scores.estimators.confident import class_thresholds
-from oga_core.scores.estimators.heads import held_out_logits
+from oga_core.scores.heads import held_out_logits
 
 
 def out_of_fold(sketch: GradientSketch, *, seed: int = 0) -> Values:
