@@ -181,7 +181,7 @@ class Visitor:
         ids = [_id_of(message.delta.new_element) for message in self.drawn]
         for key, value in widgets.items():
             state = back.rerun_script.widget_states.widgets.add()
-            state.id = next((name for name in ids if name.endswith(f"-{key}")), f"$$ID-{uuid.uuid4().hex}-{key}")
+            state.id = next((name for name in ids if name.split("-", 2)[-1] == key), f"$$ID-{uuid.uuid4().hex}-{key}")
             if value is True:
                 state.trigger_value = True
             else:

@@ -189,6 +189,14 @@ def test_a_settlement_bears_the_name_of_the_account_and_only_its_owner_undoes_it
         visitor.use("review", {"review-mode": "One by one"}, **QUERY)
 
 
+def test_nobody_deletes_or_renames_the_run_of_all(run, signed_in):
+    before = decided(run)
+    signed_in["Bob"].visit("run", **QUERY)
+    for forged in ({"delete": True}, {"rename": True, "rename-digits": "mine"}):
+        signed_in["Bob"].use("run", forged, **QUERY)
+    assert decided(run) == before
+
+
 def test_a_sample_that_the_run_does_not_have_is_refused(run, signed_in):
     signed_in["Ada"].visit("review", **QUERY)
     press(signed_in["Ada"], action="keep", sample="no such sample")

@@ -81,7 +81,7 @@ def banner() -> None:
 
 
 def manage(current: Session) -> None:
-    """Buttons for the open run: again, duplicate, rename, delete, with the disk it takes."""
+    """Buttons for the open run: again, duplicate; where it is nobody else's too, rename and delete."""
     run = current.run
     assert run is not None
     running = jobs.status(run).state == "running"
@@ -92,9 +92,10 @@ def manage(current: Session) -> None:
         words = "Duplicate with other options" if scored else "Edit and try again"
         if st.button(words, key="duplicate", icon=":material/edit:", disabled=running):
             begin_from(run, carry=False)
-        with st.popover("Rename or delete", icon=":material/more_horiz:", disabled=running):
-            messages.guarded(_rename)(current, run)
-            messages.guarded(_delete)(current, run)
+        if current.settings.accounts is None:  # else with it would go what others decided, whoever presses
+            with st.popover("Rename or delete", icon=":material/more_horiz:", disabled=running):
+                messages.guarded(_rename)(current, run)
+                messages.guarded(_delete)(current, run)
 
 
 def _rename(current: Session, run: Path) -> None:
