@@ -98,6 +98,7 @@ def tokens(request: TokenRequest) -> dict[str, Any]:
 
 def looked(path: Path, options: Mapping[str, Any], classes: Sequence[str]) -> dict[str, Any]:
     """What data hold that are not scored yet, `error` where they cannot be read so, `late` where it took too long."""
+    state.session().settings.require_jail()
     status = path.stat()
     reading = {name: value for name, value in options.items() if name in READING and value is not None}
     named = json.dumps(reading, sort_keys=True, default=str)

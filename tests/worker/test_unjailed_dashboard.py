@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import sys
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from app_runs import image_run
 from app_server import Server, Visitor
 from test_lacking import HERE, LANDLOCK
 
+from oga_app import cache
 from oga_app.server.accounts import set_password
 
 PASSWORD = "correct horse"
@@ -60,6 +62,23 @@ def exported(visitor: Visitor) -> str:
     visitor.visit("export", **QUERY)
     visitor.use("export", {"export-make": True}, **QUERY)
     return visitor.text
+
+
+def test_whatever_the_pages_have_read_is_closed_with_the_rest() -> None:
+    source = ast.parse(Path(cache.__file__).read_text(encoding="utf-8"))
+    functions = {node.name: node for node in source.body if isinstance(node, ast.FunctionDef)}
+    started = {"PreviewReader", "Asker", "columns_of", "tokens_of", "look_at"}
+    starters = {name for name, node in functions.items() if name.startswith("_") and started & names_in(node)}
+    assert len(starters) == len(started)
+    asking = {name for name, node in functions.items() if starters & names_in(node)}
+    assert asking >= {"reader", "columns", "tokens", "looked", "asker"}
+    assert [name for name in asking if "require_jail" not in names_in(functions[name])] == []
+
+
+def names_in(node: ast.AST) -> set[str]:
+    """The names and attributes that a function uses."""
+    used = {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
+    return used | {part.attr for part in ast.walk(node) if isinstance(part, ast.Attribute)}
 
 
 def test_nothing_is_read_for_accounts_where_the_jail_has_holes(folder: Path) -> None:
