@@ -29,7 +29,7 @@ from oga_core.previews.reader import (
 )
 from oga_core.review import ReviewStore
 from oga_core.review.board import DecisionBoard
-from oga_core.review.decisions import ACTIONS
+from oga_core.review.decisions import ACTIONS, BAD_ACTIONS
 from oga_core.review.filters import Filters
 from oga_core.review.queue import mixed_queue
 from oga_core.review.selection import Selection
@@ -264,7 +264,7 @@ def _expectation(run: str, stamp: Stamp, score: str, step: int, _data: ScoredRun
     from oga_core.threshold.expectation import Expectation
 
     reviewed = np.flatnonzero((_board.codes >= 0) & (_board.codes != ACTIONS.index("unsure")))
-    bad = np.isin(_board.codes[reviewed], [ACTIONS.index("relabel"), ACTIONS.index("remove")])
+    bad = np.isin(_board.codes[reviewed], [ACTIONS.index(action) for action in BAD_ACTIONS])
     return Expectation(_data.ranked(score), reviewed, bad, **_data.beliefs)
 
 

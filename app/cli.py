@@ -112,7 +112,7 @@ def _add_score(commands: Any) -> None:
     add("--label-column", help="column of the given labels")
     add("--id-column", help="column of the ids")
     add("--text-column", help="column of the texts")
-    add("--modality", help="image, text, tabular or causal_lm, where the data could be read in two ways")
+    add("--modality", help="image, text, tabular, causal_lm or preference, where the data could be read in two ways")
     add("--model-card", help="JSON that names classes and inputs, where none lies beside the model")
     add("--model-factory", help="module:function of yours that builds the network which plain weights belong to")
     add("--scores", type=_names, default=(), help="scores to compute, separated by commas (all that are possible)")

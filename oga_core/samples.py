@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from oga_core.errors import OgaError
 from oga_core.errors import UnreadableSample as UnreadableSample
 
-Modality = Literal["image", "text", "tabular", "causal_lm", "outputs"]
-MODALITIES: tuple[Modality, ...] = ("image", "text", "tabular", "causal_lm", "outputs")
+Modality = Literal["image", "text", "tabular", "causal_lm", "preference", "outputs"]
+MODALITIES: tuple[Modality, ...] = get_args(Modality)
 
 
 @dataclass(frozen=True)

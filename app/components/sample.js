@@ -1,5 +1,7 @@
 // One sample as the server sends it (see sample_view.py), and its words.
 
+/** Texts by their places in the row, as JSON Pointers. @typedef {[place: string, text: string][]} Texts */
+
 /**
  * @typedef {object} Sample
  * @property {string} id
@@ -12,6 +14,9 @@
  * @property {[start: number, end: number, weight: number][]} [weights] parts of `text` to shade, -1 to 1
  * @property {[name: string, value: string][]} [fields] of a table row
  * @property {[role: string, content: string][]} [messages] of a chat
+ * @property {[name: string, text: string][]} [pair] the two answers of a preference pair
+ * @property {Texts} [responses] that may be edited
+ * @property {Texts} [edit] that stands
  * @property {string} [given]
  * @property {string} [predicted]
  * @property {[name: string, probability: number][]} [probabilities] most likely first
@@ -57,5 +62,6 @@ export function shadedParts(text, weights) {
  */
 export function wordsOf(sample, separator) {
   if (sample.text !== undefined) return sample.text;
-  return (sample.messages ?? sample.fields)?.map(([name, value]) => `${name}: ${value}`).join(separator);
+  const parts = sample.pair ? [...(sample.messages ?? []), ...sample.pair] : (sample.messages ?? sample.fields);
+  return parts?.map(([name, value]) => `${name}: ${value}`).join(separator);
 }

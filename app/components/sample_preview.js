@@ -22,6 +22,7 @@ export function samplePreview(sample) {
   if (sample.cut) parts.push(el("p", { class: "cut" }, "The text is longer; its beginning is shown."));
   if (sample.fields) parts.push(fieldTable(sample.fields));
   if (sample.messages) parts.push(chat(sample.messages));
+  if (sample.pair) parts.push(answers(sample.pair, sample.decision === "swap"));
   if (!parts.length) parts.push(el("p", { class: "unreadable" }, "There is no preview of this sample."));
   return parts;
 }
@@ -100,6 +101,29 @@ function chat(messages) {
     ),
   );
   return el("ol", { class: "chat" }, turns);
+}
+
+/**
+ * The two answers of a preference pair side by side.
+ *
+ * @param {[name: string, text: string][]} pair
+ * @param {boolean} isSwapped
+ */
+function answers(pair, isSwapped) {
+  const names = pair.map(([name]) => name);
+  if (isSwapped) names.reverse();
+  return el(
+    "div",
+    { class: "pair" },
+    pair.map(([, text], i) =>
+      el(
+        "section",
+        { class: names[i] === "chosen" ? "answer chosen" : "answer" },
+        el("span", { class: "role" }, names[i]),
+        el("div", { dir: "auto" }, text),
+      ),
+    ),
+  );
 }
 
 /**

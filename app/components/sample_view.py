@@ -30,7 +30,9 @@ class SampleView:
     probabilities: (class, probability), most likely first.
     wrong: the probability that the given label is wrong. percentile: 0 … 100, 100 = most suspicious.
     finding: the kind of finding; why: one plain sentence. position: text such as "12 of 240".
-    decision: what stands ("keep", "relabel", "remove", "unsure").
+    pair: (name, text) of the two answers of a preference pair.
+    responses: (place, text) of what may be edited in a language model's row; edit: (place, text) as it stands.
+    decision: what stands ("keep", "relabel", "remove", "unsure", "edit", "swap").
     """
 
     id: str
@@ -42,6 +44,9 @@ class SampleView:
     weights: tuple[tuple[int, int, float], ...] = ()
     fields: tuple[tuple[str, str], ...] = ()
     messages: tuple[tuple[str, str], ...] = ()
+    pair: tuple[tuple[str, str], ...] = ()
+    responses: tuple[tuple[str, str], ...] = ()
+    edit: tuple[tuple[str, str], ...] = ()
     given: str | None = None
     predicted: str | None = None
     probabilities: tuple[tuple[str, float], ...] = ()

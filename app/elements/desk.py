@@ -32,7 +32,7 @@ def sample_view(
     decision = board.decisions.get(str(data.ids[row]))
     return SampleView(
         str(data.ids[row]),
-        **vars(shown),
+        **{**vars(shown), "responses": shown.responses if full else ()},
         **(explaining.shown(data, row, shown.text) if full else {}),
         given=data.class_name(data.given[row]) if data.given[row] >= 0 else None,
         predicted=data.proposal(row),
@@ -44,6 +44,7 @@ def sample_view(
         why=why(data, row, score) if full else "",
         decision=decision.action if decision else None,
         new_label=decision.new_label if decision else None,
+        edit=decision.edit if decision and full else (),
         note=decision.note if decision and full else "",
     )
 
@@ -169,9 +170,23 @@ class Desk:
             return store.redo(self.reviewer, client_event_id=event.event_id)
         if event.sample_id not in self.data.row_of:
             raise OgaError(f"The review sent a sample {event.sample_id!r} that the run does not have. Reload the page.")
-        decision = Decision(event.sample_id, event.action, event.new_label, self.reviewer, note=event.note)
+        decision = Decision(
+            event.sample_id, event.action, event.new_label, self.reviewer, note=event.note, edit=self._edit(event)
+        )
         store.decide(decision, client_event_id=event.event_id)
         return None
+
+    def _edit(self, event: ReviewEvent) -> tuple[tuple[str, str], ...]:
+        """The texts that differ from the row's own; raises `OgaError` where there are none, or for another place."""
+        if event.action != "edit":
+            return ()
+        responses = dict(cache.thumbnails(self.data, [self.data.row_of[event.sample_id]], LARGE)[0].responses)
+        if not all(place in responses for place, _ in event.edit):
+            raise OgaError(f"The row {event.sample_id!r} holds no such response. Reload the page, and edit it again.")
+        changed = tuple((place, text) for place, text in event.edit if text != responses[place])
+        if not changed:
+            raise OgaError("The text is as it was. Keep the row instead.")
+        return changed
 
     def progress(self) -> dict[str, Any]:
         """How much of the queue is decided, and the pace."""

@@ -6,7 +6,14 @@ import streamlit as st
 
 ACCENT = "#c2410c"
 GREY = "#9a958c"
-DECISION_COLOURS = {"keep": "#009e73", "relabel": "#0072b2", "remove": "#b3478f", "unsure": "#e69f00"}
+DECISION_COLOURS = {
+    "keep": "#009e73",
+    "relabel": "#0072b2",
+    "remove": "#b3478f",
+    "unsure": "#e69f00",
+    "edit": "#0072b2",
+    "swap": "#7f6fc1",
+}
 PALETTE = (
     "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8c8c2e", "#7f6fc1", "#6b6b6b", "#a65628",
 )  # fmt: skip

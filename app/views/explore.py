@@ -75,7 +75,8 @@ def _map() -> None:
         reason = "The map is being made." if coming else "This run has no map: it was scored without one."
         messages.empty(f"{reason}\nThe threshold, tables and samples work without it.")
         return
-    colours = [name for name in COLOR_BY if name != "finding" or view.data.finding_names]
+    absent = {"finding": not view.data.finding_names, "label": not view.data.classes}
+    colours = [name for name in COLOR_BY if not absent.get(name)]
     colour = st.segmented_control(
         "Colour by",
         colours,

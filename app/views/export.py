@@ -27,6 +27,9 @@ _FORMATS = {
     "jsonl": "Table as JSON lines",
     "fixed": "Fixed data set, in the format it came in",
     "huggingface": "Hugging Face datasets folder",
+    "weighted": "Rows with a weight each",
+    "llama-factory": "LLaMA-Factory",
+    "axolotl": "Axolotl",
     "label-studio": "Label Studio tasks",
     "fiftyone": "FiftyOne images and labels",
 }
@@ -54,7 +57,10 @@ def _export(view: Opened) -> None:
     applying.choice(view)
     name = st.selectbox(
         "Format",
-        sorted(EXPORTS, key=lambda name: name != "fixed"),
+        sorted(
+            (name for name, each in EXPORTS.items() if view.data.modality in each.modalities),
+            key=lambda name: name != "fixed",
+        ),
         format_func=lambda name: _FORMATS.get(name, name),
         key="export-format",
     )

@@ -19,8 +19,10 @@ from oga_app.views.reviewers import history, reviewers
 from oga_app.views.selection.act import bulk, done
 from oga_app.views.selection.filter_bar import filter_bar
 from oga_app.views.trained_tokens import look_after
+from oga_core.review.decisions import actions_of
 
 _GRID = 60
+_GRID_BY_CLASS = "Grid by class"
 _AHEAD = 60
 _HEIGHT = 580
 _BATCH = 40
@@ -35,7 +37,7 @@ def show() -> None:
     view.session.take_stale()
     header.title("Review", view)
     mode = filter_bar(view, lambda: _mode(view))
-    {"One by one": _queue, "Grid by class": _grid, "Reviewers": reviewers, "History": history}[mode]()
+    {"One by one": _queue, _GRID_BY_CLASS: _grid, "Reviewers": reviewers, "History": history}[mode]()
     if view.session.opened:
         detail(view)
 
@@ -43,7 +45,8 @@ def show() -> None:
 def _mode(view: Opened) -> str:
     mode: str = st.segmented_control(
         "How",
-        ["One by one", "Grid by class", "Reviewers", "History"],
+        ["One by one", _GRID_BY_CLASS, "Reviewers", "History"],
+        format_func=lambda mode: "Grid" if mode == _GRID_BY_CLASS and not view.data.classes else mode,
         default="One by one",
         required=True,
         key="review-mode",
@@ -103,7 +106,11 @@ def _queue() -> None:
         overlap=state.memory("overlap", 1),
     )
     resting = review_queue(
-        backend, key=f"review-{view.data.name}-{view.session.reviewer}", classes=view.data.classes, height=_HEIGHT
+        backend,
+        key=f"review-{view.data.name}-{view.session.reviewer}",
+        classes=view.data.classes,
+        actions=actions_of(view.data.classes, view.data.modality),
+        height=_HEIGHT,
     )
     outlook.progress(view)
     if not view.session.settings.closed:

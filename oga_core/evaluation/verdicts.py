@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from oga_core.review.decisions import ACTIONS
+from oga_core.review.decisions import ACTIONS, BAD_ACTIONS
 from oga_core.runs.scored import ScoredRun
 from oga_core.scores import CHECKPOINTS, SCORES, VALIDATION, VALIDATION_CHECKPOINTS
 
@@ -31,7 +31,7 @@ def method_table(data: ScoredRun, codes: NDArray[np.int8], chosen: str, flagged:
     codes: `(n_samples,)` decisions. Verdicts on all samples that score at least the threshold count.
     Sorted by the lower bound of the precision, then by the overlap.
     """
-    bad = np.isin(codes, [ACTIONS.index("relabel"), ACTIONS.index("remove")])
+    bad = np.isin(codes, [ACTIONS.index(action) for action in BAD_ACTIONS])
     judged = bad | (codes == ACTIONS.index("keep"))
     seconds = data.info.seconds
     reference = flagged_weights(data, chosen, flagged)

@@ -13,6 +13,7 @@ from oga_core.files import remove_leftovers, temporary_folder
 from oga_core.review.store import standing_decisions
 from oga_core.runs.folder import RunFolder
 from oga_core.runs.scored import ScoredRun
+from oga_core.samples import MODALITIES
 from oga_core.worker.stages import Progress
 from oga_core.worker.supervisor import run_job
 
@@ -35,29 +36,52 @@ class Export:
 
     write: takes what was decided, the path, and whether texts must be safe for spreadsheets. As "module:function" it
     runs in the worker; a function of the caller's own runs where the caller does.
+    modalities: what it is offered for; for others the function says why not.
     """
 
     description: str
     write: str | Write
+    modalities: tuple[str, ...] = MODALITIES
 
+
+LANGUAGE = ("causal_lm", "preference")
 
 EXPORTS: dict[str, Export] = {
     "csv": Export("All columns, scores and decisions as CSV.", "oga_core.exports.table:write_csv"),
     "parquet": Export("All columns, scores and decisions as Parquet.", "oga_core.exports.table:write_parquet"),
     "jsonl": Export("All columns, scores and decisions as JSON lines.", "oga_core.exports.table:write_jsonl"),
     "fixed": Export(
-        "The data set in the format it came in, with the new labels and without what was removed.",
+        "The data set in the format it came in, corrected, and without what was removed.",
         "oga_core.exports.fixed:write_fixed",
     ),
     "huggingface": Export(
-        "A folder for datasets.load_dataset, with the decided labels.", "oga_core.exports.tools:write_huggingface"
+        "A folder for datasets.load_dataset, corrected, and without what was removed.",
+        "oga_core.exports.tools:write_huggingface",
+    ),
+    "weighted": Export(
+        "Rows of a language model with a weight each for the trainer, 0 for what was removed; nothing is left out.",
+        "oga_core.exports.language.weights:write_weighted",
+        LANGUAGE,
+    ),
+    "llama-factory": Export(
+        "Rows of a language model for LLaMA-Factory, with dataset_info.json.",
+        "oga_core.exports.language.trainers:write_llama_factory",
+        LANGUAGE,
+    ),
+    "axolotl": Export(
+        "Rows of a language model for Axolotl, with the datasets part of its configuration.",
+        "oga_core.exports.language.trainers:write_axolotl",
+        LANGUAGE,
     ),
     "label-studio": Export(
         "Tasks with predictions and decisions for Label Studio, with its labeling config.",
         "oga_core.exports.tools:write_label_studio",
+        ("image", "text"),
     ),
     "fiftyone": Export(
-        "Images and labels for FiftyOne (image classification dataset).", "oga_core.exports.tools:write_fiftyone"
+        "Images and labels for FiftyOne (image classification dataset).",
+        "oga_core.exports.tools:write_fiftyone",
+        ("image",),
     ),
 }
 

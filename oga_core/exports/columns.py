@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -11,6 +12,7 @@ import pyarrow.parquet as pq
 
 from oga_core.errors import OgaError
 from oga_core.readers.tables.arrow import class_labels
+from oga_core.readers.tables.pointers import keys_of, replaced
 from oga_core.review.edits import Edits, typed_label
 
 
@@ -59,8 +61,27 @@ def edited_batch(
         place = schema.get_field_index(label_column)
         column = _with_labels(batch.column(place), changes, class_labels(schema).get(label_column), label_column)
         batch = batch.set_column(place, schema.field(place), column)
+    new_values = [(i, edits.values_of_row[row]) for i, row in enumerate(rows) if row in edits.values_of_row]
+    if new_values:
+        batch = _with_values(batch, schema, new_values)
     keep = [row not in edits.removed_rows for row in rows]
     return batch if all(keep) else batch.filter(pa.array(keep, pa.bool_()))
+
+
+def _with_values(
+    batch: pa.RecordBatch, schema: pa.Schema, new_values: list[tuple[int, Mapping[str, Any]]]
+) -> pa.RecordBatch:
+    """Put new values into their places; `new_values` holds them by row of the batch."""
+    columns: dict[str, list[Any]] = {}
+    for i, values in new_values:
+        for place, value in values.items():
+            name, *keys = keys_of(place)
+            column = columns.setdefault(name, batch.column(schema.get_field_index(name)).to_pylist())
+            column[i] = replaced(column[i], keys, value)
+    for name, column in columns.items():
+        at = schema.get_field_index(name)
+        batch = batch.set_column(at, schema.field(at), pa.array(column, schema.field(at).type))
+    return batch
 
 
 def _with_labels(

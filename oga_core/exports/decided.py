@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from oga_core.readers.tables.pointers import keys_of, replaced
 from oga_core.review.decisions import Decision
 from oga_core.review.edits import Edits
 from oga_core.samples import SampleSet
@@ -24,7 +25,14 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _SAID_EVERY = 0.5  # seconds
-ACTION_NAMES = {"keep": "keep", "relabel": "relabel", "remove": "exclude", "unsure": "needs_review"}
+ACTION_NAMES = {
+    "keep": "keep",
+    "relabel": "relabel",
+    "remove": "exclude",
+    "unsure": "needs_review",
+    "edit": "edit",
+    "swap": "swap",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +43,7 @@ class Decided:
     of the data; method: the score, `ranked` its values; trim_fraction: the share that the machine flags;
     label_column: the column of labels that the person named, None where it was recognised. progress: hears how many
     rows or files are written. apply: whether the decisions are people's or the machine's proposal. ids: the samples
-    that tables list, None for all.
+    that tables list, None for all. beliefs: what the expectation starts from, before any verdict.
     """
 
     samples: SampleSet
@@ -49,6 +57,7 @@ class Decided:
     progress: Progress = lambda event: None
     apply: Apply = "decisions"
     ids: frozenset[str] | None = None
+    beliefs: Mapping[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.table)
@@ -72,6 +81,13 @@ class Decided:
     def remaining(self) -> NDArray[np.int64]:
         """Positions of the samples that are not removed."""
         return np.array([i for i, key in enumerate(self.samples.ids) if key not in self.edits.removed], dtype=np.int64)
+
+    def final_row(self, i: int) -> dict[str, Any]:
+        """The row of a sample after edits and swaps; its label is as it was given."""
+        row: dict[str, Any] = dict(self.samples.rows[i])
+        for place, value in self.edits.values_of_row.get(int(self.samples.row_numbers[i]), {}).items():
+            row = replaced(row, keys_of(place), value)
+        return row
 
     def final_label(self, i: int) -> str | None:
         """The class of a sample after the decisions, as the model names it; None without labels."""

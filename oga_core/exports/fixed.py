@@ -83,8 +83,7 @@ def _data_and_labels(decided: Decided, labels: Path) -> Iterator[Member]:
         else:
             yield name, b"".join(edited_table(labels, labels.name, _label_column(decided, labels), edits))
     elif source.format in TEXT_TABLES:
-        removed = Edits({}, frozenset(), {}, edits.removed_rows)
-        yield source.path.name, b"".join(edited_table(source.path, source.path.name, None, removed))
+        yield source.path.name, b"".join(edited_table(source.path, source.path.name, None, edits.only_removed()))
         yield name, b"".join(_labels_by_id(decided, labels))
     else:
         raise OgaError(f"{source.path.name} with labels beside it cannot be written back. Export it as csv or parquet.")
@@ -104,10 +103,8 @@ def _labels_by_id(decided: Decided, labels: Path) -> Iterator[bytes]:
     scan = table.scan([key])
     row_of = dict(zip(map(str, scan.values[key]), scan.row_numbers.tolist(), strict=True))
     edits = Edits(
-        {},
-        frozenset(),
-        {row_of[sample_id]: label for sample_id, label in decided.edits.labels.items()},
-        frozenset(row_of[sample_id] for sample_id in decided.edits.removed),
+        label_of_row={row_of[sample_id]: label for sample_id, label in decided.edits.labels.items()},
+        removed_rows=frozenset(row_of[sample_id] for sample_id in decided.edits.removed),
     )
     return edited_table(labels, labels.name, _label_column(decided, labels), edits)
 

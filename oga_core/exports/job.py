@@ -12,8 +12,8 @@ from oga_core.errors import unknown
 from oga_core.exports import EXPORTS
 from oga_core.exports.decided import Decided, names_in_data
 from oga_core.readers import read_samples
+from oga_core.review.changes import edits_of
 from oga_core.review.decisions import Decision
-from oga_core.review.edits import Edits
 from oga_core.runs.folder import RunFolder
 from oga_core.runs.scored import ScoredRun
 from oga_core.worker.stages import Progress
@@ -26,7 +26,7 @@ def run(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
     Raises `OgaError` for what cannot be written in the format.
     """
     progress({"stage": "reading the data"})
-    decisions = {made.sample_id: made for made in (Decision(**fields) for fields in arguments["decisions"])}
+    decisions = {made.sample_id: made for made in map(_decision, arguments["decisions"])}
     decided = decided_run(
         RunFolder(Path(arguments["run"])), decisions, arguments["score"], arguments["trim_fraction"], progress
     )
@@ -39,6 +39,11 @@ def run(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
         write = getattr(import_module(module), function)
     write(decided, Path(arguments["out"]), arguments["spreadsheet_safe"])
     return {}
+
+
+def _decision(fields: Mapping[str, Any]) -> Decision:
+    """A decision as it came through JSON, which knows lists alone."""
+    return Decision(**{**fields, "edit": tuple((place, text) for place, text in fields["edit"])})
 
 
 def decided_run(
@@ -59,10 +64,11 @@ def decided_run(
         samples=samples,
         table=scored.table,
         decisions=decisions,
-        edits=Edits.of(decisions, samples, names_in_data(read_samples(data.path, **data.options), samples)),
+        edits=edits_of(decisions, samples, names_in_data(read_samples(data.path, **data.options), samples)),
         method=method,
         ranked=scored.ranked(method),
         trim_fraction=scored.trim_fraction(trim_fraction),
         label_column=data.options.get("label_column"),
+        beliefs=scored.beliefs,
         progress=progress,
     )

@@ -21,7 +21,7 @@ from oga_core.files import write_whole
 from oga_core.previews.content import Preview
 from oga_core.previews.reader import PreviewReader
 from oga_core.review import ReviewStore
-from oga_core.review.decisions import ACTIONS, Decision
+from oga_core.review.decisions import ACTIONS, Decision, actions_of
 from oga_core.runs.folder import RunFolder
 from oga_core.runs.info import RunInfo
 from oga_core.runs.scored import ScoredRun
@@ -169,7 +169,8 @@ class _Report:
         for decision in self.decisions.values():
             counts[decision.action] += 1
         facts = {"Reviewed": f"{len(self.decisions):,} of {len(self.table):,}"}
-        facts |= {action.capitalize(): f"{count:,}" for action, count in counts.items()}
+        allowed = actions_of(self.scored.classes, self.scored.modality)
+        facts |= {name.capitalize(): f"{count:,}" for name, count in counts.items() if count or name in allowed}
         if self.store:
             facts["Reviewers"] = ", ".join(f"{name} ({count:,})" for name, count in self.store.reviewers().items())
             agreement = self.store.agreement()

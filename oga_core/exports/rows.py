@@ -7,10 +7,12 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from oga_core.readers.tables import open_text_table
 from oga_core.readers.tables.delimited import DELIMITERS, DelimitedTable
 from oga_core.readers.tables.json_rows import JsonArrayTable
+from oga_core.readers.tables.pointers import keys_of, replaced
 from oga_core.readers.tables.table import Scan, Table
 from oga_core.review.edits import Edits, typed_label
 
@@ -28,21 +30,38 @@ def edited_table(source: Path | bytes, name: str, label_column: str | None, edit
         return
     assert scan.spans is not None
     at = 0
+    changed = edits.changed_rows
     for row, (start, stop) in zip(scan.row_numbers.tolist(), scan.spans.tolist(), strict=True):
-        if row not in edits.removed_rows and row not in edits.label_of_row:
+        if row not in edits.removed_rows and row not in changed:
             continue
         yield whole[at:start]
         at = stop
-        if row not in edits.removed_rows and label_column is not None:
-            yield _edited_record(table, whole[start:stop].decode("utf-8-sig"), label_column, edits.label_of_row[row])
+        if row not in edits.removed_rows:
+            yield _edited_record(table, whole[start:stop].decode("utf-8-sig"), label_column, edits, row).encode()
     yield whole[at:]
 
 
-def _edited_record(table: Table, record: str, label_column: str, label: str) -> bytes:
+def _edited_record(table: Table, record: str, label_column: str | None, edits: Edits, row: int) -> str:
     if not isinstance(table, DelimitedTable):
-        return replace_value(record, label_column, label).encode()
-    position = table.columns.index(label_column)
-    return replace_field(record, DELIMITERS[table.format], position, label, table.quoting != csv.QUOTE_NONE).encode()
+        return _edited_object(record, label_column, edits, row)
+    delimiter, is_quoted = DELIMITERS[table.format], table.quoting != csv.QUOTE_NONE
+    if label_column is not None and row in edits.label_of_row:
+        position = table.columns.index(label_column)
+        record = replace_field(record, delimiter, position, edits.label_of_row[row], is_quoted)
+    for place, value in edits.values_of_row.get(row, {}).items():
+        column, *keys = keys_of(place)
+        position = table.columns.index(column)
+        old = field_at(record, delimiter, position, is_quoted)
+        record = replace_field(record, delimiter, position, replaced(old, keys, value), is_quoted)
+    return record
+
+
+def _edited_object(record: str, label_column: str | None, edits: Edits, row: int) -> str:
+    if label_column is not None and row in edits.label_of_row:
+        record = replace_value(record, label_column, edits.label_of_row[row])
+    for place, value in edits.values_of_row.get(row, {}).items():
+        record = replace_at(record, keys_of(place), value)
+    return record
 
 
 def replace_field(record: str, delimiter: str, position: int, value: str, is_quoted: bool = True) -> str:
@@ -55,15 +74,48 @@ def replace_field(record: str, delimiter: str, position: int, value: str, is_quo
     return record[:start] + text + record[stop:]
 
 
+def field_at(record: str, delimiter: str, position: int, is_quoted: bool = True) -> str:
+    """Return one field of a raw CSV record, as a reader of CSV does."""
+    start, stop = _field_span(record, delimiter, position, is_quoted)
+    text = record[start:stop]
+    return text[1:-1].replace('""', '"') if is_quoted and text.startswith('"') else text
+
+
 def replace_value(record: str, key: str, label: str) -> str:
     """Replace the value under a key of a raw JSON object; a number stays a number where the label is one."""
-    at = _skip(record, record.index("{") + 1)
-    while record[at] != "}":
-        name, at = _DECODER.raw_decode(record, at)
-        start = _skip(record, _skip(record, at) + 1)
-        old, stop = _DECODER.raw_decode(record, start)
+    old, start, stop = _value_at(record, 0, key)
+    return record[:start] + json.dumps(typed_label(label, old), ensure_ascii=False) + record[stop:]
+
+
+def replace_at(record: str, keys: list[str], value: Any) -> str:
+    """Replace the value under nested keys of a raw JSON object; all else stays as it was written.
+
+    A text on the way holds JSON itself, and is read and written as such. Raises `LookupError` without such a place.
+    """
+    start = 0
+    while keys:
+        old, start, stop = _value_at(record, start, keys[0])
+        keys = keys[1:]
+        if not isinstance(old, (dict, list)):
+            value, keys = replaced(old, keys, value), []
+    return record[:start] + json.dumps(value, ensure_ascii=False) + record[stop:]
+
+
+def _value_at(record: str, at: int, key: str) -> tuple[Any, int, int]:
+    """The value under a key of the raw JSON object or list that begins at or after `at`, and where it stands."""
+    at = _skip(record, at)
+    is_object = record[at] == "{"
+    at = _skip(record, at + 1)
+    position = 0
+    while record[at] not in "}]":
+        name: Any = str(position)
+        if is_object:
+            name, at = _DECODER.raw_decode(record, at)
+            at = _skip(record, _skip(record, at) + 1)
+        value, stop = _DECODER.raw_decode(record, at)
         if name == key:
-            return record[:start] + json.dumps(typed_label(label, old), ensure_ascii=False) + record[stop:]
+            return value, at, stop
+        position += 1
         at = _skip(record, stop)
         at = _skip(record, at + 1) if record[at] == "," else at
     raise KeyError(key)
@@ -81,10 +133,7 @@ def _edited_array(whole: bytes, scan: Scan, label_column: str | None, edits: Edi
         start, stop = spans[i]
         if place:
             yield whole[spans[i - 1][1] : start]
-        text = whole[start:stop].decode()
-        label = edits.label_of_row.get(rows[i])
-        changed = label is not None and label_column is not None
-        yield (replace_value(text, str(label_column), str(label)) if changed else text).encode()
+        yield _edited_object(whole[start:stop].decode(), label_column, edits, rows[i]).encode()
     yield whole[spans[-1][1] :]
 
 

@@ -13,6 +13,7 @@ from typing import IO, Any
 
 from oga_core.exports.decided import ACTION_NAMES, Decided, original_row
 from oga_core.exports.members import write_file
+from oga_core.review.decisions import Decision
 
 OUR_COLUMNS = (
     "sample_id",
@@ -22,6 +23,7 @@ OUR_COLUMNS = (
     "predicted_label",
     "action",
     "corrected_label",
+    "corrected_text",
     "oga_score",
     "oga_method",
     "oga_rank",
@@ -98,6 +100,7 @@ def table_rows(decided: Decided) -> Iterator[dict[str, Any]]:
             "predicted_label": predicted[i],
             "action": ACTION_NAMES[decision.action] if decision else None,
             "corrected_label": decision.new_label if decision else None,
+            "corrected_text": _corrected_text(decision),
             "oga_score": float(decided.ranked.values[i]),
             "oga_method": decided.method,
             "oga_rank": int(decided.ranks[i]),
@@ -105,6 +108,13 @@ def table_rows(decided: Decided) -> Iterator[dict[str, Any]]:
             "reviewer": decision.reviewer if decision else None,
             "reviewed_at": (decision.time or None) if decision else None,
         }
+
+
+def _corrected_text(decision: Decision | None) -> str | None:
+    """The new text of an edit; of several, the object of texts by their places."""
+    if decision is None or not decision.edit:
+        return None
+    return decision.edit[0][1] if len(decision.edit) == 1 else decision.edit_json
 
 
 def reason(decided: Decided, i: int, given: str | None, predicted: str | None, probability: float | None) -> str:

@@ -60,7 +60,7 @@ def _row_members(decided: Decided) -> Iterator[Member]:
     column = decided.samples.source.columns.get("label") or "label"
     lines = []
     for i in decided.remaining.tolist():
-        row = original_row(decided.samples.rows[i])
+        row = original_row(decided.final_row(i))
         label = decided.edits.labels.get(decided.samples.ids[i])
         if label is not None:
             row[column] = label

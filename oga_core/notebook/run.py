@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from html import escape
 from pathlib import Path
@@ -14,7 +14,8 @@ import pandas as pd
 from oga_core.ask.methods import DEFAULT_METHOD
 from oga_core.errors import OgaError, unknown
 from oga_core.notebook.dashboard import Dashboard, open_dashboard
-from oga_core.review.decisions import ACTIONS, Action, Decision
+from oga_core.readers.answers.responses import responses
+from oga_core.review.decisions import Action, Decision, actions_of
 from oga_core.review.store import ReviewStore, standing_decisions
 from oga_core.runs.info import RunInfo
 from oga_core.runs.scored import ScoredRun, class_shares
@@ -87,26 +88,57 @@ class Run:
         action: Action | None = None,
         *,
         relabel: str | None = None,
+        edit: str | Mapping[str, str] | None = None,
         note: str = "",
         reviewer: str = "me",
     ) -> int:
         """Write one decision on one sample or several, as the dashboard does; return the number of the step.
 
-        action: keep, remove or unsure; or relabel="class". On disk before the call returns.
+        action: keep, remove or unsure; or relabel="class"; or, for language models, edit="the right response", which
+        replaces the last response of the row, or edit={"/messages/1/content": "…"} for chosen ones; or, for
+        preference pairs, swap. On disk before the call returns.
         """
         ids = [sample_ids] if isinstance(sample_ids, str) else list(map(str, sample_ids))
-        if (action is None or action == "relabel") == (relabel is None):
-            raise OgaError("Give either an action (keep, remove, unsure) or relabel=….")
-        chosen: Any = "relabel" if relabel is not None else action
-        if chosen not in ACTIONS:
-            raise unknown("action", chosen, ACTIONS)
-        if relabel is not None and relabel not in self.scored.classes:
-            raise unknown("class", relabel, self.scored.classes)
         for sample_id in ids:
             if sample_id not in self.scored.row_of:
                 raise OgaError(f"The run has no sample {sample_id!r}. The ids are in table['sample_id'].")
+        chosen = self._action(action, relabel, edit)
+        edits = [() if edit is None else self._edit(sample_id, edit) for sample_id in ids]
+        made = [
+            Decision(key, chosen, relabel, reviewer, note=note, edit=pairs)
+            for key, pairs in zip(ids, edits, strict=True)
+        ]
         with closing(self._store()) as store:
-            return store.decide([Decision(key, chosen, relabel, reviewer, note=note) for key in ids])
+            return store.decide(made)
+
+    def _action(self, action: Action | None, relabel: str | None, edit: object) -> Action:
+        """The action that the arguments of `decide` ask for; raises `OgaError` where the run has no such action."""
+        wanted: list[Action] = [] if action is None or action in ("relabel", "edit") else [action]
+        wanted += ["relabel"] if relabel is not None else []
+        wanted += ["edit"] if edit is not None else []
+        allowed = actions_of(self.scored.classes, self.scored.modality)
+        if len(wanted) != 1:
+            raise OgaError(f"Give one of the actions {', '.join(allowed)}; relabel and edit as relabel=… and edit=….")
+        if wanted[0] not in allowed:
+            raise unknown("action", wanted[0], allowed)
+        if relabel is not None and relabel not in self.scored.classes:
+            raise unknown("class", relabel, self.scored.classes)
+        return wanted[0]
+
+    def _edit(self, sample_id: str, edit: str | Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+        """The changed texts of a row, by their places; raises `OgaError` for a place that holds no response."""
+        samples = self.samples
+        places = responses(samples.rows[self.scored.row_of[sample_id]], samples.source.columns.get("text"))
+        if not places:
+            raise OgaError(f"The row {sample_id!r} holds no response to edit.")
+        texts = {list(places)[-1]: edit} if isinstance(edit, str) else dict(edit)
+        for place in texts:
+            if place not in places:
+                raise unknown("place in the row", place, places)
+        changed = {place: text for place, text in texts.items() if text != places[place]}
+        if not changed:
+            raise OgaError(f"The response of {sample_id!r} is already as the edit has it. Keep it instead.")
+        return tuple(changed.items())
 
     def undo(self, reviewer: str = "me") -> list[str]:
         """Take back the reviewer's last step; return the ids it had decided."""
@@ -115,7 +147,7 @@ class Run:
 
     @property
     def decisions(self) -> pd.DataFrame:
-        """What stands for every decided sample: sample_id, action, new_label, reviewer, time, note."""
+        """What stands for every decided sample: sample_id, action, new_label, reviewer, time, note, edit."""
         columns = list(Decision.__dataclass_fields__)
         return pd.DataFrame(
             [vars(made) for made in standing_decisions(self.scored.run.review).values()], columns=columns

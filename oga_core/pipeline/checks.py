@@ -95,6 +95,8 @@ def _is_readable(task: Task, samples: SampleSet, row: int) -> bool:
 
 
 def _shape(outputs: Tensor, samples: SampleSet) -> Check:
+    if samples.modality == "preference":
+        return Check("shape", "ok", "One margin a pair.")
     if not samples.class_names:
         ok = outputs.ndim == 3
         return Check(
@@ -157,7 +159,7 @@ def _independent(outputs: Tensor, alone: Sequence[Tensor]) -> Check:
 
 def _cut(outputs: Tensor, single: Tensor) -> Tensor:
     # A batch is padded to its longest sample; only the positions of the sample alone compare.
-    return outputs[:, : single.shape[1]]
+    return outputs[:, : single.shape[1]] if outputs.ndim > 1 else outputs
 
 
 def relative_error(a: Tensor, b: Tensor) -> float:

@@ -12,7 +12,10 @@ _PICTURE = re.compile(r"data:image/(png|jpeg);base64,[A-Za-z0-9+/=]*")
 
 @dataclass(frozen=True)
 class Preview:
-    """The parts of a sample that a `SampleView` shows; `unreadable` is a sentence where nothing can be shown."""
+    """The parts of a sample that a `SampleView` shows; `unreadable` is a sentence where nothing can be shown.
+
+    pair: the two answers of a preference pair, each with its name. responses: (place, text) of what may be edited.
+    """
 
     image: str | None = None
     pixelated: bool = False
@@ -20,6 +23,8 @@ class Preview:
     text_pair: str | None = None
     fields: tuple[tuple[str, str], ...] = ()
     messages: tuple[tuple[str, str], ...] = ()
+    pair: tuple[tuple[str, str], ...] = ()
+    responses: tuple[tuple[str, str], ...] = ()
     unreadable: str = ""
 
     @classmethod
@@ -33,6 +38,8 @@ class Preview:
             text_pair=_text(content.get("text_pair")),
             fields=_pairs(content.get("fields")),
             messages=_pairs(content.get("messages")),
+            pair=_pairs(content.get("pair")),
+            responses=_pairs(content.get("responses")),
             unreadable=_text(content.get("unreadable")) or "",
         )
 
@@ -40,7 +47,7 @@ class Preview:
     def size(self) -> int:
         """About how many bytes it takes."""
         parts = [self.image, self.text, self.text_pair, self.unreadable]
-        pairs = [text for pair in (*self.fields, *self.messages) for text in pair]
+        pairs = [text for pair in (*self.fields, *self.messages, *self.pair, *self.responses) for text in pair]
         return sum(len(text) for text in (*parts, *pairs) if text)
 
 

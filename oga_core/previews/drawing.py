@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from oga_core.previews.content import Preview
 from oga_core.readers import preview_image
+from oga_core.readers.answers.responses import responses
 from oga_core.readers.image_data import reduced_to
 from oga_core.samples import SampleSet, UnreadableSample
 
 _SMALL = 64
 _LONG = 4000
+_MOST_EDITED = 50_000  # characters of a row's responses; longer ones are not edited in a field of a page
 _MAX_FIELDS = 60
 
 
@@ -26,14 +28,37 @@ def preview(samples: SampleSet, row: int, side: int) -> Preview:
         return Preview(unreadable=f"This sample cannot be read: {error}")
     if samples.modality == "image":
         return picture(preview_image(content), side)
-    if samples.modality == "causal_lm":
-        return Preview(messages=conversation(samples.rows[row], content))
+    if samples.modality in ("causal_lm", "preference"):
+        return _language(samples, row, content)
     if isinstance(content, str):
         return Preview(text=content)
     if isinstance(content, (tuple, list)) and all(isinstance(part, str) for part in content):
         return Preview(text=content[0], text_pair=content[1] if len(content) > 1 else None)
     fields = samples.rows[row] if samples.modality in ("outputs", "tabular") else content
     return Preview(fields=as_fields(fields)) if isinstance(fields, Mapping) else Preview(text=cut(str(content)))
+
+
+def _language(samples: SampleSet, row: int, content: Any) -> Preview:
+    """A row for a language model: its conversation, or its prompt and the two answers; and what may be edited."""
+    original = samples.rows[row]
+    texts = tuple(responses(original, samples.source.columns.get("text")).items())
+    editable = texts if sum(len(text) for _, text in texts) <= _MOST_EDITED else ()
+    if samples.modality == "causal_lm":
+        return Preview(messages=conversation(original, content), responses=editable)
+    pair = tuple((name, written(content[name])) for name in ("chosen", "rejected"))
+    prompt = content["prompt"]
+    turns = (("prompt", prompt),) if isinstance(prompt, str) else conversation({"messages": prompt}, content)
+    return Preview(messages=turns if prompt else (), pair=pair, responses=editable)
+
+
+def written(answer: str | Sequence[Mapping[str, Any]]) -> str:
+    """An answer as text: of several turns each after its role."""
+    if isinstance(answer, str):
+        return answer
+    texts = [str(turn.get("content") or turn.get("tool_calls") or "") for turn in answer]
+    if len(texts) == 1:
+        return texts[0]
+    return "\n\n".join(f"{turn.get('role')}: {text}" for turn, text in zip(answer, texts, strict=True))
 
 
 def picture(image: Any, side: int) -> Preview:

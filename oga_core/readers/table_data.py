@@ -11,6 +11,7 @@ from typing import Any
 
 from oga_core.errors import OgaError, UnreadableSample
 from oga_core.readers import language
+from oga_core.readers.answers import preferences
 from oga_core.readers.assembly import Draft, ReadOptions
 from oga_core.readers.columns import candidates, choose, missing, recognise, some, text_pair
 from oga_core.readers.image_inputs import ImageInputs, image_bytes
@@ -45,7 +46,8 @@ def read_table(table: Table, path: Path, options: ReadOptions, labels: Table | N
         return _read_labelled(table, path, options, {"image": image_column}, labels)
     shape = language.shape_of(table.columns)
     has_label = labels is not None or options.label_column is not None or bool(candidates("label", table.columns))
-    _refuse_preferences(table)
+    if preferences.form_of(table.columns) and options.wants("preference"):
+        return _read_preferences(table, path, options)
     if _is_language(table, options, shape, has_label):
         return _read_language(table, path, options, shape)
     text_columns = _text_columns(table, options) if options.wants("text") else ()
@@ -88,12 +90,14 @@ def _text_columns(table: Table, options: ReadOptions) -> tuple[str, ...]:
     return (column,) if column else ()
 
 
-def _refuse_preferences(table: Table) -> None:
-    if {"chosen", "rejected"} <= set(table.columns):
-        raise OgaError(
-            f"{table.name} holds preference pairs ('chosen', 'rejected'), which have no single loss. "
-            "Give rows with 'prompt' and 'completion' (the chosen answer)."
-        )
+def _read_preferences(table: Table, path: Path, options: ReadOptions) -> Draft:
+    if options.labels is not None:
+        raise OgaError(f"{table.name} holds preference pairs, which have no labels. Leave --labels out.")
+    id_column = choose("id", table.columns, options.id_column, table.name)
+    scan = table.scan([id_column] if id_column else [])
+    draft = _draft(table, path, "preference", scan, id_column, {})
+    draft.inputs = MappedRows(scan.rows, preferences.preference)
+    return draft
 
 
 def _read_language(table: Table, path: Path, options: ReadOptions, shape: str | None) -> Draft:

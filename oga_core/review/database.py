@@ -13,23 +13,23 @@ from pathlib import Path
 
 from oga_core.errors import OgaError
 
-VERSION = 1
-"""The version of the tables. Files from before there was one say 0 and have the same tables."""
+VERSION = 2
+"""The version of the tables. Files from before there was one say 0 and have the tables of 1, without edits."""
 WAIT_SECONDS = 10.0
 """Another writer needs milliseconds; one that holds the file longer hangs, and a person should hear of it."""
 
 # `steps` and `decisions` are the log and only grow. `undone` and `current` follow from it, in the same transaction.
-_SCHEMA = f"""
+_SCHEMA = """
 CREATE TABLE IF NOT EXISTS steps (
   seq INTEGER PRIMARY KEY AUTOINCREMENT, client_event_id TEXT UNIQUE, kind TEXT NOT NULL,
   reviewer TEXT NOT NULL, time TEXT NOT NULL, undoes INTEGER REFERENCES steps(seq));
 CREATE TABLE IF NOT EXISTS decisions (
   step INTEGER NOT NULL REFERENCES steps(seq), sample_id TEXT NOT NULL,
-  action TEXT NOT NULL, new_label TEXT, note TEXT NOT NULL);
+  action TEXT NOT NULL, new_label TEXT, note TEXT NOT NULL, edit TEXT);
 CREATE TABLE IF NOT EXISTS undone (step INTEGER PRIMARY KEY, by INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS current (
   sample_id TEXT NOT NULL, reviewer TEXT NOT NULL, settled INTEGER NOT NULL, step INTEGER NOT NULL,
-  action TEXT NOT NULL, new_label TEXT, note TEXT NOT NULL, time TEXT NOT NULL,
+  action TEXT NOT NULL, new_label TEXT, note TEXT NOT NULL, time TEXT NOT NULL, edit TEXT,
   PRIMARY KEY (sample_id, reviewer, settled)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS claims (
   sample_id TEXT PRIMARY KEY, reviewer TEXT NOT NULL, expires REAL NOT NULL) WITHOUT ROWID;
@@ -37,7 +37,6 @@ CREATE INDEX IF NOT EXISTS decisions_by_step ON decisions(step);
 CREATE INDEX IF NOT EXISTS decisions_by_sample ON decisions(sample_id);
 CREATE INDEX IF NOT EXISTS steps_by_reviewer ON steps(reviewer, seq);
 CREATE INDEX IF NOT EXISTS claims_by_reviewer ON claims(reviewer);
-PRAGMA user_version = {VERSION};
 """
 
 
@@ -84,6 +83,16 @@ class ReviewDatabase:
         self.connection.execute("PRAGMA synchronous=FULL")
         if version < VERSION:
             self.connection.executescript(_SCHEMA)
+            self._add_edits()
+
+    def _add_edits(self) -> None:
+        """Give tables of version 1 the column of edits; whoever opens the file at the same time finds it there."""
+        with self.transaction():
+            for table in ("decisions", "current"):
+                columns = self.connection.execute(f"PRAGMA table_info({table})").fetchall()
+                if "edit" not in {name for _, name, *_ in columns}:
+                    self.connection.execute(f"ALTER TABLE {table} ADD COLUMN edit TEXT")
+            self.connection.execute(f"PRAGMA user_version = {VERSION}")
 
     def close(self) -> None:
         """Close the file; what was decided is already on disk."""

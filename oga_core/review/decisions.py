@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 from oga_core.errors import OgaError, unknown
 
-Action = Literal["keep", "relabel", "remove", "unsure"]
+Action = Literal["keep", "relabel", "remove", "unsure", "edit", "swap"]
 ACTIONS: tuple[Action, ...] = get_args(Action)
+BAD_ACTIONS: tuple[Action, ...] = ("relabel", "remove", "edit", "swap")
+"""What is decided on a sample that was detrimental as it stood."""
+
+
+def actions_of(classes: Sequence[str], modality: str) -> tuple[Action, ...]:
+    """Return what can be decided on a sample of a run: a label needs classes, a new text a language model."""
+    if classes:
+        return ("keep", "relabel", "remove", "unsure")
+    if modality == "preference":
+        return ("keep", "swap", "edit", "remove", "unsure")
+    return ("keep", "edit", "remove", "unsure") if modality == "causal_lm" else ("keep", "remove", "unsure")
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What a person decided on one sample; `time` is ISO 8601 in UTC, `new_label` a class name for relabel."""
+    """What a person decided on one sample; `time` is ISO 8601 in UTC, `new_label` a class name for relabel.
+
+    edit: for edit, the place of each changed text in the row as a JSON Pointer (RFC 6901), and the new text.
+    """
 
     sample_id: str
     action: Action
@@ -22,16 +37,24 @@ class Decision:
     reviewer: str = "me"
     time: str = ""
     note: str = ""
+    edit: tuple[tuple[str, str], ...] = ()
 
     @property
     def is_bad(self) -> bool:
-        """Whether the person found the sample detrimental (relabel or remove)."""
-        return self.action in ("relabel", "remove")
+        """Whether the person found the sample detrimental as it stood."""
+        return self.action in BAD_ACTIONS
 
     @property
     def verdict(self) -> str:
-        """The action, with the class for a relabel: what agreement between reviewers is measured on."""
+        """The action, with the class or the new text: what agreement between reviewers is measured on."""
+        if self.action == "edit":
+            return "edit to " + " / ".join(text for _, text in self.edit)
         return f"relabel to {self.new_label}" if self.action == "relabel" else self.action
+
+    @property
+    def edit_json(self) -> str | None:
+        """The edit as the object that the file of decisions holds; None where there is none."""
+        return json.dumps(dict(self.edit), ensure_ascii=False) if self.edit else None
 
 
 @dataclass(frozen=True)
@@ -63,4 +86,9 @@ def check_step(batch: Sequence[Decision]) -> None:
             raise OgaError(
                 f"The decision {decision.action!r} on {decision.sample_id!r} has the new label {decision.new_label!r}. "
                 "Relabel needs a new label, the other actions have none."
+            )
+        if (decision.action == "edit") != bool(decision.edit):
+            raise OgaError(
+                f"The decision {decision.action!r} on {decision.sample_id!r} comes with {len(decision.edit)} new "
+                "text(s). Edit needs at least one, the other actions have none."
             )

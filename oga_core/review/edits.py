@@ -1,43 +1,37 @@
-"""Decisions as changes of the data."""
+"""What changes in the data."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
-
-from oga_core.review.decisions import Decision
-from oga_core.samples import SampleSet
 
 
 @dataclass(frozen=True)
 class Edits:
-    """What changes in the data: new labels, as the data names its classes, and what is left out, by id and by row."""
+    """What changes in the data: new labels, as the data names its classes, and what is left out, by id and by row.
 
-    labels: Mapping[str, str]
-    removed: frozenset[str]
-    label_of_row: Mapping[int, str]
-    removed_rows: frozenset[int]
+    values_of_row: for language models' rows, by row, the new values by their places as JSON Pointers.
+    """
 
-    @classmethod
-    def of(cls, decisions: Mapping[str, Decision], samples: SampleSet, names: Mapping[str, str]) -> Edits:
-        """Return what decisions on `samples` change; `names` maps a class to how the data writes it, where it differs.
+    labels: Mapping[str, str] = field(default_factory=dict)
+    removed: frozenset[str] = frozenset()
+    label_of_row: Mapping[int, str] = field(default_factory=dict)
+    removed_rows: frozenset[int] = frozenset()
+    values_of_row: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
 
-        Decisions on samples that are not in the set change nothing.
-        """
-        rows = dict(zip(samples.ids, samples.row_numbers.tolist(), strict=True))
-        labels = {
-            sample_id: names.get(decision.new_label, decision.new_label)
-            for sample_id, decision in decisions.items()
-            if decision.action == "relabel" and decision.new_label is not None and sample_id in rows
-        }
-        removed = frozenset(key for key, decision in decisions.items() if decision.action == "remove" and key in rows)
-        label_of_row = {rows[sample_id]: label for sample_id, label in labels.items()}
-        return cls(labels, removed, label_of_row, frozenset(rows[sample_id] for sample_id in removed))
+    @property
+    def changed_rows(self) -> frozenset[int]:
+        """The rows that stay, but not as they were."""
+        return frozenset(self.label_of_row) | frozenset(self.values_of_row)
+
+    def only_removed(self) -> Edits:
+        """The same without the changes of rows that stay."""
+        return replace(self, labels={}, label_of_row={}, values_of_row={})
 
 
-NO_EDITS = Edits({}, frozenset(), {}, frozenset())
+NO_EDITS = Edits()
 
 
 def typed_label(label: str, old: Any) -> Any:

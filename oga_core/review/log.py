@@ -75,7 +75,7 @@ class ReviewLog:
         self._db.execute("DELETE FROM current WHERE sample_id = ? AND reviewer = ? AND settled = ?", key)
         self._db.execute(
             """INSERT INTO current
-               SELECT sample_id, reviewer, ?3, step, action, new_label, note, time
+               SELECT sample_id, reviewer, ?3, step, action, new_label, note, time, edit
                FROM decisions JOIN steps ON seq = step
                WHERE sample_id = ?1 AND reviewer = ?2 AND (kind = 'settle') = ?3
                  AND step NOT IN (SELECT step FROM undone)

@@ -10,17 +10,18 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from oga_core.errors import OgaError
 from oga_core.review.agreement import krippendorff_alpha
 from oga_core.review.decisions import ACTIONS, Action, Decision, Step, check_step
 from oga_core.review.log import ReviewLog
+from oga_core.review.stored import stored_decision
 
 __all__ = ["ACTIONS", "Action", "Decision", "ReviewStore", "Step", "standing_decisions"]
 
+_COLUMNS = "sample_id, action, new_label, reviewer, time, note, edit"
 # A settled verdict stands over the others; among equals the latest counts.
-_RESOLVED = """
-SELECT sample_id, action, new_label, reviewer, time, note FROM (
-  SELECT *, ROW_NUMBER() OVER (PARTITION BY sample_id ORDER BY settled DESC, step DESC) AS place FROM current {where})
+_RESOLVED = f"""
+SELECT {_COLUMNS} FROM (
+  SELECT *, ROW_NUMBER() OVER (PARTITION BY sample_id ORDER BY settled DESC, step DESC) AS place FROM current {{where}})
 WHERE place = 1
 """
 
@@ -42,11 +43,14 @@ class ReviewStore(ReviewLog):
             seq, is_new = self._step("settle" if settle else "decide", batch[0].reviewer, client_event_id)
             if is_new:
                 now = self._time(seq)
-                rows = [(seq, d.sample_id, d.action, d.new_label, d.note) for d in batch]
-                self._db.executemany("INSERT INTO decisions VALUES (?, ?, ?, ?, ?)", rows)
+                rows = [(seq, d.sample_id, d.action, d.new_label, d.note, d.edit_json) for d in batch]
+                self._db.executemany("INSERT INTO decisions VALUES (?, ?, ?, ?, ?, ?)", rows)
                 self._db.executemany(
-                    "INSERT OR REPLACE INTO current VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                    [(d.sample_id, d.reviewer, int(settle), seq, d.action, d.new_label, d.note, now) for d in batch],
+                    "INSERT OR REPLACE INTO current VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    [
+                        (d.sample_id, d.reviewer, int(settle), seq, d.action, d.new_label, d.note, now, d.edit_json)
+                        for d in batch
+                    ],
                 )
                 self._db.executemany(
                     "DELETE FROM claims WHERE sample_id = ? AND reviewer = ?",
@@ -105,9 +109,7 @@ class ReviewStore(ReviewLog):
     def votes(self) -> dict[str, list[Decision]]:
         """Return every reviewer's own decision, by sample, settlements apart."""
         result: dict[str, list[Decision]] = {}
-        for row in self._read(
-            "SELECT sample_id, action, new_label, reviewer, time, note FROM current WHERE settled = 0 ORDER BY step", ()
-        ):
+        for row in self._read(f"SELECT {_COLUMNS} FROM current WHERE settled = 0 ORDER BY step", ()):
             result.setdefault(row[0], []).append(self._decision(row))
         return result
 
@@ -156,7 +158,7 @@ class ReviewStore(ReviewLog):
         rows = self._read(
             f"""SELECT seq, kind, reviewer, time,
                   (SELECT COUNT(*) FROM decisions WHERE step = COALESCE(undoes, seq)), undoes,
-                  seq IN (SELECT step FROM undone), d.sample_id, d.action, d.new_label, d.note
+                  seq IN (SELECT step FROM undone), d.sample_id, d.action, d.new_label, d.note, d.edit
                 FROM steps LEFT JOIN decisions d ON d.rowid = (SELECT MIN(rowid) FROM decisions WHERE {own})
                 {where} ORDER BY seq DESC LIMIT {int(limit)}""",
             () if sample_id is None else (sample_id,),
@@ -170,9 +172,9 @@ class ReviewStore(ReviewLog):
                 n_samples=n_samples,
                 undoes=undoes,
                 undone=bool(undone),
-                first=self._decision((first, action, new_label, who, time, note)) if first else None,
+                first=self._decision((first, action, new_label, who, time, note, edit)) if first else None,
             )
-            for seq, kind, who, time, n_samples, undoes, undone, first, action, new_label, note in rows
+            for seq, kind, who, time, n_samples, undoes, undone, first, action, new_label, note, edit in rows
         ]
 
     def claim(self, reviewer: str, queue: Iterable[str], n: int, seconds: float = 300.0, overlap: int = 1) -> list[str]:
@@ -206,22 +208,7 @@ class ReviewStore(ReviewLog):
             self._db.execute("DELETE FROM claims WHERE reviewer = ?", (reviewer,))
 
     def _decision(self, row: Sequence[Any]) -> Decision:
-        """Return a row of the file as a decision; raises `OgaError` for one that this version cannot have written."""
-        decision = Decision(*row)
-        if decision.action not in ACTIONS:
-            raise OgaError(
-                f"{self.path} holds the action {decision.action!r} on {decision.sample_id!r}, which this version of "
-                "oga does not know. Install the version that wrote it, or put back a copy of the file."
-            )
-        texts = [value for value in row if not (value is None and decision.action != "relabel")]
-        if (decision.action == "relabel") != (decision.new_label is not None) or any(
-            not isinstance(value, str) for value in texts
-        ):
-            raise OgaError(
-                f"{self.path} is damaged: the decision {decision.action!r} on {decision.sample_id!r} has new_label "
-                f"{decision.new_label!r}. Put back a copy of it, or move it away to begin a new review."
-            )
-        return decision
+        return stored_decision(row, self.path)
 
 
 def standing_decisions(path: Path) -> dict[str, Decision]:

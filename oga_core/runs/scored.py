@@ -56,7 +56,7 @@ class ScoredRun:
 
     @property
     def modality(self) -> str:
-        """image, text, tabular, causal_lm or outputs."""
+        """image, text, tabular, causal_lm, preference or outputs."""
         return self.info.modality
 
     @cached_property

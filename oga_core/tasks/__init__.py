@@ -32,4 +32,8 @@ def task_for(card: ModelCard, tokenizer: Any | None = None) -> Task:
         from oga_core.tasks.causal_lm import CausalLMTask
 
         return CausalLMTask.from_card(card, tokenizer)
-    raise unknown("modality", card.modality, ["image", "text", "tabular", "causal_lm"])
+    if card.modality == "preference":
+        from oga_core.tasks.preference import PreferenceTask
+
+        return PreferenceTask.from_card(card, tokenizer)
+    raise unknown("modality", card.modality, ["image", "text", "tabular", "causal_lm", "preference"])

@@ -16,6 +16,8 @@ def prepare(samples: SampleSet, loaded: LoadedModel, trained_on: str | None = No
     trained_on: of rows for a language model, in place of what the card says.
     """
     card = loaded.card.with_trained_on(trained_on)
+    if (samples.modality, card.modality) == ("preference", "causal_lm"):
+        card = replace(card, modality="preference")  # the same models, trained on pairs
     if samples.modality != card.modality:
         raise OgaError(
             f"The model card says modality {card.modality!r} but the data reads as {samples.modality!r}. "

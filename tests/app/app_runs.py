@@ -67,12 +67,24 @@ def table_run(folder: Path, name: str = "table", n: int = 60) -> RunFolder:
     return run
 
 
-def language_run(folder: Path, name: str = "prompts", n: int = 40) -> RunFolder:
-    """Scored prompts and completions: no classes, no predictions."""
+def chat_rows(n: int) -> list[dict[str, object]]:
+    """Conversations of two exchanges."""
+    turns = [("user", "What is {}?"), ("assistant", "It is {}."), ("user", "And then?"), ("assistant", "Then {} ends.")]
+    return [
+        {"id": f"c{i:03}", "messages": [{"role": role, "content": text.format(i)} for role, text in turns]}
+        for i in range(n)
+    ]
+
+
+def language_run(
+    folder: Path, name: str = "prompts", n: int = 40, rows: list[dict[str, object]] | None = None
+) -> RunFolder:
+    """Scored prompts and completions, or other rows for a language model: no classes, no predictions."""
     data = folder / f"{name}.jsonl"
-    rows = [
+    rows = rows or [
         {"id": f"p{i:03}", "prompt": f"Say {i}.", "completion": f"**{i}** ![x](http://evil.example/)"} for i in range(n)
     ]
+    n = len(rows)
     data.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
     samples = read_samples(data)
     losses = np.linspace(0.1, 3, n, dtype=np.float32)

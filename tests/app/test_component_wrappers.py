@@ -12,7 +12,7 @@ import pytest
 from oga_app.components import assets
 from oga_app.components.grid.sample_grid import _action
 from oga_app.components.map.points import MapPoints
-from oga_app.components.review.review_queue import ReviewEvent, _receive
+from oga_app.components.review.review_queue import MAX_EDIT, Choices, ReviewEvent, _receive
 from oga_app.components.sample_view import MAX_TEXT, SampleView
 from oga_core.errors import OgaError
 from oga_core.projection import points_in_polygon
@@ -20,6 +20,7 @@ from oga_core.review import ReviewStore
 from oga_core.review.decisions import Decision
 
 CLASSES = ("cat", "dog")
+CHOICES = Choices(CLASSES, ("keep", "relabel", "remove", "unsure", "edit"))
 
 
 def crossings(x: float, y: float, corners: np.ndarray) -> bool:
@@ -137,7 +138,7 @@ class Desk:
             return self.store.undo("me", client_event_id=event.event_id)
         if event.action == "redo":
             return self.store.redo("me", client_event_id=event.event_id)
-        decision = Decision(event.sample_id, event.action, event.new_label, note=event.note)
+        decision = Decision(event.sample_id, event.action, event.new_label, note=event.note, edit=event.edit)
         self.store.decide(decision, client_event_id=event.event_id)
         return None
 
@@ -160,11 +161,11 @@ def press(number: int, action: str, sample: str | None = None, **more: object) -
 def test_events_that_come_again_are_acknowledged_and_written_once(desk):
     kept = memory()
     first = [press(1, "keep", "s0"), press(2, "relabel", "s1", label="dog", note="a dog")]
-    _receive(desk, first, kept, CLASSES)
-    _receive(desk, [*first, press(3, "remove", "s2")], kept, CLASSES)
+    _receive(desk, first, kept, CHOICES)
+    _receive(desk, [*first, press(3, "remove", "s2")], kept, CHOICES)
     assert kept["last"] == ["client-1", "client-2", "client-3"]
     # The server was started again and remembers nothing but the file.
-    _receive(desk, first, memory(), CLASSES)
+    _receive(desk, first, memory(), CHOICES)
     assert [step.kind for step in desk.store.history()] == ["decide"] * 3
     assert desk.store.decision("s1").new_label == "dog"
     assert desk.store.decision("s1").note == "a dog"
@@ -172,11 +173,11 @@ def test_events_that_come_again_are_acknowledged_and_written_once(desk):
 
 def test_an_undone_sample_is_shown_again_until_it_is_decided(desk):
     kept = memory()
-    _receive(desk, [press(1, "keep", "s0"), press(2, "keep", "s1"), press(3, "undo")], kept, CLASSES)
+    _receive(desk, [press(1, "keep", "s0"), press(2, "keep", "s1"), press(3, "undo")], kept, CHOICES)
     assert kept["again"] == ["s1"]
-    _receive(desk, [press(4, "redo")], kept, CLASSES)
+    _receive(desk, [press(4, "redo")], kept, CHOICES)
     assert kept["again"] == []
-    _receive(desk, [press(5, "undo"), press(6, "unsure", "s1")], kept, CLASSES)
+    _receive(desk, [press(5, "undo"), press(6, "unsure", "s1")], kept, CHOICES)
     assert kept["again"] == []
     assert desk.store.decision("s1").action == "unsure"
 
@@ -187,7 +188,7 @@ def test_refused_events_are_acknowledged_with_their_message(desk):
         desk,
         [press(1, "explode", "s0"), press(2, "relabel", "s1", label="wolf"), press(3, "keep", "s2")],
         kept,
-        CLASSES,
+        CHOICES,
     )
     assert "unknown action 'explode'" in kept["done"]["client-1"]
     assert "class 'wolf'" in kept["done"]["client-2"]
@@ -195,10 +196,36 @@ def test_refused_events_are_acknowledged_with_their_message(desk):
     assert list(desk.store.decisions()) == ["s2"]
 
 
+def test_an_edit_is_written_with_its_texts(desk):
+    kept = memory()
+    edit = [["/messages/1/content", "better"], ["/messages/3/content", ""]]
+    _receive(desk, [press(1, "edit", "s0", edit=edit), press(2, "keep", "s1", edit=edit)], kept, CHOICES)
+    assert kept["done"] == {"client-1": None, "client-2": None}
+    assert desk.store.decision("s0").edit == tuple(map(tuple, edit))
+    assert desk.store.decision("s1").edit == ()
+
+
+@pytest.mark.parametrize("edit", [None, [], {}, [["/text"]], [["/text", 3]], ["xy"], [["/text", "x"], 7]])
+def test_an_edit_without_texts_is_refused(desk, edit):
+    kept = memory()
+    _receive(desk, [press(1, "edit", "s0", edit=edit)], kept, CHOICES)
+    assert "edit without texts" in kept["done"]["client-1"]
+    assert desk.store.history() == []
+
+
+def test_what_the_run_has_no_use_for_is_refused(desk):
+    kept = memory()
+    chat = Choices((), ("keep", "edit", "remove", "unsure"))
+    long = [["/text", "x" * (MAX_EDIT + 1)]]
+    _receive(desk, [press(1, "relabel", "s0", label="cat"), press(2, "edit", "s0", edit=long)], kept, chat)
+    assert "unknown action 'relabel'" in kept["done"]["client-1"]
+    assert "longer than 200,000 characters" in kept["done"]["client-2"]
+
+
 @pytest.mark.parametrize("events", [None, "x", [None, 3, {"action": "keep"}, {"id": 7}, {"id": "x" * 100}]])
 def test_messages_that_are_no_events_change_nothing(desk, events):
     kept = memory()
-    _receive(desk, events, kept, CLASSES)
+    _receive(desk, events, kept, CHOICES)
     assert kept["last"] == []
     assert desk.store.history() == []
 

@@ -48,7 +48,7 @@ def test_every_key_does_what_it_says(page, server, runs):
     page.keyboard.press("Shift+Z")
     until(page, 4)
     page.keyboard.press("?")
-    page.get_by_text("Keep the given label").wait_for(timeout=5_000)
+    page.get_by_text("Keep it as it is").wait_for(timeout=5_000)
     shot(page, "review-keys")
     page.keyboard.press("Escape")
     page.reload()

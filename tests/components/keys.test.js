@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 
 import { gridCommand } from "../../app/components/grid/keys.js";
-import { commandOf, MEANINGS } from "../../app/components/review/keys.js";
+import { commandOf, isAllowed, MEANINGS } from "../../app/components/review/keys.js";
 
 const NO_KEYS = { shiftKey: false, ctrlKey: false, metaKey: false, altKey: false };
 
@@ -20,6 +20,22 @@ describe("keys of the review", () => {
       expected,
     );
     assert.deepEqual(press("3"), { name: "class", key: "3" });
+  });
+
+  it("edit and swap", () => {
+    assert.deepEqual([name("e"), name("x")], ["edit", "swap"]);
+  });
+
+  it("mean nothing where there is nothing to decide by them", () => {
+    const chat = ["keep", "edit", "remove", "unsure"];
+    const names = ["keep", "suggestion", "class", "search", "edit", "swap", "undo", "help"];
+    assert.deepEqual(
+      names.filter((name) => isAllowed(name, chat)),
+      ["keep", "edit", "undo", "help"],
+    );
+    assert.ok(isAllowed(undefined, chat));
+    const listed = MEANINGS.filter(([, , command]) => isAllowed(command, ["keep", "relabel"])).map(([keys]) => keys);
+    assert.ok(listed.includes("Enter or s") && !listed.includes("e"));
   });
 
   it("show a picture better", () => {

@@ -203,11 +203,6 @@ def json_utf16(tmp: Path) -> Path:
     return csv_file(tmp, '[{"text": "a", "label": "x"}]'.encode("utf-16"), "a.json")
 
 
-@refused("preference pairs")
-def preferences(tmp: Path) -> Path:
-    return csv_file(tmp, '{"prompt": "a", "chosen": "b", "rejected": "c"}\n', "a.jsonl")
-
-
 @refused("holds a NUL character in the id 'a\\\\x00b'")
 def json_nul_in_an_id(tmp: Path) -> Path:
     return _jsonl(tmp, '{"id": "a\\u0000b", "text": "b", "label": "y"}')

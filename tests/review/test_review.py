@@ -32,7 +32,7 @@ def test_the_latest_decision_stands(store):
     assert (decision.action, decision.new_label, decision.note) == ("relabel", "cat", "clearly")
     assert decision.is_bad
     assert decision.time.endswith("+00:00")
-    assert store.counts() == {"keep": 0, "relabel": 1, "remove": 0, "unsure": 0}
+    assert store.counts() == {"keep": 0, "relabel": 1, "remove": 0, "unsure": 0, "edit": 0, "swap": 0}
     assert store.decision("b") is None
 
 

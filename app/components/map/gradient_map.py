@@ -41,7 +41,7 @@ from oga_core.projection import MAX_CORNERS
 
 ColorBy = Literal["flagged", "score", "label", "decision", "finding"]
 COLOR_BY: tuple[ColorBy, ...] = ("flagged", "score", "label", "decision", "finding")
-DECISION_CODES = {"keep": 1, "relabel": 2, "remove": 3, "unsure": 4}
+DECISION_CODES = {"keep": 1, "relabel": 2, "remove": 3, "unsure": 4, "edit": 2, "swap": 2}
 
 _SCRIPT = "map/gradient_map.js"
 _mount = assets.register(_SCRIPT)

@@ -1,6 +1,8 @@
 // Presses on their way to the server. Each has an id of its own, is kept until it is acknowledged, and is sent again:
 // after a lost message, a killed server and a reload of the page. The server writes an id once, however often it comes.
 
+/** @import { Texts } from "../sample.js" */
+
 import { uniqueId } from "../server.js";
 
 /**
@@ -9,6 +11,7 @@ import { uniqueId } from "../server.js";
  * @property {string} action
  * @property {string} [sample]
  * @property {string} [label] of a relabel
+ * @property {Texts} [edit] of an edit
  * @property {string} [note]
  * @property {boolean} [again] on a sample that was decided before
  */

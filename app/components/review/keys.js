@@ -1,18 +1,23 @@
 // What keys mean in the review.
 
-/** @typedef {"keep" | "suggestion" | "remove" | "unsure" | "undo" | "redo"} Verb */
-/** @typedef {Verb | "back" | "forth" | "search" | "help" | "note" | "overlay" | "contrast"} Action */
+/** @typedef {"keep" | "suggestion" | "swap" | "remove" | "unsure" | "undo" | "redo"} Verb */
+/** @typedef {Verb | "edit" | "back" | "forth" | "search" | "help" | "note" | "overlay" | "contrast"} Action */
 /** @typedef {{ name: Action } | { name: "class", key: string } | { name: "zoom", factor: number }} Command */
 /** @typedef {Pick<KeyboardEvent, "key" | "shiftKey" | "ctrlKey" | "metaKey" | "altKey">} Key */
 
 const ZOOM = 1.5;
 
-/** @type {[keys: string, meaning: string][]} */
+/** What a command writes, where it is not for every run. @type {Record<string, string>} */
+const NEEDS = { suggestion: "relabel", class: "relabel", search: "relabel", edit: "edit", swap: "swap" };
+
+/** @type {[keys: string, meaning: string, command?: string][]} */
 export const MEANINGS = [
-  ["k", "Keep the given label"],
-  ["Enter or s", "Take the suggestion"],
-  ["1 … 9, 0", "Give one of the numbered classes"],
-  ["/", "Search among all classes"],
+  ["k", "Keep it as it is"],
+  ["Enter or s", "Take the suggestion", "suggestion"],
+  ["1 … 9, 0", "Give one of the numbered classes", "class"],
+  ["/", "Search among all classes", "search"],
+  ["e", "Edit the response: Ctrl+Enter saves, Escape leaves", "edit"],
+  ["x", "Swap the chosen and the rejected answer", "swap"],
   ["r or Delete", "Remove the sample"],
   ["u", "Unsure"],
   ["n", "Write a note"],
@@ -30,6 +35,8 @@ const COMMANDS = {
   k: { name: "keep" },
   s: { name: "suggestion" },
   enter: { name: "suggestion" },
+  e: { name: "edit" },
+  x: { name: "swap" },
   r: { name: "remove" },
   delete: { name: "remove" },
   u: { name: "unsure" },
@@ -44,6 +51,17 @@ const COMMANDS = {
   "/": { name: "search" },
   "?": { name: "help" },
 };
+
+/**
+ * Whether a command is for a run in which these actions can be decided: without classes nothing is relabelled.
+ *
+ * @param {string | undefined} name
+ * @param {string[]} actions
+ */
+export function isAllowed(name, actions) {
+  const needed = NEEDS[name ?? ""];
+  return needed === undefined || actions.includes(needed);
+}
 
 /**
  * What a key press means; null where it means nothing. Capitals mean the same, but for Shift+Z.

@@ -6,18 +6,28 @@
 import { numberedClasses } from "../classes.js";
 import { el, nodes } from "../dom.js";
 import { count, percent, share } from "../format.js";
+import { isAllowed } from "./keys.js";
 
 /** @typedef {{ done?: number, total?: number, text?: string }} Progress */
 
 const MANY = 20; // unsaved decisions that are worth a warning
 
 /** @type {Record<string, string>} */
-const VERDICTS = { keep: "kept", relabel: "relabelled", remove: "removed", unsure: "unsure" };
+const VERDICTS = {
+  keep: "kept",
+  relabel: "relabelled",
+  remove: "removed",
+  unsure: "unsure",
+  edit: "edited",
+  swap: "swapped",
+};
 
 /** @type {[key: string, text: string, name: Action][]} */
 const VERBS = [
   ["k", "Keep", "keep"],
   ["s", "Take suggestion", "suggestion"],
+  ["e", "Edit", "edit"],
+  ["x", "Swap", "swap"],
   ["r", "Remove", "remove"],
   ["u", "Unsure", "unsure"],
 ];
@@ -35,15 +45,17 @@ export class Panel {
    * @param {(name: Action) => void} act
    * @param {(name: string) => void} choose a class
    * @param {HTMLElement} note
+   * @param {string[]} actions that can be decided
    */
-  constructor(act, choose, note) {
+  constructor(act, choose, note, actions) {
     this.choose = choose;
     this.labels = el("div", { class: "about" });
     this.classes = el("ol", { class: "classes", "aria-label": "Classes" });
     this.overlay = actionButton(["o", "Saliency", "overlay"], act);
     this.state = el("p", { class: "state", role: "status" });
-    const verbs = VERBS.map((action) => actionButton(action, act));
-    const others = OTHERS.map((action) => actionButton(action, act));
+    const [verbs, others] = [VERBS, OTHERS].map((buttons) =>
+      buttons.filter(([, , name]) => isAllowed(name, actions)).map((action) => actionButton(action, act)),
+    );
     this.root = el(
       "div",
       { class: "panel" },

@@ -1,10 +1,10 @@
 // The state of the review: which sample is shown, which the next press is for, and what has been decided.
 
-/** @import { Sample } from "../sample.js" */
+/** @import { Sample, Texts } from "../sample.js" */
 /** @import { ReviewEvent, ReviewEvents } from "./events.js" */
 
-/** A key or a click; `label` is a class and `sample` the one it is for, where that is known. */
-/** @typedef {{ action: string, label?: string, sample?: string }} Press */
+/** A key or a click; `label` is a class, `edit` new texts, `sample` the one it is for, where that is known. */
+/** @typedef {{ action: string, label?: string, edit?: Texts, sample?: string }} Press */
 
 /**
  * @typedef {object} Answer what the server sends
@@ -16,7 +16,7 @@
 
 const HISTORY = 100; // decisions that can be looked back at
 const WAITING = 500; // presses that wait for their samples
-const DECISIONS = ["keep", "relabel", "remove", "unsure"];
+const DECISIONS = ["keep", "relabel", "remove", "unsure", "edit", "swap"];
 
 export class Queue {
   /** @type {Map<string, Sample>} */
@@ -116,9 +116,9 @@ export class Queue {
    * @param {string} id
    */
   saveNote(id) {
-    const { decision, new_label: label, note = "" } = this.samples.get(id) ?? {};
+    const { decision, new_label: label, edit, note = "" } = this.samples.get(id) ?? {};
     if (!decision || this.noteOf(id) === note) this.say("The note goes along with your decision.");
-    else this.press({ action: decision, label, sample: id });
+    else this.press({ action: decision, label, edit, sample: id });
   }
 
   /**
@@ -132,16 +132,16 @@ export class Queue {
       const last = this.#history.pop();
       if (!last) return;
       this.#undone.push(last);
-      this.#mark(last, { decision: undefined, new_label: undefined });
+      this.#mark(last, { decision: undefined, new_label: undefined, edit: undefined });
     } else if (event.action === "redo") {
       const next = this.#undone.pop();
       if (!next) return;
       this.#history.push(next);
-      this.#mark(next, { decision: next.action, new_label: next.label });
+      this.#mark(next, { decision: next.action, new_label: next.label, edit: next.edit });
     } else if (DECISIONS.includes(event.action)) {
       this.#undone = [];
       this.#notes.delete(event.sample ?? "");
-      this.#mark(event, { decision: event.action, new_label: event.label });
+      this.#mark(event, { decision: event.action, new_label: event.label, edit: event.edit });
       const others = this.#history.filter(({ sample }) => sample !== event.sample);
       this.#history = [...others, event].slice(-HISTORY);
     }
@@ -149,7 +149,7 @@ export class Queue {
 
   /**
    * @param {ReviewEvent} event
-   * @param {Pick<Sample, "decision" | "new_label">} decision
+   * @param {Pick<Sample, "decision" | "new_label" | "edit">} decision
    */
   #mark({ sample, note }, decision) {
     const known = this.samples.get(sample ?? "");
@@ -190,12 +190,12 @@ export class Queue {
    * @param {Press} press
    * @param {Sample} sample
    */
-  #decision({ action, label }, sample) {
+  #decision({ action, label, edit }, sample) {
     const takesSuggestion = action === "suggestion";
     const name = takesSuggestion ? sample.predicted : label;
     if (takesSuggestion && name === undefined) return null;
     const again = this.#earlier === sample.id || undefined;
-    const decision = { sample: sample.id, note: this.#notes.get(sample.id) ?? sample.note, again };
+    const decision = { sample: sample.id, edit, note: this.#notes.get(sample.id) ?? sample.note, again };
     if (name === undefined) return { action, ...decision };
     return name === sample.given ? { action: "keep", ...decision } : { action: "relabel", label: name, ...decision };
   }

@@ -1,32 +1,36 @@
 // Review by keyboard: one sample, its labels, and keys that are never lost. See review_queue.py for the protocol.
 
-/** @import { Sample } from "../sample.js" */
+/** @import { Sample, Texts } from "../sample.js" */
 /** @import { Component, Send } from "../server.js" */
 /** @import { ReviewEvent } from "./events.js" */
 /** @import { Action, Command } from "./keys.js" */
 /** @import { Progress } from "./panel.js" */
 /** @import { Answer, Press } from "./queue.js" */
 
-import { ClassSearch } from "../class_search.js";
-import { likelyFirst, numberedClasses } from "../classes.js";
 import { addStyle, closeByEscape, el } from "../dom.js";
 import { joined } from "../format.js";
-import { fetchJson, keepView } from "../server.js";
+import { keepView } from "../server.js";
 import { themeOf } from "../theme.js";
+import { Choice } from "./choice.js";
 import { ReviewEvents } from "./events.js";
-import { commandOf } from "./keys.js";
+import { Editor } from "./editing/editor.js";
+import { commandOf, isAllowed } from "./keys.js";
 import { Note } from "./note.js";
 import { Panel, progressLine, stateText } from "./panel.js";
 import { Queue } from "./queue.js";
+import { Rest } from "./rest.js";
 import { isForReview, KeySheet } from "./sheet.js";
 import { Stage } from "./stage.js";
 import style from "./review_queue.css";
 import previewStyle from "../sample_preview.css";
 import searchStyle from "../class_search.css";
 
-/** @typedef {Answer & { progress: Progress, classes: string | null, height: number, store: string }} ReviewData */
+/**
+ * @typedef {Answer & { progress: Progress, actions?: string[], classes: string | null, height: number,
+ *   store: string }} ReviewData
+ */
 
-const REST = 600; // ms on a sample after which the person is taken to have stopped at it
+const ACTIONS = ["keep", "relabel", "remove", "unsure"]; // where the server names none
 
 /** @param {Component<ReviewData>} component */
 export function mount(component) {
@@ -34,9 +38,6 @@ export function mount(component) {
 }
 
 class ReviewQueue {
-  /** @type {string[]} */
-  #classes = [];
-  #classesUrl = "";
   /** @type {Progress} */
   #progress = {};
   /** @type {Send} */
@@ -46,13 +47,13 @@ class ReviewQueue {
   #message = "";
   #asked = "";
   #drawn = "";
-  #resting = 0;
-  #rested = "";
 
   /** @param {Component<ReviewData>} component */
   constructor({ parentElement: place, data }) {
-    this.sheet = new KeySheet();
-    this.search = new ClassSearch();
+    this.actions = data.actions ?? ACTIONS;
+    this.sheet = new KeySheet(this.actions);
+    this.rest = new Rest((id) => this.#send("resting", id));
+    this.choice = new Choice();
     this.progress = el("div", { class: "progress" });
     this.position = el("div", { class: "position" });
     this.stage = new Stage();
@@ -66,18 +67,23 @@ class ReviewQueue {
       (name) => this.#act(name),
       (label) => this.#choose(label),
       this.note.root,
+      this.actions,
+    );
+    this.editor = new Editor(
+      (sample, edit) => this.#saveEdit(sample, edit),
+      () => this.#refocus(),
     );
     this.root = el(
       "section",
       { class: "review", tabindex: "0", "aria-label": "Review. Press question mark for the keys." },
       el("div", { class: "top" }, this.progress, this.position),
-      el("div", { class: "body" }, this.stage.root, this.panel.root),
+      el("div", { class: "body" }, el("div", { class: "left" }, this.stage.root, this.editor.root), this.panel.root),
       this.live,
       this.sheet.root,
-      this.search.root,
+      this.choice.search.root,
     );
     closeByEscape(this.sheet.root, () => this.#refocus());
-    closeByEscape(this.search.root, () => this.#refocus());
+    closeByEscape(this.choice.search.root, () => this.#refocus());
     addStyle(place, style, previewStyle, searchStyle);
     place.append(this.root);
     this.events = new ReviewEvents(data.store, (events, attempt) => this.#sendEvents(events, String(attempt)));
@@ -90,7 +96,7 @@ class ReviewQueue {
   destroy() {
     window.removeEventListener("keydown", this.listener, true);
     this.events.close();
-    clearTimeout(this.#resting);
+    this.rest.stop();
     this.root.remove();
   }
 
@@ -101,17 +107,9 @@ class ReviewQueue {
     themeOf(this.root);
     this.root.style.minHeight = `${data.height}px`;
     for (const { image } of data.samples) if (image) new Image().src = image; // decoded before it is shown
-    this.#loadClasses(data.classes);
+    this.choice.load(data.classes, () => this.#draw());
     this.queue.update(data);
     this.#askMissing();
-    this.#draw();
-  }
-
-  /** @param {string | null} url */
-  async #loadClasses(url) {
-    if (!url || url === this.#classesUrl) return;
-    this.#classesUrl = url;
-    this.#classes = await fetchJson(url);
     this.#draw();
   }
 
@@ -138,7 +136,7 @@ class ReviewQueue {
     if (!this.root.isConnected || this.root.offsetParent === null || event.defaultPrevented) return;
     if (!isForReview(event, this.root, this.sheet.anywhere)) return;
     const command = commandOf(event);
-    if (!command) return;
+    if (!command || !isAllowed(command.name, this.actions)) return;
     event.preventDefault();
     event.stopImmediatePropagation();
     // A key held down must not decide on sample after sample.
@@ -154,6 +152,8 @@ class ReviewQueue {
         return this.#openSearch();
       case "note":
         return this.note.open();
+      case "edit":
+        return this.#edit();
       case "overlay":
         return this.#toggleOverlay();
       case "back":
@@ -171,19 +171,11 @@ class ReviewQueue {
     }
   }
 
-  /**
-   * A number means the class that had it on screen when it was pressed.
-   *
-   * @param {string} number
-   */
+  /** @param {string} number */
   #pressNumber(number) {
-    const numbered = numberedClasses(this.queue.samples.get(this.queue.shown), this.#classes);
-    const label = numbered.find(({ key }) => key === number)?.name;
+    const label = this.choice.numbered(this.queue.samples.get(this.queue.shown), number);
     if (label !== undefined) this.#enqueue({ action: "relabel", label });
-    else
-      this.#say(
-        this.#classes.length ? `No class has the key ${number}.` : "The classes are still loading; press again.",
-      );
+    else this.#say(this.choice.missing(number));
   }
 
   /** @param {Press} press */
@@ -199,7 +191,7 @@ class ReviewQueue {
    */
   #act(name) {
     this.#command({ name });
-    if (name !== "note") this.#refocus();
+    if (name !== "note" && name !== "edit") this.#refocus();
   }
 
   /** @param {string} label */
@@ -218,6 +210,21 @@ class ReviewQueue {
     this.#draw();
   }
 
+  #edit() {
+    const sample = this.queue.samples.get(this.queue.shown);
+    if (sample?.responses?.length) this.editor.open(sample);
+    else this.#say("There is no response to edit in this row, or it is too long to be edited here.");
+  }
+
+  /**
+   * @param {string} sample
+   * @param {Texts} edit
+   */
+  #saveEdit(sample, edit) {
+    if (edit.length) this.#enqueue({ action: "edit", edit, sample });
+    else this.#say("The text is as it was. Keep the row instead.");
+  }
+
   #saveNote() {
     this.queue.saveNote(this.queue.shown);
     this.#draw();
@@ -230,10 +237,9 @@ class ReviewQueue {
 
   #openSearch() {
     const sample = this.queue.samples.get(this.queue.shown);
-    if (!sample || !this.#classes.length) return;
-    this.search.open(likelyFirst(sample, this.#classes), (label) => {
+    this.choice.open(sample, (label) => {
       // Chosen for the sample that was looked at; it may have been decided meanwhile by an earlier press.
-      if (!this.events.has(sample.id)) this.#enqueue({ action: "relabel", label, sample: sample.id });
+      if (sample && !this.events.has(sample.id)) this.#enqueue({ action: "relabel", label, sample: sample.id });
     });
   }
 
@@ -246,7 +252,8 @@ class ReviewQueue {
   #draw() {
     const { shown, isLookingBack } = this.queue;
     const sample = this.queue.samples.get(shown);
-    const drawn = [shown, isLookingBack, sample?.decision, this.#classes.length, this.#withOverlay, !sample].join(" ");
+    const { decision, edit } = sample ?? {};
+    const drawn = [shown, isLookingBack, decision, edit, this.choice.classes.length, this.#withOverlay, !sample].join();
     this.progress.replaceChildren(...progressLine(this.#progress));
     if (drawn !== this.#drawn) {
       this.#drawn = drawn;
@@ -263,8 +270,8 @@ class ReviewQueue {
    * @param {Sample | undefined} sample
    */
   #drawSample(id, sample) {
-    clearTimeout(this.#resting);
-    this.#resting = window.setTimeout(() => this.#rest(id), REST);
+    this.rest.watch(id, () => this.events.pending.length > 0);
+    this.editor.follow(id);
     this.panel.root.hidden = !sample;
     if (!sample) {
       this.position.textContent = "";
@@ -274,7 +281,7 @@ class ReviewQueue {
     const { position, given, predicted, why } = sample;
     this.position.textContent = joined(" · ", this.queue.isLookingBack && "looking back", position, id);
     this.stage.show(sample, this.#withOverlay);
-    this.panel.draw(sample, this.#classes, this.#withOverlay);
+    this.panel.draw(sample, this.choice.classes, this.#withOverlay);
     this.note.set(this.queue.noteOf(id));
     this.live.textContent = joined(
       ". ",
@@ -283,15 +290,5 @@ class ReviewQueue {
       predicted && `suggested ${predicted}`,
       why,
     );
-  }
-
-  /**
-   * What takes longer than the sample itself is worth showing only where the person stops.
-   *
-   * @param {string} id
-   */
-  #rest(id) {
-    if (id !== undefined && !this.events.pending.length && id !== this.#rested) this.#send("resting", id);
-    this.#rested = id;
   }
 }

@@ -11,15 +11,16 @@
         review_queue(Desk(...), key="review", classes=class_names)
 
 `apply` for a decision: `store.decide(Decision(event.sample_id, event.action, event.new_label, reviewer,
-note=event.note), client_event_id=event.event_id)`; for "undo" and "redo": `store.undo(reviewer,
+note=event.note, edit=event.edit), client_event_id=event.event_id)`; for "undo" and "redo": `store.undo(reviewer,
 client_event_id=event.event_id)`, and it returns the ids that were undone or redone, so that an undone sample is shown
 again. Raise OgaError to refuse an event: the message is shown and the sample stays.
 
 The rule the protocol keeps: a sample's decision is on disk before the next sample shows. Every press becomes an event
 with an id of its own and a sample, is sent at once with all that are not acknowledged yet, and is sent again until it
 is, also after the server was killed and after a reload of the page. Keys: k keep, Enter or s take the suggestion,
-1 … 9 and 0 a class, / search a class, r or Delete remove, u unsure, ← and → look back and forth, z or Ctrl+Z undo,
-Shift+Z redo, n note (Enter saves it, Escape leaves it), + and - zoom, c contrast, o saliency, ? help.
+1 … 9 and 0 a class, / search a class, e edit (Ctrl+Enter saves, Escape leaves), x swap, r or Delete remove, u unsure,
+← and → look back and forth, z or Ctrl+Z undo, Shift+Z redo, n note (Enter saves it, Escape leaves it), + and - zoom,
+c contrast, o saliency, ? help.
 """
 
 from __future__ import annotations
@@ -34,10 +35,12 @@ from oga_app.components import assets
 from oga_app.components.sample_view import SampleView
 from oga_core.errors import OgaError
 
-ReviewAction = Literal["keep", "relabel", "remove", "unsure", "undo", "redo"]
-ACTIONS: tuple[ReviewAction, ...] = ("keep", "relabel", "remove", "unsure", "undo", "redo")
+ReviewAction = Literal["keep", "relabel", "remove", "unsure", "edit", "swap", "undo", "redo"]
+DECISIONS: tuple[ReviewAction, ...] = ("keep", "relabel", "remove", "unsure")  # where there are classes
+STEPS: tuple[ReviewAction, ...] = ("undo", "redo")
 MAX_EVENTS = 2000  # a message of the browser holds at most 500
 MAX_NOTE = 4000  # characters: a page of text
+MAX_EDIT = 200_000  # characters of all new texts: four times what is sent of a row's responses
 MAX_ID = 80  # characters; ours are about 25
 
 _SCRIPT = "review/review_queue.js"
@@ -46,13 +49,25 @@ _mount = assets.register(_SCRIPT)
 
 @dataclass(frozen=True)
 class ReviewEvent:
-    """One press. `sample_id` is empty for undo and redo; `new_label` is a class name for relabel, else None."""
+    """One press. `sample_id` is empty for undo and redo; `new_label` is a class name for relabel, else None.
+
+    edit: for edit the new texts, each after its place in the row, a JSON Pointer.
+    """
 
     event_id: str
     action: ReviewAction
     sample_id: str = ""
     new_label: str | None = None
     note: str = ""
+    edit: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What a press may ask for: classes of the run, and the decisions that can be made."""
+
+    classes: tuple[str, ...]
+    actions: tuple[str, ...]
 
 
 class ReviewBackend(Protocol):
@@ -76,11 +91,13 @@ def review_queue(
     *,
     key: str,
     classes: Sequence[str] = (),
+    actions: Sequence[str] = DECISIONS,
     ahead: int = 20,
     height: int = 640,
 ) -> str | None:
     """Show the queue; see the module for the protocol. Must be called inside a fragment to be fast.
 
+    actions: what can be decided; the buttons and keys of others are not there.
     Returns the id of the sample at which the person last stopped, None before the first stop. Draw what takes time,
     such as evidence, only for that sample: it runs after each press and would hold up the next one.
     """
@@ -91,7 +108,7 @@ def review_queue(
         return value if isinstance(value, dict) else {}
 
     def receive() -> None:
-        _receive(backend, message().get("events"), memory, classes)
+        _receive(backend, message().get("events"), memory, Choices(tuple(classes), tuple(actions)))
 
     again = memory["again"][:ahead]
     order = again + [sample_id for sample_id in backend.upcoming(ahead) if sample_id not in again]
@@ -108,6 +125,7 @@ def review_queue(
             "samples": [backend.view(sample_id).data() for sample_id in order if sample_id not in known],
             "progress": backend.progress(),
             "classes": url,
+            "actions": list(actions),
             "height": int(height),
             "store": key,
         },
@@ -118,7 +136,7 @@ def review_queue(
     return resting if isinstance(resting, str) else None
 
 
-def _receive(backend: ReviewBackend, events: Any, memory: dict[str, Any], classes: Sequence[str]) -> None:
+def _receive(backend: ReviewBackend, events: Any, memory: dict[str, Any], choices: Choices) -> None:
     """Apply what is new in a message, in order; remember what to acknowledge, and each event's error or None."""
     done: dict[str, str | None] = memory["done"]
     memory["last"] = []
@@ -126,16 +144,16 @@ def _receive(backend: ReviewBackend, events: Any, memory: dict[str, Any], classe
         if not isinstance(raw, dict) or not isinstance(raw.get("id"), str) or len(raw["id"]) > MAX_ID:
             continue
         if raw["id"] not in done:
-            done[raw["id"]] = _apply(backend, raw, memory, classes)
+            done[raw["id"]] = _apply(backend, raw, memory, choices)
         memory["last"].append(raw["id"])
     for event_id in list(done)[:-MAX_EVENTS]:
         del done[event_id]
 
 
-def _apply(backend: ReviewBackend, raw: dict[str, Any], memory: dict[str, Any], classes: Sequence[str]) -> str | None:
+def _apply(backend: ReviewBackend, raw: dict[str, Any], memory: dict[str, Any], choices: Choices) -> str | None:
     """Return why an event was refused; None where it is on disk. What an undo took back is shown again."""
     try:
-        event = _event(raw, classes)
+        event = _event(raw, choices)
         concerned = list(backend.apply(event) or ())
     except OgaError as error:
         return str(error)
@@ -147,12 +165,28 @@ def _apply(backend: ReviewBackend, raw: dict[str, Any], memory: dict[str, Any], 
     return None
 
 
-def _event(raw: dict[str, Any], classes: Sequence[str]) -> ReviewEvent:
+def _event(raw: dict[str, Any], choices: Choices) -> ReviewEvent:
     action, label = raw.get("action"), raw.get("label")
-    if action not in ACTIONS:
+    if action not in choices.actions and action not in STEPS:
         raise OgaError(f"The review sent the unknown action {action!r}. Reload the page.")
-    if action == "relabel" and label not in classes:
+    if action == "relabel" and label not in choices.classes:
         raise OgaError(f"The review sent the class {label!r}, which the run does not have. Choose one of its classes.")
-    sample_id = "" if action in ("undo", "redo") else str(raw.get("sample", ""))
-    note = str(raw.get("note") or "")[:MAX_NOTE]
-    return ReviewEvent(raw["id"], action, sample_id, label if action == "relabel" else None, note)
+    return ReviewEvent(
+        raw["id"],
+        action,
+        sample_id="" if action in STEPS else str(raw.get("sample", "")),
+        new_label=label if action == "relabel" else None,
+        note=str(raw.get("note") or "")[:MAX_NOTE],
+        edit=_edit(raw.get("edit")) if action == "edit" else (),
+    )
+
+
+def _edit(value: Any) -> tuple[tuple[str, str], ...]:
+    """The new texts of an edit, as the browser sent them."""
+    pairs = value if isinstance(value, list) else []
+    edit = tuple((pair[0], pair[1]) for pair in pairs if isinstance(pair, list) and len(pair) == 2)
+    if not edit or len(edit) < len(pairs) or not all(isinstance(text, str) for pair in edit for text in pair):
+        raise OgaError("The review sent an edit without texts. Reload the page.")
+    if sum(len(text) for _, text in edit) > MAX_EDIT:
+        raise OgaError(f"The new text is longer than {MAX_EDIT:,} characters. Shorten it, or edit it in the data.")
+    return edit

@@ -1,7 +1,7 @@
 // The sheet that lists the keys, and where on the page they count.
 
 import { button, el } from "../dom.js";
-import { MEANINGS } from "./keys.js";
+import { isAllowed, MEANINGS } from "./keys.js";
 
 const STORE = "oga-review-keys-anywhere";
 const FIELDS =
@@ -27,11 +27,13 @@ export function isForReview(event, root, anywhere) {
 }
 
 export class KeySheet {
-  constructor() {
+  /** @param {string[]} actions that can be decided */
+  constructor(actions) {
     this.anywhere = read() !== "no";
     const box = el("input", { type: "checkbox", on: { change: () => this.#set(box.checked) } });
     box.checked = this.anywhere;
-    const rows = MEANINGS.map(([keys, meaning]) =>
+    const meanings = MEANINGS.filter(([, , command]) => isAllowed(command, actions));
+    const rows = meanings.map(([keys, meaning]) =>
       el("tr", {}, el("th", { scope: "row" }, el("kbd", {}, keys)), el("td", {}, meaning)),
     );
     const close = button("Close", "Close the list of keys", () => this.root.close());

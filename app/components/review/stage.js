@@ -6,6 +6,7 @@
 import { button, el } from "../dom.js";
 import { samplePreview } from "../sample_preview.js";
 import { wheelFactor } from "../wheel.js";
+import { changes } from "./editing/changes.js";
 import { moveBy, nextContrast, WHOLE, zoomAt } from "./zoom.js";
 
 const STEP = 1.5; // zoom of a key or button
@@ -35,6 +36,7 @@ export class Stage {
    */
   show(sample, withOverlay) {
     this.root.replaceChildren(...samplePreview(withOverlay ? sample : { ...sample, overlay: null }));
+    if (sample.edit?.length) this.root.append(changes(sample.responses ?? [], sample.edit));
     this.root.scrollTop = 0;
     this.#zoom = WHOLE;
     this.#picture = this.root.querySelector(".picture");

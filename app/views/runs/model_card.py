@@ -25,7 +25,7 @@ def model_card() -> str | None:
     inputs: dict[str, Any] = {}
     if modality == "image":
         inputs = _image_card()
-    elif modality in ("text", "causal_lm"):
+    elif modality in ("text", "causal_lm", "preference"):
         inputs = {"max_length": int(st.number_input("Longest text in tokens", 1, 100_000, 128, key="card-length"))}
     elif modality == "tabular":
         features = st.text_area("Features, one a line, in the order the model takes them", key="card-features")

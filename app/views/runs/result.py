@@ -20,6 +20,7 @@ MODALITIES = {
     "text": "texts",
     "tabular": "table rows",
     "causal_lm": "language-model rows",
+    "preference": "preference pairs",
     "outputs": "outputs",
 }
 

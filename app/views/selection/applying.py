@@ -11,7 +11,7 @@ from oga_app import state
 from oga_app.elements import messages
 from oga_app.elements.messages import Figure
 from oga_app.views.header import Opened
-from oga_core.review.decisions import ACTIONS
+from oga_core.review.decisions import ACTIONS, BAD_ACTIONS, actions_of
 
 _WORDS = {"decisions": "My decisions", "suggestions": "The machine's suggestions", "trim": "Trim the flagged"}
 
@@ -19,7 +19,9 @@ _WORDS = {"decisions": "My decisions", "suggestions": "The machine's suggestions
 def counts(view: Opened) -> None:
     """How much of what passes the filter is decided."""
     codes = view.board.codes[view.selection.chosen]
-    figures = [Figure(name.capitalize(), f"{int((codes == code).sum()):,}") for code, name in enumerate(ACTIONS)]
+    allowed = actions_of(view.data.classes, view.data.modality)
+    numbers = {name: int((codes == code).sum()) for code, name in enumerate(ACTIONS)}
+    figures = [Figure(name.capitalize(), f"{n:,}") for name, n in numbers.items() if n or name in allowed]
     messages.figures(*figures, Figure("Undecided", f"{int((codes < 0).sum()):,}"))
     differing = len(view.board.store.disagreements())
     if differing:
@@ -54,7 +56,7 @@ def _changes(view: Opened) -> dict[str, int]:
     codes = view.board.codes[view.selection.chosen]
     flagged = view.selection.flagged
     return {
-        "decisions": int(np.isin(codes, [ACTIONS.index("relabel"), ACTIONS.index("remove")]).sum()),
+        "decisions": int(np.isin(codes, [ACTIONS.index(action) for action in BAD_ACTIONS]).sum()),
         "suggestions": int((view.data.suggestions[flagged] >= 0).sum()) if view.data.classes else 0,
         "trim": len(flagged),
     }

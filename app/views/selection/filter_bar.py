@@ -14,7 +14,7 @@ from oga_app import state
 from oga_app.elements import messages
 from oga_app.views.header import Opened
 from oga_app.views.selection.saved import views
-from oga_core.review.decisions import ACTIONS
+from oga_core.review.decisions import actions_of
 from oga_core.review.filters import PREDICTIONS, SIDES, UNDECIDED, Filters
 
 T = TypeVar("T")
@@ -56,7 +56,7 @@ def _fields(view: Opened) -> None:
     _choice(view, "predicted", "Predicted label", data.classes)
     _choice(view, "prediction", "Prediction", PREDICTIONS if data.classes else ())
     _choice(view, "finding", "Finding", data.finding_names)
-    _choice(view, "decision", "Decision", (UNDECIDED, *ACTIONS))
+    _choice(view, "decision", "Decision", (UNDECIDED, *actions_of(data.classes, data.modality)))
     _choice(view, "reviewer", "Decided by", tuple(view.board.store.reviewers()))
     _choice(view, "side", "Threshold", SIDES)
     _words(view, "content", "What the sample holds")

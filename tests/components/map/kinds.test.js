@@ -91,7 +91,7 @@ describe("the legend", () => {
       legendOf(lookOf(theme, colorBy, 1), null, [], isDecided).map(({ name }) => name);
     assert.deepEqual(words("flagged"), ["flagged", "not flagged"]);
     assert.deepEqual(words("score"), ["least to most suspicious"]);
-    assert.deepEqual(words("decision"), ["keep", "relabel", "remove", "unsure", "nothing decided yet"]);
+    assert.deepEqual(words("decision"), ["keep", "corrected", "remove", "unsure", "nothing decided yet"]);
     assert.equal(words("decision", true)[4], "undecided");
   });
 });

@@ -175,6 +175,40 @@ describe("a note", () => {
   });
 });
 
+describe("an edit", () => {
+  /** @type {[string, string][]} */
+  const edit = [["/messages/1/content", "better"]];
+
+  it("goes to the server for the sample that was edited", () => {
+    queue.press({ action: "edit", edit, sample: "a" });
+    assert.deepEqual(pending(), ["edit a"]);
+    assert.deepEqual(events.pending[0].edit, edit);
+  });
+
+  it("stands until it is undone, and stands again when that is taken back", () => {
+    queue.press({ action: "edit", edit, sample: "a" });
+    answer(["b", "c"], ids());
+    assert.deepEqual(queue.samples.get("a")?.edit, edit);
+    queue.press({ action: "undo" });
+    answer(["a", "b", "c"], ids());
+    assert.equal(queue.samples.get("a")?.edit, undefined);
+    queue.samples.set("a", { id: "a" });
+    queue.press({ action: "redo" });
+    answer(["b", "c"], ids());
+    assert.deepEqual(queue.samples.get("a")?.edit, edit);
+  });
+
+  it("is written again with a later note", () => {
+    queue.press({ action: "edit", edit, sample: "a" });
+    answer(["b", "c"], ids());
+    queue.look(1);
+    queue.setNote("a", "checked");
+    queue.saveNote("a");
+    assert.deepEqual(events.pending[0].edit, edit);
+    assert.equal(events.pending[0].note, "checked");
+  });
+});
+
 describe("a saved note", () => {
   it("waits for the decision to come", () => {
     queue.setNote("a", "blurred");

@@ -51,7 +51,7 @@ const DARK = {
   verdicts: ["#9aa4b2", "#33c79a", "#4aa3df", "#d67bbf", "#f0c864"],
 };
 
-export const DECISIONS = ["", "keep", "relabel", "remove", "unsure"]; // by their codes
+export const DECISIONS = ["", "keep", "corrected", "remove", "unsure"]; // by their codes
 export const COLORS = LIGHT.palette.length;
 const LARGEST = 12; // CSS pixels
 

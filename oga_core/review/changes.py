@@ -1,0 +1,50 @@
+"""Decisions as changes of the data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from oga_core.readers.answers.responses import PAIRS
+from oga_core.readers.tables.pointers import pointer
+from oga_core.review.decisions import Decision
+from oga_core.review.edits import Edits
+from oga_core.samples import SampleSet
+
+
+def edits_of(decisions: Mapping[str, Decision], samples: SampleSet, names: Mapping[str, str]) -> Edits:
+    """Return what decisions on `samples` change; `names` maps a class to how the data writes it, where it differs.
+
+    Decisions on samples that are not in the set change nothing.
+    """
+    rows = dict(zip(samples.ids, samples.row_numbers.tolist(), strict=True))
+    labels = {
+        sample_id: names.get(decision.new_label, decision.new_label)
+        for sample_id, decision in decisions.items()
+        if decision.action == "relabel" and decision.new_label is not None and sample_id in rows
+    }
+    removed = frozenset(key for key, decision in decisions.items() if decision.action == "remove" and key in rows)
+    label_of_row = {rows[sample_id]: label for sample_id, label in labels.items()}
+    removed_rows = frozenset(rows[sample_id] for sample_id in removed)
+    return Edits(labels, removed, label_of_row, removed_rows, dict(_new_values(decisions, samples)))
+
+
+def _new_values(decisions: Mapping[str, Decision], samples: SampleSet) -> Iterator[tuple[int, dict[str, Any]]]:
+    changing = {key for key, decision in decisions.items() if decision.action in ("edit", "swap")}
+    if not changing:
+        return
+    for i, sample_id in enumerate(samples.ids):
+        if sample_id in changing:
+            decision = decisions[sample_id]
+            values = dict(decision.edit) if decision.action == "edit" else swapped(samples.rows[i])
+            yield int(samples.row_numbers[i]), values
+
+
+def swapped(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the two answers of a preference pair exchanged, by their places; nothing where the row holds no pair."""
+    columns = {str(name).strip().casefold(): str(name) for name in row}
+    for pair in PAIRS:
+        if set(pair) <= columns.keys():
+            first, second = (columns[name] for name in pair)
+            return {pointer(first): row[second], pointer(second): row[first]}
+    return {}
