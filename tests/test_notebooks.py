@@ -25,9 +25,9 @@ def outputs(name: str, folder: Path) -> str:
 
 def shares(text: str) -> tuple[float, float]:
     """The share of wrong labels among all samples, and among the flagged."""
-    found = re.search(r"([\d.]+)% of all labels are wrong, ([\d.]+)% of the flagged", text)
-    assert found, text
-    return float(found[1]), float(found[2])
+    match = re.search(r"([\d.]+)% of all labels are wrong, ([\d.]+)% of the flagged", text)
+    assert match, text
+    return float(match[1]), float(match[2])
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -41,10 +41,10 @@ def test_the_flagged_are_wrong_far_more_often(name, tmp_path):
 
 def test_rows_for_fine_tuning_are_scored_as_they_were_trained_on(tmp_path):
     text = outputs("fine_tuning_rows", tmp_path)
-    found = {name: int(share) for name, share in re.findall(r"^(\w+) +(\d+)%$", text, re.MULTILINE)}
-    assert found["loss"] > 70
-    assert found["mean_loss"] > 50  # by the weights that the callback kept
-    assert max(found.values()) > 85
+    shares_of = {name: int(share) for name, share in re.findall(r"^(\w+) +(\d+)%$", text, re.MULTILINE)}
+    assert shares_of["loss"] > 70
+    assert shares_of["mean_loss"] > 50  # by the weights that the callback kept
+    assert max(shares_of.values()) > 85
 
 
 @pytest.mark.parametrize("path", sorted(NOTEBOOKS.glob("*.ipynb")), ids=lambda path: path.stem)

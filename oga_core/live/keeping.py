@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import zipfile
@@ -70,13 +71,15 @@ def _keep_images(data: LiveData, labels: Sequence[str] | None, path: Path) -> Pa
 
     def write(temporary: Path) -> None:
         with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
-            lines = ["file_name,label"]
+            table = io.StringIO()
+            rows = csv.writer(table, lineterminator="\n")
+            rows.writerow(["file_name", "label"])
             for i in range(len(data)):
                 content = io.BytesIO()
                 _image(_content(data.items[i]), scale).save(content, format="PNG", compress_level=1)
                 archive.writestr(f"{i:07d}.png", content.getvalue())
-                lines.append(f"{i:07d}.png,{json.dumps(labels[i], ensure_ascii=False) if labels else ''}")
-            archive.writestr("metadata.csv", "\n".join(lines) + "\n")
+                rows.writerow([f"{i:07d}.png", labels[i] if labels else ""])
+            archive.writestr("metadata.csv", table.getvalue())
 
     write_whole(path, write)
     return path
@@ -91,7 +94,8 @@ def _pixel_scale(data: LiveData) -> tuple[NDArray[np.float64], NDArray[np.float6
     pixels = np.concatenate(
         [_channels_last(content).reshape(-1, _channels_last(content).shape[2]) for content in contents]
     )
-    low, high = pixels.min(axis=0), pixels.max(axis=0)
+    low = pixels.min(axis=0)
+    high = pixels.max(axis=0)
     if low.min() >= 0 and high.max() <= 1:
         return np.zeros(1), np.ones(1)
     if low.min() >= 0 and high.max() <= 255:

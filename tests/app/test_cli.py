@@ -2,13 +2,15 @@ import errno
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import torch
+from here import without_workers
 
 import oga_sample_data
-from oga_app.background.progress import describe, duration
 from oga_app.cli import _parser, main
 from oga_core.models.architectures import Linear
 
@@ -16,18 +18,38 @@ SAMPLE_DATA = Path(oga_sample_data.__file__).parent
 ROOT = Path(__file__).parents[2]
 
 
-def oga(*words: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "oga_app.cli", *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+class Done(NamedTuple):
+    """What a command left behind."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def oga(capsys) -> Callable[..., Done]:
+    """The command line in this process: a process of its own would import everything anew."""
+
+    def run(*words: object) -> Done:
+        try:
+            status = main(list(map(str, words)))
+        except SystemExit as end:
+            status = int(end.code or 0)
+        return Done(status, *capsys.readouterr())
+
+    return run
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory) -> Path:
+    """A run made by the real command, in a process of its own and with a worker."""
     folder = tmp_path_factory.mktemp("cli") / "run"
-    done = oga(
-        "score", SAMPLE_DATA / "tumours.csv", "--model", SAMPLE_DATA / "tumours.pt2", "--label-column", "diagnosis",
-        "--run", folder, "--map", "none", "--scores", "loss,margin", "--json",
-    )  # fmt: skip
+    command = [
+        sys.executable, "-m", "oga_app.cli", "score", SAMPLE_DATA / "tumours.csv", "--model",
+        SAMPLE_DATA / "tumours.pt2", "--label-column", "diagnosis", "--run", folder, "--map", "none",
+        "--scores", "loss,margin", "--json",
+    ]  # fmt: skip
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     summary = json.loads(done.stdout)
     assert summary["n_samples"] == 569
@@ -35,13 +57,13 @@ def run(tmp_path_factory) -> Path:
     return folder
 
 
-def test_evaluate_prints_the_detection_metrics(run):
+def test_evaluate_prints_the_detection_metrics(run, oga):
     done = oga("evaluate", run, "--truth", SAMPLE_DATA / "tumours_truth.csv", "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["scores"]["loss"]["ap"] > 0.8
 
 
-def test_export_writes_our_table(run, tmp_path):
+def test_export_writes_our_table(run, tmp_path, oga):
     done = oga("export", run, "--format", "csv", "--out", tmp_path / "table.csv")
     assert done.returncode == 0, done.stderr
     header = (tmp_path / "table.csv").read_text().splitlines()[0].split(",")
@@ -52,7 +74,7 @@ def test_export_writes_our_table(run, tmp_path):
     ("words", "message"),
     [
         (["score", "nowhere.csv", "--run", "r"], "'nowhere.csv' does not exist"),
-        (["score", SAMPLE_DATA / "tumours.csv", "--run", "{tmp}/r"], "no column 'label'"),
+        (["score", SAMPLE_DATA / "tumours.csv", "--run", "{tmp}/r", "--map", "none"], "no column 'label'"),
         (["export", "nowhere", "--format", "csv", "--out", "x"], "is not a run folder"),
         (["evaluate", "nowhere", "--truth", "x"], "is not a run folder"),
         (["verify", "nowhere"], "is not a run folder"),
@@ -62,22 +84,33 @@ def test_export_writes_our_table(run, tmp_path):
         ([], "required: COMMAND"),
     ],
 )
-def test_wrong_input_is_one_message_and_exit_status_2(words, message, tmp_path):
-    done = oga(*[str(word).format(tmp=tmp_path) for word in words])
+def test_wrong_input_is_one_message_and_exit_status_2(words, message, tmp_path, oga):
+    with without_workers():
+        done = oga(*[str(word).format(tmp=tmp_path) for word in words])
     assert done.returncode == 2
     assert message in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_weights_that_do_not_fit_their_card_are_the_input_s_fault(tmp_path):
+def test_weights_that_do_not_fit_their_card_are_the_input_s_fault(tmp_path, oga):
     torch.save(Linear(9, 2).state_dict(), tmp_path / "linear.pt")
     card = {"modality": "tabular", "classes": ["malignant", "benign"], "input": {"features": ["mean radius"]}}
     (tmp_path / "linear.json").write_text(json.dumps(card))
     data = tmp_path / "data.csv"
     data.write_text("mean radius,diagnosis\n" + "".join(f"{i},{('malignant', 'benign')[i % 2]}\n" for i in range(8)))
-    done = oga(
-        "score", data, "--model", tmp_path / "linear.pt", "--label-column", "diagnosis", "--run", tmp_path / "run"
-    )
+    with without_workers():
+        done = oga(
+            "score",
+            data,
+            "--model",
+            tmp_path / "linear.pt",
+            "--label-column",
+            "diagnosis",
+            "--run",
+            tmp_path / "run",
+            "--map",
+            "none",
+        )
     assert done.returncode == 2, done.stderr
     assert "The model fails on these inputs" in done.stderr
     assert "(8, 1)" in done.stderr
@@ -128,13 +161,7 @@ def test_every_option_is_in_the_readme():
     assert not missing
 
 
-def test_progress_reads_like_a_sentence():
-    event = {"stage": "gradients", "done": 1200, "total": 5000, "seconds_left": 200}
-    assert describe(event) == "gradients · 1,200 of 5,000 · about 3 min left"
-    assert [duration(seconds) for seconds in (0.2, 80, 5000, 8000)] == ["1 s", "80 s", "83 min", "2 h 13 min"]
-
-
-def test_the_chosen_score_and_share_decide_what_is_flagged(run, tmp_path):
+def test_the_chosen_score_and_share_decide_what_is_flagged(run, tmp_path, oga):
     words = ["export", run, "--format", "csv", "--out", tmp_path / "t.csv", "--score", "margin", "--trim-fraction"]
     assert oga(*words, "0.1").returncode == 0
     rows = (tmp_path / "t.csv").read_text().splitlines()

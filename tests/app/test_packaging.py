@@ -25,13 +25,13 @@ def tracked(folder: Path) -> list[Path]:
 
 
 def test_every_package_is_listed():
-    found = {
+    packages = {
         ".".join([name, *path.parent.relative_to(folder).parts])
         for name, folder in FOLDERS.items()
         for path in tracked(folder)
         if path.name == "__init__.py"
     }
-    assert found == set(SETUPTOOLS["packages"])
+    assert packages == set(SETUPTOOLS["packages"])
 
 
 def test_every_file_that_is_no_module_is_package_data():

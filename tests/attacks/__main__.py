@@ -17,7 +17,8 @@ from pathlib import Path
 
 os.environ.update(OMP_NUM_THREADS="1", TOKENIZERS_PARALLELISM="false", TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD="1")
 TESTS = Path(__file__).parents[1]
-sys.path[1:1] = [str(TESTS.parent), str(TESTS / "readers"), str(TESTS / "models" / "attacks")]
+FOLDERS = ("readers", "readers/attacks", "models/attacks")
+sys.path[1:1] = [str(TESTS.parent), *(str(TESTS / folder) for folder in FOLDERS)]
 
 from attack_process import SECONDS, Attack, Outcome, tried  # noqa: E402 (the path comes first)
 

@@ -59,11 +59,11 @@ def scores_of(problem: BenchmarkSet, names: list[str], seed: int) -> Iterator[tu
         for label, given in _given(name, problem):
             start = time.process_time()
             try:
-                found, _ = compute_scores(problem.sketch, [name], seed=seed, **given)
+                computed, _ = compute_scores(problem.sketch, [name], seed=seed, **given)
             except OgaError as error:
                 print(f"  {label}: {error}", file=sys.stderr)
                 continue
-            yield label, found[name], time.process_time() - start
+            yield label, computed[name], time.process_time() - start
 
 
 def _given(name: str, problem: BenchmarkSet) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -232,14 +232,14 @@ def main() -> None:
     """Run the chosen sets."""
     options = parsed()
     warnings.filterwarnings("ignore")
-    chosen = [name for part in options.sets.split(",") for name in GROUPS.get(part, (part,))]
-    unknown = [name for name in chosen if name not in SETS]
+    names = [name for part in options.sets.split(",") for name in GROUPS.get(part, (part,))]
+    unknown = [name for name in names if name not in SETS]
     if unknown:
         raise SystemExit(f"Unknown set {unknown[0]!r}. Choose from: {', '.join([*GROUPS, *SETS])}.")
     options.cache.mkdir(parents=True, exist_ok=True)
     settings = Settings(options.data, options.cache, options.max_samples)
     results = {}
-    for name in chosen:
+    for name in names:
         if name not in (*GROUPS["small"], *GROUPS["random"]) and not options.data.is_dir():
             print(f"{name}: skipped, no shared data at {options.data}", file=sys.stderr)
             continue

@@ -20,13 +20,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from made_sets import ArrayTask
+from torch import nn
 
 from oga_core.gradients.options import PassOptions
 from oga_core.gradients.passes import gradient_pass
 from oga_core.samples import SampleSet, Source
-from oga_core.tasks import Batch
-from oga_core.tasks.task import classification_losses
 
 SIZES = (1_000, 10_000)
 
@@ -42,21 +41,6 @@ class Images:
 
     def __getitem__(self, row: int) -> np.ndarray:
         return np.random.default_rng(row).normal(size=(3, 32, 32)).astype(np.float32)
-
-
-class ImageTask:
-    def batch(self, samples: SampleSet, rows: np.ndarray) -> Batch:
-        images = np.stack([samples.inputs[int(row)] for row in rows])
-        return {"x": torch.from_numpy(images), "labels": torch.from_numpy(samples.given_labels[rows])}
-
-    def outputs(self, model: nn.Module, batch: Batch) -> Tensor:
-        return model(batch["x"])
-
-    def losses(self, outputs: Tensor, batch: Batch) -> Tensor:
-        return classification_losses(outputs, batch)
-
-    def views(self, batch: Batch) -> list[Batch]:
-        return []
 
 
 def samples_of(n: int) -> SampleSet:
@@ -101,7 +85,7 @@ def measure(n: int, parameters: str) -> float:
     options = PassOptions(parameters=parameters, exact_l1=parameters == "all")
     for _ in range(max(SIZES) // n):
         with tempfile.TemporaryDirectory() as folder:
-            gradient_pass(ImageTask(), model(), samples_of(n), folder=Path(folder), options=options)
+            gradient_pass(ArrayTask(), model(), samples_of(n), folder=Path(folder), options=options)
     running = False
     watcher.join()
     return peak[0]

@@ -58,8 +58,8 @@ def review(
         return np.unique(np.r_[scores.order[: count // 2], random.choice(len(scores), count // 2, replace=False)])
     rows = np.empty(0, dtype=np.int64)
     while len(rows) < count:
-        found = Expectation(scores, rows, bad[rows], noise_rate=rate, seed=int(random.integers(1 << 30)))
-        rows = np.r_[rows, found.to_review(min(50, count - len(rows)))]
+        expectation = Expectation(scores, rows, bad[rows], noise_rate=rate, seed=int(random.integers(1 << 30)))
+        rows = np.r_[rows, expectation.to_review(min(50, count - len(rows)))]
     return rows
 
 
@@ -72,10 +72,10 @@ def measure(draw, repeats: int, count: int, policy: str) -> dict[str, float]:
         scores, bad = draw(random)
         rate = float(np.clip(bad.mean() * np.exp(0.4 * random.normal()), 0.01, 0.6))
         rows = review(scores, bad, count, policy, rate, random)
-        found = Expectation(scores, rows, bad[rows], noise_rate=rate, seed=repeat)
-        outlook, flagged = found.at(rate), bad[scores.flagged(rate)]
+        expectation = Expectation(scores, rows, bad[rows], noise_rate=rate, seed=repeat)
+        outlook, flagged = expectation.at(rate), bad[scores.flagged(rate)]
         truth = (flagged.mean(), bad.sum() - flagged.sum(), bad.sum(), bad[rows].sum() / bad.sum())
-        intervals = (outlook.precision, outlook.missed, outlook.bad, found.progress().seen)
+        intervals = (outlook.precision, outlook.missed, outlook.bad, expectation.progress().seen)
         for name, value, interval in zip(names, truth, intervals, strict=True):
             hits[name] += interval.low - 1e-9 <= value <= interval.high + 1e-9
         errors.append(abs(outlook.bad.estimate - bad.sum()) / bad.sum())

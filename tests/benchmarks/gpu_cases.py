@@ -156,8 +156,8 @@ def llama(small: bool, lora: bool = False, small_model: bool = False) -> Case:
         model = adapted(model)
     tokens = torch.randint(0, 1000 if small else 32000, (n, time))
     batch = {"input_ids": tokens, "labels": tokens}
-    chosen = "lora" if lora else r"pattern:layers\..*proj"
-    return Case(model, Language(), batch, ("float32",), chosen, tokens=n * time)
+    choice = "lora" if lora else r"pattern:layers\..*proj"
+    return Case(model, Language(), batch, ("float32",), choice, tokens=n * time)
 
 
 def adapted(model: nn.Module) -> nn.Module:

@@ -76,9 +76,9 @@ def opacus(case: Case) -> Rival:
 
     backward()
     n = len(case.batch["labels"])
-    found = {name: getattr(p, "grad_sample", None) for name, p in parameters.items()}
+    by_parameter = {name: getattr(p, "grad_sample", None) for name, p in parameters.items()}
     # A position embedding, looked up once for the whole batch, gets one gradient for all samples.
-    given = {name for name, gradients in found.items() if gradients is not None and len(gradients) == n}
+    given = {name for name, gradients in by_parameter.items() if gradients is not None and len(gradients) == n}
     clear()
     return Rival(run, share(case, given))
 
@@ -170,8 +170,8 @@ def trak(case: Case) -> Rival:
         def get_out_to_loss_grad(self, model: nn.Module, weights: Any, buffers: Any, batch: list[Tensor]) -> Tensor:
             return torch.ones(len(batch[0]), 1)
 
-    n, chosen = len(case.batch["labels"]), choose_parameters(case.model, case.parameters)
-    size = sum(p.numel() for p in chosen.values())
+    n, selection = len(case.batch["labels"]), choose_parameters(case.model, case.parameters)
+    size = sum(p.numel() for p in selection.values())
     dimension = min(PassOptions().sketch_dim, size)
     columns = min(dimension, MATRIX_BYTES // (4 * size))
     folder = tempfile.mkdtemp()
@@ -185,7 +185,7 @@ def trak(case: Case) -> Rival:
         device="cpu",
         projector=projector,
         use_half_precision=False,
-        grad_wrt=list(chosen),
+        grad_wrt=list(selection),
         logging_level=logging.ERROR,
     )
     traker.load_checkpoint(traker.model.state_dict(), model_id=0)

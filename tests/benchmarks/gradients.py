@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 import torch
 from gradient_rivals import RIVALS
+from made_sets import ArrayTask
 from torch import Tensor, nn
 
 from oga_core.gradients.head_pass import HeadPass
@@ -35,7 +36,6 @@ from oga_core.gradients.parameter_choice import choose_parameters
 from oga_core.gradients.passes import full_pass
 from oga_core.models.architectures import ResNet18
 from oga_core.tasks import Batch, Task
-from oga_core.tasks.task import classification_losses
 
 DATA = Path(os.environ.get("OGA_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data"))
 CPU = torch.device("cpu")
@@ -53,24 +53,11 @@ class Case:
     parameters: str = "all"
 
 
-class ImageBatches:
-    """Images as they are."""
-
-    def outputs(self, model: nn.Module, batch: Batch) -> Tensor:
-        return model(batch["x"])
-
-    def losses(self, outputs: Tensor, batch: Batch) -> Tensor:
-        return classification_losses(outputs, batch)
-
-    def views(self, batch: Batch) -> list[Batch]:
-        return []
-
-
 def resnet18() -> Case:
     torch.manual_seed(0)
     model = ResNet18(channels=3, n_classes=10, stem=3)
     batch = {"x": torch.randn(16, 3, 32, 32), "labels": torch.randint(0, 10, (16,))}
-    return Case(model.eval(), ImageBatches(), batch)  # type: ignore[arg-type]
+    return Case(model.eval(), ArrayTask(), batch)
 
 
 def shared_resnet() -> Case:
@@ -97,7 +84,7 @@ def minilm() -> Case:
     return Case(loaded.module.eval(), task, task.batch(samples, order[1000:1032]))
 
 
-class TokenBatches(ImageBatches):
+class TokenBatches(ArrayTask):
     """Next-token loss, the mean over all tokens."""
 
     def outputs(self, model: nn.Module, batch: Batch) -> Tensor:
@@ -126,7 +113,7 @@ def causal_lm() -> Case:
         if "lora_B" in name:
             nn.init.normal_(p, std=0.02)
     tokens = torch.randint(0, 2000, (8, 64))
-    return Case(model.eval(), TokenBatches(), {"input_ids": tokens, "labels": tokens}, "lora")  # type: ignore[arg-type]
+    return Case(model.eval(), TokenBatches(), {"input_ids": tokens, "labels": tokens}, "lora")
 
 
 CASES: dict[str, Callable[[], Case]] = {
@@ -148,9 +135,9 @@ def own_methods(case: Case) -> dict[str, Callable[[], object]]:
         case.model.zero_grad(set_to_none=True)
 
     def engine(**options: Any) -> Callable[[], object]:
-        chosen = PassOptions(parameters=case.parameters, **options)
-        head = HeadPass(case.task, case.model, chosen, seen, CPU)
-        full = full_pass(case.task, case.model, chosen, head, parameters, case.batch, CPU)
+        pass_options = PassOptions(parameters=case.parameters, **options)
+        head = HeadPass(case.task, case.model, pass_options, seen, CPU)
+        full = full_pass(case.task, case.model, pass_options, head, parameters, case.batch, CPU)
         assert full.check_error < 1e-4, full.notes
         assert full.coverage == 1, full.notes
         return lambda: full(case.batch)

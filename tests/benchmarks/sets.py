@@ -138,15 +138,17 @@ class OneSidedSentences:
 
         torch.manual_seed(seed)
         top = ("encoder.layer.5.", "pooler.", "classifier.")
-        chosen = [parameter for name, parameter in model.named_parameters() if any(part in name for part in top)]
+        top_parameters = [
+            parameter for name, parameter in model.named_parameters() if any(part in name for part in top)
+        ]
         for parameter in model.parameters():
             parameter.requires_grad_(False)
-        for parameter in chosen:
+        for parameter in top_parameters:
             parameter.requires_grad_(True)
         for name, parameter in model.named_parameters():
             if "classifier." in name:
                 nn.init.normal_(parameter, std=0.02)
-        optimizer = torch.optim.AdamW(chosen, lr=1e-4)
+        optimizer = torch.optim.AdamW(top_parameters, lr=1e-4)
         rng = np.random.default_rng(seed)
         for _ in range(self.epochs):
             for rows in np.array_split(rng.permutation(len(samples)), len(samples) // 32 + 1):

@@ -28,8 +28,13 @@ TEXTS = [CRAFTED, "مرحبا بالعالم", "猫在这里 🐈‍⬛ and on",
 
 
 @st.cache_resource
+def opened(name: str) -> ReviewStore:
+    return ReviewStore(Path(os.environ["PAGE_FOLDER"]) / f"{name}.sqlite")
+
+
 def store() -> ReviewStore:
-    return ReviewStore(Path(os.environ["PAGE_FOLDER"]) / "review.sqlite")
+    """The decisions of the one test that this tab belongs to."""
+    return opened(st.query_params.get("store", "review"))
 
 
 @st.cache_resource

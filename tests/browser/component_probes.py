@@ -39,7 +39,7 @@ class Traffic:
 
 def steps(server: Server) -> list[tuple]:
     """The review log as it is on disk: kind, sample, action, new label, note."""
-    with sqlite3.connect(server.folder / "review.sqlite") as database:
+    with sqlite3.connect(server.folder / f"{server.store}.sqlite") as database:
         return database.execute(
             "SELECT kind, sample_id, action, new_label, note FROM steps LEFT JOIN decisions ON step = seq ORDER BY seq"
         ).fetchall()

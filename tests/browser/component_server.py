@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
+import uuid
 from pathlib import Path
 
 PAGE = Path(__file__).with_name("component_page.py")
@@ -18,11 +20,18 @@ class Server:
 
     def __init__(self, script: Path, folder: Path, **environment: str):
         self.script, self.folder = script, folder
+        self.store = "review"
         self.environment = {**os.environ, "PAGE_FOLDER": str(folder), "OMP_NUM_THREADS": "1", **environment}
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
+
+    def fresh(self) -> Server:
+        """The same server, for a review of its own."""
+        other = copy.copy(self)
+        other.store = uuid.uuid4().hex
+        return other
 
     def start(self) -> Server:
         """Start, and wait until it answers."""

@@ -7,6 +7,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import urlencode
 
 import component_server
 import pytest
@@ -43,9 +44,9 @@ def server(runs: Path) -> Iterator[Server]:
 def browser() -> Iterator[Browser]:
     """Headless Chromium: OGA_CHROMIUM, one that is installed, or Playwright's own."""
     names = ("chromium", "chromium-browser", "google-chrome")
-    found = os.environ.get("OGA_CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
+    path = os.environ.get("OGA_CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
     with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=found, args=list(_FLAGS))
+        running = playwright.chromium.launch(executable_path=path, args=list(_FLAGS))
         yield running
         running.close()
 
@@ -62,15 +63,23 @@ def page(browser: Browser) -> Iterator[Page]:
     assert [error for error in errors if not _HARMLESS.search(error)] == []
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def site(tmp_path_factory) -> Iterator[component_server.Server]:
+    """One server of the components' page for all tests that do not harm it."""
     started = component_server.Server(component_server.PAGE, tmp_path_factory.mktemp("server")).start()
     yield started
     started.kill()
 
 
 @pytest.fixture
-def queue_server(tmp_path) -> Iterator[component_server.Server]:
+def queue_server(site) -> component_server.Server:
+    """That server with a review of its own."""
+    return site.fresh()
+
+
+@pytest.fixture
+def mortal_server(tmp_path) -> Iterator[component_server.Server]:
+    """A server to kill."""
     started = component_server.Server(component_server.PAGE, tmp_path).start()
     yield started
     started.kill()
@@ -80,11 +89,11 @@ def queue_server(tmp_path) -> Iterator[component_server.Server]:
 def opened(browser, site) -> Iterator[Callable]:
     pages, faults = [], []
 
-    def open_page(show: str, base: str = site.url, dark: bool = False, **query: object):
+    def open_page(show: str, server: component_server.Server = site, dark: bool = False, **query: object):
         scheme = "dark" if dark else "light"
         page = browser.new_page(viewport={"width": 1200, "height": 900}, color_scheme=scheme)
         page.on("pageerror", lambda error: faults.append(str(error)))
-        page.goto(f"{base}/?show={show}" + "".join(f"&{name}={value}" for name, value in query.items()))
+        page.goto(f"{server.url}/?{urlencode({'show': show, 'store': server.store, **query})}")
         page.locator(_READY[show]).first.wait_for(timeout=40_000)
         pages.append(page)
         return page
@@ -107,6 +116,24 @@ def settle(page: Page) -> None:
     page.wait_for_timeout(300)
     page.wait_for_selector('[data-test-script-state="running"]', state="detached", timeout=120_000)
     page.wait_for_timeout(200)
+
+
+def barriers(page: Page, inside: str = "") -> dict[str, list[str]]:
+    """What axe finds serious or critical, with the first elements of each.
+
+    inside: count only what lies in a shadow tree, or below an element with this in its name.
+    """
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+    elements: dict[str, list[str]] = {}
+    for finding in axe.Axe().run(page).response["violations"]:
+        nodes = [
+            node["html"][:200]
+            for node in finding["nodes"]
+            if not inside or inside in str(node["target"]).lower() or isinstance(node["target"][0], list)
+        ]
+        if nodes and finding["impact"] in ("serious", "critical"):
+            elements[finding["id"]] = nodes[:3]
+    return elements
 
 
 def queue(page: Page) -> Locator:

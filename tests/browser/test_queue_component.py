@@ -38,7 +38,7 @@ SWAP = """async (source) => {
 
 
 def test_ten_presses_a_second_all_arrive_once_and_in_order(opened, queue_server):
-    page = opened("queue", queue_server.url)
+    page = opened("queue", queue_server)
     keys = "kru" * 10
     for key in keys:
         page.keyboard.press(key)
@@ -58,7 +58,7 @@ def test_a_press_counts_while_streamlit_changes_the_data(page):
 
 
 def test_presses_faster_than_the_server_wait_their_turn(opened, queue_server):
-    page = opened("queue", queue_server.url, slow=0.2)
+    page = opened("queue", queue_server, slow=0.2)
     for _ in range(25):
         page.keyboard.press("k")
     until(lambda: len(steps(queue_server)) == 25, 30)
@@ -68,7 +68,7 @@ def test_presses_faster_than_the_server_wait_their_turn(opened, queue_server):
 
 
 def test_the_next_sample_shows_only_when_the_decision_is_on_disk(opened, queue_server):
-    page = opened("queue", queue_server.url, slow=0.5)
+    page = opened("queue", queue_server, slow=0.5)
     for i in range(3):
         page.keyboard.press("k")
         while shown(page) == f"s{i}":
@@ -78,7 +78,7 @@ def test_the_next_sample_shows_only_when_the_decision_is_on_disk(opened, queue_s
 
 
 def test_undo_redo_and_looking_back(opened, queue_server):
-    page = opened("queue", queue_server.url)
+    page = opened("queue", queue_server)
     for i, key in enumerate("krk"):
         page.keyboard.press(key)
         until(lambda i=i: shown(page) == f"s{i + 1}")
@@ -97,7 +97,7 @@ def test_undo_redo_and_looking_back(opened, queue_server):
 
 
 def test_suggestion_classes_search_and_note(opened, queue_server):
-    page = opened("queue", queue_server.url)
+    page = opened("queue", queue_server)
     page.keyboard.press("Enter")
     until(lambda: shown(page) == "s1")
     page.keyboard.press("4")
@@ -123,7 +123,7 @@ def test_suggestion_classes_search_and_note(opened, queue_server):
 
 
 def test_escape_leaves_a_note_as_it_was_and_enter_saves_it(opened, queue_server):
-    page = opened("queue", queue_server.url)
+    page = opened("queue", queue_server)
     page.keyboard.press("n")
     page.keyboard.type("no")
     page.keyboard.press("Escape")
@@ -139,7 +139,7 @@ def test_escape_leaves_a_note_as_it_was_and_enter_saves_it(opened, queue_server)
 
 
 def test_a_picture_is_large_and_zooms(opened, queue_server):
-    page = opened("queue", queue_server.url)
+    page = opened("queue", queue_server)
     page.keyboard.press("k")
     until(lambda: shown(page) == "s1")
     frame, image = page.locator(".stage .picture"), page.locator(".stage img")
@@ -162,7 +162,7 @@ def test_a_picture_is_large_and_zooms(opened, queue_server):
 
 
 def test_buttons_do_what_the_keys_do(opened, queue_server):
-    page = opened("queue", queue_server.url)
+    page = opened("queue", queue_server)
     for i, name in enumerate(("Keep", "Take suggestion", "Remove", "Unsure")):
         page.get_by_role("button", name=name).click()
         until(lambda i=i: shown(page) == f"s{i + 1}")
@@ -178,7 +178,7 @@ def test_buttons_do_what_the_keys_do(opened, queue_server):
 
 
 def test_keys_typed_into_other_fields_decide_nothing(opened, queue_server):
-    page = opened("queue", queue_server.url)
+    page = opened("queue", queue_server)
     page.get_by_label("Elsewhere").fill("")
     page.get_by_label("Elsewhere").press_sequentially("kru1")
     page.keyboard.press("Tab")
@@ -190,7 +190,7 @@ def test_keys_typed_into_other_fields_decide_nothing(opened, queue_server):
 
 
 def test_a_refused_decision_is_explained_and_the_sample_stays(opened, queue_server):
-    page = opened("queue", queue_server.url)
+    page = opened("queue", queue_server)
     page.get_by_role("button", name="class 4").wait_for()
     page.keyboard.press("5")
     until(lambda: "The last class is refused." in page.locator(".state").inner_text())
@@ -199,40 +199,40 @@ def test_a_refused_decision_is_explained_and_the_sample_stays(opened, queue_serv
     until(lambda: shown(page) == "s1")
 
 
-def test_nothing_is_lost_when_the_server_is_killed(opened, queue_server):
-    page = opened("queue", queue_server.url)
+def test_nothing_is_lost_when_the_server_is_killed(opened, mortal_server):
+    page = opened("queue", mortal_server)
     page.keyboard.press("k")
     until(lambda: shown(page) == "s1")
     page.keyboard.press("r")
-    queue_server.kill()
+    mortal_server.kill()
     for key in "uk":
         page.keyboard.press(key)
     page.wait_for_timeout(300)
-    queue_server.start()
-    until(lambda: len(steps(queue_server)) == 4, 40)
+    mortal_server.start()
+    until(lambda: len(steps(mortal_server)) == 4, 40)
     until(lambda: shown(page) == "s4", 40)
     page.keyboard.press("k")
     until(lambda: shown(page) == "s5", 20)
-    assert [row[1:3] for row in steps(queue_server)] == [
+    assert [row[1:3] for row in steps(mortal_server)] == [
         ("s0", "keep"), ("s1", "remove"), ("s2", "unsure"), ("s3", "keep"), ("s4", "keep"),
     ]  # fmt: skip
 
 
-def test_nothing_is_lost_when_the_page_is_reloaded_before_it_was_saved(opened, queue_server):
-    page = opened("queue", queue_server.url)
-    queue_server.kill()
+def test_nothing_is_lost_when_the_page_is_reloaded_before_it_was_saved(opened, mortal_server):
+    page = opened("queue", mortal_server)
+    mortal_server.kill()
     for key in "kru":
         page.keyboard.press(key)
-    queue_server.start()
+    mortal_server.start()
     page.reload()
-    until(lambda: len(steps(queue_server)) == 3, 40)
+    until(lambda: len(steps(mortal_server)) == 3, 40)
     until(lambda: shown(page) == "s3", 20)
     page.wait_for_timeout(2000)
-    assert [row[1:3] for row in steps(queue_server)] == [("s0", "keep"), ("s1", "remove"), ("s2", "unsure")]
+    assert [row[1:3] for row in steps(mortal_server)] == [("s0", "keep"), ("s1", "remove"), ("s2", "unsure")]
 
 
 def test_the_server_learns_where_the_person_stops(opened, queue_server):
-    page = opened("queue", queue_server.url)
+    page = opened("queue", queue_server)
     for i in range(3):
         page.keyboard.press("k")
         until(lambda i=i: shown(page) == f"s{i + 1}")
@@ -240,7 +240,7 @@ def test_the_server_learns_where_the_person_stops(opened, queue_server):
 
 
 def test_samples_are_shown_as_plain_text(opened, queue_server):
-    page = opened("queue", queue_server.url)
+    page = opened("queue", queue_server)
     text = page.locator(".stage").inner_text()
     assert "<img src=x" in text
     assert "**bold**" in text
@@ -254,7 +254,7 @@ def test_samples_are_shown_as_plain_text(opened, queue_server):
 
 
 def test_help_lists_the_keys(opened, queue_server):
-    page = opened("queue", queue_server.url)
+    page = opened("queue", queue_server)
     page.keyboard.press("?")
     sheet = page.get_by_role("dialog", name="Keys")
     sheet.wait_for()
@@ -267,7 +267,7 @@ def test_help_lists_the_keys(opened, queue_server):
 
 def test_a_thousand_classes(opened, tmp_path):
     many = Server(PAGE, tmp_path, PAGE_CLASSES="1000").start()
-    page = opened("queue", many.url)
+    page = opened("queue", many)
     buttons = page.locator(".classes button")
     until(lambda: buttons.count() == 9)
     assert "class 1" in buttons.first.inner_text()
@@ -278,7 +278,7 @@ def test_a_thousand_classes(opened, tmp_path):
     page.keyboard.press("1")
     until(lambda: shown(page) == "s2")
     assert [row[3] for row in steps(many)] == ["class 997", "class 2"]
-    labels = opened("map", many.url)
+    labels = opened("map", many)
     labels.get_by_text("label", exact=True).first.click()
     labels.get_by_text("980 others").click()
     labels.keyboard.type("997")

@@ -41,16 +41,16 @@ def test_a_language_model_is_scored_on_the_tokens_it_was_trained_on(language_run
 
 def test_checkpoints_are_weights_spread_over_the_epochs_and_used(language_run):
     model, run = language_run
-    kept = sorted((run.path / "checkpoints").iterdir())
-    assert [path.name for path in kept] == [
+    checkpoints = sorted((run.path / "checkpoints").iterdir())
+    assert [path.name for path in checkpoints] == [
         "epoch-0002.safetensors",
         "epoch-0004.safetensors",
         "epoch-0006.safetensors",
     ]
-    last = load_file(kept[-1])
+    last = load_file(checkpoints[-1])
     for name, value in dict(model.named_parameters()).items():
         torch.testing.assert_close(last[name], value.detach())
-    assert any(not torch.equal(value, last[name]) for name, value in load_file(kept[0]).items())
+    assert any(not torch.equal(value, last[name]) for name, value in load_file(checkpoints[0]).items())
     assert "mean_loss" in run.scores
 
 

@@ -86,8 +86,8 @@ def test_many_verdicts_rank_above_one_lucky_one(data):
 def test_the_interval_of_a_share_holds_it_nine_times_in_ten():
     random = np.random.default_rng(0)
     share = random.random(4000)
-    found = random.binomial(20, share)
-    bounds = np.array([comparison.interval(int(k), 20) for k in found])
+    counts = random.binomial(20, share)
+    bounds = np.array([comparison.interval(int(k), 20) for k in counts])
     assert ((bounds[:, 0] <= share) & (share <= bounds[:, 1])).mean() == pytest.approx(0.9, abs=0.02)
     assert comparison.interval(0, 0) == (0, 1)
     assert comparison.interval(1, 1)[0] < 0.3

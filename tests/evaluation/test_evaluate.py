@@ -48,17 +48,17 @@ def truth(tmp_path):
 
 
 def test_the_metrics_are_scikit_learns(run, truth):
-    found = evaluate(run, truth)
+    metrics = evaluate(run, truth)
     wrong, scores = np.arange(N) % 5 == 0, run.table["score_loss"].to_numpy()
-    assert (found["n"], found["missing"], found["noise_rate"]) == (N, 0, 0.2)
-    assert found["noise_rate_by_class"] == {"NA": 1.0, "dog": 0.0}
-    assert found["scores"]["loss"]["auroc"] == pytest.approx(roc_auc_score(wrong, scores))
-    assert found["scores"]["loss"]["ap"] == pytest.approx(average_precision_score(wrong, scores))
+    assert (metrics["n"], metrics["missing"], metrics["noise_rate"]) == (N, 0, 0.2)
+    assert metrics["noise_rate_by_class"] == {"NA": 1.0, "dog": 0.0}
+    assert metrics["scores"]["loss"]["auroc"] == pytest.approx(roc_auc_score(wrong, scores))
+    assert metrics["scores"]["loss"]["ap"] == pytest.approx(average_precision_score(wrong, scores))
     top = np.argsort(-scores)
     for name, count in (("5pct", 10), ("10pct", 20), ("noise", 40)):
-        assert found["scores"]["loss"][f"p_at_{name}"] == pytest.approx(wrong[top[:count]].mean())
-        assert found["scores"]["loss"][f"r_at_{name}"] == pytest.approx(wrong[top[:count]].sum() / 40)
-    assert found["scores"]["oga"]["ap"] == 1.0
+        assert metrics["scores"]["loss"][f"p_at_{name}"] == pytest.approx(wrong[top[:count]].mean())
+        assert metrics["scores"]["loss"][f"r_at_{name}"] == pytest.approx(wrong[top[:count]].sum() / 40)
+    assert metrics["scores"]["oga"]["ap"] == 1.0
 
 
 def test_the_numbers_are_those_of_the_shared_script(run, truth):
@@ -105,8 +105,8 @@ def test_another_id_column_can_be_chosen(run, tmp_path):
 
 def test_a_few_unreadable_samples_are_counted(run, truth):
     run.write_table(run.table.iloc[3:])
-    found = evaluate(run, truth)
-    assert (found["n"], found["missing"]) == (N - 3, 3)
+    metrics = evaluate(run, truth)
+    assert (metrics["n"], metrics["missing"]) == (N - 3, 3)
 
 
 def test_truth_of_other_data_is_refused(run, truth):

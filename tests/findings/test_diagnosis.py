@@ -28,26 +28,26 @@ def diagnosis(groups):
 
 
 def test_wrong_labels_are_found_with_the_label_to_use():
-    found, wrong = diagnosis({})
+    result, wrong = diagnosis({})
     sketch, _ = problem()
-    mislabelled = found.columns["finding"] == "likely mislabelled"
+    mislabelled = result.columns["finding"] == "likely mislabelled"
     assert wrong[mislabelled].mean() > 0.8
     assert mislabelled[wrong].mean() > 0.7
     hits = mislabelled & wrong
     right = np.array(CLASSES)[(sketch.given_labels - 1) % 3]
-    assert (found.columns["suggested_label"][hits] == right[hits]).mean() > 0.9
-    reasons = np.array(found.columns["reason"], dtype=object)
+    assert (result.columns["suggested_label"][hits] == right[hits]).mean() > 0.9
+    reasons = np.array(result.columns["reason"], dtype=object)
     assert all(reason.startswith("Looks like") for reason in reasons[mislabelled])
-    assert all(reason == "" for reason in reasons[found.columns["finding"] == "none"])
+    assert all(reason == "" for reason in reasons[result.columns["finding"] == "none"])
 
 
 def test_the_noise_rate_is_near_the_truth_and_suggests_what_to_trim():
-    found, wrong = diagnosis({})
-    rate = found.fields["noise_rate"]
+    result, wrong = diagnosis({})
+    rate = result.fields["noise_rate"]
     assert rate["low"] <= rate["rate"] <= rate["high"]
     assert abs(rate["rate"] - wrong.mean()) < 0.05
-    assert 0.05 < found.fields["suggested_trim_fraction"] <= rate["rate"]
-    assert not any("No share is suggested" in warning for warning in found.fields["warnings"])
+    assert 0.05 < result.fields["suggested_trim_fraction"] <= rate["rate"]
+    assert not any("No share is suggested" in warning for warning in result.fields["warnings"])
 
 
 def test_where_nothing_is_surely_wrong_a_sentence_says_why_nothing_is_suggested_to_trim():
@@ -55,16 +55,16 @@ def test_where_nothing_is_surely_wrong_a_sentence_says_why_nothing_is_suggested_
     clean = replace(sketch, given_labels=np.where(wrong, (sketch.given_labels - 1) % 3, sketch.given_labels))
     ids = np.array([f"s{i}" for i in range(N)], dtype=object)
     score = clean.losses.astype(np.float64)
-    found = diagnose(clean, score, class_names=CLASSES, ids=ids, groups={})
-    assert found.fields["suggested_trim_fraction"] == 0
-    assert "wrong labels can't be told from ambiguous samples here" in found.fields["warnings"][-1]
+    result = diagnose(clean, score, class_names=CLASSES, ids=ids, groups={})
+    assert result.fields["suggested_trim_fraction"] == 0
+    assert "wrong labels can't be told from ambiguous samples here" in result.fields["warnings"][-1]
 
 
 def test_a_group_that_is_flagged_far_too_often_is_named():
     _, wrong = problem()
-    found, _ = diagnosis({"annotator": np.where(wrong, "hasty", "careful").tolist()})
-    assert any("annotator = hasty" in warning for warning in found.fields["warnings"])
-    assert not any("careful" in warning for warning in found.fields["warnings"])
+    result, _ = diagnosis({"annotator": np.where(wrong, "hasty", "careful").tolist()})
+    assert any("annotator = hasty" in warning for warning in result.fields["warnings"])
+    assert not any("careful" in warning for warning in result.fields["warnings"])
 
 
 def test_language_models_have_no_findings_but_warnings():
@@ -73,6 +73,6 @@ def test_language_models_have_no_findings_but_warnings():
     sketch = GradientSketch(np.full(200, -1), losses, random.normal(size=(200, 4)).astype(np.float32))
     ids = np.array([str(i) for i in range(200)], dtype=object)
     source = ["book"] * 180 + ["forum"] * 20
-    found = diagnose(sketch, losses.astype(np.float64), class_names=[], ids=ids, groups={"source": source})
-    assert found.columns == {}
-    assert any("source = forum" in warning for warning in found.fields["warnings"])
+    result = diagnose(sketch, losses.astype(np.float64), class_names=[], ids=ids, groups={"source": source})
+    assert result.columns == {}
+    assert any("source = forum" in warning for warning in result.fields["warnings"])

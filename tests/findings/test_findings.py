@@ -9,7 +9,9 @@ from oga_core.findings.duplicates import near_duplicates
 from oga_core.findings.kinds import AMBIGUOUS, DUPLICATE, KINDS, MISLABELLED, NONE, STRANGE, find
 from oga_core.findings.noise import estimate_noise
 from oga_core.findings.set_warnings import set_warnings
-from oga_core.scores.ensemble import has_memorised, is_informative
+from oga_core.gradient_sketch import GradientSketch
+from oga_core.scores.ensemble import has_memorised, is_informative, mean_probabilities
+from oga_core.scores.estimators.confident import most_confident_class
 
 NAMES = ("ant", "bee", "cow")
 
@@ -22,12 +24,12 @@ def problem():
 def test_wrong_labels_are_found_with_the_right_suggestion(problem):
     sketch, wrong = problem
     findings = find(sketch)
-    found = findings.kind == MISLABELLED
-    assert wrong[found].mean() > 0.9
-    assert found[wrong].mean() > 0.8
+    mislabelled = findings.kind == MISLABELLED
+    assert wrong[mislabelled].mean() > 0.9
+    assert mislabelled[wrong].mean() > 0.8
     # The problem's model sees the true classes.
-    assert (findings.suggested_label[found & wrong] == sketch.logits.argmax(1)[found & wrong]).mean() > 0.95
-    assert (findings.suggested_probability[found] > findings.given_probability[found]).all()
+    assert (findings.suggested_label[mislabelled & wrong] == sketch.logits.argmax(1)[mislabelled & wrong]).mean() > 0.95
+    assert (findings.suggested_probability[mislabelled] > findings.given_probability[mislabelled]).all()
     assert set(findings.kind) <= set(KINDS)
 
 
@@ -61,10 +63,22 @@ def test_a_sample_between_two_classes_is_ambiguous():
 def test_classes_that_are_all_improbable_or_far_apart_are_not_ambiguous(problem):
     sketch, _ = problem
     findings = find(replace(sketch, logits=sketch.logits * 0.3))
-    found = findings.kind == AMBIGUOUS
-    assert 0 < found.mean() < 0.1
-    assert findings.given_probability[found].min() >= 0.3
-    assert findings.suggested_probability[found].min() >= 0.3
+    ambiguous = findings.kind == AMBIGUOUS
+    assert 0 < ambiguous.mean() < 0.1
+    assert findings.given_probability[ambiguous].min() >= 0.3
+    assert findings.suggested_probability[ambiguous].min() >= 0.3
+
+
+def test_a_class_that_is_hardly_likelier_than_the_given_one_makes_no_sample_mislabelled():
+    sketch, _ = blobs(1000, flipped=0.3)
+    sketch = replace(sketch, logits=sketch.logits * 0.3)
+    findings = find(sketch)
+    gap = findings.suggested_probability - findings.given_probability
+    assert gap[findings.kind == MISLABELLED].min() > 0.2
+    likely = most_confident_class(mean_probabilities(sketch), sketch.given_labels)
+    close = (likely >= 0) & (likely != sketch.given_labels) & (gap <= 0.2)
+    assert close.any()
+    assert MISLABELLED not in findings.kind[close]
 
 
 @pytest.mark.parametrize("label", [0, 1])
@@ -121,17 +135,28 @@ def test_flags_spread_by_chance_give_no_warning(problem):
     assert set_warnings(sketch, flagged, NAMES, {"site": np.arange(len(sketch)) % 3}) == []
 
 
+def test_a_group_that_is_flagged_a_little_more_often_is_no_warning_however_large_it_is():
+    n = 80_000
+    zeros = np.zeros((n, 1), dtype=np.float32)
+    sketch = GradientSketch(given_labels=np.zeros(n, dtype=np.int64), losses=zeros[:, 0], sketch=zeros)
+    place = np.arange(n) // 2
+    for often, warned in ((0.12, 0), (0.4, 1)):
+        flagged = np.where(np.arange(n) % 2, place < often * n / 2, place < 0.1 * n / 2)
+        groups = {"site": np.where(np.arange(n) % 2, "north", "south")}
+        assert len(set_warnings(sketch, flagged, ["only"], groups)) == warned
+
+
 def test_a_memorised_model_is_warned_of(problem):
     sketch, _ = problem
     learnt = replace(sketch, logits=9 * np.eye(3, dtype=np.float32)[sketch.given_labels], view_logits=None)
-    said = set_warnings(learnt, np.zeros(len(sketch), dtype=bool), NAMES)[0]
-    assert "memorised" in said
-    assert "uses middle layers instead" in said
+    warning = set_warnings(learnt, np.zeros(len(sketch), dtype=bool), NAMES)[0]
+    assert "memorised" in warning
+    assert "uses middle layers instead" in warning
     blind = replace(learnt, middle_features=None)
-    said = set_warnings(blind, np.zeros(len(sketch), dtype=bool), NAMES)[0]
-    assert "memorised" in said
-    assert "middle layers" not in said
-    assert "leave out each sample's label" in said
+    warning = set_warnings(blind, np.zeros(len(sketch), dtype=bool), NAMES)[0]
+    assert "memorised" in warning
+    assert "middle layers" not in warning
+    assert "leave out each sample's label" in warning
 
 
 def test_a_model_that_tells_nothing_is_said_to():
@@ -184,6 +209,15 @@ def test_many_copies_of_one_sample_are_twins_and_the_others_are_not():
     assert duplicate[0] >= 2000
     assert (duplicate[1:2000] == -1).all()
     assert (duplicate[2000:] >= 0).all()
+
+
+def test_copies_that_differ_in_their_last_digits_do_not_set_the_usual_distance():
+    rng = np.random.default_rng(0)
+    copied, others = rng.normal(size=(60, 40)), rng.normal(size=(300, 40))
+    copies = np.repeat(copied, 40, axis=0) + 3e-4 * rng.normal(size=(2400, 40))
+    duplicate, _ = near_duplicates(np.concatenate([copies, others]).astype(np.float32))
+    assert (duplicate[:2400] >= 0).all()
+    assert (duplicate[2400:] == -1).all()
 
 
 def test_chance_makes_no_twins_in_few_dimensions():

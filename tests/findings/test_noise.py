@@ -8,7 +8,7 @@ from problems import blobs, sketch_of
 
 from oga_core.errors import OgaError
 from oga_core.findings.noise import estimate_noise, suggested_trim_fraction, surely_wrong
-from oga_core.scores.ensemble import ensemble
+from oga_core.scores.ensemble import ensemble, mean_probabilities
 
 
 def overlapping(flipped, seed=0, n_samples=3000, shift=1.2):
@@ -68,9 +68,15 @@ def test_noise_on_classes_that_overlap_is_within_the_interval_and_most_of_what_i
     assert wrong[trimmed].mean() > 0.5
 
 
-def surely_wrong_of(sketch):
-    from oga_core.scores.ensemble import mean_probabilities
+@pytest.mark.parametrize("n_samples", [300, 3000])
+def test_the_most_that_could_be_noise_is_what_is_contradicted_and_chance(n_samples):
+    sketch, _ = blobs(n_samples, flipped=0.1)
+    contradicted = float((mean_probabilities(sketch).argmax(axis=1) != sketch.given_labels).mean())
+    chance = np.sqrt(contradicted * (1 - contradicted) / n_samples)
+    assert contradicted + 1.6 * chance <= estimate_noise(sketch).high <= contradicted + 2.5 * chance + 0.01
 
+
+def surely_wrong_of(sketch):
     return surely_wrong(mean_probabilities(sketch), sketch.given_labels)
 
 

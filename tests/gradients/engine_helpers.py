@@ -71,12 +71,12 @@ class ArrayTask:
 def exact_norms(model: nn.Module, samples, names=None, task=None) -> tuple[np.ndarray, np.ndarray]:
     """L1 and L2 norms of the gradients, one backward pass a sample."""
     task = task or ArrayTask()
-    chosen = [p for name, p in model.named_parameters() if names is None or name in names]
+    parameters = [p for name, p in model.named_parameters() if names is None or name in names]
     l1, l2 = [], []
     for row in range(len(samples)):
         batch = task.batch(samples, np.array([row]))
         loss = task.losses(task.outputs(model, batch), batch).sum()
-        flat = torch.cat([g.flatten() for g in torch.autograd.grad(loss, chosen, materialize_grads=True)])
+        flat = torch.cat([g.flatten() for g in torch.autograd.grad(loss, parameters, materialize_grads=True)])
         l1.append(flat.abs().sum().item())
         l2.append(flat.norm().item())
     return np.array(l1), np.array(l2)

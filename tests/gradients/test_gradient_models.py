@@ -116,12 +116,12 @@ def test_the_graph_of_a_pt2_file_gives_the_same_gradients(name, tmp_path):
     torch.export.save(program, tmp_path / "model.pt2")
     graph = read_pt2(tmp_path / "model.pt2")[0].eval()
     eager = gradient_pass(ArrayTask(), model, samples, folder=tmp_path / "a", options=PassOptions(parameters="all"))
-    found = gradient_pass(ArrayTask(), graph, samples, folder=tmp_path / "b", options=PassOptions(parameters="all"))
-    assert not found.notes
-    assert found.sketch.coverage == 1
-    np.testing.assert_allclose(found.sketch.l2_norm_all, exact_norms(model, samples)[1], rtol=1e-4)
-    np.testing.assert_allclose(found.sketch.sketch, eager.sketch.sketch, atol=1e-4)
-    np.testing.assert_array_equal(found.sketch.features, eager.sketch.features)
+    exported = gradient_pass(ArrayTask(), graph, samples, folder=tmp_path / "b", options=PassOptions(parameters="all"))
+    assert not exported.notes
+    assert exported.sketch.coverage == 1
+    np.testing.assert_allclose(exported.sketch.l2_norm_all, exact_norms(model, samples)[1], rtol=1e-4)
+    np.testing.assert_allclose(exported.sketch.sketch, eager.sketch.sketch, atol=1e-4)
+    np.testing.assert_array_equal(exported.sketch.features, eager.sketch.features)
 
 
 @dataclass

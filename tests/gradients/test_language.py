@@ -78,7 +78,7 @@ class Kept:
 
 
 @pytest.fixture(scope="module")
-def kept(model, task, tmp_path_factory) -> Kept:
+def arrays(model, task, tmp_path_factory) -> Kept:
     folder, samples = tmp_path_factory.mktemp("pass"), samples_of(ROWS)
     options = PassOptions("all", batch_size=2, without_prompt=True, sketch_dim=32)
     result = gradient_pass(task, model, samples, folder=folder, options=options)
@@ -96,39 +96,39 @@ def kept(model, task, tmp_path_factory) -> Kept:
 
 
 @pytest.mark.parametrize("row", range(len(ROWS)))
-def test_token_losses_add_up_to_the_rows_loss(kept, row):
-    losses = kept.tokens.of(row)
+def test_token_losses_add_up_to_the_rows_loss(arrays, row):
+    losses = arrays.tokens.of(row)
     assert losses.dtype == np.float16
-    np.testing.assert_allclose(losses, kept.losses[row].numpy(), rtol=2e-3)
-    np.testing.assert_allclose(losses.mean(dtype=np.float64), kept.result.sketch.losses[row], rtol=2e-3)
-    assert kept.result.sketch.response_lengths[row] == len(losses)
-    np.testing.assert_allclose(kept.result.sketch.end_losses[row], losses[-1], rtol=2e-3)
-    np.testing.assert_allclose(kept.result.sketch.peak_losses[row], losses.max(), rtol=2e-3)
+    np.testing.assert_allclose(losses, arrays.losses[row].numpy(), rtol=2e-3)
+    np.testing.assert_allclose(losses.mean(dtype=np.float64), arrays.result.sketch.losses[row], rtol=2e-3)
+    assert arrays.result.sketch.response_lengths[row] == len(losses)
+    np.testing.assert_allclose(arrays.result.sketch.end_losses[row], losses[-1], rtol=2e-3)
+    np.testing.assert_allclose(arrays.result.sketch.peak_losses[row], losses.max(), rtol=2e-3)
 
 
 @pytest.mark.parametrize("row", range(len(ROWS)))
-def test_states_are_those_of_the_models_last_layer(kept, row):
-    sketch, states = kept.result.sketch, kept.states[row].numpy()
-    first = int((kept.labels[row] != -100).int().argmax())
+def test_states_are_those_of_the_models_last_layer(arrays, row):
+    sketch, states = arrays.result.sketch, arrays.states[row].numpy()
+    first = int((arrays.labels[row] != -100).int().argmax())
     np.testing.assert_allclose(sketch.prompt_states[row], states[first - 1], atol=5e-3)
     np.testing.assert_allclose(sketch.prompt_means[row], states[:first].mean(0), atol=5e-3)
     np.testing.assert_allclose(sketch.response_means[row], states[first:].mean(0), atol=5e-3)
     assert sketch.prompt_states.dtype == np.float16
 
 
-def test_share_of_tokens_that_the_prompt_does_not_have(kept):
+def test_share_of_tokens_that_the_prompt_does_not_have(arrays):
     # </s> never occurs in a prompt
-    np.testing.assert_allclose(kept.result.sketch.new_token_shares, [1, 1 / 2, 2 / 3, 1, 1 / 4], rtol=1e-6)
+    np.testing.assert_allclose(arrays.result.sketch.new_token_shares, [1, 1 / 2, 2 / 3, 1, 1 / 4], rtol=1e-6)
 
 
-def test_losses_without_the_prompt_are_those_of_the_response_alone(kept, model, task):
+def test_losses_without_the_prompt_are_those_of_the_response_alone(arrays, model, task):
     for row, content in enumerate(ROWS):
         ids = task.tokenizer(content["completion"])["input_ids"]
         text = torch.tensor([[0, *ids, 1]])  # the tokenizer has no token for the beginning, so the padding stands there
         with torch.no_grad():
             logits = model(input_ids=text).logits[0, :-1]
         alone = torch.nn.functional.cross_entropy(logits, text[0, 1:])
-        np.testing.assert_allclose(kept.result.sketch.prompt_free_losses[row], float(alone), rtol=1e-4)
+        np.testing.assert_allclose(arrays.result.sketch.prompt_free_losses[row], float(alone), rtol=1e-4)
 
 
 def test_wide_states_are_projected_and_keep_their_products(model, task, tmp_path, monkeypatch):
@@ -154,17 +154,17 @@ class Broken:
         return self.rows[row]
 
 
-def test_rows_that_cannot_be_read_leave_the_token_losses_of_the_others_in_place(kept, model, task, tmp_path):
+def test_rows_that_cannot_be_read_leave_the_token_losses_of_the_others_in_place(arrays, model, task, tmp_path):
     rows = ROWS * 5
     samples = samples_of(rows)
     object.__setattr__(samples, "inputs", Broken(rows, 1))
     result = gradient_pass(task, model, samples, folder=tmp_path, options=PassOptions("all", batch_size=4))
     assert result.rows.tolist() == [0, *range(2, len(rows))]
     for position, row in enumerate(result.rows):
-        np.testing.assert_allclose(TokenLosses(tmp_path).of(position), kept.tokens.of(row % len(ROWS)), rtol=2e-3)
+        np.testing.assert_allclose(TokenLosses(tmp_path).of(position), arrays.tokens.of(row % len(ROWS)), rtol=2e-3)
 
 
-def test_a_pass_that_was_interrupted_reads_no_losses_twice(kept, model, task, tmp_path):
+def test_a_pass_that_was_interrupted_reads_no_losses_twice(arrays, model, task, tmp_path):
     def stop(event: dict[str, Any]) -> None:
         if event.get("done", 0) >= 4:
             raise KeyboardInterrupt
@@ -174,7 +174,7 @@ def test_a_pass_that_was_interrupted_reads_no_losses_twice(kept, model, task, tm
         gradient_pass(task, model, samples_of(ROWS), folder=tmp_path, options=options, progress=stop)
     gradient_pass(task, model, samples_of(ROWS), folder=tmp_path, options=options)
     for row in range(len(ROWS)):
-        np.testing.assert_allclose(TokenLosses(tmp_path).of(row), kept.tokens.of(row), rtol=2e-3)
+        np.testing.assert_allclose(TokenLosses(tmp_path).of(row), arrays.tokens.of(row), rtol=2e-3)
 
 
 def test_a_run_without_token_losses_has_none(tmp_path):

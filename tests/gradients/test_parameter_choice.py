@@ -19,8 +19,8 @@ from oga_core.gradients.parameter_choice import choose_parameters
 )
 def test_choice_of_parameters(choice, first, count):
     model = nn.Sequential(*(nn.Sequential(nn.Linear(2, 2)) for _ in range(3)))
-    chosen = list(choose_parameters(model, choice))
-    assert (chosen[0], len(chosen)) == (first, count)
+    names = list(choose_parameters(model, choice))
+    assert (names[0], len(names)) == (first, count)
 
 
 @pytest.mark.parametrize(

@@ -59,9 +59,9 @@ def test_dot_products_are_kept_in_expectation_with_a_small_error(name):
     factor = FACTORS[name]
     exact = factor.explicit(slice(0, 2)).flatten(1)
     one, other = sketches(factor, 512).unbind(1)
-    found, truth = (one * other).sum(1), exact[0] @ exact[1]
+    estimate, truth = (one * other).sum(1), exact[0] @ exact[1]
     scale = exact[0].norm() * exact[1].norm()
-    error = (found - truth) / scale
+    error = (estimate - truth) / scale
     # The mean over seeds is right within four standard errors, and one seed's error is a few times 1 / sqrt(512).
     assert abs(error.mean()) < 4 * error.std() / np.sqrt(SEEDS) + 1e-6
     assert error.std() < 5 / np.sqrt(512)
@@ -135,7 +135,7 @@ SIGNS = [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, -1.0]
     "shape", [(10, 512, 1), (384, 1536, 1), (64, 64, 9), (512, 512, 9), (30522, 384, 1), (1, 1, 1)]
 )
 def test_what_is_kept_is_bounded(shape):
-    kept = Kept.of(shape)
-    assert kept.rows * kept.patches <= 2**13
-    assert kept.rows <= shape[0]
-    assert kept.columns <= shape[1]
+    sides = Kept.of(shape)
+    assert sides.rows * sides.patches <= 2**13
+    assert sides.rows <= shape[0]
+    assert sides.columns <= shape[1]

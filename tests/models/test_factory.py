@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import skops.io
 import torch
+from here import without_workers
 from safetensors.torch import save_file
 from sklearn.linear_model import LogisticRegression
 from torch import nn
@@ -89,14 +90,16 @@ def test_weights_of_a_network_of_ones_own_are_scored(folder: Path) -> None:
 
 
 def test_the_dashboard_does_not_run_it(folder: Path) -> None:
-    run = scored(folder)
+    with without_workers():
+        run = scored(folder)
     with pytest.raises(OgaError, match="built by code of yours, own_net:network, which the dashboard does not run"):
         jobs.start(folder / "data.csv", folder / "net.safetensors", run.path, ScoreOptions(**run_options(run)))
     with pytest.raises(OgaError, match="built by code of its owner"):
         explain(run, [0])
     with pytest.raises(OgaError, match="built by code of its owner"):
         verify(run, depth="all")
-    assert verify(run, seeds=1, trim_fraction=0.1)["depth"] == "head"
+    with without_workers():
+        assert verify(run, seeds=1, trim_fraction=0.1)["depth"] == "head"
 
 
 def run_options(run) -> dict:
@@ -104,8 +107,8 @@ def run_options(run) -> dict:
 
 
 def test_naming_a_function_runs_nothing(folder: Path) -> None:
-    found = ModelFactory.named("own_net:network")
-    assert found == ModelFactory("own_net", "network", str(folder))
+    factory = ModelFactory.named("own_net:network")
+    assert factory == ModelFactory("own_net", "network", str(folder))
     assert not (folder / "ran").exists()
     assert ModelFactory.named("torch.nn:Identity").folder.endswith("site-packages")
 

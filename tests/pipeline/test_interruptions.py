@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from here import score_here
 
 import oga_sample_data
 from oga_core.errors import OgaError
@@ -66,7 +67,7 @@ def _batches(events: list[dict[str, Any]]) -> list[int]:
 @pytest.fixture(scope="module")
 def unbroken(tmp_path_factory) -> tuple[RunFolder, list[int]]:
     events: list[dict[str, Any]] = []
-    run = score(*TUMOURS, tmp_path_factory.mktemp("unbroken") / "run", KILLED_OPTIONS, events.append)
+    run = score_here(*TUMOURS, tmp_path_factory.mktemp("unbroken") / "run", KILLED_OPTIONS, events.append)
     return run, _batches(events)
 
 
@@ -83,7 +84,7 @@ def test_a_pass_that_was_killed_in_its_middle_goes_on_to_the_same_arrays(unbroke
     assert batches[0] == 64
     _killed("event.get('done', 0) >= 256 and os.kill(os.getpid(), signal.SIGKILL)", tmp_path / "run")
     events: list[dict[str, Any]] = []
-    run = score(*TUMOURS, tmp_path / "run", KILLED_OPTIONS, events.append)
+    run = score_here(*TUMOURS, tmp_path / "run", KILLED_OPTIONS, events.append)
     assert _batches(events) == [done for done in batches if done > 256]
     _same_arrays(run, whole)
     pd.testing.assert_frame_equal(run.table, whole.table)
@@ -94,7 +95,7 @@ def test_a_pass_that_was_finished_is_not_repeated_when_its_scores_were_killed(un
     whole, _ = unbroken
     _killed("event['stage'] == 'scores' and os.kill(os.getpid(), signal.SIGKILL)", tmp_path / "run")
     events: list[dict[str, Any]] = []
-    run = score(*TUMOURS, tmp_path / "run", KILLED_OPTIONS, events.append)
+    run = score_here(*TUMOURS, tmp_path / "run", KILLED_OPTIONS, events.append)
     assert run.info.status == "done"
     assert sum(done < 569 for done in _batches(events)) == 0
     _same_arrays(run, whole)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from here import score_here
 
 import oga_sample_data
 from oga_core.errors import OgaError
@@ -86,7 +87,7 @@ def test_scores_agree_with_the_definition(tumours):
 
 
 def test_the_same_inputs_give_the_same_scores(tumours, tmp_path):
-    again = score(*TUMOURS, tmp_path / "again", OPTIONS)
+    again = score_here(*TUMOURS, tmp_path / "again", OPTIONS)
     pd.testing.assert_frame_equal(again.table, tumours.table)
 
 
@@ -103,7 +104,7 @@ def test_outputs_of_the_model_score_like_the_model(tumours, tmp_path):
     np.savez(bundle, logits=sketch.logits[::-1], features=sketch.features[::-1], ids=ids)
     card = ModelCard("tabular", ("malignant", "benign"))
     bundle.with_suffix(".json").write_text(card.to_json())
-    run = score(TUMOURS[0], bundle, tmp_path / "run", OPTIONS)
+    run = score_here(TUMOURS[0], bundle, tmp_path / "run", OPTIONS)
     for name in ("loss", "l2_norm"):
         np.testing.assert_allclose(run.table[f"score_{name}"], tumours.table[f"score_{name}"], rtol=1e-4, atol=1e-6)
 
@@ -113,7 +114,7 @@ def test_a_bundle_alone_is_scored_without_a_model(tumours, tmp_path):
     bundle = tmp_path / "outputs.npz"
     labels = tumours.table["given_label"].to_numpy(dtype=str)
     np.savez(bundle, logits=sketch.logits, features=sketch.features, labels=labels, classes=["malignant", "benign"])
-    run = score(bundle, None, tmp_path / "run", ScoreOptions(map="none", scores=("loss",)))
+    run = score_here(bundle, None, tmp_path / "run", ScoreOptions(map="none", scores=("loss",)))
     np.testing.assert_allclose(run.table["score_loss"], tumours.table["score_loss"], rtol=1e-4, atol=1e-6)
 
 
@@ -123,7 +124,7 @@ def test_classes_in_the_wrong_order_stop_the_run_with_the_right_order(tmp_path):
     path.write_text(json.dumps(card))
     options = ScoreOptions(label_column="diagnosis", map="none", model_card=str(path))
     with pytest.raises(OgaError, match="in the order: malignant, benign"):
-        score(*TUMOURS, tmp_path / "run", options)
+        score_here(*TUMOURS, tmp_path / "run", options)
     info = RunFolder(tmp_path / "run").info
     assert info.status == "failed"
     proposal = next(check for check in info.checks if check["name"] == "label_order")
@@ -170,13 +171,13 @@ def test_a_cancelled_run_says_so_and_goes_on_later(tmp_path):
     with pytest.raises(OgaError):
         score(*TUMOURS, tmp_path / "run", OPTIONS, cancelled=lambda: True)
     assert RunFolder(tmp_path / "run").info.status == "cancelled"
-    assert score(*TUMOURS, tmp_path / "run", OPTIONS).info.status == "done"
+    assert score_here(*TUMOURS, tmp_path / "run", OPTIONS).info.status == "done"
 
 
 def test_changed_data_is_not_mixed_with_old_scores(tmp_path):
     data = tmp_path / "data.csv"
     data.write_bytes(TUMOURS[0].read_bytes())
-    run = score(data, TUMOURS[1], tmp_path / "run", OPTIONS)
+    run = score_here(data, TUMOURS[1], tmp_path / "run", OPTIONS)
     data.write_text(data.read_text().replace("malignant", "benign", 1))
     with pytest.raises(OgaError, match="has changed since it was scored"):
         _ = run.samples
@@ -217,14 +218,14 @@ def other_columns(folder: Path) -> str:
 def test_what_a_pass_cannot_use_is_refused_before_the_pass(change, message, tmp_path):
     events: list[dict[str, Any]] = []
     with pytest.raises(OgaError, match=message):
-        score(*TUMOURS, tmp_path / "run", replace(OPTIONS, **change(tmp_path)), events.append)
+        score_here(*TUMOURS, tmp_path / "run", replace(OPTIONS, **change(tmp_path)), events.append)
     assert "gradients" not in {event["stage"] for event in events}
     assert RunFolder(tmp_path / "run").info.status == "failed"
 
 
 def test_exact_norms_of_all_parameters_can_be_asked_for(tmp_path):
     options = replace(OPTIONS, parameters="all", scores=("l1_norm_all", "l2_norm_all"), map="none")
-    run = score(*TUMOURS, tmp_path / "run", options)
+    run = score_here(*TUMOURS, tmp_path / "run", options)
     l1, l2 = run.table["score_l1_norm_all"], run.table["score_l2_norm_all"]
     assert (l1 >= l2).all()
     assert (l2 > 0).any()

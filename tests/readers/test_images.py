@@ -46,6 +46,15 @@ def test_a_class_named_train_is_a_class(tmp_path: Path) -> None:
     )
 
 
+def test_class_folders_stay_what_they_are_with_a_text_beside_one_image(tmp_path: Path) -> None:
+    members = {"cat/0.png": PNG, "cat/0.txt": "a note", "dog/1.png": PNG, "dog/2.png": PNG}
+    samples = read_samples(write_tar(tmp_path / "a.tar", dict(members)))
+    assert samples.source.format != "webdataset"
+    assert samples.class_names == ("cat", "dog")
+    members |= {"dog/1.txt": "dog", "dog/2.txt": "dog"}
+    assert read_samples(write_tar(tmp_path / "b.tar", dict(members))).source.format == "webdataset"
+
+
 def test_files_that_are_no_images_are_counted(tmp_path: Path) -> None:
     samples = read_samples(write_zip(tmp_path / "a.zip", {"cat/0.png": PNG, "dog/1.png": PNG, "README.md": "x"}))
     assert "1 file(s) are not images and were left out: 'README.md'." in samples.notes

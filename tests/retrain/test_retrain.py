@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from here import score_here
+from scipy.stats import t
 from torch import nn
 
 import oga_core
@@ -13,7 +15,6 @@ from oga_app.cli import main
 from oga_core.errors import OgaError
 from oga_core.evaluation.truth import truly_wrong
 from oga_core.pipeline.options import ScoreOptions
-from oga_core.pipeline.score import score
 from oga_core.retrain import job as retraining_job
 from oga_core.retrain import verification as retrain
 from oga_core.retrain import verify
@@ -59,7 +60,7 @@ def scored(tmp_path_factory):
         model.eval(), x[:2], folder / "model.pt2", classes=list(CLASSES), modality="tabular", input=card
     )
     options = ScoreOptions(scores=("loss", "margin"), map="none", label_column="label", id_column="id")
-    run = score(folder / "train.csv", folder / "model.pt2", folder / "run", options)
+    run = score_here(folder / "train.csv", folder / "model.pt2", folder / "run", options)
     run.write_table(run.table.assign(score_truth=(true != given).astype(float)))
     return run, folder / "clean.csv"
 
@@ -89,8 +90,8 @@ def test_trimming_wrong_labels_is_found_to_help(scored):
     store = ReviewStore(run.review)
     store.decide(decided)
     store.close()
-    told = []
-    result = verify(run, trim_fraction=0.27, score="truth", validation=clean, progress=told.append)
+    events = []
+    result = verify(run, trim_fraction=0.27, score="truth", validation=clean, progress=events.append)
     assert list(result["arms"]) == [NOTHING_CHANGED, TRIMMED, RANDOM_TRIM, RELABELLED, DECIDED]
     assert result["arms"][TRIMMED]["gain"]["says"] == "better"
     assert result["arms"][TRIMMED]["gain"]["mean"] > 0.03
@@ -100,8 +101,8 @@ def test_trimming_wrong_labels_is_found_to_help(scored):
     assert "Trimming the 65 most suspicious samples (27.0% by 'truth')" in result["verdict"]
     assert json.loads((run.path / "verify.json").read_text()) == result
     assert not list(run.path.glob(".verify-*"))
-    assert told[-1]["stage"] == "retraining"
-    assert told[-1]["done"] == told[-1]["total"] == 15
+    assert events[-1]["stage"] == "retraining"
+    assert events[-1]["done"] == events[-1]["total"] == 15
 
 
 def test_the_truly_wrong_are_one_more_arm_and_a_gain_can_be_asked_for(scored, tmp_path):
@@ -216,6 +217,18 @@ def test_a_gain_counts_only_beyond_chance():
     assert says([0.0, 0.0, 0.0], 0, 0) == "no clear difference"
 
 
+@pytest.mark.parametrize("split", [False, True])
+def test_an_interval_holds_what_differs_between_trainings_and_within_what_is_judged(split):
+    gains = np.array([0.0, 0.02, 0.04])
+    between = t.ppf(0.95, 2) * gains.std(ddof=1) / np.sqrt(3)
+    # Each training judges 1,000 samples: the same ones, or a part of its own.
+    within = 1.645 * np.sqrt((500 + 400) / 1000 / (3000 if split else 1000))
+    low, high = compare(trials(gains, 500, 400), split=split)[TRIMMED]["gain"]["interval_90"]
+    expected = max(between, within) if split else np.hypot(between, within)
+    assert (high - low) / 2 == pytest.approx(expected, rel=1e-3)
+    assert (high + low) / 2 == pytest.approx(0.02)
+
+
 def test_intervals_cover_no_difference_nine_times_in_ten():
     rng, covered = np.random.default_rng(0), []
     for _ in range(300):
@@ -246,9 +259,9 @@ def test_the_verdict_does_not_overclaim():
     assert "by 'oga'): +0.002" in text
     assert "no clear difference. Trimming as many at random: -0.020" in text
     assert "Against a random trim of the same size, the flagged trim is +0.022." in text
-    said = " ".join(warnings(summary, accuracy_on_given=0.99))
-    assert "some are wrong" in said
-    assert "memorised" in said
-    assert "Look at the samples" in said
+    words = " ".join(warnings(summary, accuracy_on_given=0.99))
+    assert "some are wrong" in words
+    assert "memorised" in words
+    assert "Look at the samples" in words
     summary["judged_on"]["kind"] = "validation"
     assert "memorised" not in " ".join(warnings(summary, accuracy_on_given=0.99))

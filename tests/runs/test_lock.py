@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from here import score_here
 
 import oga_sample_data
 from oga_core.errors import OgaError
@@ -88,20 +89,20 @@ def test_the_lock_of_a_killed_scoring_does_not_block(tmp_path: Path) -> None:
         process.kill()
         process.wait()
         assert (tmp_path / LOCK).exists()
-        run = score(TUMOURS, MODEL, tmp_path, OPTIONS)
+        run = score_here(TUMOURS, MODEL, tmp_path, OPTIONS)
     assert run.info.status == "done"
 
 
 def test_the_run_of_other_data_is_replaced_only_when_asked(tmp_path: Path) -> None:
-    run = score(TUMOURS, MODEL, tmp_path / "run", OPTIONS)
+    run = score_here(TUMOURS, MODEL, tmp_path / "run", OPTIONS)
     run.review.write_text("decisions")
     other = tmp_path / "other.csv"
     other.write_bytes(TUMOURS.read_bytes())
     with pytest.raises(OgaError, match=r"holds the run of other data, .*tumours\.csv\. Give another folder, or --over"):
-        score(other, MODEL, run.path, OPTIONS)
+        score_here(other, MODEL, run.path, OPTIONS)
     assert run.info.status == "done"
     assert run.review.read_text() == "decisions"
-    score(other, MODEL, run.path, OPTIONS, overwrite=True)
+    score_here(other, MODEL, run.path, OPTIONS, overwrite=True)
     assert run.info.data.path == str(other)
     assert not run.review.exists()
 
@@ -110,11 +111,11 @@ def test_data_that_moved_is_the_same_data(tmp_path: Path) -> None:
     data = tmp_path / "a" / "data.csv"
     data.parent.mkdir()
     data.write_bytes(TUMOURS.read_bytes())
-    run = score(data, MODEL, tmp_path / "run", OPTIONS)
+    run = score_here(data, MODEL, tmp_path / "run", OPTIONS)
     run.review.write_text("decisions")
     moved = tmp_path / "data.csv"
     data.rename(moved)
-    assert score(moved, MODEL, run.path, OPTIONS).info.data.path == str(moved)
+    assert score_here(moved, MODEL, run.path, OPTIONS).info.data.path == str(moved)
     assert run.review.read_text() == "decisions"
 
 

@@ -1,12 +1,13 @@
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+from here import score_here, without_workers
 
 import oga_sample_data
 from oga_core.errors import OgaError
 from oga_core.pipeline.options import ScoreOptions
-from oga_core.pipeline.score import score
 from oga_core.runs.folder import RunFolder
 from oga_core.saliency.saliency import explain, stored
 
@@ -14,23 +15,54 @@ SAMPLE_DATA = Path(oga_sample_data.__file__).parent
 
 
 def scored(data: str, model: str, folder: Path, **options: object) -> RunFolder:
-    return score(SAMPLE_DATA / data, SAMPLE_DATA / model, folder, ScoreOptions(map="none", scores=("loss",), **options))
+    made = ScoreOptions(map="none", scores=("loss",), **options)
+    return score_here(SAMPLE_DATA / data, SAMPLE_DATA / model, folder, made)
 
 
 def test_saliency_of_images_has_the_images_shape_and_is_kept(tmp_path):
     run = scored("digits.zip", "digits.pt2", tmp_path / "run", max_samples=50)
-    found = explain(run, [3, 0])
-    pixels = np.array(found[3]["pixels"])
+    saliency = explain(run, [3, 0])  # in a worker, as everywhere outside these tests
+    pixels = np.array(saliency[3]["pixels"])
     assert pixels.shape == (32, 32)
     assert np.abs(pixels).max() == pytest.approx(1, abs=1e-3)
-    assert stored(run, 0) == found[0]
+    assert stored(run, 0) == saliency[0]
+    assert stored(run, 1) is None
+    with without_workers():
+        assert explain(run, [0, 7])[0] == saliency[0]
+
+
+def test_progress_counts_the_samples_that_are_done_and_only_those_that_are_missing(tmp_path):
+    run = scored("tumours.csv", "tumours.pt2", tmp_path / "run", label_column="diagnosis", max_samples=30)
+    events = []
+    with without_workers():
+        explain(run, [4], progress=events.append)
+        explain(run, [2, 4, 6, 9], progress=events.append)
+    counts = [(event["done"], event["total"]) for event in events]
+    assert counts == [(1, 1), (1, 3), (2, 3), (3, 3)]
+    assert {event["stage"] for event in events} == {"saliency"}
+
+
+def test_a_sample_that_cannot_be_read_is_left_out_and_counted(tmp_path):
+    data = tmp_path / "digits"
+    with zipfile.ZipFile(SAMPLE_DATA / "digits.zip") as archive:
+        archive.extractall(data)
+    run = score_here(
+        data, SAMPLE_DATA / "digits.pt2", tmp_path / "run", ScoreOptions(map="none", scores=("loss",), max_samples=20)
+    )
+    path = data / run.table["sample_id"][1]
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    events = []
+    with without_workers():
+        assert set(explain(run, [0, 1, 2], progress=events.append)) == {0, 2}
+    assert [event["done"] for event in events] == [1, 2, 3]
     assert stored(run, 1) is None
 
 
 def test_saliency_of_a_text_covers_its_words(tmp_path):
     run = scored("messages.csv", "messages", tmp_path / "run", max_samples=30)
     text = run.samples.inputs[0]
-    spans = explain(run, [0])[0]["spans"]
+    with without_workers():
+        spans = explain(run, [0])[0]["spans"]
     covered = "".join(text[start:end] for start, end, _ in spans)
     assert covered == "".join(text.split())
     assert max(abs(weight) for *_, weight in spans) > 0.1
@@ -38,7 +70,8 @@ def test_saliency_of_a_text_covers_its_words(tmp_path):
 
 def test_saliency_of_a_table_names_its_columns(tmp_path):
     run = scored("tumours.csv", "tumours.pt2", tmp_path / "run", label_column="diagnosis", max_samples=30)
-    columns = explain(run, [0])[0]["columns"]
+    with without_workers():
+        columns = explain(run, [0])[0]["columns"]
     assert set(columns) == set(run.samples.inputs[0])
     assert max(map(abs, columns.values())) == pytest.approx(1, abs=1e-3)
 
@@ -48,6 +81,6 @@ def test_outputs_have_nothing_to_explain(tmp_path):
     random = np.random.default_rng(0)
     labels = np.array(["a", "b"] * 10)
     np.savez(bundle, logits=random.normal(size=(20, 2)), features=random.normal(size=(20, 3)), labels=labels)
-    run = score(bundle, None, tmp_path / "run", ScoreOptions(map="none", scores=("loss",), force=True))
+    run = score_here(bundle, None, tmp_path / "run", ScoreOptions(map="none", scores=("loss",), force=True))
     with pytest.raises(OgaError, match="scored from a bundle of outputs"):
         explain(run, [0])

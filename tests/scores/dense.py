@@ -19,8 +19,8 @@ def trained(n_samples=80, n_classes=3, width=4, penalty=0.05, seed=0, rows=None)
     features = centres[true] + rng.normal(size=(len(true), width))
     given = true.copy()
     given[: n_samples // 8] = (true[: n_samples // 8] + 1) % n_classes
-    kept = np.arange(n_samples) if rows is None else rows
-    weights = fit(features[kept], given[kept], n_classes, penalty)
+    members = np.arange(n_samples) if rows is None else rows
+    weights = fit(features[members], given[members], n_classes, penalty)
     logits = with_bias(features) @ weights.T
     both = sketch_of(features.astype(np.float32), logits.astype(np.float32), given)
     return both.take(np.arange(n_samples)), both.take(np.arange(n_samples, len(true))), weights

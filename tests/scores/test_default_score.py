@@ -34,9 +34,9 @@ def test_leave_one_out_discriminants_are_those_of_fits_without_the_sample(shrink
     ours = fit.left_out(x @ fit.axes, labels, shrinkage)
     trace = np.trace(pooled(x, labels)) / 4
     for i in range(0, 60, 7):
-        kept = np.arange(60) != i
-        means = np.stack([x[kept & (labels == c)].mean(axis=0) for c in range(3)])
-        spread = (1 - shrinkage) * pooled(x[kept], labels[kept]) * 59 / 60 + shrinkage * trace * np.eye(4)
+        others = np.arange(60) != i
+        means = np.stack([x[others & (labels == c)].mean(axis=0) for c in range(3)])
+        spread = (1 - shrinkage) * pooled(x[others], labels[others]) * 59 / 60 + shrinkage * trace * np.eye(4)
         away = x[i] - means
         np.testing.assert_allclose(
             ours[i], -0.5 * np.einsum("cd,de,ce->c", away, np.linalg.inv(spread), away), rtol=1e-3
@@ -142,8 +142,8 @@ def test_the_nearest_clean_samples_know_what_no_fit_on_them_does(monkeypatch):
     sketch = sketch_of(features, 0.1 * features, np.where(wrong, 1 - true, true))
     sketch = replace(sketch, view_logits=None, middle_features=features)
     training, clean = sketch.take(np.arange(1000)), replace(sketch, given_labels=true).take(np.arange(1000, 3000))
-    found = average_precision(oga.oga(training, validation=clean), wrong[:1000])
-    assert found > 0.8
+    precision = average_precision(oga.oga(training, validation=clean), wrong[:1000])
+    assert precision > 0.8
     monkeypatch.setattr(oga, "CLEAN_WEIGHTS", (1.0, 0.0))
     assert average_precision(oga.oga(training, validation=clean), wrong[:1000]) < 0.5
 
@@ -210,8 +210,8 @@ def test_it_beats_the_papers_detectors_where_classes_overlap():
     head = LogisticRegression().fit(features, given)
     sketch = sketch_of(features, head.decision_function(features).astype(np.float32), given)
     scores = compute_scores(sketch, ["oga", "isolation_forest", "l1_norm", "l2_norm"])[0]
-    found = {name: average_precision(values, given != true) for name, values in scores.items()}
-    assert found.pop("oga") > max(found.values())
+    precisions = {name: average_precision(values, given != true) for name, values in scores.items()}
+    assert precisions.pop("oga") > max(precisions.values())
 
 
 def test_out_of_fold_logits_agree_with_scikit_learns_regression():

@@ -76,9 +76,9 @@ def test_all_scores_without_names_are_those_whose_needs_are_met(problem):
 
 
 def test_progress_names_each_score_before_it_is_computed(problem):
-    told = []
-    compute_scores(problem[0], ["loss", "margin"], progress=told.append)
-    assert told == ["loss", "margin"]
+    names = []
+    compute_scores(problem[0], ["loss", "margin"], progress=names.append)
+    assert names == ["loss", "margin"]
 
 
 def test_an_unknown_name_is_refused_with_the_names_there_are(problem):

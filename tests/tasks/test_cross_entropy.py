@@ -23,10 +23,10 @@ def test_losses_and_gradients_are_those_of_torch(dtype, tolerance, numbers, monk
     exact = F.cross_entropy(logits.double(), targets, reduction="none")
     torch.testing.assert_close(losses.double(), exact, rtol=tolerance, atol=1e-6)
     weights = torch.rand(9, dtype=losses.dtype)
-    found = torch.autograd.grad(losses @ weights, logits)[0]
+    gradient = torch.autograd.grad(losses @ weights, logits)[0]
     wanted = torch.autograd.grad(exact @ weights.double(), logits)[0]
-    assert found.dtype == dtype
-    torch.testing.assert_close(found.double(), wanted.double(), rtol=tolerance, atol=tolerance)
+    assert gradient.dtype == dtype
+    torch.testing.assert_close(gradient.double(), wanted.double(), rtol=tolerance, atol=tolerance)
 
 
 def test_the_whole_is_never_held_in_float32(monkeypatch):

@@ -141,12 +141,12 @@ def reviewers(people: int = 4, decisions: int = 1000) -> dict[str, object]:
             links.append(ours)
         times = sorted(second for link in links for second in link.recv())
         store = ReviewStore(path)
-        found, twice = store.reviewers(), len(store.disagreements()) + sum(len(v) > 1 for v in store.votes().values())
+        counts, twice = store.reviewers(), len(store.disagreements()) + sum(len(v) > 1 for v in store.votes().values())
         store.close()
         return {
             "reviewers": people,
             "decisions_each": decisions,
-            "decisions_lost": people * decisions - sum(found.values()),
+            "decisions_lost": people * decisions - sum(counts.values()),
             "samples_decided_twice": twice,
             "decision_median_ms": round(1000 * times[len(times) // 2], 2),
             "seconds": round(time.perf_counter() - begun, 1),

@@ -78,7 +78,9 @@ describe("a sample", () => {
     ]);
     assert.deepEqual(texts(place, ".text"), ["first"]);
     assert.match(texts(place, ".progress")[0] ?? "", /^0 of 3 reviewed · 0.00 %9 a minute$/);
-    assert.deepEqual(texts(place, ".classes .name").sort(), ["cat", "dog", "eel"]);
+    const chances = texts(place, ".classes .chance");
+    const named = texts(place, ".classes .name").map((name, i) => `${name} ${chances[i]}`);
+    assert.deepEqual(named.sort(), ["cat 10 %", "dog 90 %", "eel "]);
   });
 
   it("is where the person rests only after a moment, and when all is saved", () => {

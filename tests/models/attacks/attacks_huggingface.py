@@ -172,10 +172,10 @@ def hf_headless(folder: Path, marker: Path) -> Path:
     from safetensors.torch import load_file, save_file
 
     tiny_bert(folder)
-    kept = {
+    body = {
         name: tensor for name, tensor in load_file(folder / "model.safetensors").items() if "classifier" not in name
     }
-    save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})
+    save_file(body, folder / "model.safetensors", metadata={"format": "pt"})
     return folder
 
 

@@ -68,11 +68,11 @@ def test_same_outputs_names_and_gradients(name: str, loaded: Any) -> None:
     expected = torch.autograd.grad(
         loss(model, one), [p for p in model.parameters() if p.requires_grad], allow_unused=True
     )
-    found = torch.autograd.grad(
+    gradients = torch.autograd.grad(
         loss(module, one), [p for p in module.parameters() if p.requires_grad], allow_unused=True
     )
     assert any(gradient is not None for gradient in expected)
-    for n, want, got in zip(trainable, expected, found, strict=True):
+    for n, want, got in zip(trainable, expected, gradients, strict=True):
         assert (want is None) == (got is None), n
         if want is not None:
             torch.testing.assert_close(got, want, rtol=0, atol=0, msg=n)

@@ -214,5 +214,5 @@ def test_no_grad_blocks_cut_gradients(tmp_path: Path) -> None:
 
     model, x = Head(before=before).eval(), torch.randn(3, 4, requires_grad=True)
     module = roundtrip(model, (torch.randn(2, 4),), tmp_path)
-    expected, found = (torch.autograd.grad(m(x).sum(), x)[0] for m in (model, module))
-    assert torch.equal(found, expected)
+    expected, gradient = (torch.autograd.grad(m(x).sum(), x)[0] for m in (model, module))
+    assert torch.equal(gradient, expected)

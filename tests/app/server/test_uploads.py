@@ -62,15 +62,15 @@ def test_a_session_and_all_together_have_a_cap():
 
 
 def test_room_comes_back_once_when_a_file_is_removed_or_does_not_arrive(room):
-    lost, kept = new(), new()
+    lost, whole_file = new(), new()
     room.admit("tab", lost, "Ada", "90")
     refused(409, room.remove, "tab", lost, "Ada")
     room.arrived("tab", lost, whole=False)
-    room.admit("tab", kept, "Ada", "90")
-    room.arrived("tab", kept, whole=True)
-    refused(409, room.admit, "tab", kept, "Ada", "1")
+    room.admit("tab", whole_file, "Ada", "90")
+    room.arrived("tab", whole_file, whole=True)
+    refused(409, room.admit, "tab", whole_file, "Ada", "1")
     refused(413, room.admit, "tab", new(), "Ada", "20")
-    room.remove("tab", kept, "Ada")
+    room.remove("tab", whole_file, "Ada")
     room.admit("tab", new(), "Ada", "100")
 
 

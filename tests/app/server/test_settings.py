@@ -59,7 +59,7 @@ def test_nobody_from_the_network_writes_what_counts_as_a_run(run, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "kept"),
+    ("name", "saved_name"),
     [
         ("../../etc/evil name.tar.gz", "evil_name.tar.gz"),
         ("C:\\Users\\me\\data.CSV", "data.csv"),
@@ -71,7 +71,7 @@ def test_nobody_from_the_network_writes_what_counts_as_a_run(run, tmp_path):
         ("x" * 300 + ".npz", "x" * 40 + ".npz"),
     ],
 )
-def test_uploads_never_name_a_path(tmp_path, name, kept):
+def test_uploads_never_name_a_path(tmp_path, name, saved_name):
     saved = jobs.save_upload(name, io.BytesIO(b"content"), tmp_path / "up")
-    assert saved == tmp_path / "up" / kept
+    assert saved == tmp_path / "up" / saved_name
     assert saved.read_bytes() == b"content"
