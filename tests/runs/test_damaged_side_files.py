@@ -12,7 +12,7 @@ from export_runs import previews_here
 from good_runs import good_run
 
 from oga_app.background import explaining, jobs, verifying
-from oga_app.views import header
+from oga_app.views.selection import saved
 from oga_core.errors import OgaError
 from oga_core.exports.report import write_report
 from oga_core.runs.folder import RunFolder
@@ -49,7 +49,7 @@ def run(tmp_path: Path) -> Path:
 
 
 def saved_views(run: Path) -> object:
-    return header._saved(ScoredRun(run))
+    return saved._saved(ScoredRun(run))
 
 
 @pytest.mark.parametrize("content", CONTENTS.values(), ids=CONTENTS)
