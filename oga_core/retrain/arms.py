@@ -60,8 +60,9 @@ class Plan:
             _arm(NOTHING_CHANGED, training, labels, labels),
             _arm(TRIMMED, np.setdiff1d(training, flagged), labels, labels),
             _arm(RANDOM_TRIM, np.setdiff1d(training, at_random), labels, labels),
-            _arm(RELABELLED, training, corrected, labels),
         ]
+        if (labels >= 0).any():  # a language model's rows have none
+            arms.append(_arm(RELABELLED, training, corrected, labels))
         if self.has_decisions:
             decided = labels.copy()
             decided[[int(row) for row in self.relabelled]] = list(self.relabelled.values())

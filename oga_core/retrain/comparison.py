@@ -27,35 +27,42 @@ def compare(trials: list[dict[str, Any]], *, split: bool) -> dict[str, dict[str,
     for name, members in arms.items():
         values = {key: np.array([m[key] for m in members]) for key in ("accuracy", "balanced_accuracy", "loss")}
         gain = values["accuracy"] - unchanged
-        half = _half_width(gain, members, split)
+        half = half_width(gain, _within(members, split), split)
         summary[name] = {
             "n_train": round(float(np.mean([m["n_train"] for m in members]))),
             "n_relabelled": round(float(np.mean([m["n_relabelled"] for m in members]))),
-            **{key: {"mean": float(v.mean()), "std": _std(v), "values": v.tolist()} for key, v in values.items()},
+            **{key: {"mean": float(v.mean()), "std": spread(v), "values": v.tolist()} for key, v in values.items()},
             "gain": {
                 "mean": float(gain.mean()),
                 "interval_90": [float(gain.mean() - half), float(gain.mean() + half)],
-                "says": _says(float(gain.mean()), half) if name != NOTHING_CHANGED else "the comparison",
+                "says": says(float(gain.mean()), half) if name != NOTHING_CHANGED else "the comparison",
             },
         }
     return summary
 
 
-def _std(values: NDArray[np.float64]) -> float:
+def spread(values: NDArray[np.float64]) -> float:
+    """Standard deviation of trials, 0 of one."""
     return float(values.std(ddof=1)) if len(values) > 1 else 0.0
 
 
-def _half_width(gain: NDArray[np.float64], members: list[dict[str, Any]], split: bool) -> float:
+def half_width(gain: NDArray[np.float64], within: float, split: bool) -> float:
+    """Half of a gain's 90 % interval, from the spread between seeds `(n_seeds,)` and what judging leaves to chance."""
     from scipy.stats import t
 
-    between = t.ppf(0.95, len(gain) - 1) * _std(gain) / np.sqrt(len(gain)) if len(gain) > 1 else 0.0
-    discordant = np.mean([m["only_this_right"] + m["only_unchanged_right"] for m in members])
-    judged = members[0]["n_judged"] * (len(members) if split else 1)
-    within = NORMAL_90 * np.sqrt(discordant / members[0]["n_judged"] / judged)
+    between = t.ppf(0.95, len(gain) - 1) * spread(gain) / np.sqrt(len(gain)) if len(gain) > 1 else 0.0
     return float(max(between, within) if split else np.hypot(between, within))
 
 
-def _says(gain: float, half: float) -> str:
+def _within(members: list[dict[str, Any]], split: bool) -> float:
+    """By chance of which samples are judged, paired with the unchanged arm."""
+    discordant = np.mean([m["only_this_right"] + m["only_unchanged_right"] for m in members])
+    judged = members[0]["n_judged"] * (len(members) if split else 1)
+    return float(NORMAL_90 * np.sqrt(discordant / members[0]["n_judged"] / judged))
+
+
+def says(gain: float, half: float) -> str:
+    """What a gain and half of its interval amount to."""
     if abs(gain) <= half or gain == 0:
         return "no clear difference"
     return "better" if gain > 0 else "worse"

@@ -32,7 +32,9 @@ from oga_core.retrain.training import (
     head_logits,
     labelled,
     network_logits,
+    network_losses,
     recipe_for,
+    restart_adapters,
     train_network,
 )
 from oga_core.runs.folder import RunFolder
@@ -41,7 +43,10 @@ from oga_core.tasks import Task, task_for
 from oga_core.worker.stages import Progress
 
 Judge = Callable[[Arm, int], "tuple[NDArray[np.float32], NDArray[np.int64]]"]
+LossJudge = Callable[[Arm, int], "NDArray[np.float64]"]
 DRAWN_SHARE = 0.9
+WHOLE_RATE = 2e-5
+"""Of a language model that has no adapter: it is all there, and should not forget."""
 INNER_SHARE = 0.2
 
 
@@ -53,10 +58,13 @@ def run(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
     """
     labels = np.array(arguments["labels"], dtype=np.int64)
     experiment = _Experiment(arguments, labels, progress)
+    seeds = range(arguments["seeds"])
+    if not experiment.n_classes:
+        with experiment.adapters() as (losses_of, details):
+            return {"trials": [trial for seed in seeds for trial in experiment.losses(losses_of, seed)], **details}
     trainer = experiment.heads if arguments["depth"] == "head" else experiment.networks
     with trainer() as (judge, details):
-        trials = [trial for seed in range(arguments["seeds"]) for trial in experiment.trials(judge, seed)]
-    return {"trials": trials, **details}
+        return {"trials": [trial for seed in seeds for trial in experiment.trials(judge, seed)], **details}
 
 
 class _Experiment:
@@ -104,6 +112,21 @@ class _Experiment:
                 "loss": float(-np.log(np.maximum(chances, 1e-12)).mean()),
                 "only_this_right": int((right & ~unchanged).sum()),
                 "only_unchanged_right": int((unchanged & ~right).sum()),
+            }
+
+    def losses(self, losses_of: LossJudge, seed: int) -> Iterator[dict[str, Any]]:
+        """Train a language model on every arm of one seed, and compare the losses of the same responses."""
+        unchanged: NDArray[np.float64] | None = None
+        for arm in self.arms(seed):
+            losses = losses_of(arm, seed)
+            unchanged = losses if unchanged is None else unchanged
+            yield {
+                "arm": arm.name,
+                "seed": seed,
+                "n_train": len(arm.rows),
+                "n_judged": len(losses),
+                "loss": float(losses.mean()),
+                "difference_std": float((unchanged - losses).std()),
             }
 
     @contextmanager
@@ -159,7 +182,7 @@ class _Experiment:
                 f"The validation data reads as {samples.modality!r} and the run as {self.run.info.modality!r}. "
                 "Give validation data of the same kind and with the same columns."
             )
-        if not samples.class_names:
+        if self.n_classes and not samples.class_names:
             raise OgaError("The validation data has no labels. Give labelled samples.")
         return samples.with_classes(self.run.info.classes)
 
@@ -168,6 +191,9 @@ class _Experiment:
         given = info.options.get("model_card")
         card = ModelCard.from_json(Path(given).read_bytes(), Path(given).name) if given else None
         loaded = load_model(Path(info.model.path or info.data.path), card)
+        if not info.classes:
+            card = loaded.card.with_trained_on(info.options.get("trained_on"))
+            return loaded.module, task_for(card, loaded.tokenizer), card
         card = loaded.card if loaded.card.classes else replace(loaded.card, classes=info.classes)
         return loaded.module, task_for(card, loaded.tokenizer), card
 
@@ -193,6 +219,31 @@ class _Experiment:
             return logits, judged.given_labels[rows]
 
         yield judge, _described(recipe)
+
+    @contextmanager
+    def adapters(self) -> Iterator[tuple[LossJudge, dict[str, Any]]]:
+        """What a language model trains: new adapters on its base, or the model itself where it has none."""
+        device = choose_device(self.arguments["device"])
+        model, task, card = self._model()
+        samples = self.run.samples
+        validation = self._validation() if self.arguments["validation"] is not None else None
+        recipe = recipe_for(card.modality, len(samples))
+        has_adapters = restart_adapters(model)
+        if not has_adapters:
+            recipe = replace(recipe, learning_rate=WHOLE_RATE)
+        recipe = replace(recipe, epochs=self.arguments["epochs"] or recipe.epochs)
+        per_seed = sum(len(arm.rows) for arm in self.arms(0))
+        self._expect(self.arguments["seeds"] * per_seed * recipe.epochs)
+
+        def losses_of(arm: Arm, seed: int) -> NDArray[np.float64]:
+            network = copy.deepcopy(model).to(device)
+            train_network(
+                network, task, samples.take(arm.rows), recipe, seed=seed, device=device, progress=self._advance
+            )
+            judged = validation if validation is not None else samples.take(self.split(seed)[1])
+            return network_losses(network, task, judged, device=device)
+
+        yield losses_of, {**_described(recipe), **({"start": "new adapters"} if has_adapters else {})}
 
     def _expect(self, total: int) -> None:
         self.total, self.start = total, time.perf_counter()

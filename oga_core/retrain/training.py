@@ -61,7 +61,8 @@ def choose_penalty(features: Tensor, labels: Tensor, n_classes: int, inner: NDAr
 class Recipe:
     """How a network is trained: AdamW, the learning rate rising for a tenth of the steps and then falling to zero.
 
-    reinitialise: start from random weights instead of the given ones.
+    reinitialise: start from random weights instead of the given ones. adapters: train what the model trains, and no
+    other parameters, from new adapters where it has any.
     """
 
     epochs: int
@@ -69,10 +70,16 @@ class Recipe:
     batch_size: int
     reinitialise: bool
     weight_decay: float = 0.01
+    adapters: bool = False
 
 
 def recipe_for(modality: str, n_samples: int) -> Recipe:
-    """Images and tables from random weights; texts fine-tune the given ones, which hold the language."""
+    """Images and tables from random weights; texts fine-tune the given ones, which hold the language.
+
+    A language model trains new adapters on its base, at the rate that PEFT's guides use.
+    """
+    if modality == "causal_lm":
+        return Recipe(epochs=3, learning_rate=1e-3, batch_size=8, reinitialise=False, weight_decay=0.0, adapters=True)
     if modality == "text":
         return Recipe(epochs=2, learning_rate=3e-5, batch_size=32, reinitialise=False)
     batch_size = 32 if n_samples < 5000 else 64
@@ -100,7 +107,10 @@ def train_network(
     torch.manual_seed(seed)
     if recipe.reinitialise:
         reinitialise(model)
-    parameters = [parameter.requires_grad_() for parameter in model.parameters() if parameter.is_floating_point()]
+    if recipe.adapters:
+        restart_adapters(model)
+    real = [parameter for parameter in model.parameters() if parameter.is_floating_point()]
+    parameters = [parameter.requires_grad_() for parameter in real if parameter.requires_grad or not recipe.adapters]
     rng = np.random.default_rng(seed)
     orders = [_parts(rng.permutation(len(samples)), recipe.batch_size) for _ in range(recipe.epochs)]
     parts = [part for order in orders for part in order]
@@ -190,6 +200,34 @@ def reinitialise(model: nn.Module) -> None:
                 tensor.fill_(1)
             elif isinstance(tensor, nn.Parameter):
                 nn.init.kaiming_uniform_(tensor, nonlinearity="relu") if tensor.ndim > 1 else tensor.fill_(1)
+
+
+@torch.no_grad()
+def restart_adapters(model: nn.Module) -> bool:
+    """Give LoRA adapters the weights of before training, one side random and one zero; False where there are none."""
+    adapters = {name: parameter for name, parameter in model.named_parameters() if "lora_" in name}
+    for name, parameter in adapters.items():
+        if "lora_A" in name:
+            nn.init.kaiming_uniform_(parameter, a=5**0.5)
+        elif "lora_embedding_B" in name:
+            nn.init.normal_(parameter)
+        elif "lora_B" in name or "lora_embedding_A" in name:
+            parameter.zero_()
+    return bool(adapters)
+
+
+@torch.no_grad()
+def network_losses(
+    model: nn.Module, task: Task, samples: SampleSet, *, device: torch.device, batch_size: int = 32
+) -> NDArray[np.float64]:
+    """Loss of every sample that can be read, `(n_readable,)`."""
+    parts = [np.arange(i, min(i + batch_size, len(samples))) for i in range(0, len(samples), batch_size)]
+    losses = []
+    for loaded in batches(task, samples, parts):
+        if loaded.batch is not None:
+            batch = to_device(loaded.batch, device)
+            losses.append(task.losses(task.outputs(model, batch), batch).double().cpu().numpy())
+    return np.concatenate(losses)
 
 
 class CachedInputs(Sequence[Any]):

@@ -18,6 +18,7 @@ from oga_core.models import files_of
 from oga_core.models.factory import OWN_CODE
 from oga_core.retrain.arms import HELD_OUT_SHARE, TRIMMED, Plan
 from oga_core.retrain.comparison import compare, verdict, warnings
+from oga_core.retrain.losses import compare_losses, verdict_on_losses, warnings_on_losses
 from oga_core.review.store import standing_decisions
 from oga_core.runs.folder import RunFolder
 from oga_core.runs.scored import ScoredRun
@@ -50,9 +51,11 @@ def verify(
     trimmed; as many trimmed at random; the flagged relabelled to what is suggested for them; the person's decisions
     carried out. Judged on `validation`, or on a held-out fifth of the data that is never cleaned, drawn anew for each
     of `seeds` trainings. depth: `head` trains a softmax regression on the run's frozen features, `all` the whole
-    network. truly_wrong: positions, where they are known; trimming them is one more arm. min_gain: in accuracy, 0 to 1;
-    `reaches_min_gain` says whether the lower end of the flagged trim's interval does. Returns what is also written to
-    `verify.json` in the run folder. Raises `OgaError` for what cannot be compared.
+    network. A language model trains new adapters on its base, whatever the depth, and is judged by the loss of held-out
+    responses; nothing is relabelled, and gains are falls of the loss. truly_wrong: positions, where they are known;
+    trimming them is one more arm. min_gain: in accuracy, 0 to 1; `reaches_min_gain` says whether the lower end of the
+    flagged trim's interval does. Returns what is also written to `verify.json` in the run folder. Raises `OgaError` for
+    what cannot be compared.
     """
     start = time.perf_counter()
     scored = ScoredRun(run.path)
@@ -90,13 +93,17 @@ def verify(
         "seeds": seeds,
         **{name: value for name, value in result.items() if name not in ("trials", "jail")},
         "judged_on": _judged_on(result["trials"], validation),
-        "arms": compare(result["trials"], split=validation is None),
+        "arms": (compare if info.classes else compare_losses)(result["trials"], split=validation is None),
     }
     if min_gain is not None:
         least = summary["arms"][TRIMMED]["gain"]["interval_90"][0]
         summary |= {"min_gain": min_gain, "reaches_min_gain": least >= min_gain}
-    summary["verdict"] = verdict(summary)
-    summary["warnings"] = warnings(summary, info.model_accuracy_on_given_labels or 0.0)
+    if info.classes:
+        summary["verdict"] = verdict(summary)
+        summary["warnings"] = warnings(summary, info.model_accuracy_on_given_labels or 0.0)
+    else:
+        summary["verdict"] = verdict_on_losses(summary)
+        summary["warnings"] = warnings_on_losses(summary)
     summary["trials"] = result["trials"]
     summary["seconds"] = round(time.perf_counter() - start, 2)
     summary["finished"] = datetime.now(UTC).isoformat(timespec="seconds")
@@ -130,7 +137,8 @@ def _check(
     for name, value in (("seeds", seeds), ("epochs", epochs)):
         if value is not None and value < 1:
             raise OgaError(f"The number of {name} must be 1 or more, got {value}.")
-    if not info.classes:
+    is_language = info.modality == "causal_lm"
+    if not info.classes and not is_language:
         raise OgaError("This run's data has no class labels, so trainings cannot be compared by their accuracy.")
     if len(scored) < FEWEST_SAMPLES:
         raise OgaError(f"The run has {len(scored)} samples; a comparison needs at least {FEWEST_SAMPLES}.")
@@ -142,7 +150,7 @@ def _check(
             "This run was made from a model's outputs, so there is no network to train. Use --depth head, or retrain "
             "yourself on the exported data set."
         )
-    needs_model = depth == "all" or (validation is not None and info.modality != "outputs")
+    needs_model = depth == "all" or is_language or (validation is not None and info.modality != "outputs")
     if needs_model and info.options.get("model_factory"):
         raise OgaError(OWN_CODE)
     if needs_model and (model is None or not Path(model).exists()):

@@ -39,12 +39,14 @@ def show(view: Opened) -> None:
 
 def _form(view: Opened) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        depth = st.selectbox(
-            "Train",
-            ("head", "all"),
-            format_func={"head": "the last layer", "all": "the whole network"}.get,
-            key="depth",
-        )
+        depth = "all"
+        if not view.session.speaks:
+            depth = st.selectbox(
+                "Train",
+                ("head", "all"),
+                format_func={"head": "the last layer", "all": "the whole network"}.get,
+                key="depth",
+            )
         seeds = st.number_input("Trainings of each", 1, 20, 3, key="seeds")
         validation = st.text_input(
             "Clean validation data (path)", placeholder="else a held-out fifth", key="verify-validation"
@@ -93,16 +95,15 @@ def _found(found: dict[str, Any]) -> None:
             {
                 "Training data": name.replace("_", " "),
                 "Samples": arm["n_train"],
-                "Labels changed": arm["n_relabelled"],
-                "Accuracy": arm["accuracy"]["mean"],
-                "Balanced accuracy": arm["balanced_accuracy"]["mean"],
+                **_figures(arm),
                 "Gain": arm["gain"]["mean"],
                 "Result": arm["gain"]["says"],
             }
             for name, arm in arms.items()
         ]
     )
-    numbers = {name: st.column_config.NumberColumn(format="%.3f") for name in ("Accuracy", "Balanced accuracy")}
+    names = ("Accuracy", "Balanced accuracy", "Loss of the responses")
+    numbers = {name: st.column_config.NumberColumn(format="%.3f") for name in names}
     st.dataframe(
         table, hide_index=True, column_config={**numbers, "Gain": st.column_config.NumberColumn(format="%+.3f")}
     )
@@ -111,6 +112,17 @@ def _found(found: dict[str, Any]) -> None:
         f"{found.get('seeds')} trainings each, {duration(float(found.get('seconds', 0)))}, "
         f"finished {found.get('finished', '')}."
     )
+
+
+def _figures(arm: dict[str, Any]) -> dict[str, Any]:
+    """What an arm is judged by: accuracies, or of a language model the loss."""
+    if "accuracy" not in arm:
+        return {"Loss of the responses": arm["loss"]["mean"]}
+    return {
+        "Labels changed": arm["n_relabelled"],
+        "Accuracy": arm["accuracy"]["mean"],
+        "Balanced accuracy": arm["balanced_accuracy"]["mean"],
+    }
 
 
 def _gains(arms: dict[str, dict[str, Any]]) -> go.Figure:
@@ -133,4 +145,6 @@ def _gains(arms: dict[str, dict[str, Any]]) -> go.Figure:
     )
     figure.add_vline(x=0, line={"color": GREY, "dash": "dot"})
     figure.update_yaxes(autorange="reversed")
-    return charts.quiet(figure, 120 + 44 * len(names), xaxis_title="gain in accuracy, with 90 % interval")
+    judged = "accuracy" if all("accuracy" in arm for arm in arms.values()) else "loss"
+    title = {"accuracy": "gain in accuracy", "loss": "fall of the loss"}[judged]
+    return charts.quiet(figure, 120 + 44 * len(names), xaxis_title=f"{title}, with 90 % interval")

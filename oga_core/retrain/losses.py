@@ -1,0 +1,90 @@
+"""What the trials of a language model's retraining say: how the loss of held-out responses changes, and by chance."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from oga_core.numerics import NORMAL_90
+from oga_core.retrain.arms import DECIDED, NOTHING_CHANGED, RANDOM_TRIM, TRIMMED, TRULY_WRONG
+from oga_core.retrain.comparison import half_width, says, spread
+
+
+def compare_losses(trials: list[dict[str, Any]], *, split: bool) -> dict[str, dict[str, Any]]:
+    """Summarise the trials of each arm, with the fall of the loss against the unchanged one and its 90 % interval.
+
+    The interval joins the spread between seeds and the chance in which responses are judged, each against itself.
+    split: whether every seed judges on rows of its own.
+    """
+    arms: dict[str, list[dict[str, Any]]] = {}
+    for trial in trials:
+        arms.setdefault(trial["arm"], []).append(trial)
+    unchanged = np.array([trial["loss"] for trial in arms[NOTHING_CHANGED]])
+    summary = {}
+    for name, members in arms.items():
+        losses = np.array([member["loss"] for member in members])
+        gain = unchanged - losses
+        judged = members[0]["n_judged"] * (len(members) if split else 1)
+        within = NORMAL_90 * float(np.mean([member["difference_std"] for member in members])) / np.sqrt(judged)
+        half = half_width(gain, within, split)
+        mean = float(gain.mean())
+        summary[name] = {
+            "n_train": round(float(np.mean([member["n_train"] for member in members]))),
+            "n_relabelled": 0,
+            "loss": {"mean": float(losses.mean()), "std": spread(losses), "values": losses.tolist()},
+            "gain": {
+                "mean": mean,
+                "interval_90": [mean - half, mean + half],
+                "says": says(mean, half) if name != NOTHING_CHANGED else "the comparison",
+            },
+        }
+    return summary
+
+
+_DONE = {
+    TRIMMED: "Without the {n_flagged:,} most suspicious rows ({trim_fraction:.1%} by {score!r})",
+    RANDOM_TRIM: "Without as many random rows",
+    TRULY_WRONG: "Without the {n_truly_wrong:,} rows that are truly wrong, the most that trimming can do,",
+    DECIDED: "Without the {n_decisions:,} rows that were removed",
+}
+
+
+def verdict_on_losses(summary: dict[str, Any]) -> str:
+    """Say in plain sentences how much the loss of responses falls in each arm, and whether that is more than chance."""
+    arms, judged = summary["arms"], summary["judged_on"]
+    where = "validation rows" if judged["kind"] == "validation" else "held-out rows"
+    base = arms[NOTHING_CHANGED]["loss"]["mean"]
+    sentences = [
+        f"Trained on the rows as they are, the loss of the responses of {judged['n']:,} {where} is {base:.3f} (mean of "
+        f"{summary['seeds']})."
+    ]
+    for name, text in _DONE.items():
+        if name in arms:
+            gain = arms[name]["gain"]
+            low, high = (-bound for bound in reversed(gain["interval_90"]))
+            sentences.append(
+                f"{text.format(**summary)} it is {-gain['mean']:+.3f} (90 % interval {low:+.3f} to {high:+.3f}), "
+                f"{gain['says']}."
+            )
+    lead = arms[TRIMMED]["gain"]["mean"] - arms[RANDOM_TRIM]["gain"]["mean"]
+    sentences.append(f"Against as many random rows, which are as many steps fewer, that is {-lead:+.3f}.")
+    return " ".join(sentences)
+
+
+def warnings_on_losses(summary: dict[str, Any]) -> list[str]:
+    """Say what could mislead in this comparison."""
+    found = []
+    if summary["judged_on"]["kind"] == "held_out":
+        found.append(
+            "Judged on held-out rows as they are: a bad response among them favours a model that has learnt others "
+            "like it. Give clean rows as validation data for a firm answer."
+        )
+    if summary.get("start") == "the scored model's weights":
+        found.append(
+            "This model has no adapter, so training went on from the scored weights, which have learnt from all rows: "
+            "gains read too low."
+        )
+    if summary["seeds"] < 3:
+        found.append(f"{summary['seeds']} seed(s) say little about chance; use at least 3.")
+    return found
