@@ -68,11 +68,13 @@ def _answer(view: Opened) -> None:
     _said(view, asked, answer)
     whole = "whole gradients" if answer.whole else "sketches of the gradients"
     messages.quiet(f"{_NAMES[method]}, on {whole}: {METHODS[method]}.")
+    scores = pd.concat([answer.pushed_for["score"], answer.pushed_against["score"]]).astype(float)
+    strongest = float(scores.abs().max()) if len(scores) else 0.0
     left, right = st.columns(2, gap="large")
     with left:
-        _rows(view, "Pushed for it", answer.pushed_for, "for")
+        _rows(view, "Pushed for it", answer.pushed_for, "for", strongest)
     with right:
-        _rows(view, "Pushed against it", answer.pushed_against, "against")
+        _rows(view, "Pushed against it", answer.pushed_against, "against", strongest)
 
 
 def _ask(view: Opened, asked: dict[str, Any], method: str) -> Answer:
@@ -105,12 +107,12 @@ def _said(view: Opened, asked: dict[str, Any], answer: Answer) -> None:
         messages.prose(query["response"])
 
 
-def _rows(view: Opened, title: str, rows: pd.DataFrame, side: str) -> None:
+def _rows(view: Opened, title: str, rows: pd.DataFrame, side: str, strongest: float) -> None:
+    """One list; the bars of both are as long as their rows pushed, of the strongest of all."""
     messages.section(title)
     if rows.empty:
         messages.empty("No row did.")
         return
-    strongest = float(rows["score"].abs().max())
     for place, row in enumerate(rows.to_dict("records"), start=1):
         with st.container(border=True, gap="small"):
             share = abs(float(row["score"])) / max(strongest, 1e-30)
