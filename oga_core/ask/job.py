@@ -73,11 +73,13 @@ class _Desk:
             samples, queries = self._asked(request)
             gradients, losses = self.model().gradients(samples)
             queries = [{**query, "loss": float(loss)} for query, loss in zip(queries, losses, strict=True)]
-        scores = self.influence(np.concatenate([gradients.mean(axis=0)[None], gradients]), request["method"])
-        texts = [" ".join(query["text"] for query in queries), *(query["text"] for query in queries)]
+        texts = [query["text"] for query in queries]
+        if len(queries) > 1:
+            gradients = np.concatenate([gradients.mean(axis=0)[None], gradients])
+            texts.insert(0, " ".join(texts))
+        scores = self.influence(gradients, request["method"])
         lists = [self._lists(score, text, request["top"], own) for score, text in zip(scores, texts, strict=True)]
-        each = lists[1:] if len(queries) > 1 else []
-        return {"queries": queries, "whole": self.influence.is_whole, "mean": lists[0], "each": each}
+        return {"queries": queries, "whole": self.influence.is_whole, "mean": lists[0], "each": lists[1:]}
 
     def _asked(self, request: Mapping[str, Any]) -> tuple[SampleSet, list[dict[str, Any]]]:
         if request.get("file"):
