@@ -16,7 +16,7 @@ CHECKED_BY: dict[str, tuple[str, ...]] = {
         "models/attacks/test_load_attacks.py::test_attack_is_refused_in_words",
         "models/attacks/test_load_attacks.py::test_the_payloads_are_live",
         "models/attacks/test_pt2_attacks.py::test_payload_is_never_run",
-        "readers/test_data_attacks.py::test_a_hostile_file_is_refused_with_a_sentence",
+        "readers/attacks/test_data_attacks.py::test_a_hostile_file_is_refused_with_a_sentence",
         "attacks/test_attack_set.py::test_the_command_counts_a_part_of_the_set",
     ),
     "`.pt2` files are read by a reader of our own that knows a list of tensor operations and nothing else.": (
@@ -86,7 +86,7 @@ CHECKED_BY: dict[str, tuple[str, ...]] = {
         "app/test_shared_dashboard.py::test_it_listens_on_this_machine_only_and_sends_no_statistics",
     ),
     "unless you give `--address`, which needs `--accounts`.": (
-        "app/test_accounts.py::test_the_network_needs_accounts",
+        "app/server/test_accounts.py::test_the_network_needs_accounts",
     ),
     "It answers to its own names and its own pages only,": (
         "app/test_shared_dashboard.py::test_another_hosts_name_another_origin_and_another_port_are_refused",
@@ -106,18 +106,20 @@ CHECKED_BY: dict[str, tuple[str, ...]] = {
     ),
     "wrong passwords wait longer each time and are logged.": (
         "app/test_shared_dashboard.py::test_failures_are_logged_and_slowed_down",
-        "app/test_attempts.py::test_the_first_failures_cost_nothing_and_then_the_wait_doubles",
+        "app/server/test_attempts.py::test_the_first_failures_cost_nothing_and_then_the_wait_doubles",
     ),
     "Uploads lie under names of the server's choice,": (
-        "app/test_settings.py::test_uploads_never_name_a_path",
+        "app/server/test_settings.py::test_uploads_never_name_a_path",
         "app/test_shared_dashboard.py::test_nobody_uploads_for_somebody_else_or_under_a_name_of_theirs",
     ),
-    "have a cap for each session and for all,": ("app/test_uploads.py::test_a_session_and_all_together_have_a_cap",),
+    "have a cap for each session and for all,": (
+        "app/server/test_uploads.py::test_a_session_and_all_together_have_a_cap",
+    ),
     "go when the session has ended,": (
-        "app/test_uploads.py::test_files_of_an_ended_session_go_and_those_of_a_living_one_stay",
+        "app/server/test_uploads.py::test_files_of_an_ended_session_go_and_those_of_a_living_one_stay",
     ),
     "and move into the run that uses them.": (
-        "app/test_uploads.py::test_an_uploaded_file_lies_in_the_run_that_uses_it",
+        "app/server/test_uploads.py::test_an_uploaded_file_lies_in_the_run_that_uses_it",
     ),
 }
 
