@@ -228,7 +228,8 @@ def _score(options: argparse.Namespace) -> dict[str, Any]:
     progress.close()
     for sentence in run.info.jail.get("missing", ()):
         print(f"oga: Warning: {sentence}", file=sys.stderr)
-    return {"run": str(run.path), **{name: getattr(run.info, name) for name in _SUMMARY}}
+    record = run.info.as_json()
+    return {"run": str(run.path), **{name: record[name] for name in _SUMMARY}}
 
 
 _SUMMARY = ["n_samples", "modality", "model_accuracy_on_given_labels", "default_score", "suggested_trim_fraction"]

@@ -14,6 +14,11 @@ from numpy.typing import NDArray
 from oga_core.numerics import Array, Indices, softmax
 
 TOKEN_LOSSES = "token_losses"
+STATES = ("prompt_states", "prompt_means", "response_means")
+LANGUAGE_ARRAYS = frozenset(
+    {*STATES, "response_lengths", "end_losses", "peak_losses", "new_token_shares", "prompt_free_losses"}
+)
+"""What only the rows of a language model have."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,6 +17,8 @@
  * @property {[name: string, text: string][]} [pair] the two answers of a preference pair
  * @property {Texts} [responses] that may be edited
  * @property {Texts} [edit] that stands
+ * @property {[message: number, start: number, end: number, loss: number][]} [heat] tokens of the chat to shade
+ * @property {string} [heat_note]
  * @property {string} [given]
  * @property {string} [predicted]
  * @property {[name: string, probability: number][]} [probabilities] most likely first

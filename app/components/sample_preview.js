@@ -3,10 +3,11 @@
 /** @import { Sample } from "./sample.js" */
 
 import { el } from "./dom.js";
-import { cut } from "./format.js";
+import { cut, percent } from "./format.js";
 import { shadedParts, wordsOf } from "./sample.js";
 
 const CARD_TEXT = 160;
+const HOTTEST = 6; // loss at which a shade is full: the model gave the token a probability of one in four hundred
 const STRONGEST = 0.6; // opacity of the shade at weight 1: the letters stay readable
 
 /**
@@ -21,7 +22,7 @@ export function samplePreview(sample) {
   if (sample.text_pair !== undefined) parts.push(...shadedText(sample.text_pair, [], sample.given));
   if (sample.cut) parts.push(el("p", { class: "cut" }, "The text is longer; its beginning is shown."));
   if (sample.fields) parts.push(fieldTable(sample.fields));
-  if (sample.messages) parts.push(chat(sample.messages));
+  if (sample.messages) parts.push(...shadedChat(sample.messages, sample.heat, sample.heat_note));
   if (sample.pair) parts.push(answers(sample.pair, sample.decision === "swap"));
   if (!parts.length) parts.push(el("p", { class: "unreadable" }, "There is no preview of this sample."));
   return parts;
@@ -90,14 +91,30 @@ function fieldTable(fields) {
   return el("table", { class: "fields" }, el("tbody", {}, rows));
 }
 
-/** @param {[role: string, content: string][]} messages */
-function chat(messages) {
-  const turns = messages.map(([role, content]) =>
+/**
+ * A conversation, and what its shades mean.
+ *
+ * @param {[role: string, content: string][]} messages
+ * @param {[message: number, start: number, end: number, loss: number][]} [heat]
+ * @param {string} [note]
+ */
+function shadedChat(messages, heat = [], note = "") {
+  return heat.length ? [chat(messages, heat), heatLegend(note)] : [chat(messages, heat)];
+}
+
+/**
+ * A conversation, the tokens that are trained on shaded by their losses.
+ *
+ * @param {[role: string, content: string][]} messages
+ * @param {[message: number, start: number, end: number, loss: number][]} heat
+ */
+function chat(messages, heat) {
+  const turns = messages.map(([role, content], number) =>
     el(
       "li",
       { class: role === "assistant" ? "answer" : "" },
       el("span", { class: "role" }, role),
-      el("div", { dir: "auto" }, content),
+      el("div", { dir: "auto" }, shadedTurn(content, number, heat)),
     ),
   );
   return el("ol", { class: "chat" }, turns);
@@ -124,6 +141,41 @@ function answers(pair, isSwapped) {
       ),
     ),
   );
+}
+
+/**
+ * @param {string} content
+ * @param {number} number of the message
+ * @param {[message: number, start: number, end: number, loss: number][]} heat
+ */
+function shadedTurn(content, number, heat) {
+  const own = heat.filter(([message]) => message === number);
+  if (!own.length) return [content];
+  /** @type {[number, number, number][]} */
+  const weights = own.map(([, start, end, loss]) => [start, end, loss]);
+  return shadedParts(content, weights).map((part) => (part.weight === null ? part.text : hot(part.text, part.weight)));
+}
+
+/**
+ * A token in the shade of its loss.
+ *
+ * @param {string} text
+ * @param {number} loss in nats
+ */
+function hot(text, loss) {
+  const share = Math.min(1, Math.max(0, loss) / HOTTEST) * STRONGEST;
+  const title = `loss ${loss.toFixed(2)}, probability ${percent(Math.exp(-loss))}`;
+  return el("mark", { class: "towards", style: `--weight:${share.toFixed(3)}`, title }, text);
+}
+
+/**
+ * What the shades of a chat mean.
+ *
+ * @param {string} note
+ */
+function heatLegend(note) {
+  const steps = [0, HOTTEST / 3, (2 * HOTTEST) / 3, HOTTEST].map((loss) => hot(` ${loss} `, loss));
+  return el("p", { class: "shades" }, "Loss of each token that is trained on: ", steps, ` or more. ${note}`);
 }
 
 /**

@@ -4,7 +4,7 @@
                probabilities=(("dog", 0.91), ("cat", 0.06)), why="Looks like dog; its nearest samples are dogs.")
     SampleView("42", text="…", weights=((0, 5, 0.9), (6, 11, -0.2)), given="positive")
     SampleView("7", fields=(("age", "41"), ("job", "nurse")), given="yes")
-    SampleView("3", messages=(("user", "…"), ("assistant", "…")))
+    SampleView("3", messages=(("user", "…"), ("assistant", "…")), heat=((1, 0, 4, 2.3),), heat_note="…")
 
 All strings are shown as plain text by the browser side; nothing is read as HTML or Markdown.
 """
@@ -27,6 +27,7 @@ class SampleView:
     pixelated: a tile enlarges it without smoothing (small images).
     text, text_pair: plain text; `weights`: (start, end, weight in -1 … 1) of the parts of `text` to shade.
     fields: (name, value) of a table row. messages: (role, content) of a chat.
+    heat: (message, start, end, loss) of the tokens of messages to shade; heat_note: what else is to be said of them.
     probabilities: (class, probability), most likely first.
     wrong: the probability that the given label is wrong. percentile: 0 … 100, 100 = most suspicious.
     finding: the kind of finding; why: one plain sentence. position: text such as "12 of 240".
@@ -47,6 +48,8 @@ class SampleView:
     pair: tuple[tuple[str, str], ...] = ()
     responses: tuple[tuple[str, str], ...] = ()
     edit: tuple[tuple[str, str], ...] = ()
+    heat: tuple[tuple[int, int, int, float], ...] = ()
+    heat_note: str = ""
     given: str | None = None
     predicted: str | None = None
     probabilities: tuple[tuple[str, float], ...] = ()

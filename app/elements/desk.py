@@ -14,6 +14,7 @@ from oga_app.background import explaining
 from oga_app.components.grid.sample_grid import GridAction
 from oga_app.components.review.review_queue import ReviewEvent
 from oga_app.components.sample_view import SampleView
+from oga_app.elements import heat
 from oga_app.elements.messages import counted, percent
 from oga_core.errors import OgaError
 from oga_core.review.board import DecisionBoard
@@ -34,6 +35,7 @@ def sample_view(
         str(data.ids[row]),
         **{**vars(shown), "responses": shown.responses if full else ()},
         **(explaining.shown(data, row, shown.text) if full else {}),
+        **(heat.shown(data, row, shown.messages) if full and shown.messages else {}),
         given=data.class_name(data.given[row]) if data.given[row] >= 0 else None,
         predicted=data.proposal(row),
         probabilities=cache.evidence(data).probabilities(row) if full else (),

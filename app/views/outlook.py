@@ -10,6 +10,7 @@ from oga_app import cache
 from oga_app.elements import messages
 from oga_app.elements.messages import Figure, percent
 from oga_app.views.header import Opened
+from oga_core.runs.scored import ASSUMED_NOISE_RATE, ScoredRun
 
 if TYPE_CHECKING:
     from oga_core.threshold.expectation import Expectation
@@ -28,7 +29,9 @@ def expected(view: Opened) -> None:
     precision, missed = at.precision, at.missed
     what = "Wrong labels" if view.data.classes else "Samples to fix"
     among, below = f"{what} expected among the flagged", f"{what} expected below"
-    if precision.width > _TOO_WIDE:
+    learnt = len(cache.expectation(view.data, view.board, view.score).reviewed)
+    is_known = precision.width <= _TOO_WIDE and bool(learnt or _is_estimated(view.data))
+    if not is_known:
         messages.figures(Figure(among, "not known yet"), Figure(below, "not known yet"))
     else:
         between = f"{percent(precision.low, 0)} to {percent(precision.high, 0)}"
@@ -36,12 +39,13 @@ def expected(view: Opened) -> None:
             Figure(among, percent(precision.estimate, 0), between),
             Figure(below, f"{missed.estimate:,.0f}", f"{missed.low:,.0f} to {missed.high:,.0f}"),
         )
-    learnt = len(cache.expectation(view.data, view.board, view.score).reviewed)
     basis = f"From {messages.counted(learnt, 'verdict', 'verdicts')}"
+    if learnt and not _is_estimated(view.data):
+        basis += f" and an assumed rate of {percent(ASSUMED_NOISE_RATE, 0)}, as none was estimated"
     if not learnt:
         known = view.data.wrong_probability is not None
         basis = "Before any verdict, " + (_PROBABLE if known else _prior(view.data.noise_rate))
-    messages.quiet(basis + (". The ranges hold with 90\u00a0% probability." if precision.width <= _TOO_WIDE else "."))
+    messages.quiet(basis + (". The ranges hold with 90\u00a0% probability." if is_known else "."))
     chosen = st.selectbox(
         "Flag as many as keep this expected precision",
         _PRECISIONS,
@@ -55,6 +59,11 @@ def expected(view: Opened) -> None:
         st.rerun()
 
 
+def _is_estimated(data: ScoredRun) -> bool:
+    """Whether the run itself tells how many are bad, before anyone has looked."""
+    return data.noise_rate is not None or data.wrong_probability is not None
+
+
 def _prior(noise_rate: float | None) -> str:
     if noise_rate is None:
         return "and without an estimate of the noise: review some to learn more"
@@ -63,7 +72,8 @@ def _prior(noise_rate: float | None) -> str:
 
 def progress(view: Opened) -> None:
     """The stop rule in plain words."""
-    messages.quiet(_expectation(view, every=_EVERY).progress().sentence())
+    if _is_estimated(view.data) or len(cache.expectation(view.data, view.board, view.score).reviewed):
+        messages.quiet(_expectation(view, every=_EVERY).progress().sentence())
 
 
 def _expectation(view: Opened, every: int = 1) -> Expectation:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from oga_core.runs.scored import ScoredRun
 from oga_core.runs.trained_input import TrainedInput
 
 _SHOWN = 3  # rows at a time
+_MARKS, _LOSS, _GRADIENT = _SHADES = ("what is trained on", "loss of each token", "gradient norm of each token")
 
 
 def choose_trained_on() -> str | None:
@@ -58,9 +59,23 @@ def look_after(data: ScoredRun, row: int) -> None:
     if not st.toggle("Show what is trained on", key="review-tokens"):
         return
     seen = cache.reader(data).tokens(row)
-    if data.info.trained_input is not None:
+    shade = st.segmented_control("Shade", _SHADES, default=_SHADES[0], required=True, key="review-token-shade")
+    numbers = _numbers(data, row, shade)
+    if len(numbers):
+        drawn.heat_legend(shade, max(numbers))
+    elif data.info.trained_input is not None:
         drawn.legend(data.info.trained_input.max_length)
-    _row({**seen, "row": row, "id": str(data.ids[row])})
+    _row({**seen, "row": row, "id": str(data.ids[row])}, numbers)
+
+
+def _numbers(data: ScoredRun, row: int, shade: str) -> list[float]:
+    """What the trained tokens of a row are shaded by; none where they are only marked."""
+    if shade == _LOSS:
+        return [float(loss) for loss in cache.evidence(data).token_losses(row)]
+    if shade == _GRADIENT:
+        with st.spinner("One backward pass a token"):
+            return list((cache.explainer(data).now(row) or {}).get("gradient_norms", ()))
+    return []
 
 
 def _show(request: TokenRequest) -> None:
@@ -76,13 +91,13 @@ def _show(request: TokenRequest) -> None:
         _row(row)
 
 
-def _row(row: Mapping[str, Any]) -> None:
+def _row(row: Mapping[str, Any], numbers: Sequence[float] = ()) -> None:
     with st.container(border=True):
         messages.quiet(f"Row {row['row']:,} · {row['id']} · {row['n_tokens']:,} tokens")
         if row["unreadable"]:
             messages.problem(f"This row is left out: {row['unreadable']}.")
             return
-        drawn.tokens(row["tokens"])
+        drawn.tokens(row["tokens"], numbers)
         if len(row["tokens"]) < row["n_tokens"]:
             messages.quiet(f"The first {len(row['tokens']):,} tokens are shown.")
         if row["remarks"]:

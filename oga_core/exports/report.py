@@ -182,6 +182,9 @@ class _Report:
         judged = [decision for decision in self.decisions.values() if decision.action != "unsure"]
         rows = np.array([position[decision.sample_id] for decision in judged], dtype=np.int64)
         bad = np.array([decision.is_bad for decision in judged], dtype=bool)
+        if self.scored.noise_rate is None and not judged:
+            yield "<p>How many are bad is not known: no rate was estimated for this data, and nothing was reviewed.</p>"
+            return
         expectation = Expectation(self.ranked, rows, bad, **self.scored.beliefs)
         outlook = expectation.at(self.trim_fraction)
         yield _facts(

@@ -1,1 +1,3 @@
 """What the scores and arrays of a run mean for a person."""
+
+DUPLICATE, NONE = "near-duplicate", "none"

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from oga_core.findings.kinds import NONE, WRONG_PROBABILITY, find
+from oga_core.findings import NONE
+from oga_core.findings.kinds import WRONG_PROBABILITY, find
+from oga_core.findings.language import language_findings
 from oga_core.findings.noise import estimate_noise, least_moved, suggested_trim_fraction
 from oga_core.findings.probability import wrong_label_probability
 from oga_core.findings.set_warnings import set_warnings
@@ -51,11 +53,13 @@ def diagnose(
     """Say what kind of finding every sample is and how many labels are wrong.
 
     score: `(n_samples,)`, the default score, which decides what counts as flagged in the warnings.
-    groups: further columns of the data with few distinct values. Language models have no classes and get warnings only.
+    groups: further columns of the data with few distinct values. Rows of a language model have no classes: of them it
+    says what is unusual given the prompt and what is there twice, and claims no noise rate.
     """
     if sketch.logits is None:
         flagged = _flagged(score, _FALLBACK_FRACTION)
-        return Diagnosis({}, {"warnings": set_warnings(sketch, flagged, [""], groups)})
+        unusual = {} if sketch.prompt_states is None else language_findings(sketch, ids.tolist())
+        return Diagnosis(unusual, {"warnings": set_warnings(sketch, flagged, [""], groups)})
     noise = estimate_noise(sketch)
     trim_fraction = suggested_trim_fraction(sketch, score)
     findings = find(sketch)

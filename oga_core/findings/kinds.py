@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oga_core.errors import OgaError
+from oga_core.findings import DUPLICATE, NONE
 from oga_core.findings.duplicates import near_duplicates
 from oga_core.findings.image_duplicates import image_duplicates
 from oga_core.findings.text_duplicates import text_duplicates
@@ -21,7 +22,7 @@ from oga_core.scores.estimators.discriminant import standardised
 from oga_core.scores.estimators.neighbours import distances_to_references
 
 MISLABELLED, AMBIGUOUS = "likely mislabelled", "ambiguous"
-DUPLICATE, STRANGE, NONE = "near-duplicate", "out of distribution", "none"
+STRANGE = "out of distribution"
 WRONG_PROBABILITY = "wrong_label_probability"
 """The column of a run's table that holds how likely each label is wrong."""
 KINDS = (MISLABELLED, AMBIGUOUS, DUPLICATE, STRANGE, NONE)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from oga_core.gradient_sketch import GradientSketch
 from oga_core.scores.ensemble import has_memorised, is_informative
+from oga_core.scores.language.given_prompt import learnt_by_heart
 
 MOST_VALUES = 50
 """A column with more values than this is no grouping: ids, numbers, free text."""
@@ -29,7 +30,7 @@ def set_warnings(
     flagged: `(n_samples,)`, what the machine would trim. columns: further columns of the data, `(n_samples,)` each;
     those with few distinct values are groups.
     """
-    warnings = list(_model_warnings(sketch)) if sketch.logits is not None else []
+    warnings = list(_model_warnings(sketch) if sketch.logits is not None else _language_warnings(sketch))
     names = np.asarray(class_names, dtype=object)[np.asarray(sketch.given_labels)]
     for value, share in _over_flagged(flagged, names):
         warnings.append(
@@ -56,6 +57,15 @@ def _model_warnings(sketch: GradientSketch) -> Iterator[str]:
         yield (
             "The model has memorised its labels, wrong ones too: its own losses and gradients say little here. "
             f"The default score uses {instead} instead; an earlier checkpoint would serve better still."
+        )
+
+
+def _language_warnings(sketch: GradientSketch) -> Iterator[str]:
+    if sketch.response_lengths is not None and learnt_by_heart(sketch):
+        mean = float(np.mean(sketch.losses))
+        yield (
+            f"The model has learnt its responses by heart, bad ones too (mean loss {mean:.2f}): losses and gradients "
+            "say little here; those of earlier checkpoints would say more."
         )
 
 

@@ -11,12 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oga_core.files import write_whole
-from oga_core.gradient_sketch import TOKEN_LOSSES, TokenLosses
+from oga_core.gradient_sketch import STATES, TOKEN_LOSSES, TokenLosses
 from oga_core.samples import Problem
 
 PROGRESS = "progress.json"
-OPTIONAL = {"middle_features", "view_logits", "view_features", "thumbnails"}
-OPTIONAL |= {"prompt_states", "prompt_means", "response_means"}
+OPTIONAL = {"middle_features", "view_logits", "view_features", "thumbnails", *STATES}
 _COPIED_ROWS = 65_536
 
 

@@ -25,7 +25,7 @@ from oga_core.gradients.self_check import (
     largest_error,
     logit_gradients,
 )
-from oga_core.tasks.task import Batch, Task, TokenTask
+from oga_core.tasks.task import Batch, PromptTask, Task
 
 VIEWED = {"view_logits": "logits", "view_features": "features", "middle_features": "middle_features"}
 """Arrays that are means over test-time views, and what of each view they are the mean of."""
@@ -114,7 +114,7 @@ class HeadPass:
     def token_arrays_of(self, outputs: Tensor, token_losses: Tensor, batch: Batch) -> dict[str, Tensor]:
         """All that a forward pass of a language model gives beside the losses."""
         arrays = language_arrays(outputs, token_losses, batch, self.sketcher)
-        if self.options.without_prompt and isinstance(self.task, TokenTask):
+        if self.options.without_prompt and isinstance(self.task, PromptTask):
             shorter = self.task.without_prompt(batch)
             arrays["prompt_free_losses"] = self.task.losses(self.task.outputs(self.model, shorter), shorter).float()
         return arrays

@@ -45,7 +45,7 @@ def language_arrays(outputs: Tensor, token_losses: Tensor, batch: Batch, sketche
 def _states(states: Tensor, batch: Batch, trained: Tensor, first: Tensor, sketcher: Sketcher) -> dict[str, Tensor]:
     """The last prompt token's state and the means over prompt and response, in float16."""
     positions = torch.arange(states.shape[1], device=states.device)
-    prompt = (positions <= first[:, None]) & (batch["attention_mask"] > 0)
+    prompt = (positions <= first[:, None]) & (batch.get("attention_mask", torch.ones_like(batch["input_ids"])) > 0)
     response = torch.nn.functional.pad(trained, (1, 0))  # the states of the trained tokens themselves
     kept = {
         "prompt_states": states[torch.arange(len(states), device=states.device), first],

@@ -45,8 +45,9 @@ class LiveTask:
         if not len(data):
             raise OgaError("The dataset is empty. Give at least one sample.")
         first = data.batch([0])["labels"]
-        one_class = first.ndim == 1 and not first.is_floating_point()
-        return cls(data, per_sample(loss), is_cross_entropy(loss) and one_class)
+        plain = is_cross_entropy(loss) and not first.is_floating_point()
+        kind = LiveTokens if plain and first.ndim == 2 and "input_ids" in data.batch([0]) else cls
+        return kind(data, per_sample(loss), plain and first.ndim == 1)
 
     def batch(self, samples: SampleSet, rows: NDArray[np.int64]) -> Batch:
         """Return the items at `rows`, as the caller's `collate_fn` makes them."""
@@ -72,6 +73,18 @@ class LiveTask:
     def views(self, batch: Batch) -> list[Batch]:
         """None: which changes keep the meaning of a sample is the caller's to know."""
         return []
+
+
+class LiveTokens(LiveTask):
+    """A language model under plain cross-entropy, which has a loss for every token."""
+
+    def token_losses(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """Return the cross-entropy of every token but the first, `(batch, time - 1)`, zero where none is trained on."""
+        return _by_token(outputs, batch["labels"])
+
+    def mean_losses(self, token_losses: Tensor, batch: Batch) -> Tensor:
+        """Return the mean over the tokens that are trained on, `(batch,)`."""
+        return _mean_over_tokens(token_losses, batch["labels"])
 
 
 def is_cross_entropy(loss: Any) -> bool:
@@ -112,9 +125,16 @@ def _token_losses(outputs: Tensor, labels: Tensor) -> Tensor:
     """Cross-entropy of one class a sample, or the mean over the tokens that are trained on, each by those before it."""
     if outputs.ndim < 3 or labels.ndim != 2:
         return F.cross_entropy(outputs, labels, reduction="none")
-    targets = labels[:, 1:]
-    losses = F.cross_entropy(outputs[:, :-1].transpose(1, 2).float(), targets, reduction="none", ignore_index=IGNORED)
-    return losses.sum(1) / (targets != IGNORED).sum(1).clamp(min=1)
+    return _mean_over_tokens(_by_token(outputs, labels), labels)
+
+
+def _by_token(outputs: Tensor, labels: Tensor) -> Tensor:
+    logits = outputs[:, :-1].transpose(1, 2).float()
+    return F.cross_entropy(logits, labels[:, 1:], reduction="none", ignore_index=IGNORED)
+
+
+def _mean_over_tokens(losses: Tensor, labels: Tensor) -> Tensor:
+    return losses.sum(1) / (labels[:, 1:] != IGNORED).sum(1).clamp(min=1)
 
 
 def _parameters(function: Any) -> set[str]:

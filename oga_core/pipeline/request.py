@@ -14,7 +14,7 @@ from oga_core.models import files_of
 from oga_core.models.card import ModelCard
 from oga_core.models.factory import ModelFactory
 from oga_core.pipeline.options import ScoreOptions
-from oga_core.scores import SCORES
+from oga_core.scores import PROMPT_FREE, SCORES
 
 _VIEWED_SCORES = {"oga", "view_margin"}
 
@@ -92,6 +92,7 @@ def pass_options(options: ScoreOptions) -> dict[str, Any]:
         "precision": options.precision,
         "batch_size": options.batch_size,
         "views": not options.scores or not _VIEWED_SCORES.isdisjoint(options.scores),
+        "without_prompt": any(set(PROMPT_FREE) <= set(SCORES[name].needs) for name in options.scores),
         "exact_l1": "l1_norm_all" in options.scores,
     }
 

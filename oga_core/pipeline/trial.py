@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from oga_core.errors import OgaError
+from oga_core.gradient_sketch import LANGUAGE_ARRAYS
 from oga_core.gradients.options import PassOptions
 from oga_core.models.loaded import LoadedModel
 from oga_core.models.safetensors import Weights
@@ -89,6 +90,8 @@ def check_needs(
             raise OgaError(
                 f"The score {name!r} needs logits of classes, which a language model does not have. Choose another."
             )
+        if LANGUAGE_ARRAYS & set(needed) and samples.class_names:
+            raise OgaError(f"The score {name!r} is of a language model's rows, which these are not. Choose another.")
         if "view_logits" in needed and not has_views:
             raise OgaError(
                 f"The score {name!r} needs mirrored and shifted copies that are recognised as the same classes, which "

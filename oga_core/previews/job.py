@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -42,6 +43,9 @@ def serve(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
     progress({"stage": "reading the data"})
     run = RunFolder(Path(arguments["run"]))
     samples = run.samples
+    if run.info.modality == "causal_lm":
+        with contextlib.suppress(OgaError):  # said again to who asks for tokens
+            _task_of(run)  # within the time for a start: the tokenizer's libraries take seconds
     progress({"stage": "showing samples", "answer": {}})
     for request in requests():
         if "tokens" in request:

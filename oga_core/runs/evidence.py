@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oga_core.errors import OgaError
-from oga_core.gradient_sketch import GradientSketch
+from oga_core.gradient_sketch import GradientSketch, TokenLosses
 from oga_core.numerics import softmax
 from oga_core.runs.scored import ScoredRun
 
@@ -60,6 +60,10 @@ class Evidence:
         if given >= 0 and given not in chosen:
             chosen.append(given)
         return tuple((self._data.class_name(int(code)), float(values[code])) for code in chosen)
+
+    def token_losses(self, row: int) -> NDArray[np.float16]:
+        """The losses of the tokens of a row that are trained on, in their order; none without a language model."""
+        return TokenLosses(self._data.run.arrays).of(row)
 
     def neighbours(self, row: int, count: int = 6) -> tuple[list[Neighbour], list[Neighbour]]:
         """The samples whose gradients point the same way, nearest first: with the same given label, and with others.

@@ -15,9 +15,11 @@ from oga_core.models import load_model
 from oga_core.models.card import ModelCard
 from oga_core.pipeline.checks import readable_batch
 from oga_core.readers import read_samples
+from oga_core.saliency.tokens import token_norms
 from oga_core.samples import SampleSet
 from oga_core.tasks import Batch, Task
 from oga_core.tasks.prepare import prepare
+from oga_core.tasks.task import TokenTask
 from oga_core.worker.stages import Progress
 
 _LARGEST_SIDE = 64
@@ -25,27 +27,36 @@ _EMBEDDINGS = {F.embedding, torch.ops.aten.embedding.default}
 
 
 def run(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
-    """Return {"samples": {id: saliency}}; arguments: data, data_options, ids, model, model_card."""
+    """Return {"samples": {id: saliency}}; arguments: data, data_options, ids, model, model_card, parameters,
+    trained_on.
+    """
     card = arguments["model_card"]
     loaded = load_model(Path(arguments["model"]), ModelCard.from_json(card, "given") if card else None)
-    samples, task = prepare(read_samples(Path(arguments["data"]), **arguments["data_options"]), loaded)
+    samples, task = prepare(
+        read_samples(Path(arguments["data"]), **arguments["data_options"]), loaded, arguments["trained_on"]
+    )
     position = {sample_id: i for i, sample_id in enumerate(samples.ids)}
     found = {}
     for done, sample_id in enumerate(arguments["ids"]):
         batch = readable_batch(task, samples, np.array([position[sample_id]], dtype=np.int64))
         if batch is not None:
-            found[sample_id] = _explain(task, loaded.module, batch, samples, position[sample_id])
+            row = position[sample_id]
+            found[sample_id] = _explain(task, loaded.module, batch, samples, row, arguments["parameters"])
         progress({"stage": "saliency", "done": done + 1, "total": len(arguments["ids"])})
     return {"samples": {sample_id: content for sample_id, content in found.items() if content}}
 
 
-def _explain(task: Task, model: torch.nn.Module, batch: Batch, samples: SampleSet, row: int) -> dict[str, Any]:
+def _explain(
+    task: Task, model: torch.nn.Module, batch: Batch, samples: SampleSet, row: int, parameters: str
+) -> dict[str, Any]:
     if "images" in batch:
         pixels = _gradient_times(task, model, batch, "images").sum(dim=1, keepdim=True)
         side = max(pixels.shape[-2:])
         if side > _LARGEST_SIDE:
             pixels = F.interpolate(pixels, scale_factor=_LARGEST_SIDE / side, mode="area")
         return {"pixels": _scaled(pixels[0, 0]).tolist()}
+    if isinstance(task, TokenTask) and batch["labels"].ndim == 2:
+        return {"gradient_norms": token_norms(task, model, batch, parameters)}
     if "values" in batch:
         return {"columns": _columns(task, _scaled(_gradient_times(task, model, batch, "values")[0]))}
     return _spans(task, model, batch, samples.inputs[row])

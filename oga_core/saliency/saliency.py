@@ -26,7 +26,8 @@ def explain(
     """Return the saliency of the samples at `rows` (positions in the run's table), computing those that are missing.
 
     Images: {"pixels": rows of numbers}, the sum over channels of gradient × input, scaled to -1 … 1. Text: {"spans":
-    [[start, end, weight], …]} of characters. Tables: {"columns": {name: weight}}. Positive raises the loss on the given
+    [[start, end, weight], …]} of characters. Rows of a language model: {"gradient_norms": a number for each trained
+    token}. Tables: {"columns": {name: weight}}. Positive raises the loss on the given
     label. A sample that cannot be explained is left out.
     Simonyan et al. 2014 (arXiv 1312.6034), Shrikumar et al. 2016 (arXiv 1605.01713).
     Raises `OgaError` for runs without a model: bundles of outputs have no inputs to differentiate.
@@ -72,6 +73,8 @@ def _compute(run: RunFolder, rows: Sequence[int], progress: Progress) -> dict[st
         "ids": [str(sample_id) for sample_id in run.table["sample_id"].to_numpy()[np.asarray(rows, dtype=np.int64)]],
         "model": info.model.path,
         "model_card": Path(card).read_text(encoding="utf-8") if card else None,
+        "trained_on": info.options.get("trained_on"),
+        "parameters": info.options.get("parameters", "auto"),
     }
     labels = info.data.options.get("labels")
     readable = [arguments["data"], *([labels] if labels else []), *files_of(Path(arguments["model"]))]

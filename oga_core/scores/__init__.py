@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from oga_core.errors import OgaError, unknown
-from oga_core.gradient_sketch import GradientSketch
+from oga_core.gradient_sketch import STATES, GradientSketch
 from oga_core.numerics import Floats, Values
 from oga_core.scores import (
     confidence,
@@ -26,6 +26,7 @@ from oga_core.scores import (
     sketch_influence,
     valuation,
 )
+from oga_core.scores.language import given_prompt, plain
 from oga_core.scores.score import CHECKPOINTS, VALIDATION, VALIDATION_CHECKPOINTS, Score, installed_scores
 
 __all__ = [
@@ -40,24 +41,26 @@ __all__ = [
 ]
 
 HEAD = ("logits", "features")
+PROMPT_FREE = ("prompt_free_losses",)
+"""Takes one more forward pass, so only for who asks for a score that needs it."""
 
 SCORES: dict[str, Score] = {
-    "oga": Score(oga.oga, "combined", ("logits",), uses=(VALIDATION, CHECKPOINTS)),
+    "oga": Score(oga.oga, "combined", uses=(VALIDATION, CHECKPOINTS)),
     "isolation_forest": Score(outlier.isolation_forest, "outlier", HEAD),
     "isolation_forest_paper": Score(outlier.isolation_forest_paper, "outlier", HEAD),
     "isolation_forest_per_class": Score(outlier.isolation_forest_per_class, "outlier", HEAD),
     "isolation_forest_sketch": Score(outlier.isolation_forest_sketch, "outlier"),
-    "isolation_forest_sketch_per_class": Score(outlier.isolation_forest_sketch_per_class, "outlier"),
+    "isolation_forest_sketch_per_class": Score(outlier.isolation_forest_sketch_per_class, "outlier", ("logits",)),
     "l1_norm": Score(outlier.l1_norm, "outlier", HEAD),
     "l1_norm_per_class": Score(outlier.l1_norm_per_class, "outlier", HEAD),
     "l1_norm_all": Score(outlier.l1_norm_all, "outlier", ("l1_norm_all",)),
     "l1_norm_sketch": Score(outlier.l1_norm_sketch, "outlier"),
-    "l1_norm_sketch_per_class": Score(outlier.l1_norm_sketch_per_class, "outlier"),
+    "l1_norm_sketch_per_class": Score(outlier.l1_norm_sketch_per_class, "outlier", ("logits",)),
     "l2_norm": Score(outlier.l2_norm, "outlier", HEAD),
     "l2_norm_per_class": Score(outlier.l2_norm_per_class, "outlier", HEAD),
     "l2_norm_all": Score(outlier.l2_norm_all, "outlier", ("l2_norm_all",)),
     "l2_norm_sketch": Score(outlier.l2_norm_sketch, "outlier"),
-    "l2_norm_sketch_per_class": Score(outlier.l2_norm_sketch_per_class, "outlier"),
+    "l2_norm_sketch_per_class": Score(outlier.l2_norm_sketch_per_class, "outlier", ("logits",)),
     "ecod": Score(outlier.ecod, "outlier"),
     "knn_distance": Score(outlier.knn_distance, "outlier"),
     "mahalanobis": Score(outlier.mahalanobis, "outlier"),
@@ -75,6 +78,21 @@ SCORES: dict[str, Score] = {
     "gradient_neighbours": Score(neighbour.gradient_neighbours, "neighbour", HEAD),
 }
 
+SCORES |= {
+    "loss_residual": Score(given_prompt.loss_residual, "confidence", STATES),
+    "response_residual": Score(given_prompt.response_residual, "outlier", STATES),
+    "gradient_residual": Score(given_prompt.gradient_residual, "outlier", STATES),
+    "end_residual": Score(given_prompt.end_residual, "confidence", STATES),
+    "new_token_residual": Score(given_prompt.new_token_residual, "outlier", STATES),
+    "length_residual": Score(given_prompt.length_residual, "outlier", STATES),
+    "end_loss": Score(plain.end_loss, "confidence", ("end_losses",)),
+    "peak_loss": Score(plain.peak_loss, "confidence", ("peak_losses",)),
+    "new_tokens": Score(plain.new_tokens, "outlier", ("new_token_shares",)),
+    "l2_norm_by_length": Score(plain.l2_norm_by_length, "outlier", ("l2_norm_all", "response_lengths")),
+    "instruction_difficulty": Score(plain.instruction_difficulty, "confidence", PROMPT_FREE),
+    "prompt_free_loss": Score(plain.prompt_free_loss, "confidence", PROMPT_FREE),
+}
+
 _WITH_VALIDATION, _WITH_CHECKPOINTS = (VALIDATION,), (CHECKPOINTS,)
 _HEAD_AND_VALIDATION = (*HEAD, VALIDATION)
 
@@ -90,7 +108,7 @@ SCORES |= {
     "self_generalized_head": Score(influence.self_generalized_head, "influence", HEAD),
     "self_mirrored_head": Score(hessian_free.self_mirrored_head, "influence", HEAD),
     "self_tracin_ensemble": Score(hessian_free.self_tracin_ensemble, "influence", HEAD),
-    "class_mean_cosine": Score(hessian_free.class_mean_cosine, "influence"),
+    "class_mean_cosine": Score(hessian_free.class_mean_cosine, "influence", ("logits",)),
     "hessian": Score(influence.hessian, "influence", _HEAD_AND_VALIDATION),
     "lissa": Score(influence.lissa, "influence", _HEAD_AND_VALIDATION),
     "datainf": Score(influence.datainf, "influence", _WITH_VALIDATION),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from oga_core.errors import OgaError
 from oga_core.gradient_sketch import GradientSketch
 from oga_core.numerics import Array, Values, evenly_spaced
 from oga_core.scores.common import canonical_order
@@ -14,6 +15,7 @@ from oga_core.scores.estimators.calibration import calibrated, log_likelihood
 from oga_core.scores.estimators.discriminant import fourier_features, standardised, validated_logits
 from oga_core.scores.estimators.label_noise import log_odds_of_another_label
 from oga_core.scores.estimators.neighbours import neighbour_logits
+from oga_core.scores.language.given_prompt import unusual_response
 
 CLEAN_NEIGHBOURS, CLEAN_REFERENCES = 5, 4000
 CLEAN_WEIGHTS = (1.0, 1 / 3)
@@ -38,7 +40,13 @@ def oga(
     counts for less. A memorised model's own logits and last features say nothing and are left out; the middle layers
     of earlier checkpoints, where they are given, count half a member. A fit on clean validation samples, where they
     are given, counts as much as all other members together, and the nearest of them a third as much.
+    Rows of a language model have no classes: of them it is how unusual the response is, given its prompt (see
+    `language.given_prompt`). Raises `OgaError` where there are neither class logits nor states of prompts.
     """
+    if sketch.logits is None:
+        if sketch.prompt_states is None:
+            raise OgaError("The score 'oga' needs logits of classes, or the states of a language model's last layer.")
+        return unusual_response(sketch, checkpoints)
     members = [*ensemble(sketch)]
     if checkpoints and has_memorised(sketch):
         members.append(Member(checkpoint_logits(checkpoints), CHECKPOINT_WEIGHT))

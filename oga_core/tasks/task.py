@@ -51,6 +51,11 @@ class TokenTask(Task, Protocol):
         """Return the loss of every sample, `(batch,)`."""
         ...
 
+
+@runtime_checkable
+class PromptTask(TokenTask, Protocol):
+    """A task whose rows can be taken apart into prompt and response."""
+
     def without_prompt(self, batch: Batch) -> Batch:
         """Return the rows from the first counted token on."""
         ...

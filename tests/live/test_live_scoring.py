@@ -14,6 +14,7 @@ from torch.utils.data import TensorDataset
 
 import oga_core as oga
 from oga_core.errors import OgaError
+from oga_core.runs.evidence import Evidence
 
 N = 60
 
@@ -129,6 +130,10 @@ def test_tokens_of_a_language_model(tmp_path: Path) -> None:
     assert run.info.modality == "causal_lm"
     assert run.info.classes == ()
     assert run.flagged(0.25).shape[0] == 3
+    assert run.info.default_score == "oga"
+    losses = Evidence(run.scored).token_losses(3)
+    assert len(losses) == 11
+    np.testing.assert_allclose(losses.mean(dtype=float), run.table["score_loss"][3], rtol=1e-3)
 
 
 def test_files_are_scored_in_the_worker(tmp_path: Path) -> None:

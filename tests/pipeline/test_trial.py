@@ -1,10 +1,14 @@
 """What stops a run before its pass, and what `force` lets through."""
 
 import pytest
+from engine_helpers import random_samples
 
 from oga_core.errors import OgaError
+from oga_core.gradients.options import PassOptions
 from oga_core.pipeline.checks import Check
-from oga_core.pipeline.trial import stop_on_failure
+from oga_core.pipeline.options import ScoreOptions
+from oga_core.pipeline.request import pass_options
+from oga_core.pipeline.trial import check_needs, stop_on_failure
 
 ORDER = Check("label_order", "failure", "The classes are in another order.")
 FINITE = Check("finite", "failure", "The outputs are not finite.")
@@ -19,3 +23,13 @@ def test_force_lets_an_order_of_classes_pass_and_nothing_else():
             stop_on_failure([*checks, WARNING], force=force)
         assert str(caught.value) == " ".join(check.message for check in checks)
         assert [check["name"] for check in caught.value.detail["checks"]][-1] == "memorised"
+
+
+def test_scores_of_a_language_models_rows_are_refused_for_classes():
+    with pytest.raises(OgaError, match="'end_loss' is of a language model's rows, which these are not"):
+        check_needs({"end_loss": ["end_losses"]}, random_samples(4, 2), PassOptions(), has_views=False)
+
+
+@pytest.mark.parametrize(("scores", "asked"), [((), False), (("loss",), False), (("instruction_difficulty",), True)])
+def test_losses_without_the_prompt_are_taken_for_who_asks_for_them(scores, asked):
+    assert pass_options(ScoreOptions(scores=scores))["without_prompt"] is asked

@@ -40,3 +40,42 @@ def sketch_of(features: np.ndarray, logits: np.ndarray, given: np.ndarray) -> Gr
         middle_features=np.concatenate([features, rng.normal(size=features.shape).astype(np.float32)], axis=1),
         view_logits=logits + 0.1 * rng.normal(size=logits.shape).astype(np.float32),
     )
+
+
+def answers(
+    n_samples: int = 300, n_kinds: int = 4, bad: float = 0.1, seed: int = 0, spread: float = 0.1
+) -> tuple[GradientSketch, np.ndarray]:
+    """Rows of a language model with prompts of several kinds, and which responses are another kind's.
+
+    Each kind has its own usual loss, length, response state and direction of the gradient; a bad response has a random
+    kind's state, a higher loss than is usual for its prompt, and other tokens than it should. spread: of the states.
+    """
+    rng = np.random.default_rng(seed)
+    kind = rng.integers(n_kinds, size=n_samples)
+    wrong = rng.random(n_samples) < bad
+    answered = np.where(wrong, (kind + rng.integers(1, n_kinds, size=n_samples)) % n_kinds, kind)
+
+    def near(centres: np.ndarray, of: np.ndarray) -> np.ndarray:
+        return (centres[of] + spread * rng.normal(size=(n_samples, centres.shape[1]))).astype(np.float32)
+
+    losses = (0.5 * (1 + kind) * np.exp(0.2 * rng.normal(size=n_samples) + 1.0 * wrong)).astype(np.float32)
+    gradients = near(rng.normal(size=(n_kinds, 16)), answered) * losses[:, None]
+    lengths = np.round(4.0 * 2**answered + 1 + rng.random(n_samples)).astype(np.float32)
+    return (
+        GradientSketch(
+            given_labels=np.full(n_samples, -1),
+            losses=losses,
+            sketch=gradients,
+            l1_norm_all=np.abs(gradients).sum(axis=1) * np.sqrt(8 / lengths),
+            l2_norm_all=np.linalg.norm(gradients, axis=1) / np.sqrt(lengths),
+            prompt_states=near(rng.normal(size=(n_kinds, 8)), kind).astype(np.float16),
+            prompt_means=near(rng.normal(size=(n_kinds, 8)), kind).astype(np.float16),
+            response_means=near(rng.normal(size=(n_kinds, 8)), answered).astype(np.float16),
+            response_lengths=lengths,
+            end_losses=(rng.random(n_samples) + 0.6 * wrong).astype(np.float32),
+            peak_losses=2 * losses,
+            new_token_shares=np.clip(0.5 * rng.random(n_samples) + 0.25 * wrong, 0, 1).astype(np.float32),
+            prompt_free_losses=(losses * np.where(wrong, 1, 2)).astype(np.float32),
+        ),
+        wrong,
+    )

@@ -4,9 +4,10 @@ import re
 
 import numpy as np
 import pytest
-from problems import blobs
+from problems import answers, blobs
 
 from oga_core.errors import OgaError
+from oga_core.gradient_sketch import LANGUAGE_ARRAYS
 from oga_core.scores import CHECKPOINTS, SCORES, VALIDATION, VALIDATION_CHECKPOINTS, compute_scores, default_score
 
 SMALL = 120
@@ -29,8 +30,8 @@ def name(request):
 
 
 @pytest.fixture(scope="module")
-def problem():
-    return blobs(SMALL)
+def problem(name):
+    return answers(SMALL) if LANGUAGE_ARRAYS & set(SCORES[name].needs) else blobs(SMALL)
 
 
 def test_one_finite_value_per_sample(name, problem):
@@ -52,7 +53,9 @@ def test_the_order_of_the_samples_does_not_matter(name, problem):
     )
 
 
-FINDS_OTHER_THINGS = {"entropy", "variability", "tracin_ensemble", "tracin_fairness", "tracin_robustness"}
+FINDS_OTHER_THINGS = {
+    *("entropy", "variability", "tracin_ensemble", "tracin_fairness", "tracin_robustness", "prompt_free_loss")
+}
 """These find hard or unusual samples, or serve another aim; a wrong label alone need not raise them."""
 
 
@@ -69,21 +72,22 @@ def test_every_score_says_its_formula(name):
     assert SCORES[name].family == "combined" or re.search(r"arXiv|ICDM|SIGMOD|IEEE|Technometrics|no paper", description)
 
 
-def test_all_scores_without_names_are_those_whose_needs_are_met(problem):
-    scores, seconds = compute_scores(problem[0])
-    expected = [n for n, s in SCORES.items() if s.by_default and not {VALIDATION, CHECKPOINTS} & set(s.needs)]
+def test_all_scores_without_names_are_those_whose_needs_are_met():
+    scores, seconds = compute_scores(blobs(SMALL)[0])
+    absent = {VALIDATION, CHECKPOINTS, *LANGUAGE_ARRAYS}
+    expected = [n for n, s in SCORES.items() if s.by_default and absent.isdisjoint(s.needs)]
     assert list(scores) == expected == list(seconds)
 
 
-def test_progress_names_each_score_before_it_is_computed(problem):
+def test_progress_names_each_score_before_it_is_computed():
     names = []
-    compute_scores(problem[0], ["loss", "margin"], progress=names.append)
+    compute_scores(blobs(SMALL)[0], ["loss", "margin"], progress=names.append)
     assert names == ["loss", "margin"]
 
 
-def test_an_unknown_name_is_refused_with_the_names_there_are(problem):
+def test_an_unknown_name_is_refused_with_the_names_there_are():
     with pytest.raises(OgaError, match=r"Unknown score 'los'\. Choose one of: .*loss"):
-        compute_scores(problem[0], ["los"])
+        compute_scores(blobs(SMALL)[0], ["los"])
 
 
 def test_a_score_whose_arrays_are_missing_is_refused():

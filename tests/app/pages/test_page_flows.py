@@ -28,6 +28,14 @@ def test_every_page_draws_every_kind_of_run(folder, visit, make, page):
     assert not re.search(r"(^|[\s(])--[a-z]", words(test))
 
 
+def test_before_a_verdict_no_figure_stands_where_nothing_was_estimated(folder, visit):
+    run = language_run(folder)
+    shown = words(visit("explore", run="prompts"))
+    assert (shown.count("not known yet"), "The ranges hold" in shown) == (2, False)
+    ReviewStore(run.review).decide(Decision("p001", "remove", None, "me"))
+    assert "From 1 verdict and an assumed rate of 10" in words(visit("explore", run="prompts"))
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_odd_class_names_break_nothing(folder, visit, page):
     image_run(folder, "odd", ODD_CLASSES)

@@ -11,6 +11,7 @@ TOOL = {"type": "function", "function": {"name": "fox", "parameters": {"type": "
 CALL = {"role": "assistant", "tool_calls": [{"type": "function", "function": {"name": "fox", "arguments": {"a": 1}}}]}
 RESULT = {"role": "tool", "content": "2"}
 PARTS = {"role": "user", "content": [{"type": "text", "text": "the quick "}, {"type": "text", "text": "fox ?"}]}
+ANSWER_IN_PARTS = {"role": "assistant", "content": [{"type": "text", "text": "the lazy dog ."}]}
 
 # name: (the row as it lies in a file, the row that TRL is given)
 ROWS = {

@@ -1,0 +1,1 @@
+"""Scores of the rows that a language model was trained on, which have no classes."""
