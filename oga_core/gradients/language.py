@@ -33,7 +33,7 @@ def language_arrays(outputs: Tensor, token_losses: Tensor, batch: Batch, sketche
         "response_lengths": trained.sum(1).float(),
         "end_losses": token_losses[rows, last],
         "peak_losses": token_losses.amax(1),
-        "new_token_shares": _new_token_shares(batch["input_ids"], trained, first),
+        "new_token_shares": _new_token_shares(batch, trained, first),
     }
     product = product_of(outputs)
     if product is not None and product.features.shape[:2] == outputs.shape[:2]:
@@ -62,10 +62,10 @@ def _mean(states: Tensor, counted: Tensor) -> Tensor:
     return torch.einsum("bt,btc->bc", weights / weights.sum(1, keepdim=True).clamp(min=1), states)
 
 
-def _new_token_shares(input_ids: Tensor, trained: Tensor, first: Tensor) -> Tensor:
+def _new_token_shares(batch: Batch, trained: Tensor, first: Tensor) -> Tensor:
     """Share of the trained tokens that don't occur in the prompt, `(batch,)`, 0 to 1."""
     shares = []
-    for ids, counted, start in zip(input_ids, trained, first, strict=True):
-        response = ids[1:][counted]
-        shares.append((~torch.isin(response, ids[: start + 1])).float().mean())
+    for i, (ids, counted, start) in enumerate(zip(batch["input_ids"], trained, first, strict=True)):
+        prompt = batch["prompt_ids"][i] if "prompt_ids" in batch else ids[: start + 1]
+        shares.append((~torch.isin(ids[1:][counted], prompt)).float().mean())
     return torch.stack(shares)

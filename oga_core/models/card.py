@@ -21,8 +21,9 @@ class ModelCard:
     """Modality, class names in the order of the logits, and how inputs are prepared.
 
     `input` for images: image_size [height, width], channels, mean, std (of pixels / 255); for text: max_length (and
-    fixed_length where all are padded to it), and for language models trained_on, one of `TRAINED_ON`; for tabular
-    data: features, mean, std, and optionally categories {column: [values]}.
+    fixed_length where all are padded to it), and for language models trained_on, one of `TRAINED_ON`, and
+    encoder_decoder, true for a model that reads the prompt with an encoder; for tabular data: features, mean, std, and
+    optionally categories {column: [values]}.
     `architecture`, for plain weights: {"name": …}, one of `architectures.ARCHITECTURES`; None: found by the shapes.
     """
 

@@ -17,13 +17,16 @@ from oga_core.numerics import softmax
 from oga_core.samples import SampleSet, UnreadableSample
 from oga_core.tasks import Batch, Task
 from oga_core.tasks.batches import one_sample
+from oga_core.tasks.task import TokenTask
 from oga_core.worker.stages import Progress
 
 Level = Literal["ok", "warning", "failure"]
 
 MEMORISED_ACCURACY = 0.95
 _TOLERANCE = 1e-3
+_CAUSAL_TOLERANCE = 1e-5  # the same arithmetic on the same numbers: only rounding differs
 _VIEWS_KEPT = 0.9
+_OTHER_TOKENS = 8  # a token that differs is taken from the first few, which every vocabulary has
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,8 @@ def check_model(
         again = task.outputs(model, batch).float()
         alone = [task.outputs(model, one_sample(batch, i)).float() for i in range(min(3, len(batch["labels"])))]
     checks = [_shape(outputs, samples), _finite(outputs), _repeatable(outputs, again), _independent(outputs, alone)]
+    if isinstance(task, TokenTask):
+        checks.append(_causal(model, task, batch))
     return [*checks, _parameters(model)]
 
 
@@ -153,6 +158,28 @@ def _independent(outputs: Tensor, alone: Sequence[Tensor]) -> Check:
         "failure",
         f"A sample alone and in a batch gets logits that differ by {error:.2g}: batch norm in training mode, "
         "or a batch size written into the model. Export it after model.eval() with a dynamic batch.",
+        {"error": error},
+    )
+
+
+def _causal(model: nn.Module, task: Task, batch: Batch) -> Check:
+    """Whether the logits before a token stay the same when it changes, as they must where it is to be predicted."""
+    longest = one_sample(batch, int(batch["attention_mask"].sum(dim=1).argmax()))
+    last = int(longest["attention_mask"].sum()) - 1
+    ids = longest["input_ids"].clone()
+    ids[0, last] = ids[0, last - 1] if ids[0, last - 1] != ids[0, last] else (ids[0, last] + 1) % _OTHER_TOKENS
+    with torch.no_grad(), explained(longest):
+        before = task.outputs(model, longest).float()[:, :last]
+        after = task.outputs(model, {**longest, "input_ids": ids}).float()[:, :last]
+    error = relative_error(after, before)
+    if error <= _CAUSAL_TOLERANCE:
+        return Check("causal", "ok", "No token is predicted from itself.", {"error": error})
+    return Check(
+        "causal",
+        "failure",
+        f"The model sees the tokens that it is to predict: its logits change by {error:.2g} where only a later token "
+        "does. It is a masked or permuted language model, whose training loss is another one. Score a causal model, or "
+        "fine-tune this one as a classifier.",
         {"error": error},
     )
 

@@ -28,6 +28,10 @@ def task_for(card: ModelCard, tokenizer: Any | None = None) -> Task:
         from oga_core.tasks.text import TextTask
 
         return TextTask.from_card(card, tokenizer)
+    if card.modality == "causal_lm" and card.input.get("encoder_decoder") is True:
+        from oga_core.tasks.seq2seq import Seq2SeqTask
+
+        return Seq2SeqTask.from_card(card, tokenizer)
     if card.modality == "causal_lm":
         from oga_core.tasks.causal_lm import CausalLMTask
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,14 @@ def prepared(module: Any, tokenizer: Any) -> nn.Module:
         module.config.pad_token_id = tokenizer.pad_token_id
     evaluated: nn.Module = module.eval()
     return evaluated
+
+
+def carded(card: ModelCard | None, config: Any, modality: Modality, tokenizer: Any, folder: Path) -> ModelCard:
+    """Return the card that was given, else the derived one; the configuration says whether there is an encoder."""
+    card = card or derived_card(config, modality, tokenizer, folder)
+    if modality != "causal_lm" or not getattr(config, "is_encoder_decoder", False):
+        return card
+    return replace(card, input={**card.input, "encoder_decoder": True})
 
 
 def derived_card(config: Any, modality: Modality, tokenizer: Any, folder: Path) -> ModelCard:

@@ -26,6 +26,7 @@ _HEADS: dict[str, Modality] = {
     "ForSequenceClassification": "text",
     "ForCausalLM": "causal_lm",
     "LMHeadModel": "causal_lm",
+    "ForConditionalGeneration": "causal_lm",
     "ForImageClassification": "image",
     "ForImageClassificationWithTeacher": "image",
 }
@@ -93,13 +94,20 @@ def read_config(raw: dict[str, Any]) -> Any:
 
 
 def _network(config: Any, modality: Modality) -> Any:
-    from transformers import AutoModelForCausalLM, AutoModelForImageClassification, AutoModelForSequenceClassification
+    from transformers import (
+        AutoModelForCausalLM,
+        AutoModelForImageClassification,
+        AutoModelForSeq2SeqLM,
+        AutoModelForSequenceClassification,
+    )
 
-    auto = {
+    auto: Any = {
         "text": AutoModelForSequenceClassification,
         "causal_lm": AutoModelForCausalLM,
         "image": AutoModelForImageClassification,
     }[modality]
+    if modality == "causal_lm" and config.is_encoder_decoder:
+        auto = AutoModelForSeq2SeqLM
     networks = auto._model_mapping
     if type(config) not in networks:
         raise OgaError(f"A model of type {config.model_type!r} cannot be used for {modality} data.")

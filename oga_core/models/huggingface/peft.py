@@ -10,7 +10,7 @@ from oga_core.errors import OgaError, unknown
 from oga_core.models.card import ModelCard
 from oga_core.models.folders import find_base, read_json
 from oga_core.models.huggingface.config import clean_config
-from oga_core.models.huggingface.derived import derived_card, prepared
+from oga_core.models.huggingface.derived import carded, prepared
 from oga_core.models.huggingface.network import build
 from oga_core.models.huggingface.weights import read_folder_weights
 from oga_core.models.loaded import LoadedModel
@@ -19,7 +19,7 @@ from oga_core.models.safetensors import Weights, read_safetensors
 from oga_core.models.tokenizer import load_tokenizer
 from oga_core.samples import Modality
 
-_TASKS: dict[str, Modality] = {"CAUSAL_LM": "causal_lm", "SEQ_CLS": "text"}
+_TASKS: dict[str, Modality] = {"CAUSAL_LM": "causal_lm", "SEQ_2_SEQ_LM": "causal_lm", "SEQ_CLS": "text"}
 _NUMBERS = {"r": 8, "lora_alpha": 8}
 _FLAGS = ("fan_in_fan_out", "use_rslora", "use_dora", "lora_bias", "ensure_weight_tying")
 _NAME_LISTS = ("target_modules", "modules_to_save", "exclude_modules")
@@ -52,7 +52,7 @@ def load_peft(folder: Path, card: ModelCard | None = None, base: Path | None = N
     adapted = _adapted(module, config, weights, folder.name)
     has_own = any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer_config.json"))
     tokenizer = load_tokenizer(folder if has_own else base, base_raw["model_type"])
-    card = card or derived_card(module.config, modality, tokenizer, folder)
+    card = carded(card, module.config, modality, tokenizer, folder)
     prepared(module, tokenizer)
     named = Path(str(raw.get("base_model_name_or_path") or base.name)).name
     if named != base.name and base.parent != folder:

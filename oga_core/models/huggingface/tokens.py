@@ -11,7 +11,7 @@ from oga_core.models.card import ModelCard, first_card
 from oga_core.models.folders import find_base, is_model_file, read_json
 from oga_core.models.formats import model_format
 from oga_core.models.huggingface.config import clean_config
-from oga_core.models.huggingface.derived import derived_card
+from oga_core.models.huggingface.derived import carded
 from oga_core.models.huggingface.network import read_config
 from oga_core.models.tokenizer import load_tokenizer
 
@@ -34,4 +34,4 @@ def tokenizer_and_card(path: Path, card: ModelCard | None = None) -> tuple[Any, 
         has_own = any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer_config.json"))
         tokenizer = load_tokenizer(folder if has_own else base, raw["model_type"])
         card = first_card(card, path, folder)
-        return tokenizer, card or derived_card(read_config(raw), "causal_lm", tokenizer, folder)
+        return tokenizer, carded(card, read_config(raw), "causal_lm", tokenizer, folder)
