@@ -66,7 +66,7 @@ class PairReader:
 
 @dataclass(frozen=True)
 class Seq2SeqTask(CausalLMTask):
-    """The decoder's `input_ids` and `labels` as a causal model's, after a start token, and the encoder's `prompt_ids`."""
+    """The decoder's `input_ids` and `labels` as a causal model's, after a start token; the encoder's `prompt_ids`."""
 
     def batch(self, samples: SampleSet, rows: NDArray[np.int64]) -> Batch:
         """Tokenise the rows; padding is on the right of both."""
