@@ -1,0 +1,70 @@
+"""What a language model is trained on, in real Chromium: before scoring, on the Run page and in review."""
+
+import json
+
+import pytest
+from conftest import Server, queue, settle, shot, visit
+from language_models import llama_folder
+from test_run_page import wait_until_scored
+
+pytestmark = pytest.mark.browser
+
+TURNS = [
+    {"role": "system", "content": "You are <b>brief</b>."},
+    {"role": "user", "content": "the quick fox ?"},
+    {"role": "assistant", "content": "over the lazy dog ."},
+    {"role": "user", "content": "again !"},
+]
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory):
+    running = Server(tmp_path_factory.mktemp("desk"))
+    running.start()
+    yield running
+    running.kill()
+
+
+@pytest.fixture
+def chats(tmp_path):
+    rows = [{"messages": [*TURNS, {"role": "assistant", "content": "the fox jumps " * i}]} for i in range(12)]
+    path = tmp_path / "chats.jsonl"
+    path.write_text("\n".join(map(json.dumps, [{"messages": TURNS[:2]}, *rows])))
+    return path
+
+
+def fill(page, name, text):
+    page.get_by_role("textbox", name=name).fill(str(text))
+    page.keyboard.press("Tab")
+    settle(page)
+
+
+def test_tokens_are_seen_before_scoring_and_in_review(page, desk, chats, tmp_path):
+    visit(page, desk, "run")
+    fill(page, "Data: path on this machine", chats)
+    fill(page, "Model: path on this machine", llama_folder(tmp_path / "model", max_length=96))
+    page.get_by_role("button", name="See what is trained on").click()
+    page.get_by_text("1 row(s) are left out").wait_for(timeout=120_000)
+    page.locator(".oga-tokens .trained").nth(3).wait_for(timeout=60_000)
+    rows = page.locator(".oga-tokens:not(.oga-legend)")
+    assert rows.count() == 3
+    assert rows.nth(0).locator(".trained").count() == 0
+    assert "".join(rows.nth(1).locator(".trained").all_inner_texts()).startswith("over the lazy dog .")
+    assert rows.nth(1).locator("b").count() == 0
+    shot(page, "tokens-before")
+    page.emulate_media(color_scheme="dark")
+    page.set_viewport_size({"width": 390, "height": 900})
+    settle(page)
+    shot(page, "tokens-before-dark-390")
+    page.emulate_media(color_scheme="light")
+    page.set_viewport_size({"width": 1440, "height": 1000})
+    fill(page, "Name of the run", "chats")
+    page.get_by_role("button", name="Start scoring").click()
+    wait_until_scored(page, desk, "chats")
+    assert page.get_by_text("1 row(s) are left out").count() == 1
+    shot(page, "tokens-run")
+    visit(page, desk, "review?run=chats")
+    queue(page).wait_for(timeout=60_000)
+    page.get_by_text("Show what is trained on").click()
+    page.locator(".oga-tokens .trained").first.wait_for(timeout=120_000)
+    shot(page, "tokens-review")
