@@ -6,15 +6,15 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from oga_core.errors import OgaError, unknown
+from oga_core.errors import OgaError
 
 # fmt: off
 MODEL_TYPES = frozenset({
-    "albert", "beit", "bert", "bloom", "camembert", "convnext", "convnextv2", "deberta", "deberta-v2", "deit",
+    "albert", "bart", "beit", "bert", "bloom", "camembert", "convnext", "convnextv2", "deberta", "deberta-v2", "deit",
     "dinov2", "distilbert", "electra", "ernie", "falcon", "gemma", "gemma2", "gemma3_text", "gpt2",
     "gpt_bigcode", "gpt_neo", "gpt_neox", "gptj", "granite", "llama", "mistral", "mobilebert", "mobilenet_v2",
     "modernbert", "mpnet", "olmo", "olmo2", "opt", "phi", "phi3", "qwen2", "qwen3", "resnet", "roberta",
-    "smollm3", "squeezebert", "stablelm", "starcoder2", "swin", "swinv2", "vit", "xlm-roberta",
+    "smollm3", "squeezebert", "stablelm", "starcoder2", "swin", "swinv2", "t5", "vit", "xlm-roberta",
 })
 # fmt: on
 _CODE_KEYS = re.compile(
@@ -28,12 +28,12 @@ _DROPPED_KEYS = re.compile(
 )
 _COUNTS = re.compile(r".*layers?|.*depths?|.*blocks|.*experts|.*groups?|.*group_num|attention_types")
 _MAX_LABELS = 1_000_000
+_MASKED = re.compile(r"\w+ForMaskedLM|\w+ForPreTraining|XLNetLMHeadModel")
 
 
 def clean_config(raw: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """Refuse what would make transformers run code, drop what it does not need for the arithmetic."""
-    if str(raw.get("model_type")) not in MODEL_TYPES:
-        raise unknown("model_type in config.json:", raw.get("model_type"), sorted(MODEL_TYPES))
+    _check_family(raw)
     for key, value in entries(raw):
         if _CODE_KEYS.fullmatch(key) and value not in (None, False, {}, []):
             raise OgaError(
@@ -55,6 +55,22 @@ def clean_config(raw: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
     dropped = sorted(key for key in raw if key.startswith(("_attn", "attn_impl", "_experts")) and raw[key] is not None)
     notes = [f"Ignored in config.json: {', '.join(dropped)}."] if dropped else []
     return _without_dropped(raw), notes
+
+
+def _check_family(raw: dict[str, Any]) -> None:
+    names = raw.get("architectures") or []
+    for name in filter(_MASKED.fullmatch, map(str, names if isinstance(names, list) else [])):
+        raise OgaError(
+            f"{name} in config.json is a masked or permuted language model, whose training loss on hidden words is none "
+            "that rows have of themselves. Score a causal or an encoder-decoder model, or fine-tune this one as a "
+            "classifier: AutoModelForSequenceClassification.from_pretrained(folder)."
+        )
+    if str(raw.get("model_type")) not in MODEL_TYPES:
+        raise OgaError(
+            f"Unknown model_type in config.json: {str(raw.get('model_type'))[:80]!r}. Folders are read of families whose "
+            "gradients were checked. Package the model where its code is: oga_core.package_model(model, example_batch, "
+            "'model.pt2', classes=[…])."
+        )
 
 
 def entries(value: Any, name: str = "", depth: int = 0) -> Iterator[tuple[str, Any]]:
