@@ -33,7 +33,9 @@ _MASKED = re.compile(r"\w+ForMaskedLM|\w+ForPreTraining|XLNetLMHeadModel")
 
 def clean_config(raw: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """Refuse what would make transformers run code, drop what it does not need for the arithmetic."""
-    _check_family(raw)
+    if str(raw.get("model_type")) not in MODEL_TYPES:
+        check_trainable(raw)
+        raise _unknown_family(raw)
     for key, value in entries(raw):
         if _CODE_KEYS.fullmatch(key) and value not in (None, False, {}, []):
             raise OgaError(
@@ -57,20 +59,23 @@ def clean_config(raw: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
     return _without_dropped(raw), notes
 
 
-def _check_family(raw: dict[str, Any]) -> None:
+def check_trainable(raw: dict[str, Any]) -> None:
+    """Raise `OgaError` for an architecture that is trained on words hidden from it, not on rows as they are."""
     names = raw.get("architectures") or []
     for name in filter(_MASKED.fullmatch, map(str, names if isinstance(names, list) else [])):
         raise OgaError(
-            f"{name} in config.json is a masked or permuted language model, whose training loss on hidden words is none "
-            "that rows have of themselves. Score a causal or an encoder-decoder model, or fine-tune this one as a "
+            f"{name} in config.json is a masked or permuted language model, which is trained to guess hidden words and "
+            "has no loss on a row as it is. Score a causal or an encoder-decoder model, or fine-tune this one as a "
             "classifier: AutoModelForSequenceClassification.from_pretrained(folder)."
         )
-    if str(raw.get("model_type")) not in MODEL_TYPES:
-        raise OgaError(
-            f"Unknown model_type in config.json: {str(raw.get('model_type'))[:80]!r}. Folders are read of families whose "
-            "gradients were checked. Package the model where its code is: oga_core.package_model(model, example_batch, "
-            "'model.pt2', classes=[…])."
-        )
+
+
+def _unknown_family(raw: dict[str, Any]) -> OgaError:
+    return OgaError(
+        f"Unknown model_type in config.json: {str(raw.get('model_type'))[:80]!r}. Folders are read of families whose "
+        "gradients were checked. Package the model where its code is: oga_core.package_model(model, example_batch, "
+        "'model.pt2', classes=[…])."
+    )
 
 
 def entries(value: Any, name: str = "", depth: int = 0) -> Iterator[tuple[str, Any]]:

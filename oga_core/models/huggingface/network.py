@@ -15,7 +15,7 @@ import torch
 from torch.nn.modules.module import register_module_module_registration_hook
 
 from oga_core.errors import OgaError
-from oga_core.models.huggingface.config import check_counts
+from oga_core.models.huggingface.config import check_counts, check_trainable
 from oga_core.models.refusals import reason
 from oga_core.models.safetensors import Weights
 from oga_core.samples import Modality
@@ -75,6 +75,7 @@ def _modality(raw: dict[str, Any], origin: str) -> Modality:
         for ending, modality in _HEADS.items():
             if str(name).endswith(ending):
                 return modality
+    check_trainable(raw)
     raise OgaError(
         f"{origin}/config.json names the architecture {names!r}, which is neither a classifier nor a language model. "
         "Save the fine-tuned model with its head: AutoModelForSequenceClassification … model.save_pretrained(folder)."

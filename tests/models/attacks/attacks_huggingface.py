@@ -184,6 +184,16 @@ def hf_encoder(folder: Path, marker: Path) -> Path:
     return tiny_bert(folder, architectures=["BertModel"])
 
 
+@attack("BertForMaskedLM in config.json is a masked or permuted language model.*AutoModelForSequenceClassification")
+def hf_masked(folder: Path, marker: Path) -> Path:
+    return tiny_bert(folder, architectures=["BertForMaskedLM"])
+
+
+@attack("LongformerForMaskedLM in config.json is a masked or permuted language model")
+def hf_masked_family(folder: Path, marker: Path) -> Path:
+    return tiny_bert(folder, architectures=["LongformerForMaskedLM"], model_type="longformer")
+
+
 @attack("does not describe")
 def hf_leftover_tensors(folder: Path, marker: Path) -> Path:
     from safetensors.torch import load_file, save_file
