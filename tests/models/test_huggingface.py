@@ -103,6 +103,15 @@ def test_half_precision_becomes_float32_with_a_note(bert: Path) -> None:
     assert loaded.notes == ("The weights were stored as float16 and are used as float32.",)
 
 
+def test_a_bfloat16_base_under_an_adapter_is_used_as_float32(tmp_path: Path) -> None:
+    build_quietly(lambda: adapter(tmp_path / "adapter"))
+    stored = tmp_path / "adapter" / "base" / "model.safetensors"
+    save_file({name: tensor.bfloat16() for name, tensor in load_file(stored).items()}, stored, {"format": "pt"})
+    loaded = load_model(tmp_path / "adapter")
+    assert {parameter.dtype for parameter in loaded.module.parameters()} == {torch.float32}
+    assert loaded.notes == ("The weights were stored as bfloat16 and are used as float32.",)
+
+
 def test_shards_are_put_together(bert: Path) -> None:
     whole = load_model(bert).module(input_ids=TOKENS).logits
     tensors = list(load_file(bert / "model.safetensors").items())

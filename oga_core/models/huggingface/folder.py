@@ -10,7 +10,7 @@ from oga_core.models.folders import read_json
 from oga_core.models.huggingface.config import clean_config
 from oga_core.models.huggingface.derived import carded, prepared
 from oga_core.models.huggingface.network import build
-from oga_core.models.huggingface.weights import read_folder_weights
+from oga_core.models.huggingface.weights import read_folder_weights, storage_notes
 from oga_core.models.loaded import LoadedModel
 from oga_core.models.tokenizer import load_tokenizer
 
@@ -31,7 +31,5 @@ def load_huggingface(folder: Path, card: ModelCard | None = None) -> LoadedModel
     module, modality = build(raw, weights, origin=folder.name)
     tokenizer = None if modality == "image" else load_tokenizer(folder, raw["model_type"])
     card = carded(card, module.config, modality, tokenizer, folder)
-    halves = sorted({str(tensor.dtype).removeprefix("torch.") for tensor in weights.values()} - {"float32", "int64"})
-    if halves:
-        notes.append(f"The weights were stored as {', '.join(halves)} and are used as float32.")
+    notes += storage_notes(weights)
     return LoadedModel(prepared(module, tokenizer), card, "huggingface", tokenizer, tuple(notes))

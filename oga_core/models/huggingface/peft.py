@@ -12,7 +12,7 @@ from oga_core.models.folders import find_base, read_json
 from oga_core.models.huggingface.config import clean_config
 from oga_core.models.huggingface.derived import carded, prepared
 from oga_core.models.huggingface.network import build
-from oga_core.models.huggingface.weights import read_folder_weights
+from oga_core.models.huggingface.weights import read_folder_weights, storage_notes
 from oga_core.models.loaded import LoadedModel
 from oga_core.models.refusals import reason, refusal
 from oga_core.models.safetensors import Weights, read_safetensors
@@ -48,7 +48,9 @@ def load_peft(folder: Path, card: ModelCard | None = None, base: Path | None = N
     trained_heads = tuple(f"{name}." for name in config.modules_to_save or () if name in _HEAD_NAMES)
     if modality == "text":
         _set_classes(base_raw, weights, card)
-    module, _ = build(base_raw, read_folder_weights(base), origin=base.name, head=modality, optional=trained_heads)
+    base_weights = read_folder_weights(base)
+    notes += storage_notes(base_weights)
+    module, _ = build(base_raw, base_weights, origin=base.name, head=modality, optional=trained_heads)
     adapted = _adapted(module, config, weights, folder.name)
     has_own = any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer_config.json"))
     tokenizer = load_tokenizer(folder if has_own else base, base_raw["model_type"])

@@ -18,3 +18,9 @@ def read_folder_weights(folder: Path) -> Weights:
             raise OgaError(f"{path.name} repeats tensors of another shard. Save the model again.")
         weights |= shard
     return weights
+
+
+def storage_notes(weights: Weights) -> list[str]:
+    """Return a sentence where weights were stored in another type than the float32 that is computed in."""
+    kinds = sorted({str(tensor.dtype).removeprefix("torch.") for tensor in weights.values()} - {"float32", "int64"})
+    return [f"The weights were stored as {', '.join(kinds)} and are used as float32."] if kinds else []

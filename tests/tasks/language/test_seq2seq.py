@@ -1,6 +1,7 @@
 """Encoder-decoder models: inputs, labels and losses as transformers' own preparation, collator and models have them."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -119,3 +120,24 @@ def test_texts_and_conversations_are_refused(tmp_path):
     task = Seq2SeqTask.from_card(ModelCard("causal_lm", ()), byte_level(eos=True))
     with pytest.raises(OgaError, match="Give rows with 'prompt' and 'completion'"):
         task.batch(read_samples(path), np.arange(1))
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # PEFT asks transformers by an old name
+def test_an_adapter_on_an_encoder_decoder_base_is_taken(folder, data, tmp_path):
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForSeq2SeqLM
+
+    shutil.copytree(folder, tmp_path / "adapter" / "base")
+    base = AutoModelForSeq2SeqLM.from_pretrained(tmp_path / "adapter" / "base")
+    names = ["q", "v"] if "t5" in folder.name else ["q_proj", "v_proj"]
+    config = LoraConfig(task_type="SEQ_2_SEQ_LM", r=2, target_modules=names, init_lora_weights=False)
+    adapted = get_peft_model(base, config).eval()
+    adapted.save_pretrained(tmp_path / "adapter")
+    loaded = load_model(tmp_path / "adapter")
+    samples, task = prepare(read_samples(data), loaded)
+    batch = task.batch(samples, np.arange(3))
+    torch.testing.assert_close(task.outputs(loaded.module, batch), task.outputs(adapted, batch))
+    options = PassOptions("all", device="cpu", batch_size=3)
+    sketch = gradient_pass(task, loaded.module, samples, folder=tmp_path / "arrays", options=options).sketch
+    assert sketch.coverage == 1.0
+    assert sketch.check_error < 1e-4
