@@ -26,5 +26,5 @@ def test_untrained_rows_do_not_make_unreadable_ones_too_many():
 
 
 def test_a_set_of_which_nothing_is_trained_on_is_refused():
-    with pytest.raises(OgaError, match="Of none of the 9 rows anything is trained on.*a larger max_length"):
+    with pytest.raises(OgaError, match=r"Of none of the 9 rows anything is trained on.*a larger max_length"):
         stop_above_share(problems(9, untrained=True), 9)
