@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from oga_core.previews.content import Preview
 from oga_core.readers import preview_image
 from oga_core.readers.answers.responses import responses
 from oga_core.readers.image_data import reduced_to
+from oga_core.readers.turns import words
 from oga_core.samples import SampleSet, UnreadableSample
 
 _SMALL = 64
@@ -74,13 +76,12 @@ def picture(image: Any, side: int) -> Preview:
 
 
 def conversation(row: Mapping[str, Any], content: Any) -> tuple[tuple[str, str], ...]:
-    """The messages of a language-model row, as (role, text)."""
-    messages = row.get("messages") or row.get("conversations") or ()
-    if isinstance(messages, (list, tuple)) and messages and isinstance(messages[0], Mapping):
-        return tuple(
-            (str(part.get("role", part.get("from", ""))), str(part.get("content", part.get("value", ""))))
-            for part in messages
-        )
+    """The messages of a language-model row, as (role, text); of a turn that calls tools with the calls as JSON."""
+    if isinstance(content, Mapping):
+        prompt = content.get("prompt")
+        turns = content.get("messages") or ([*prompt, *content["completion"]] if isinstance(prompt, list) else [])
+        if turns:
+            return tuple((turn["role"], _said(turn)) for turn in turns)
     pairs = (("prompt", "completion"), ("instruction", "output"), ("question", "answer"), ("prompt", "chosen"))
     for question, answer in pairs:
         if question in row and answer in row:
@@ -89,6 +90,11 @@ def conversation(row: Mapping[str, Any], content: Any) -> tuple[tuple[str, str],
     if isinstance(content, Mapping):
         return tuple((str(name), cut(str(value))) for name, value in content.items())
     return (("text", str(row.get("text", content))),)
+
+
+def _said(turn: Mapping[str, Any]) -> str:
+    calls = [json.dumps(call.get("function", call), ensure_ascii=False) for call in turn.get("tool_calls") or ()]
+    return "\n".join(filter(None, (words(turn), *calls)))
 
 
 def as_fields(row: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:

@@ -42,6 +42,12 @@ def parsed(value: Any, name: str) -> Any:
         raise UnreadableSample(f"its {name} are not valid JSON") from None
 
 
+def words(turn: Mapping[str, Any]) -> str:
+    """Return the text of a turn, joined where it comes in parts."""
+    content = turn.get("content") or ""
+    return content if isinstance(content, str) else "".join(part["text"] for part in content)
+
+
 def _turn(turn: Any) -> dict[str, Any]:
     if not isinstance(turn, Mapping):
         raise UnreadableSample("a message is not an object with 'role' and 'content'")

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 
 from oga_core.errors import OgaError, UntrainedSample, unknown
 from oga_core.models.card import TRAINED_ON, ModelCard
+from oga_core.readers.turns import words
 from oga_core.samples import SampleSet
 from oga_core.tasks.cross_entropy import token_losses
 from oga_core.tasks.language.survey import survey
-from oga_core.tasks.language.templates import words
 from oga_core.tasks.language.tokens import RowReader, RowTokens
 from oga_core.tasks.task import Batch, first_output, no_tokenizer
 from oga_core.worker.stages import Progress

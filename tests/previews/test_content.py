@@ -22,9 +22,17 @@ def test_previews_of_every_modality(tmp_path):
     assert ("weight", "0.016666666666666666") in row.fields
     assert conversation({"prompt": "a", "completion": "b"}, None) == (("prompt", "a"), ("completion", "b"))
     chat = {"messages": [{"role": "user", "content": "hi"}]}
-    assert conversation(chat, None) == (("user", "hi"),)
+    assert conversation(chat, chat) == (("user", "hi"),)
     assert as_fields({"a": "x" * 400})[0][1].endswith("…")
     assert cut("abc", 2) == "a…"
+
+
+def test_a_chat_shows_calls_of_tools_and_joins_parts():
+    parts = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
+    call = {"role": "assistant", "tool_calls": [{"type": "function", "function": {"name": "f", "arguments": {"x": 1}}}]}
+    content = {"prompt": [{"role": "user", "content": parts}], "completion": [call, {"role": "tool", "content": "2"}]}
+    shown = (("user", "ab"), ("assistant", '{"name": "f", "arguments": {"x": 1}}'), ("tool", "2"))
+    assert conversation({}, content) == shown
 
 
 def test_a_preview_survives_the_way_to_the_dashboard():

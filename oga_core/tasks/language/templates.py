@@ -10,6 +10,7 @@ from typing import Any
 
 from oga_core.errors import OgaError
 from oga_core.models.refusals import reason
+from oga_core.readers.turns import words
 from oga_core.samples import UnreadableSample
 
 Message = Mapping[str, Any]
@@ -101,12 +102,6 @@ def joined(message: Message) -> Message:
     """The message with parts of its content joined into one text."""
     content = message.get("content")
     return {**message, "content": words(message)} if isinstance(content, list) else message
-
-
-def words(message: Message) -> str:
-    """The text of a message, of its parts where it has parts."""
-    content = message.get("content") or ""
-    return content if isinstance(content, str) else "".join(part["text"] for part in content)
 
 
 def left_out(messages: Sequence[Message], rendered: str) -> int:

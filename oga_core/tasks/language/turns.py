@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from oga_core.readers.turns import words
 from oga_core.samples import UnreadableSample
-from oga_core.tasks.language.templates import ChatTemplate, Message, Span, common_length, words
+from oga_core.tasks.language.templates import ChatTemplate, Message, Span, common_length
 from oga_core.tasks.task import tokenized
 
 _PROBE = "probe"
