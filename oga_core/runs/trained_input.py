@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 _WORDS = {
-    None: "completions, every turn of the assistant and all of a plain text",
+    None: "completions, turns of the assistant and plain texts",
     "assistant": "every turn of the assistant",
     "last": "the assistant's last turn",
     "completion": "the completion",
@@ -17,8 +17,8 @@ _WORDS = {
 class TrainedInput:
     """What of the rows a language model is trained on, as a trainer counts it.
 
-    trained_on: assistant, last, completion or all; None where it follows from the rows. max_length: tokens that are
-    seen of a row. tokens, trained_tokens: seen of all rows, and of these trained on. cut_rows, cut_tokens,
+    trained_on: assistant, last, completion or all; None where it is not the same in all rows. max_length: tokens that
+    are seen of a row. tokens, trained_tokens: seen of all rows, and of these trained on. cut_rows, cut_tokens,
     cut_trained_tokens: what is beyond max_length. untrained_rows: dropped, because nothing of them is trained on.
     unreadable_rows: those that could not be written as tokens. remarks: fields and words of the rows that are not used
     as they are, with the number of rows.

@@ -38,7 +38,7 @@ class PairReader:
         """Return the tokens of both, what is beyond max_length left out and remarked."""
         source, target, remarks = self.pair(row)
         # One token stands for the decoder's start, before which nothing is predicted.
-        return RowTokens([*source, *target], [False] * len(source) + [True] * len(target), remarks)
+        return RowTokens([*source, *target], [False] * len(source) + [True] * len(target), "completion", remarks)
 
     def pair(self, row: Mapping[str, Any]) -> tuple[list[int], list[int], dict[str, int]]:
         """Return the encoder's tokens, the decoder's targets and the remarks on the row. Raises `OgaError`."""

@@ -21,6 +21,7 @@ def survey(
     """
     counts: Counter[str] = Counter()
     remarks: Counter[str] = Counter()
+    trained_on: set[str] = set()
     for row in range(len(samples)):
         try:
             tokens = reader(samples.inputs[row])
@@ -28,11 +29,12 @@ def survey(
             counts["unreadable_rows"] += 1
             continue
         counts.update(row_counts(tokens, max_length))
+        trained_on.add(tokens.trained_on)
         remarks.update(dict.fromkeys(tokens.remarks, 1))
         if row % _ROWS_BETWEEN_REPORTS == 0:
             progress({"stage": "read rows", "done": row, "total": len(samples)})
     return {
-        "trained_on": reader.trained_on,
+        "trained_on": trained_on.pop() if len(trained_on) == 1 else reader.trained_on,
         "max_length": max_length,
         "rows": len(samples),
         **{name: counts[name] for name in _COUNTED},

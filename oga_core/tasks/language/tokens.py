@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -30,12 +30,13 @@ _BOUNDARY = "ends of a prompt that are written differently before the completion
 class RowTokens:
     """The tokens of a row before anything is cut off.
 
-    ids, trained: `(tokens,)`, the token and whether it is trained on. remarks: what of the row is not among the tokens
-    as it is, and how often.
+    ids, trained: `(tokens,)`, the token and whether it is trained on. trained_on: which of `TRAINED_ON` that is.
+    remarks: what of the row is not among the tokens as it is, and how often.
     """
 
     ids: list[int]
     trained: list[bool]
+    trained_on: str = "all"
     remarks: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -68,7 +69,7 @@ class RowReader:
             tokens = self._completion(row["prompt"], row["completion"])
         else:
             tokens = self._text(row["text"])
-        return RowTokens(tokens.ids, tokens.trained, {**ignored, **tokens.remarks})
+        return replace(tokens, remarks={**ignored, **tokens.remarks})
 
     def _text(self, text: str) -> RowTokens:
         if self.trained_on not in (None, "all"):
@@ -81,7 +82,8 @@ class RowReader:
         ids = self._ids(prompt + self._ended(completion))
         start = 0 if self.trained_on == "all" else common_length(before, ids)
         remarks = {_BOUNDARY: 1} if self.trained_on != "all" and self._differs(before, start) else {}
-        return RowTokens(ids, [i >= start for i in range(len(ids))], remarks)
+        trained_on = "all" if self.trained_on == "all" else "completion"
+        return RowTokens(ids, [i >= start for i in range(len(ids))], trained_on, remarks)
 
     def _differs(self, prompt: Sequence[int], start: int) -> bool:
         """Whether words of the prompt stand after where the completion starts; an end token of its own is no word."""
@@ -105,16 +107,16 @@ class RowReader:
         remarks = Counter(self._remarks(row, messages, options))
         if trained_on == "all":
             ids = self.template.tokens(messages, options)["input_ids"]
-            return RowTokens(ids, [True] * len(ids), remarks)
+            return RowTokens(ids, [True] * len(ids), "all", +remarks)
         if trained_on == "completion":
             before = self.template.tokens(prompt, options, add_generation_prompt=True)["input_ids"]
             ids = self.template.tokens(messages, options)["input_ids"]
             start = common_length(before, ids)
             remarks[_BOUNDARY] += self._differs(before, start)
-            return RowTokens(ids, [i >= start for i in range(len(ids))], +remarks)
+            return RowTokens(ids, [i >= start for i in range(len(ids))], "completion", +remarks)
         chosen = [i for i, message in enumerate(messages) if message["role"] == "assistant"]
         chosen = [i for i in chosen[-1 if trained_on == "last" else 0 :] if messages[i].get("weight") != 0]
-        return RowTokens(*self._turns(messages, options, chosen), +remarks)
+        return RowTokens(*self._turns(messages, options, chosen), trained_on, +remarks)
 
     def _turns(
         self, messages: Sequence[Message], options: Mapping[str, Any], chosen: Sequence[int]

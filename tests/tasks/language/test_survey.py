@@ -27,7 +27,7 @@ def test_counts_add_up(tmp_path):
     said = []
     counts = TrainedInput(**task.survey(samples, said.append))
     assert counts == TrainedInput(
-        trained_on=None,
+        trained_on="completion",
         max_length=4,
         rows=4,
         tokens=4 + 4 + 4,
