@@ -26,6 +26,7 @@ from oga_core.models.huggingface import config
 sys.path[:0] = [str(Path(__file__).parents[1] / "tasks" / "language")]
 
 VOCABULARY = 420
+LARGEST = 5_000_000  # parameters of a model that is still small
 _SMALL: dict[str, Any] = {
     **dict.fromkeys(("hidden_size", "d_model", "n_embd", "dim", "emb_dim", "embed_dim", "embedding_size"), 32),
     **dict.fromkeys(("word_embed_proj_dim", "d_embed", "encoder_hidden_size", "decoder_hidden_size"), 32),
@@ -37,7 +38,8 @@ _SMALL: dict[str, Any] = {
     **dict.fromkeys(("moe_intermediate_size", "shared_expert_intermediate_size", "ffn_hidden_size", "inner_dim"), 48),
     **dict.fromkeys(("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "max_sequence_length"), 64),
     **dict.fromkeys(("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts"), 4),
-    **dict.fromkeys(("num_experts_per_tok", "n_group", "topk_group"), 1),
+    **dict.fromkeys(("num_experts_per_tok", "num_experts_per_token", "moe_topk", "n_group", "topk_group"), 1),
+    **dict.fromkeys(("local_radius", "global_block_size", "block_size", "rotary_dim"), 4),
     **dict.fromkeys(("head_dim", "d_kv", "qk_rope_head_dim", "qk_nope_head_dim", "v_head_dim", "kv_channels"), 8),
     **dict.fromkeys(("q_lora_rank", "kv_lora_rank", "state_size", "mamba_d_state"), 8),
     **dict.fromkeys(("vocab_size", "vocab_size_per_layer_input", "src_vocab_size", "tgt_vocab_size"), VOCABULARY),
@@ -81,9 +83,12 @@ def outcome(name: str, kind: str, network: str, folder: Path) -> tuple[str, str]
 
     try:
         torch.manual_seed(0)
-        model = getattr(transformers, network)(small_config(name.split(" ")[0], kind))
-        if sum(parameter.numel() for parameter in model.parameters()) > 20_000_000:
-            return "not built", "its smallest model from these sizes has over 20 million parameters"
+        small = small_config(name.split(" ")[0], kind)
+        with torch.device("meta"):
+            n_parameters = sum(parameter.numel() for parameter in getattr(transformers, network)(small).parameters())
+        if n_parameters > LARGEST:
+            return "not built", f"{n_parameters:,} parameters even from these sizes"
+        model = getattr(transformers, network)(small)
         model.save_pretrained(folder)
         byte_level(bos=True).save_pretrained(folder)
     except Exception as error:  # what transformers raises for a configuration of odd sizes
