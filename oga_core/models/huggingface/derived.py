@@ -17,7 +17,7 @@ from oga_core.samples import Modality
 
 def prepared(module: Any, tokenizer: Any) -> nn.Module:
     """Put the network in eval mode; classifiers that read the last token need to know the padding."""
-    if tokenizer is not None and module.config.pad_token_id is None:
+    if tokenizer is not None and getattr(module.config, "pad_token_id", None) is None:
         module.config.pad_token_id = tokenizer.pad_token_id
     evaluated: nn.Module = module.eval()
     return evaluated
