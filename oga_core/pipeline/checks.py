@@ -165,12 +165,13 @@ def _independent(outputs: Tensor, alone: Sequence[Tensor]) -> Check:
 def _causal(model: nn.Module, task: Task, batch: Batch) -> Check:
     """Whether the logits before a token stay the same when it changes, as they must where it is to be predicted."""
     longest = one_sample(batch, int(batch["attention_mask"].sum(dim=1).argmax()))
-    last = int(longest["attention_mask"].sum()) - 1
+    # The last but one: some decoders begin with a copy of the last, which names the language.
+    at = max(1, int(longest["attention_mask"].sum()) - 2)
     ids = longest["input_ids"].clone()
-    ids[0, last] = ids[0, last - 1] if ids[0, last - 1] != ids[0, last] else (ids[0, last] + 1) % _OTHER_TOKENS
+    ids[0, at] = ids[0, at - 1] if ids[0, at - 1] != ids[0, at] else (ids[0, at] + 1) % _OTHER_TOKENS
     with torch.no_grad(), explained(longest):
-        before = task.outputs(model, longest).float()[:, :last]
-        after = task.outputs(model, {**longest, "input_ids": ids}).float()[:, :last]
+        before = task.outputs(model, longest).float()[:, :at]
+        after = task.outputs(model, {**longest, "input_ids": ids}).float()[:, :at]
     error = relative_error(after, before)
     if error <= _CAUSAL_TOLERANCE:
         return Check("causal", "ok", "No token is predicted from itself.", {"error": error})
