@@ -79,7 +79,8 @@ def conversation(row: Mapping[str, Any], content: Any) -> tuple[tuple[str, str],
     """The messages of a language-model row, as (role, text); of a turn that calls tools with the calls as JSON."""
     if isinstance(content, Mapping):
         prompt = content.get("prompt")
-        turns = content.get("messages") or ([*prompt, *content["completion"]] if isinstance(prompt, list) else [])
+        parts = [*prompt, *content.get("completion", ())] if isinstance(prompt, list) else []
+        turns = content.get("messages") or parts
         if turns:
             return tuple((turn["role"], _said(turn)) for turn in turns)
     pairs = (("prompt", "completion"), ("instruction", "output"), ("question", "answer"), ("prompt", "chosen"))

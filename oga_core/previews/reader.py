@@ -83,7 +83,7 @@ class PreviewReader:
         """Return what of the row at `row` of the run's table a language model is trained on, as `previews.tokens`."""
         answers: list[Mapping[str, Any]] = []
         try:
-            self._service.ask({"tokens": [row]}, 1, answers.append)
+            self._service.ask({"tokens": [int(row)]}, 1, answers.append)
         except (WorkerError, WorkerFault) as error:
             return {"tokens": [], "n_tokens": 0, "remarks": [], "unreadable": _reason(error)}
         return dict(answers[0])

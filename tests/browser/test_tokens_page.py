@@ -68,6 +68,6 @@ def test_tokens_are_seen_before_scoring_and_in_review(page, desk, chats, tmp_pat
     visit(page, desk, "review?run=chats")
     queue(page).wait_for(timeout=60_000)
     page.get_by_text("Show what is trained on").click()
-    page.locator(".oga-tokens .trained").first.wait_for(timeout=120_000)
+    rows.first.locator(".trained").first.wait_for(timeout=120_000)
     rows.first.scroll_into_view_if_needed()
     shot(page, "tokens-review")

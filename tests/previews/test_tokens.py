@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
 from language_models import llama_folder
 
@@ -84,7 +85,7 @@ def test_a_run_says_what_it_was_trained_on_and_what_it_dropped(run, model, data)
 def test_rows_of_a_run_are_shown_in_review(run, model, tmp_path):
     reader = PreviewReader(run)
     try:
-        assert text(reader.tokens(1), "trained") == "the dog . the dog . <|im_end|>\n"
+        assert text(reader.tokens(np.int64(1)), "trained") == "the dog . the dog . <|im_end|>\n"
         hidden = shutil.move(model / "tokenizer.json", tmp_path / "tokenizer.json")
         other = PreviewReader(run)
         try:

@@ -36,7 +36,7 @@ def result(path: Path) -> None:
     if data.info.trained_input is not None:
         messages.note(" ".join(data.info.trained_input.sentences()))
     if data.info.problems:
-        messages.note(f"{len(data.info.problems):,} sample(s) could not be read and are not in the run.")
+        messages.note(f"{len(data.info.problems):,} sample(s) are not in the run, for the reasons below.")
     _next_steps(data)
     with st.expander("How this was computed"):
         _method(data)
