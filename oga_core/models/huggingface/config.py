@@ -10,19 +10,22 @@ from oga_core.errors import OgaError
 
 # fmt: off
 MODEL_TYPES = frozenset({
-    "afmoe", "albert", "apertus", "apertus1p5_text", "axk1", "axk2", "bailing_hybrid", "bart", "beam", "beit",
-    "bert", "biogpt", "bitnet", "blenderbot", "bloom", "camembert", "cohere2_moe", "convnext", "convnextv2",
-    "deberta", "deberta-v2", "deepseek_v3", "deit", "dinov2", "distilbert", "doge", "dory", "electra", "ernie",
-    "exaone4", "exaone_moe", "falcon", "flint", "gemma", "gemma2", "gemma3_text", "gemma4_unified_text",
-    "glm4_moe", "glm4_moe_lite", "glm_moe_dsa", "gpt2", "gpt_bigcode", "gpt_neo", "gpt_neox", "gptj", "granite",
-    "granitemoe_swa", "granitemoeshared", "hy_v3", "hy_v4", "inkling_text", "internlm3", "iquestcoder",
-    "kolibri1", "laguna", "lfm3", "llama", "m2m_100", "mamba", "mbart", "megatron-bert", "minimax",
-    "minimax_m2", "minimax_m3_vl_text", "mistral", "mixtral", "mobilebert", "mobilenet_v2", "modernbert",
-    "modernbert-decoder", "mpnet", "mpt", "mt5", "mvp", "nanochat", "olmo", "olmo2", "olmo3", "openai-gpt",
-    "opt", "pegasus", "phi", "phi3", "prophetnet", "qwen2", "qwen3", "qwen3_5_moe_text", "qwen3_next",
-    "qwen4_exp_text", "resnet", "roberta", "roberta-prelayernorm", "sarvam_moe", "smollm3", "squeezebert",
-    "stablelm", "starcoder2", "swin", "swinv2", "switch_transformers", "t5", "umt5", "vaultgemma", "vit",
-    "xglm", "xlm-roberta", "xlstm", "youtu",
+    "afmoe", "albert", "apertus", "apertus1p5_text", "aria_text", "axk1", "axk2", "bailing_hybrid", "bart",
+    "beam", "beit", "bert", "bigbird_pegasus", "biogpt", "bitnet", "blenderbot", "blenderbot-small", "bloom",
+    "camembert", "cohere", "cohere2_moe", "convnext", "convnextv2", "cwm", "deberta", "deberta-v2",
+    "deepseek_v3", "deepseek_v4", "deit", "dinov2", "distilbert", "doge", "dory", "dots3_note_text", "electra",
+    "ernie", "exaone4", "exaone_moe", "falcon", "falcon_mamba", "flint", "gemma", "gemma2", "gemma3_text",
+    "gemma4_unified_text", "glm", "glm4_moe", "glm4_moe_lite", "glm_moe_dsa", "gpt2", "gpt_bigcode", "gpt_neo",
+    "gpt_neox", "gpt_neox_japanese", "gptj", "granite", "granite_swa", "granitemoe_swa", "granitemoeshared",
+    "hrm_text", "hy_v3", "hy_v4", "inkling_text", "internlm3", "iquestcoder", "jamba", "kolibri1", "laguna",
+    "led", "lfm3", "llama", "llama4_text", "m2m_100", "mamba", "marian", "mbart", "megatron-bert", "minimax",
+    "minimax_m2", "minimax_m3_vl_text", "ministral3", "mistral", "mixtral", "mobilebert", "mobilenet_v2",
+    "modernbert", "modernbert-decoder", "mpnet", "mpt", "mt5", "mvp", "nanochat", "olmo", "olmo2", "olmo3",
+    "olmoe", "openai-gpt", "opt", "pegasus", "pegasus_x", "phi", "phi3", "plbart", "prophetnet", "qwen2",
+    "qwen2_moe", "qwen3", "qwen3_5_moe_text", "qwen3_next", "qwen4_exp_text", "resnet", "roberta",
+    "roberta-prelayernorm", "rwkv", "sarvam_moe", "smollm3", "squeezebert", "stablelm", "starcoder2", "swin",
+    "swinv2", "switch_transformers", "t5", "umt5", "vaultgemma", "vit", "xglm", "xlm-roberta", "xlm-roberta-xl",
+    "xlstm", "youtu",
 })
 # fmt: on
 _CODE_KEYS = re.compile(
