@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from oga_core.samples import SampleSet, UnreadableSample
-from oga_core.tasks.language.tokens import RowReader, RowTokens
 from oga_core.worker.stages import Progress
+
+if TYPE_CHECKING:
+    from oga_core.tasks.language.tokens import RowReader, RowTokens
 
 _ROWS_BETWEEN_REPORTS = 500
 
