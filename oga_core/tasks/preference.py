@@ -19,10 +19,10 @@ from torch import Tensor, nn
 
 from oga_core.errors import OgaError, UntrainedSample
 from oga_core.models.card import ModelCard
+from oga_core.readers.turns import words
 from oga_core.samples import SampleSet
 from oga_core.tasks.causal_lm import IGNORED
 from oga_core.tasks.cross_entropy import token_losses
-from oga_core.tasks.language.templates import words
 from oga_core.tasks.language.tokens import RowReader
 from oga_core.tasks.task import Batch, first_output, no_tokenizer
 
