@@ -38,8 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_OUR_FAULT
     except Exception as error:
         written = getattr(options, "out", None) or getattr(options, "run", None) or Path()
-        if (told := disk_error(error, written)) is not None:
-            _print_error(str(told), as_json=options.json)
+        if (advice := disk_error(error, written)) is not None:
+            _print_error(str(advice), as_json=options.json)
             return EXIT_YOUR_INPUT
         _print_error(f"A fault in oga, not in your input: {type(error).__name__}: {error}", as_json=options.json)
         return EXIT_OUR_FAULT
@@ -219,12 +219,12 @@ def _score(options: argparse.Namespace) -> dict[str, Any]:
     from oga_core.pipeline.score import score
     from oga_core.runs.folder import RunFolder
 
-    chosen = ScoreOptions(**{field.name: getattr(options, field.name) for field in fields(ScoreOptions)})
+    score_options = ScoreOptions(**{field.name: getattr(options, field.name) for field in fields(ScoreOptions)})
     if options.previous:
-        chosen = chosen.after(RunFolder.open(options.previous).info.options)
+        score_options = score_options.after(RunFolder.open(options.previous).info.options)
     progress = ProgressLine(options.run / "progress.json")
     more = {"overwrite": options.overwrite, "previous": options.previous}
-    run = score(options.data, options.model, options.run, chosen, progress, **more)
+    run = score(options.data, options.model, options.run, score_options, progress, **more)
     progress.close()
     for sentence in run.info.jail.get("missing", ()):
         print(f"oga: Warning: {sentence}", file=sys.stderr)

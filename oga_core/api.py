@@ -62,15 +62,15 @@ def score(
     with what the work says of itself. options: fields of `ScoreOptions`, such as scores, map, seed, label_column.
     Raises `OgaError` naming the argument that is wrong.
     """
-    chosen = _options(options)
-    told = progress or (lambda message: None)
+    score_options = _options(options)
+    progress = progress or (lambda message: None)
     if model is None or isinstance(model, (str, Path)):
         from oga_core.pipeline.score import score as score_files
 
         live = {"loss": loss, "classes": classes, "collate_fn": collate_fn, "tokenizer": tokenizer}
-        if given := [name for name, value in live.items() if value is not None]:
-            raise OgaError(f"{given[0]} is for a live model. What a model's file does not say is in its model card.")
-        return Run(score_files(_as_path(dataset, Path(run)), model, run, chosen, told).path)
+        if unused := [name for name, value in live.items() if value is not None]:
+            raise OgaError(f"{unused[0]} is for a live model. What a model's file does not say is in its model card.")
+        return Run(score_files(_as_path(dataset, Path(run)), model, run, score_options, progress).path)
     from torch.nn import functional
 
     from oga_core.live.scoring import score_live
@@ -85,12 +85,12 @@ def score(
         model,
         dataset,
         Path(run),
-        chosen,
+        score_options,
         loss=loss,
         classes=classes,
         collate_fn=collate_fn,
         tokenizer=tokenizer,
-        progress=told,
+        progress=progress,
     )
     return Run(folder.path)
 

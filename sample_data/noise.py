@@ -19,8 +19,8 @@ def flip_labels(labels: NDArray[np.int64], n_classes: int, share: float) -> NDAr
     """Give `share` of the samples another label, drawn evenly from the other classes."""
     random = np.random.default_rng(SEED)
     flipped = labels.copy()
-    chosen = random.choice(len(labels), size=round(share * len(labels)), replace=False)
-    flipped[chosen] = (labels[chosen] + random.integers(1, n_classes, size=len(chosen))) % n_classes
+    rows = random.choice(len(labels), size=round(share * len(labels)), replace=False)
+    flipped[rows] = (labels[rows] + random.integers(1, n_classes, size=len(rows))) % n_classes
     return flipped
 
 

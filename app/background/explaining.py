@@ -17,7 +17,8 @@ from oga_core.runs.scored import ScoredRun
 
 _log = logging.getLogger(__name__)
 _BATCH = 80
-_RAISES, _LOWERS = (194, 65, 12), (0, 114, 178)
+_RAISES = (194, 65, 12)
+_LOWERS = (0, 114, 178)
 
 
 @dataclass
@@ -63,11 +64,11 @@ def shown(data: ScoredRun, row: int, text: str | None) -> dict[str, Any]:
     """The saliency of one sample as fields of a `SampleView`; empty where it is not computed yet."""
     from oga_core.saliency.saliency import stored
 
-    found = stored(data.run, row) or {}
-    if "pixels" in found:
-        return {"overlay": overlay(np.asarray(found["pixels"], dtype=np.float64))}
-    if "spans" in found and text:
-        return {"weights": tuple((int(a), int(b), float(weight)) for a, b, weight in found["spans"])}
+    saliency = stored(data.run, row) or {}
+    if "pixels" in saliency:
+        return {"overlay": overlay(np.asarray(saliency["pixels"], dtype=np.float64))}
+    if "spans" in saliency and text:
+        return {"weights": tuple((int(a), int(b), float(weight)) for a, b, weight in saliency["spans"])}
     return {}
 
 

@@ -94,9 +94,9 @@ def histogram(selection: Selection, codes: NDArray[np.int8]) -> go.Figure:
     known &= selection.chosen
     figure = go.Figure()
     for code, name in [(-1, "undecided"), *enumerate(ACTIONS)]:
-        chosen = known & (codes == code)
-        if chosen.any():
-            counts, _ = np.histogram(np.clip(values[chosen], edges[0], edges[-1]), edges)
+        members = known & (codes == code)
+        if members.any():
+            counts, _ = np.histogram(np.clip(values[members], edges[0], edges[-1]), edges)
             figure.add_bar(
                 x=edges[:-1] + width / 2,
                 y=counts,

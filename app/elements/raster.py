@@ -13,7 +13,8 @@ _INK = (120, 114, 105)
 
 def bounds(positions: NDArray[np.float32]) -> tuple[float, float, float, float]:
     """The map's edges with a small margin: x0, x1, y0, y1."""
-    low, high = np.nanmin(positions, axis=0), np.nanmax(positions, axis=0)
+    low = np.nanmin(positions, axis=0)
+    high = np.nanmax(positions, axis=0)
     margin = np.maximum((high - low) * 0.03, 1e-6)
     (x0, y0), (x1, y1) = low - margin, high + margin
     return float(x0), float(x1), float(y0), float(y1)

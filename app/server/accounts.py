@@ -15,9 +15,11 @@ from oga_core.files import write_whole
 MINIMUM_LENGTH = 10
 # log2 of scrypt's n: 128 MiB of memory a guess (OWASP's first choice). Hashes of the former format, bare hexadecimal,
 # have 2**14; they are made anew when their owner signs in.
-_COST, _FORMER_COST = 17, 14
+_COST = 17
+_FORMER_COST = 14
 _BLOCK_SIZE = 8
-_SALT_LENGTH, _HASH_LENGTH = 16, 64
+_SALT_LENGTH = 16
+_HASH_LENGTH = 64
 _writing = threading.Lock()
 
 
@@ -62,7 +64,9 @@ class _Hash:
     """A salted scrypt hash; `cost` is log2 of n."""
 
     def __init__(self, cost: int, salt: bytes, value: bytes):
-        self.cost, self.salt, self.value = cost, salt, value
+        self.cost = cost
+        self.salt = salt
+        self.value = value
 
     @classmethod
     def of(cls, password: str) -> _Hash:

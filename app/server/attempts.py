@@ -10,7 +10,8 @@ from collections.abc import Callable, Hashable
 # Typing errors cost nothing; from here on the wait doubles.
 _FREE = 5
 # Somebody else's guesses must not lock an account out for long; guesses from one address may wait a quarter of an hour.
-LONGEST_FOR_NAME, LONGEST_FOR_ADDRESS = 30.0, 900.0
+LONGEST_FOR_NAME = 30.0
+LONGEST_FOR_ADDRESS = 900.0
 # Seconds after which earlier failures no longer count.
 _FORGOTTEN_AFTER = 3600.0
 # Names and addresses that are remembered; the one that failed longest ago is forgotten first.
@@ -21,7 +22,8 @@ class Attempts:
     """Failures in a row by key (a name, an address); waits of 1, 2, 4 … seconds after the first few."""
 
     def __init__(self, longest: float, clock: Callable[[], float] = time.monotonic):
-        self.longest, self._clock = longest, clock
+        self.longest = longest
+        self._clock = clock
         self._failures: OrderedDict[Hashable, tuple[int, float]] = OrderedDict()
         self._lock = threading.Lock()
 

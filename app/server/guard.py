@@ -59,7 +59,8 @@ class Guard:
     """
 
     def __init__(self, app: ASGIApp, hosts: Iterable[str], door: SignIn | None = None, *, in_frame: bool = False):
-        self.app, self.door = app, door
+        self.app = app
+        self.door = door
         self.headers = framed(_HEADERS) if in_frame else _HEADERS
         self.hosts = frozenset(name.lower() for name in hosts)
 

@@ -73,10 +73,10 @@ class Settings:
 
     def runs(self) -> list[Path]:
         """Run folders that can be opened, the latest first."""
-        found = {self.only} if self.only else set()
+        folders = {self.only} if self.only else set()
         if self.folder.is_dir():
-            found |= {path for path in self.folder.iterdir() if (path / "run.json").is_file()}
-        return sorted(found, key=lambda path: (path / "run.json").stat().st_mtime, reverse=True)
+            folders |= {path for path in self.folder.iterdir() if (path / "run.json").is_file()}
+        return sorted(folders, key=lambda path: (path / "run.json").stat().st_mtime, reverse=True)
 
     def named(self, name: str) -> Path:
         """The run of this name; raises `OgaError` where there is none."""

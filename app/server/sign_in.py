@@ -19,20 +19,23 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from oga_app.server.accounts import Accounts
 from oga_app.server.attempts import LONGEST_FOR_ADDRESS, LONGEST_FOR_NAME, Attempts
 
-SIGN_IN, SIGN_OUT = "/sign-in", "/sign-out"
+SIGN_IN = "/sign-in"
+SIGN_OUT = "/sign-out"
 _log = logging.getLogger(__name__)
 _PAGE = Path(__file__).with_name("sign_in.html")
 # A working day; the browser forgets the cookie earlier where it is closed.
 _SECONDS = 12 * 3600
 _MAX_BODY = 8192
-_MAX_NAME, _MAX_PASSWORD = 60, 200
+_MAX_NAME = 60
+_MAX_PASSWORD = 200
 
 
 class SignIn:
     """The form at `SIGN_IN` and the cookie that it gives; `port` keeps the cookies of two dashboards apart."""
 
     def __init__(self, accounts: Path, port: int):
-        self.path, self.cookie = accounts, f"oga_account_{port}"
+        self.path = accounts
+        self.cookie = f"oga_account_{port}"
         self._names, self._addresses = Attempts(LONGEST_FOR_NAME), Attempts(LONGEST_FOR_ADDRESS)
         # One password is checked at a time: each takes 128 MiB, and guesses sent together must wait like any others.
         self._checking = asyncio.Lock()
@@ -65,7 +68,8 @@ class SignIn:
         return await self._sign_in(request, fields.get("name", ""), fields.get("password", ""), target)
 
     async def _sign_in(self, request: Request, name: str, password: str, target: str) -> Response:
-        name, address = name.strip()[:_MAX_NAME], request.client.host if request.client else ""
+        name = name.strip()[:_MAX_NAME]
+        address = request.client.host if request.client else ""
         async with self._checking:
             wait = max(self._names.wait(name), self._addresses.wait(address))
             if wait:

@@ -58,7 +58,9 @@ class Room:
         total_bytes: int = TOTAL_BYTES,
         clock: Callable[[], float] = time.monotonic,
     ):
-        self.session_bytes, self.total_bytes, self._clock = session_bytes, total_bytes, clock
+        self.session_bytes = session_bytes
+        self.total_bytes = total_bytes
+        self._clock = clock
         self._guests: dict[str, _Guest] = {}
         self._homes: dict[Path, _Home] = {}
         self._lock = threading.Lock()

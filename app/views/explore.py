@@ -15,6 +15,7 @@ from oga_app.background import jobs
 from oga_app.components.grid.sample_grid import sample_grid
 from oga_app.components.map.gradient_map import COLOR_BY, DECISION_CODES, gradient_map
 from oga_app.elements import charts, desk, messages
+from oga_app.elements.parts import part
 from oga_app.views import header, outlook
 from oga_app.views.detail import detail
 from oga_app.views.header import Opened
@@ -47,16 +48,7 @@ def show() -> None:
     parts = {"Samples": _samples, "Given and predicted": _matrix, "Scores": _distributions}
     if not view.data.classes:
         del parts["Given and predicted"]
-    part = st.segmented_control(
-        "Show",
-        list(parts),
-        default="Samples",
-        required=True,
-        key="explore-part",
-        label_visibility="collapsed",
-        persist_state="session",
-    )
-    parts[part](view)
+    parts[part(list(parts), "explore-part")](view)
     if view.session.opened:
         detail(view)
 

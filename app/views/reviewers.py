@@ -10,7 +10,7 @@ from oga_app.elements import desk, messages
 from oga_app.views import header
 from oga_app.views.header import Opened
 from oga_core.review.agreement import cohen_kappa
-from oga_core.review.decisions import Decision
+from oga_core.review.decisions import Decision, Step
 
 
 @messages.guarded
@@ -23,7 +23,8 @@ def reviewers() -> None:
     if not people:
         messages.empty("Nobody has decided anything yet.")
         return
-    alpha, differing = store.agreement(), store.disagreements()
+    alpha = store.agreement()
+    differing = store.disagreements()
     each = ", ".join(f"{name}: {count:,}" for name, count in people.items())
     about = "Krippendorff's alpha: 1 = always agree, 0 = chance"
     messages.figures(
@@ -78,25 +79,25 @@ def history() -> None:
     if not steps:
         messages.empty("Nothing has been decided yet. The history of every decision will be here.")
         return
-    current = view.session
     with st.container(horizontal=True):
         if st.button("Undo my last step", icon=":material/undo:", key="history-undo"):
-            view.board.store.undo(current.reviewer)
+            view.board.store.undo(view.session.reviewer)
             st.rerun()
         if st.button("Redo", icon=":material/redo:", key="history-redo"):
-            view.board.store.redo(current.reviewer)
+            view.board.store.redo(view.session.reviewer)
             st.rerun()
-    rows = [
-        {
-            "Step": step.seq,
-            "When": step.time[:19].replace("T", " "),
-            "Who": step.reviewer,
-            "What": step.kind + (f" of step {step.undoes}" if step.undoes else ""),
-            "Verdict": step.first.verdict if step.first else "",
-            "Samples": step.n_samples,
-            "First sample": step.first.sample_id if step.first else "",
-            "Undone": step.undone,
-        }
-        for step in steps
-    ]
-    st.dataframe(pd.DataFrame(rows), hide_index=True)
+    st.dataframe(pd.DataFrame(map(_line, steps)), hide_index=True)
+
+
+def _line(step: Step) -> dict[str, object]:
+    """One step as a line of the table."""
+    return {
+        "Step": step.seq,
+        "When": step.time[:19].replace("T", " "),
+        "Who": step.reviewer,
+        "What": step.kind + (f" of step {step.undoes}" if step.undoes else ""),
+        "Verdict": step.first.verdict if step.first else "",
+        "Samples": step.n_samples,
+        "First sample": step.first.sample_id if step.first else "",
+        "Undone": step.undone,
+    }

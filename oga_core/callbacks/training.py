@@ -31,7 +31,7 @@ class ScoredTraining:
         self.path = Path(run)
         self.checkpoints = checkpoints
         self.options = options
-        self._kept: list[Path] = []
+        self._paths: list[Path] = []
         self._epochs = 0
         self._every = 1
 
@@ -41,7 +41,7 @@ class ScoredTraining:
         folder.update(status="running")
         for path in (self.path / "checkpoints").glob("epoch-*.safetensors"):
             path.unlink()
-        self._kept = []
+        self._paths = []
         self._epochs = 0
         self._every = 1
 
@@ -53,8 +53,8 @@ class ScoredTraining:
         path = self.path / "checkpoints" / f"epoch-{self._epochs:04d}.safetensors"
         path.parent.mkdir(exist_ok=True)
         save_weights(model, path)
-        self._kept.append(path)
-        if len(self._kept) > self.checkpoints:
+        self._paths.append(path)
+        if len(self._paths) > self.checkpoints:
             self._thin_out()
 
     def end(self, model: nn.Module, loader: DataLoader[Any], **options: Any) -> Run | None:
@@ -64,7 +64,7 @@ class ScoredTraining:
         """
         from oga_core.api import score
 
-        checkpoints = {"checkpoints": [str(path) for path in self._kept]} if self._kept else {}
+        checkpoints = {"checkpoints": [str(path) for path in self._paths]} if self._paths else {}
         try:
             return score(model, loader, self.path, **{**checkpoints, **options, **self.options})
         except Exception as error:
@@ -75,9 +75,9 @@ class ScoredTraining:
     def _thin_out(self) -> None:
         """Leave out every other checkpoint, and keep half as many from now on."""
         self._every *= 2
-        for path in self._kept[::2]:
+        for path in self._paths[::2]:
             path.unlink()
-        self._kept = self._kept[1::2]
+        self._paths = self._paths[1::2]
 
 
 def require_loader(loader: Any) -> DataLoader[Any]:

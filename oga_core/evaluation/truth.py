@@ -27,14 +27,14 @@ def evaluate(run: RunFolder, truth_csv: Path, id_column: str | None = None) -> d
     """
     table = run.table
     matched, n_missing = _matched(table, read_truth(truth_csv, id_column), truth_csv)
-    given = matched["given_label"].astype(str)
-    wrong = (given != matched[TRUE_LABEL]).to_numpy()
+    labels = matched["given_label"].astype(str)
+    wrong = (labels != matched[TRUE_LABEL]).to_numpy()
     return {
         "n": len(matched),
         "missing": n_missing,
         "noise_rate": float(wrong.mean()),
         "noise_rate_by_class": {
-            str(label): float(group.mean()) for label, group in pd.Series(wrong).groupby(given.to_numpy())
+            str(label): float(group.mean()) for label, group in pd.Series(wrong).groupby(labels.to_numpy())
         },
         "scores": {name: detection(wrong, matched[SCORE_PREFIX + name].to_numpy(float)) for name in score_names(table)},
     }
@@ -91,11 +91,11 @@ def _matched(table: pd.DataFrame, truth: pd.Series[str], path: Path) -> tuple[pd
             "Give the truth of the data that was scored, or choose its id column with --id-column."
         )
     matched = table[known].assign(**{TRUE_LABEL: truth.loc[ids[known]].to_numpy()})
-    given = set(matched["given_label"].astype(str))
-    if not given & set(matched[TRUE_LABEL]):
+    labels = set(matched["given_label"].astype(str))
+    if not labels & set(matched[TRUE_LABEL]):
         raise OgaError(
             f"No true label in {path.name} is one of the given labels: {_some(set(matched[TRUE_LABEL]))} against "
-            f"{_some(given)}. Write both with the same names."
+            f"{_some(labels)}. Write both with the same names."
         )
     return matched, n_missing
 
@@ -112,15 +112,16 @@ def detection(wrong: NDArray[np.bool_], scores: NDArray[np.float64]) -> dict[str
     if not np.isfinite(scores).all():
         raise OgaError("A score has values that are not finite. Score the data again.")
     order = np.argsort(-scores, kind="stable")
-    noise_rate, n_wrong = float(wrong.mean()), int(wrong.sum())
+    noise_rate = float(wrong.mean())
+    n_wrong = int(wrong.sum())
     both = 0 < n_wrong < len(wrong)
-    found = {
+    flags = {
         name: wrong[order[: max(1, round(share * len(scores)))]]
         for name, share in {"5pct": 0.05, "10pct": 0.10, "noise": noise_rate}.items()
     }
     return {
         "auroc": float(roc_auc_score(wrong, scores)) if both else None,
         "ap": float(average_precision_score(wrong, scores)) if both else None,
-        **{f"p_at_{name}": float(top.mean()) for name, top in found.items()},
-        **{f"r_at_{name}": float(top.sum() / n_wrong) if n_wrong else None for name, top in found.items()},
+        **{f"p_at_{name}": float(top.mean()) for name, top in flags.items()},
+        **{f"r_at_{name}": float(top.sum() / n_wrong) if n_wrong else None for name, top in flags.items()},
     }

@@ -25,8 +25,8 @@ _PASSES = {
 _SHAPE = re.compile(r",?\s*`?\(n_samples,\)`?")
 
 
-def method_table(data: ScoredRun, codes: NDArray[np.int8], chosen: str, flagged: int) -> pd.DataFrame:
-    """One line a score: precision on the verdicts among its flagged samples, overlap with the chosen score, cost.
+def method_table(data: ScoredRun, codes: NDArray[np.int8], score: str, flagged: int) -> pd.DataFrame:
+    """One line a score: precision on the verdicts among its flagged samples, overlap with `score`, cost.
 
     codes: `(n_samples,)` decisions. Verdicts on all samples that score at least the threshold count.
     Sorted by the lower bound of the precision, then by the overlap.
@@ -34,21 +34,21 @@ def method_table(data: ScoredRun, codes: NDArray[np.int8], chosen: str, flagged:
     bad = np.isin(codes, [ACTIONS.index(action) for action in BAD_ACTIONS])
     judged = bad | (codes == ACTIONS.index("keep"))
     seconds = data.info.seconds
-    reference = flagged_weights(data, chosen, flagged)
+    reference = flagged_weights(data, score, flagged)
     lines = []
     for name in data.scores:
         weights = flagged_weights(data, name, flagged)
-        verdicts, found = int(judged[weights > 0].sum()), int(bad[weights > 0].sum())
-        low, high = interval(found, verdicts)
+        verdicts, n_bad = int(judged[weights > 0].sum()), int(bad[weights > 0].sum())
+        low, high = interval(n_bad, verdicts)
         lines.append(
             {
                 "score": name,
                 "family": family(name),
-                "precision": 100 * found / verdicts if verdicts else None,
-                "verdicts": f"{found:,} of {verdicts:,}" if verdicts else None,
+                "precision": 100 * n_bad / verdicts if verdicts else None,
+                "verdicts": f"{n_bad:,} of {verdicts:,}" if verdicts else None,
                 "interval": f"{100 * low:.0f} to {100 * high:.0f} %" if verdicts else None,
                 "low": low if verdicts else None,
-                "overlap": 100.0 if name == chosen else 100 * float(weights @ reference) / max(flagged, 1),
+                "overlap": 100.0 if name == score else 100 * float(weights @ reference) / max(flagged, 1),
                 "seconds": seconds.get("each_score", {}).get(name),
                 "passes": passes(name, seconds),
                 "about": described(name),
@@ -58,11 +58,11 @@ def method_table(data: ScoredRun, codes: NDArray[np.int8], chosen: str, flagged:
     return table.sort_values(["low", "overlap"], ascending=False, kind="stable", na_position="last", ignore_index=True)
 
 
-def interval(found: int, of: int) -> tuple[float, float]:
+def interval(count: int, of: int) -> tuple[float, float]:
     """The 90 % interval of a share, 0 to 1, from few draws too. Wilson, JASA 1927."""
     if not of:
         return 0.0, 1.0
-    share, more = found / of, _QUANTILE**2 / of
+    share, more = count / of, _QUANTILE**2 / of
     middle = (share + more / 2) / (1 + more)
     half = _QUANTILE * float(np.sqrt(share * (1 - share) / of + more / (4 * of))) / (1 + more)
     return max(middle - half, 0.0), min(middle + half, 1.0)
@@ -114,8 +114,8 @@ def families(data: ScoredRun) -> list[str]:
     return list(dict.fromkeys(family(name) for name in [*SCORES, *data.scores] if name in data.scores))
 
 
-def members(data: ScoredRun, table: pd.DataFrame, group: str, chosen: str) -> list[str]:
-    """The scores of a family, all, or a selection: default, chosen, the paper's three, the best of each family.
+def members(data: ScoredRun, table: pd.DataFrame, group: str, score: str) -> list[str]:
+    """The scores of a family, all, or a selection: default, `score`, the paper's three, the best of each family.
 
     table: of `method_table`; its order says which score is the best.
     """
@@ -124,7 +124,7 @@ def members(data: ScoredRun, table: pd.DataFrame, group: str, chosen: str) -> li
     if group != SELECTION:
         return [name for name in data.scores if family(name) == group]
     best = table.drop_duplicates("family")["score"]
-    wanted = dict.fromkeys([data.scores[0], chosen, *PAPERS, *best])
+    wanted = dict.fromkeys([data.scores[0], score, *PAPERS, *best])
     return [name for name in wanted if name in data.scores]
 
 

@@ -9,10 +9,13 @@ from html import escape
 import numpy as np
 from numpy.typing import NDArray
 
-_WIDTH, _HEIGHT, _FOOT = 640, 180, 24
+_WIDTH = 640
+_HEIGHT = 180
+_FOOT = 24
 _BINS = 60
 _MAP_SIZE = 480
-_UNFLAGGED, _FLAGGED = (140, 137, 130), (200, 67, 29)
+_UNFLAGGED = (140, 137, 130)
+_FLAGGED = (200, 67, 29)
 
 
 def histogram(scores: NDArray[np.float64], threshold: float, name: str) -> str:

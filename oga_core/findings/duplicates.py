@@ -13,7 +13,8 @@ NEAR = 0.2
 """Near-duplicates lie within this share of the usual distance between neighbours; a photograph saved again does."""
 CHANCE = 1e-4
 """And nearer than this share of samples would lie by chance, which tells in data of few dimensions."""
-NEIGHBOUR, SURVEYED = 10, 5000
+NEIGHBOUR = 10
+SURVEYED = 5000
 """The usual distance is read off the 10th and 20th neighbours of so many samples: a few copies of each do not move it.
 """
 RESOLUTION = 1e-3

@@ -47,13 +47,13 @@ def _states(states: Tensor, batch: Batch, trained: Tensor, first: Tensor, sketch
     positions = torch.arange(states.shape[1], device=states.device)
     prompt = (positions <= first[:, None]) & (batch.get("attention_mask", torch.ones_like(batch["input_ids"])) > 0)
     response = torch.nn.functional.pad(trained, (1, 0))  # the states of the trained tokens themselves
-    kept = {
+    vectors = {
         "prompt_states": states[torch.arange(len(states), device=states.device), first],
         "prompt_means": _mean(states, prompt),
         "response_means": _mean(states, response),
     }
     with torch.autocast(states.device.type, enabled=False):  # which would round the projection
-        parts = {name: sketcher.project("language states", "right", part, STATE_SIZE) for name, part in kept.items()}
+        parts = {name: sketcher.project("language states", "right", part, STATE_SIZE) for name, part in vectors.items()}
     return {name: part.clamp(-_LARGEST, _LARGEST).half() for name, part in parts.items()}
 
 

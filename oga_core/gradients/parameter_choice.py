@@ -21,21 +21,21 @@ def choose_parameters(model: nn.Module, choice: str) -> dict[str, nn.Parameter]:
     trained = {name: p for name, p in real.items() if p.requires_grad} or real
     kind, _, detail = choice.partition(":")
     if choice == "all":
-        chosen = trained
+        parameters = trained
     elif choice == "lora":
-        chosen = {name: p for name, p in real.items() if "lora_" in name}
+        parameters = {name: p for name, p in real.items() if "lora_" in name}
     elif kind == "last" and detail.isdecimal() and int(detail) > 0:
-        chosen = _last_blocks(trained, int(detail))
+        parameters = _last_blocks(trained, int(detail))
     elif kind == "pattern":
-        chosen = {name: p for name, p in real.items() if _compiled(detail).search(name)}
+        parameters = {name: p for name, p in real.items() if _compiled(detail).search(name)}
     else:
         raise unknown("choice of parameters", choice, ("head", "all", "last:N", "lora", "pattern:REGEX"))
-    if not chosen:
+    if not parameters:
         some = ", ".join(list(real)[:3] + list(real)[-2:]) or "none"
         raise OgaError(
             f"The choice of parameters {choice!r} matches none of the model's {len(real)}: {some}. Use 'all'."
         )
-    return chosen
+    return parameters
 
 
 def _last_blocks(parameters: dict[str, nn.Parameter], count: int) -> dict[str, nn.Parameter]:

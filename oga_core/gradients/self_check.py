@@ -28,15 +28,16 @@ def checked_rows(batch: Batch) -> Batch:
     return first_rows(batch, min(CHECKED_SAMPLES, n_samples(batch)))
 
 
-def largest_error(found: Tensor, exact: Tensor) -> float:
+def largest_error(approximate: Tensor, exact: Tensor) -> float:
     """Largest L2 error of a row relative to the exact one; rows that are not finite are left out, nan where all are."""
-    found, exact = found.flatten(1), exact.flatten(1)
+    approximate = approximate.flatten(1)
+    exact = exact.flatten(1)
     finite = exact.isfinite().all(1)
-    error = (found - exact).norm(dim=1) / exact.norm(dim=1).clamp(min=1e-15)
+    error = (approximate - exact).norm(dim=1) / exact.norm(dim=1).clamp(min=1e-15)
     return float(error[finite].max()) if finite.any() else math.nan
 
 
-def relative_errors(found: ByParameter, exact: ByParameter, left_out: Collection[str]) -> dict[str, float]:
+def relative_errors(gradients: ByParameter, exact: ByParameter, left_out: Collection[str]) -> dict[str, float]:
     """Largest error over the samples of each parameter's gradient, relative to the whole gradient; "" for the whole.
 
     The whole's error is that of its sketches, parameter by parameter, or of its norm, whichever is larger; nan where
@@ -46,7 +47,7 @@ def relative_errors(found: ByParameter, exact: ByParameter, left_out: Collection
     finite = torch.stack([exact[name][0].isfinite().all(1) for name in names]).all(0) if names else None
     if finite is None or not finite.any():
         return {"": math.nan}
-    pairs = [(found.get(name) or _zero(exact[name]), exact[name]) for name in names]
+    pairs = [(gradients.get(name) or _zero(exact[name]), exact[name]) for name in names]
     squares = torch.stack([(one[0] - other[0])[finite].square().sum(1) for one, other in pairs])  # (parameter, sample)
     size = torch.stack([other[0][finite].square().sum(1) for _, other in pairs]).sum(0).clamp(min=1e-30)
     one_norm = torch.stack([one[1][finite] for one, _ in pairs]).sum(0).sqrt()
@@ -76,8 +77,8 @@ def head_gradients(task: Task, model: nn.Module, batch: Batch) -> Tensor | None:
     None where the layer is not found, or no gradient comes back to it.
     """
     gradients = [_head_gradient(task, model, one_sample(batch, row)) for row in range(len(batch["labels"]))]
-    found = [gradient for gradient in gradients if gradient is not None]
-    return torch.stack(found) if len(found) == len(gradients) else None
+    arrived = [gradient for gradient in gradients if gradient is not None]
+    return torch.stack(arrived) if len(arrived) == len(gradients) else None
 
 
 def _head_gradient(task: Task, model: nn.Module, sample: Batch) -> Tensor | None:

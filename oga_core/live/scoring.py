@@ -75,14 +75,14 @@ def _score(
         samples = _kept(run, data, bare, _class_names(bare, data, classes, task), tokenizer)
     wanted = pass_options(options)
     wanted["device"] = device_of(model) if options.device == "auto" else options.device
-    chosen = settled(wanted, classifies=task.classifies, n_samples=len(samples))
+    settings = settled(wanted, classifies=task.classifies, n_samples=len(samples))
     with stages("gradients"):
-        result = take_pass(task, model, samples, run.arrays, chosen, stages.progress)
+        result = take_pass(task, model, samples, run.arrays, settings, stages.progress)
     scored = samples.take(result.rows)
     for number, checkpoint in enumerate(options.checkpoints):
         with stages("gradients of the checkpoints"), lent_weights(model, Path(checkpoint)):
             folder = run.path / f"checkpoint_{number:03d}"
-            take_pass(task, model, scored, folder, replace(chosen, views=False, whole_parameters=0), stages.progress)
+            take_pass(task, model, scored, folder, replace(settings, views=False, whole_parameters=0), stages.progress)
     write_samples(scored, run.path)
     described = {
         "path": str(samples.source.path.resolve()),

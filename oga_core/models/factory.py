@@ -39,9 +39,9 @@ class ModelFactory:
         if not all(part.isidentifier() for part in (*module.split("."), function)):
             raise OgaError(f"The model factory {name!r} must be named as package.module:function.")
         top = module.partition(".")[0]
-        found = PathFinder.find_spec(top, [str(Path.cwd())]) or importlib.util.find_spec(top)
-        packages = list(found.submodule_search_locations or ()) if found else []
-        place = packages[0] if packages else found and found.origin
+        spec = PathFinder.find_spec(top, [str(Path.cwd())]) or importlib.util.find_spec(top)
+        packages = list(spec.submodule_search_locations or ()) if spec else []
+        place = packages[0] if packages else spec and spec.origin
         if not place or not Path(place).exists():
             raise OgaError(
                 f"There is no module {top!r} for the model factory {name!r}, neither in {Path.cwd()} nor installed. "

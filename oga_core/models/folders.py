@@ -49,7 +49,8 @@ def read_json(path: Path, limit: int = _MAX_JSON) -> dict[str, Any]:
 
 def weight_files(folder: Path) -> list[Path]:
     """Return the safetensors files of a folder: the one, or the shards that its index names. Raises `OgaError`."""
-    single, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
+    single = folder / "model.safetensors"
+    index = folder / "model.safetensors.index.json"
     if single.is_file():
         return [single]
     if index.is_file():

@@ -9,7 +9,9 @@ from oga_core.models.archive import common_root, open_zip
 
 ZIPPED = (".pt2", ".safetensors", ".pt", ".pth", ".skops")
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
-_HDF5, _GGUF, _PICKLE = b"\x89HDF\r\n\x1a\n", b"GGUF", b"\x80"
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+_GGUF = b"GGUF"
+_PICKLE = b"\x80"
 _COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda", b"ZF")  # joblib
 
 

@@ -134,7 +134,8 @@ def _layers(classifier: Any) -> list[nn.Module]:
 
 
 def _linear_classifier(classifier: Any, is_logistic: bool) -> list[nn.Module]:
-    weight, bias = classifier.coef_, np.broadcast_to(classifier.intercept_, len(classifier.coef_))
+    weight = classifier.coef_
+    bias = np.broadcast_to(classifier.intercept_, len(classifier.coef_))
     if len(classifier.classes_) == 2:
         return [_linear(*_two_logits(weight, bias))]
     if is_logistic and classifier.solver != "liblinear":

@@ -39,10 +39,10 @@ def load_tokenizer(folder: Path, model_type: str = _ANY_TYPE, origin: str | None
             shutil.copyfile(path, Path(clean, path.name))
         settings = Path(clean, "tokenizer_config.json")
         if settings.exists():
-            kept = {
+            plain = {
                 key: value for key, value in read_json(settings).items() if key not in ("auto_map", "trust_remote_code")
             }
-            settings.write_text(json.dumps(kept), encoding="utf-8")
+            settings.write_text(json.dumps(plain), encoding="utf-8")
         Path(clean, "config.json").write_text(json.dumps({"model_type": model_type}), encoding="utf-8")
         try:
             with panics_as_errors():

@@ -35,11 +35,11 @@ _FIRST_SAFE_TORCH = (2, 10)  # CVE-2026-24747: memory corruption in torch.load b
 def assign(module: nn.Module, weights: Weights, origin: str) -> None:
     """Copy weights into a network of the same names and shapes. Raises `OgaError` naming those that differ."""
     wanted = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
-    given = {name: tuple(tensor.shape) for name, tensor in weights.items()}
+    shapes = {name: tuple(tensor.shape) for name, tensor in weights.items()}
     # Old checkpoints lack batch norm's counter, which no arithmetic in eval mode uses.
-    lacking = {name for name in wanted.keys() - given.keys() if not name.endswith("num_batches_tracked")}
+    lacking = {name for name in wanted.keys() - shapes.keys() if not name.endswith("num_batches_tracked")}
     different = sorted(
-        lacking | (given.keys() - wanted.keys()) | {name for name in given if wanted.get(name) != given[name]}
+        lacking | (shapes.keys() - wanted.keys()) | {name for name in shapes if wanted.get(name) != shapes[name]}
     )
     if different:
         raise OgaError(
@@ -106,13 +106,13 @@ def _unwrapped(content: Any, path: Path) -> Mapping[str, Any]:
             break
         content = inner
     if not isinstance(content, Mapping) or not any(isinstance(value, Tensor) for value in content.values()):
-        found = (
+        words = (
             f"a dict with {', '.join(map(repr, list(content)[:5]))}"
             if isinstance(content, Mapping)
             else type(content).__name__
         )
         raise OgaError(
-            f"{path.name} holds no state dict but {found}. Save torch.save(model.state_dict(), 'weights.pt')."
+            f"{path.name} holds no state dict but {words}. Save torch.save(model.state_dict(), 'weights.pt')."
         )
     return content
 

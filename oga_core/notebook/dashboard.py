@@ -85,8 +85,8 @@ def _wait(dashboard: Dashboard, port: int) -> None:
     while time.monotonic() < deadline:
         if dashboard.process.poll() is not None:
             assert dashboard.process.stderr is not None
-            said = dashboard.process.stderr.read().decode(errors="replace").strip()
-            raise OgaError(f"The dashboard did not start: {said or 'it ended at once'}")
+            words = dashboard.process.stderr.read().decode(errors="replace").strip()
+            raise OgaError(f"The dashboard did not start: {words or 'it ended at once'}")
         with socket.socket() as probe:
             probe.settimeout(_POLL)
             if probe.connect_ex(("127.0.0.1", port)) == 0:

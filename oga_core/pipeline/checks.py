@@ -115,7 +115,8 @@ def _shape(outputs: Tensor, samples: SampleSet) -> Check:
             "failure",
             f"The model answers with shape {tuple(outputs.shape)}; a classifier needs (batch, classes).",
         )
-    n_logits, n_classes = outputs.shape[1], len(samples.class_names)
+    n_logits = outputs.shape[1]
+    n_classes = len(samples.class_names)
     if n_logits != n_classes:
         return Check(
             "classes",
@@ -256,8 +257,10 @@ def check_views(
     n_classes = logits.shape[1]
     recognised = _mean_prediction(logits, given_labels, n_classes) == np.arange(n_classes)
     counted = recognised[given_labels]
-    kept = [(_mean_prediction(view, given_labels, n_classes) == np.arange(n_classes))[given_labels] for view in views]
-    share = min((float(stays[counted].mean()) for stays in kept), default=0.0) if counted.any() else 0.0
+    agreements = [
+        (_mean_prediction(view, given_labels, n_classes) == np.arange(n_classes))[given_labels] for view in views
+    ]
+    share = min((float(stays[counted].mean()) for stays in agreements), default=0.0) if counted.any() else 0.0
     usable = share >= _VIEWS_KEPT
     message = (
         "Mirrored and shifted copies are recognised as the same classes, so predictions are averaged over them."

@@ -122,10 +122,10 @@ def _further_passes(
 ) -> list[PassResult]:
     """The same pass over the validation data, and over both with the weights of every checkpoint."""
     folder = Path(request.folder)
-    found: list[PassResult] = []
+    results: list[PassResult] = []
 
     def take(subject: SampleSet, name: str, options: PassOptions) -> None:
-        found.append(
+        results.append(
             gradient_pass(task, loaded.module, subject, folder=folder / name, options=options, progress=stages.progress)
         )
 
@@ -140,7 +140,7 @@ def _further_passes(
             take(samples, f"checkpoint_{number:03d}", without_views)
             if validation is not None:
                 take(validation, f"validation_checkpoint_{number:03d}", without_views)
-    return found
+    return results
 
 
 def _joined(result: PassResult, further: Sequence[PassResult]) -> PassResult:

@@ -55,16 +55,16 @@ def _predictions(
     loaded: LoadedModel, task: Task, samples: SampleSet, rows: NDArray[np.int64], wants_views: bool
 ) -> tuple[NDArray[np.float32], list[NDArray[np.float32]], NDArray[np.int64]]:
     """Logits of the samples at `rows` and of each of their views, and their labels."""
-    found: list[list[torch.Tensor]] = []
+    outputs: list[list[torch.Tensor]] = []
     labels = []
     with torch.no_grad():
         for part in np.array_split(rows, len(rows) // 64 + 1):
             if (batch := readable_batch(task, samples, part)) is not None:
                 seen = [batch, *(task.views(batch) if wants_views else [])]
                 with explained(batch):
-                    found.append([task.outputs(loaded.module, view).float() for view in seen])
+                    outputs.append([task.outputs(loaded.module, view).float() for view in seen])
                 labels.append(batch["labels"])
-    logits, *views = (torch.cat(parts).numpy() for parts in zip(*found, strict=True))
+    logits, *views = (torch.cat(parts).numpy() for parts in zip(*outputs, strict=True))
     return logits, views, torch.cat(labels).numpy()
 
 

@@ -174,10 +174,10 @@ def columns_of(path: Path) -> Columns:
     """The columns of a table, read from its header in a worker; none for what is no table or cannot be read."""
     if not path.is_file():
         return Columns()
-    found = run_job("columns", {"path": str(path)}, readable=[path], memory_gb=_MEMORY_GB, seconds=_SECONDS)
-    names = tuple(map(str, found["columns"]))
-    recognised = {role: name for role, name in found["recognised"].items() if name in names}
-    return Columns(names, recognised, found["is_language"] is True)
+    answer = run_job("columns", {"path": str(path)}, readable=[path], memory_gb=_MEMORY_GB, seconds=_SECONDS)
+    names = tuple(map(str, answer["columns"]))
+    recognised = {role: name for role, name in answer["recognised"].items() if name in names}
+    return Columns(names, recognised, answer["is_language"] is True)
 
 
 def look_at(path: Path, options: Mapping[str, Any], classes: Sequence[str] = ()) -> dict[str, Any]:

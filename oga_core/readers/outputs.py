@@ -19,7 +19,8 @@ from oga_core.readers.npy import CLASS_NAMES, ID_NAMES, LABEL_NAMES, NpzArrays, 
 from oga_core.readers.tables.arrow import ParquetTable
 from oga_core.samples import Problem, SampleSet, Source, Subset
 
-FEATURES, LOGITS = "features", "logits"
+FEATURES = "features"
+LOGITS = "logits"
 
 
 @dataclass(frozen=True, eq=False)

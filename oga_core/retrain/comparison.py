@@ -79,7 +79,8 @@ _DONE = {
 
 def verdict(summary: dict[str, Any]) -> str:
     """Say in plain sentences what each arm gained and whether that is more than chance."""
-    arms, judged = summary["arms"], summary["judged_on"]
+    arms = summary["arms"]
+    judged = summary["judged_on"]
     where = "validation samples" if judged["kind"] == "validation" else "held-out samples"
     base = arms[NOTHING_CHANGED]["accuracy"]["mean"]
     sentences = [
@@ -101,28 +102,28 @@ def verdict(summary: dict[str, Any]) -> str:
 
 def warnings(summary: dict[str, Any], accuracy_on_given: float) -> list[str]:
     """Say what could mislead in this comparison; `accuracy_on_given` is the scored model's, 0 to 1."""
-    found = []
+    sentences = []
     if summary["judged_on"]["kind"] == "held_out":
-        found.append(
+        sentences.append(
             "Judged on held-out samples with the labels they were given: some are wrong, so accuracies read too low, "
             "and where labels are wrong in a systematic way a real gain can look like a loss. Give clean samples with "
             "--validation for a firm answer."
         )
         if summary["depth"] == "head" and accuracy_on_given > MEMORISED:
-            found.append(
+            sentences.append(
                 "The model has memorised its labels, the held-out ones included, so its features favour the labels as "
                 "they are. Give --validation, or use --depth all."
             )
     if summary.get("start") == "the scored model's weights":
-        found.append(
+        sentences.append(
             "Training went on from the scored model, which has already learned from the wrong labels: gains read "
             "too low."
         )
     if summary["arms"][RELABELLED]["gain"]["says"] == "better":
-        found.append(
+        sentences.append(
             "Relabelling to the model's own suggestion can help training even where it makes labels wrong. Look at the "
             "samples before you export new labels."
         )
     if summary["seeds"] < 3:
-        found.append(f"{summary['seeds']} seed(s) say little about chance; use at least 3.")
-    return found
+        sentences.append(f"{summary['seeds']} seed(s) say little about chance; use at least 3.")
+    return sentences

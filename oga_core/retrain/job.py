@@ -71,7 +71,9 @@ class _Experiment:
     """One verification: splits, arms and the reading of data and model."""
 
     def __init__(self, arguments: dict[str, Any], labels: NDArray[np.int64], progress: Progress):
-        self.arguments, self.labels, self.progress = arguments, labels, progress
+        self.arguments = arguments
+        self.labels = labels
+        self.progress = progress
         self.run = RunFolder.open(Path(arguments["run"]))
         self.plan = Plan(**arguments["plan"])
         self.n_classes = int(arguments["n_classes"])
@@ -139,7 +141,8 @@ class _Experiment:
                 "Train the whole model again with --depth all."
             )
         raw = np.array(sketch.features, dtype=np.float32)
-        mean, spread = raw.mean(axis=0), np.maximum(raw.std(axis=0), 1e-6)
+        mean = raw.mean(axis=0)
+        spread = np.maximum(raw.std(axis=0), 1e-6)
         features = torch.from_numpy((raw - mean) / spread)
         validation, truth = self._validation_features()
         outside = None if validation is None else torch.from_numpy((validation - mean) / spread)
@@ -188,8 +191,8 @@ class _Experiment:
 
     def _model(self) -> tuple[torch.nn.Module, Task, ModelCard]:
         info = self.run.info
-        given = info.options.get("model_card")
-        card = ModelCard.from_json(Path(given).read_bytes(), Path(given).name) if given else None
+        path = info.options.get("model_card")
+        card = ModelCard.from_json(Path(path).read_bytes(), Path(path).name) if path else None
         loaded = load_model(Path(info.model.path or info.data.path), card)
         if not info.classes:
             card = loaded.card.with_trained_on(info.options.get("trained_on"))

@@ -151,7 +151,8 @@ def _shifted(batch: Batch, rng: np.random.Generator) -> Batch:
     down, right = (int(rng.integers(-(size // 16), size // 16 + 1)) for size in (height, width))
     pad = (max(width // 16, 1), max(width // 16, 1), max(height // 16, 1), max(height // 16, 1))
     padded = nn.functional.pad(images, pad, mode="replicate")
-    top, left = pad[2] + down, pad[0] + right
+    top = pad[2] + down
+    left = pad[0] + right
     return {**batch, "images": padded[..., top : top + height, left : left + width].contiguous()}
 
 
@@ -160,7 +161,8 @@ def network_logits(
     model: nn.Module, task: Task, samples: SampleSet, *, device: torch.device, batch_size: int = 256
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Logits of all samples that can be read, `(n_readable, n_classes)`, and their positions."""
-    logits, rows = [], []
+    logits = []
+    rows = []
     parts = [np.arange(i, min(i + batch_size, len(samples))) for i in range(0, len(samples), batch_size)]
     for loaded in batches(task, samples, parts):
         if loaded.batch is not None:
@@ -177,8 +179,8 @@ class _TrainingBatchNorm(TorchFunctionMode):
     ) -> Any:
         if func is nn.functional.batch_norm:
             names = ("input", "running_mean", "running_var", "weight", "bias", "training", "momentum", "eps")
-            given = {**dict(zip(names, args, strict=False)), **(kwargs or {}), "training": True}
-            return func(**given)
+            arguments = {**dict(zip(names, args, strict=False)), **(kwargs or {}), "training": True}
+            return func(**arguments)
         return func(*args, **(kwargs or {}))
 
 
@@ -235,19 +237,19 @@ class CachedInputs(Sequence[Any]):
 
     def __init__(self, inputs: Sequence[Any]):
         self.inputs = inputs
-        self._kept: dict[int, Any] = {}
+        self._decoded: dict[int, Any] = {}
         self._bytes = 0
 
     def __len__(self) -> int:
         return len(self.inputs)
 
     def __getitem__(self, i: Any) -> Any:
-        if i in self._kept:
-            return self._kept[i]
+        if i in self._decoded:
+            return self._decoded[i]
         value = self.inputs[i]
         size = _size(value)
         if self._bytes + size <= _CACHED_BYTES:
-            self._kept[i] = value
+            self._decoded[i] = value
             self._bytes += size
         return value
 

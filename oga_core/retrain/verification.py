@@ -184,8 +184,8 @@ def _readable(run: RunFolder, validation: Path | str | None) -> list[Path]:
     info = run.info
     data, model = Path(info.data.path), info.model.path
     paths = [data, info.data.options.get("labels"), info.options.get("model_card"), validation]
-    found = [Path(path).resolve() for path in paths if path is not None]
-    return [*found, *files_of(Path(model))] if model and Path(model).exists() else found
+    files = [Path(path).resolve() for path in paths if path is not None]
+    return [*files, *files_of(Path(model))] if model and Path(model).exists() else files
 
 
 def _judged_on(trials: list[dict[str, Any]], validation: Path | str | None) -> dict[str, Any]:

@@ -31,7 +31,8 @@ def cohen_kappa(first: Sequence[Hashable], second: Sequence[Hashable]) -> float 
     if n == 0:
         return None
     observed = sum(a == b for a, b in zip(first, second, strict=True)) / n
-    one, two = Counter(first), Counter(second)
+    one = Counter(first)
+    two = Counter(second)
     expected = sum(one[value] * two[value] for value in one) / n**2
     return 1.0 if expected == 1 else (observed - expected) / (1 - expected)
 

@@ -55,11 +55,11 @@ class Evidence:
         if self.sketch is None or self.sketch.logits is None:
             return ()
         values = softmax(np.asarray(self.sketch.logits[row : row + 1]))[0]
-        chosen = list(np.argsort(-values, kind="stable")[:top])
+        codes = list(np.argsort(-values, kind="stable")[:top])
         given = int(self._data.given[row])
-        if given >= 0 and given not in chosen:
-            chosen.append(given)
-        return tuple((self._data.class_name(int(code)), float(values[code])) for code in chosen)
+        if given >= 0 and given not in codes:
+            codes.append(given)
+        return tuple((self._data.class_name(int(code)), float(values[code])) for code in codes)
 
     def token_losses(self, row: int) -> NDArray[np.float16]:
         """The losses of the tokens of a row that are trained on, in their order; none without a language model."""

@@ -59,5 +59,5 @@ def _replace_other(folder: Path, data: str, overwrite: bool) -> None:
 def _is_other(former: str, data: str) -> bool:
     """Whether two paths name different data; a file that is not where it was may have moved, and keeps its name."""
     moved = Path(former).name == Path(data).name and not Path(former).exists()
-    kept = Path(former).is_relative_to(data)  # what a live data set was kept as, in a folder of the run
-    return former not in ("", data) and not moved and not kept
+    is_inside = Path(former).is_relative_to(data)  # a live data set, written into the folder of the run
+    return former not in ("", data) and not moved and not is_inside

@@ -38,7 +38,7 @@ def explain(
         for row, content in _compute(run, missing, progress).items():
             folder.mkdir(exist_ok=True)
             write_whole(_path(folder, int(row)), partial(_write, content=content))
-    return {int(row): found for row in rows if (found := stored(run, row)) is not None}
+    return {int(row): saliency for row in rows if (saliency := stored(run, row)) is not None}
 
 
 def stored(run: RunFolder, row: int) -> dict[str, Any] | None:
@@ -78,9 +78,11 @@ def _compute(run: RunFolder, rows: Sequence[int], progress: Progress) -> dict[st
     }
     labels = info.data.options.get("labels")
     readable = [arguments["data"], *([labels] if labels else []), *files_of(Path(arguments["model"]))]
-    found = run_job("saliency", arguments, progress=progress, readable=readable)["samples"]
+    contents = run_job("saliency", arguments, progress=progress, readable=readable)["samples"]
     return {
-        str(row): found[sample_id] for row, sample_id in zip(rows, arguments["ids"], strict=True) if sample_id in found
+        str(row): contents[sample_id]
+        for row, sample_id in zip(rows, arguments["ids"], strict=True)
+        if sample_id in contents
     }
 
 

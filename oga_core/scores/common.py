@@ -26,7 +26,8 @@ def once_per_sketch(function: Callable[..., Result]) -> Callable[..., Result]:
 
     @wraps(function)
     def remembered(sketch: GradientSketch, **options: Any) -> Result:
-        own, key = results.setdefault(sketch, {}), tuple(sorted(options.items()))
+        own = results.setdefault(sketch, {})
+        key = tuple(sorted(options.items()))
         if key not in own:
             own[key] = function(sketch, **options)
         return own[key]
@@ -49,7 +50,8 @@ def canonical_order(sketch: GradientSketch) -> Indices:
 def _fingerprints(sketch: GradientSketch) -> Values:
     """One number a sample, equal only where the arrays are, `(n_samples,)`."""
     arrays = [array for array in (sketch.logits, sketch.features) if array is not None] or [sketch.sketch]
-    total, generator = np.zeros(len(sketch)), np.random.default_rng(0)
+    total = np.zeros(len(sketch))
+    generator = np.random.default_rng(0)
     for array in arrays:
         weights = generator.standard_normal(array.shape[1])
         for rows in slices(len(array)):

@@ -106,9 +106,11 @@ def self_tracin_ensemble(sketch: GradientSketch, *, seed: int = 0) -> Floats:
 
 def _mean(scores: Iterable[Floats]) -> Floats:
     """Mean of arrays that are made one at a time, since the models that they come from are as large as the data."""
-    total, count = np.zeros(1), 0
+    total = np.zeros(1)
+    count = 0
     for values in scores:
-        total, count = total + values, count + 1
+        total = total + values
+        count = count + 1
     return total / count
 
 
@@ -194,7 +196,8 @@ def tracin_robustness(sketch: GradientSketch, *, validation: GradientSketch, see
 def _attacked(sketch: GradientSketch, weights: Floats) -> GradientSketch:
     assert sketch.logits is not None
     assert sketch.features is not None
-    labels, rows = sketch.given_labels, np.arange(len(sketch))
+    labels = sketch.given_labels
+    rows = np.arange(len(sketch))
     rivals = strongest_rival(sketch.logits, labels)
     margins = sketch.logits[rows, labels] - sketch.logits[rows, rivals]
     normals = (weights[labels] - weights[rivals])[:, :-1]
@@ -211,13 +214,15 @@ def mirrored_head(sketch: GradientSketch, *, validation: GradientSketch, seed: i
     the whole network on one sample. By forward passes alone, z' = z - η V̄ h; η lowers the validation loss by a tenth
     at first order. Positive: what helps the validation samples makes this one worse.
     """
-    head, direction = head_gradients(sketch), mean_gradient(sketch, validation)
+    head = head_gradients(sketch)
+    direction = mean_gradient(sketch, validation)
     length = max(float(np.sum(direction.astype(np.float64) ** 2)), 1e-12)
     step = MIRROR_DECREASE * max(float(np.mean(validation.losses)), 1e-12) / length
     result = np.empty(len(sketch), dtype=np.float32)
     assert sketch.logits is not None
     for rows, _, right in head.blocks():
-        logits, labels = np.asarray(sketch.logits[rows]), sketch.given_labels[rows]
+        logits = np.asarray(sketch.logits[rows])
+        labels = sketch.given_labels[rows]
         moved = logits - np.float32(step) * (right @ direction.T)
         result[rows] = cross_entropy(moved, labels) - cross_entropy(logits, labels)
     return result
@@ -237,7 +242,8 @@ def self_mirrored_head(sketch: GradientSketch, *, seed: int = 0) -> Floats:
     step /= max(float(head.squared_norms().mean()), 1e-12)
     result = np.empty(len(sketch))
     for rows, left, right in head.blocks():
-        logits, labels = np.asarray(sketch.logits[rows], dtype=np.float64), sketch.given_labels[rows]
+        logits = np.asarray(sketch.logits[rows], dtype=np.float64)
+        labels = sketch.given_labels[rows]
         lengths = np.einsum("ir,ir->i", right, right, dtype=np.float64)
         result[rows] = cross_entropy(logits + step * lengths[:, None] * left, labels) - cross_entropy(logits, labels)
     return result

@@ -9,7 +9,8 @@ from oga_core.numerics import Array, Values, evenly_spaced, slices
 from oga_core.scores.common import canonical_order
 from oga_core.scores.estimators.neighbours import ROWS
 
-NEIGHBOURS, REFERENCES = 30, 4000
+NEIGHBOURS = 30
+REFERENCES = 4000
 """Neighbours are sought among at most this many samples, so that the cost grows with the data, not its square."""
 
 

@@ -12,7 +12,9 @@ from oga_core.numerics import Floats
 
 Family = Literal["combined", "outlier", "confidence", "influence", "neighbour", "retraining"]
 
-VALIDATION, CHECKPOINTS, VALIDATION_CHECKPOINTS = "validation", "checkpoints", "validation_checkpoints"
+VALIDATION = "validation"
+CHECKPOINTS = "checkpoints"
+VALIDATION_CHECKPOINTS = "validation_checkpoints"
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,8 @@ def leave_one_out(sketch: GradientSketch, *, validation: GradientSketch, seed: i
     """
     _require_small(sketch, "leave_one_out")
     basis = _basis(sketch)
-    features, labels = basis.of(validation), validation.given_labels
+    features = basis.of(validation)
+    labels = validation.given_labels
     full, left_out = _leave_one_out_heads(basis.of(sketch), sketch)
     before = cross_entropy(features @ full.T, labels).mean()
     after = [cross_entropy(features @ head.T, labels).mean() for head in left_out]
@@ -45,7 +46,8 @@ def self_leave_one_out(sketch: GradientSketch, *, seed: int = 0) -> Floats:
     The head and the limits are those of `leave_one_out`.
     """
     _require_small(sketch, "self_leave_one_out")
-    features, labels = _basis(sketch).of(sketch), sketch.given_labels
+    features = _basis(sketch).of(sketch)
+    labels = sketch.given_labels
     full, left_out = _leave_one_out_heads(features, sketch)
     without = cross_entropy(np.einsum("icr,ir->ic", left_out, features), labels)
     return without - cross_entropy(features @ full.T, labels)
@@ -94,7 +96,8 @@ def _leave_one_out_heads(features: Floats, sketch: GradientSketch) -> tuple[Floa
     targets = np.eye(sketch.n_classes)[sketch.given_labels]
     full = _fit(features, targets)
     inverse = np.linalg.inv(_curvature(features, full))
-    n_samples, shape = len(features), full.shape
+    n_samples = len(features)
+    shape = full.shape
     heads = np.empty((n_samples, *shape))
     for i in range(n_samples):
         head = full
@@ -120,7 +123,8 @@ def _fit(features: Floats, targets: Floats) -> Floats:
         length = 1.0
         while (changed := _objective(features, targets, head - length * step)) > value and length > 1e-6:
             length /= 2
-        head, value = head - length * step, min(changed, value)
+        head = head - length * step
+        value = min(changed, value)
         if np.abs(step).max() < 1e-9:
             break
     return head
@@ -153,7 +157,8 @@ def data_shapley(sketch: GradientSketch, *, validation: GradientSketch, seed: in
     minus its mean squared validation error. At most 2,000 samples, else `OgaError`.
     """
     _require_few(sketch, "data_shapley")
-    basis, order = _basis(sketch), canonical_order(sketch)
+    basis = _basis(sketch)
+    order = canonical_order(sketch)
     targets = np.eye(sketch.n_classes)
     reference = validation.take(drawn(validation, REFERENCES, seed))
     game = RidgeGame.of(

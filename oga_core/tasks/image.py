@@ -93,10 +93,10 @@ def _shift(images: Tensor, direction: int) -> Tensor:
 
 
 def _image_size(card_input: Mapping[str, Any]) -> tuple[int, int]:
-    given = card_input.get("image_size")
-    size: Any = given if isinstance(given, (list, tuple)) else [given, given]
+    value = card_input.get("image_size")
+    size: Any = value if isinstance(value, (list, tuple)) else [value, value]
     if len(size) != 2 or not all(isinstance(n, int) and 1 <= n <= 4096 for n in size):
-        raise OgaError(f"'image_size' in the model card must be [height, width] in pixels, 1 to 4096, got {given!r}.")
+        raise OgaError(f"'image_size' in the model card must be [height, width] in pixels, 1 to 4096, got {value!r}.")
     return (size[0], size[1])
 
 

@@ -60,8 +60,8 @@ def _outcome(job: dict[str, Any], progress: Progress) -> tuple[str, Any]:
 
 
 def _is_memory(error: BaseException) -> bool:
-    told = ("can't allocate memory", "not enough memory", "out of memory", "bad_alloc", "Cannot allocate memory")
-    return isinstance(error, MemoryError) or any(words in str(error) for words in told)
+    phrases = ("can't allocate memory", "not enough memory", "out of memory", "bad_alloc", "Cannot allocate memory")
+    return isinstance(error, MemoryError) or any(words in str(error) for words in phrases)
 
 
 def _exit_when_alone() -> None:

@@ -17,7 +17,8 @@ from pathlib import Path
 from oga_core.worker.landlock import refuse_files
 from oga_core.worker.seccomp import refuse_calls
 
-_PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
+_PR_SET_PDEATHSIG = 1
+_PR_SET_NO_NEW_PRIVS = 38
 
 _CAPABILITIES_VERSION = 0x20080522
 _OPENING_FILES = 1 << 1 | 1 << 2  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH

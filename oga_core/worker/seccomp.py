@@ -14,7 +14,9 @@ from oga_core.worker import system_calls as calls
 _ARCHITECTURES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7), "arm64": (1, 0xC00000B7)}
 _X32 = 0x40000000  # the twins of all calls for programs with 32-bit pointers
 
-_ALLOW, _KILL_PROCESS, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
+_ALLOW = 0x7FFF0000
+_KILL_PROCESS = 0x80000000
+_ERRNO = 0x00050000
 _DENY = _ERRNO | errno.EPERM
 _UNKNOWN_CALL = _ERRNO | errno.ENOSYS
 _DO_NOTHING = _ERRNO  # says that it worked
@@ -43,7 +45,8 @@ def refuse_calls(libc: ctypes.CDLL, *, accelerator: bool) -> bool:
     code = program(*_ARCHITECTURES[platform.machine()], os.getpid(), accelerator=accelerator)
     buffer = ctypes.create_string_buffer(code, len(code))
     header = struct.pack("HxxxxxxP", len(code) // 8, ctypes.addressof(buffer))
-    set_filter, all_threads = 1, 1
+    set_filter = 1
+    all_threads = 1
     number = calls.SECCOMP[_ARCHITECTURES[platform.machine()][0]]
     return bool(libc.syscall(number, set_filter, all_threads, header) == 0)
 

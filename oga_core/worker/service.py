@@ -40,7 +40,8 @@ class Service:
         start_seconds: float,
     ):
         self._new = lambda: _Process(name, arguments, readable, memory_gb)
-        self._seconds, self._start_seconds = seconds, start_seconds
+        self._seconds = seconds
+        self._start_seconds = start_seconds
         self._process: _Process | None = None
         self._lock = threading.Lock()
 

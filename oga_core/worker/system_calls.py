@@ -60,10 +60,19 @@ DENIED: dict[str, Numbers] = {**_PROCESSES, **_SOCKETS, **_MESSAGES, **_FILES, *
 FOR_ACCELERATORS: dict[str, Numbers] = {"bind": (49, 200), "listen": (50, 201), "memfd_create": (319, 279)}
 
 # Calls that depend on an argument; seccomp.py says how. A filter can't see the arguments of openat2.
-OPEN, OPENAT, OPENAT2 = (2, None), (257, 56), (437, 437)
-CLONE, CLONE3, SOCKET = (56, 220), (435, 435), (41, 198)
-KILL, TGKILL, PRLIMIT, SCHED_SETAFFINITY = (62, 129), (234, 131), (302, 261), (203, 122)
-PRCTL, FCNTL, IOCTL = (157, 167), (72, 25), (16, 29)
+OPEN = (2, None)
+OPENAT = (257, 56)
+OPENAT2 = (437, 437)
+CLONE = (56, 220)
+CLONE3 = (435, 435)
+SOCKET = (41, 198)
+KILL = (62, 129)
+TGKILL = (234, 131)
+PRLIMIT = (302, 261)
+SCHED_SETAFFINITY = (203, 122)
+PRCTL = (157, 167)
+FCNTL = (72, 25)
+IOCTL = (16, 29)
 SECCOMP = (317, 277)
 
 # The last call of Linux 6.10, mseal. What came after it can change what landlock does not see (setxattrat, 463, to

@@ -30,11 +30,11 @@ def show(view: Opened) -> None:
         if job is not None and job.error:
             messages.problem(job.error)
         _form(view)
-    found = verifying.result(view.data.path)
-    if found is None:
+    result = verifying.result(view.data.path)
+    if result is None:
         messages.empty("This run has not been retrained yet.")
     else:
-        _found(found)
+        _result(result)
 
 
 def _form(view: Opened) -> None:
@@ -55,17 +55,21 @@ def _form(view: Opened) -> None:
     if not view.flagged:
         messages.quiet("Nothing is flagged, so there is nothing to trim. Move the threshold on the Explore page.")
     if go_on and view.flagged:
-        view.session.settings.require_jail()
-        path = view.session.settings.confined(validation) if validation.strip() else None
-        cache.verifications()[str(view.data.path)] = verifying.start(
-            view.data.path,
-            trim_fraction=view.flagged / len(view.data),
-            score=view.score,
-            validation=path,
-            seeds=int(seeds),
-            depth=depth,
-        )
-        st.rerun()
+        _start(view, depth, int(seeds), validation)
+
+
+def _start(view: Opened, depth: str, seeds: int, validation: str) -> None:
+    view.session.settings.require_jail()
+    path = view.session.settings.confined(validation) if validation.strip() else None
+    cache.verifications()[str(view.data.path)] = verifying.start(
+        view.data.path,
+        trim_fraction=view.flagged / len(view.data),
+        score=view.score,
+        validation=path,
+        seeds=seeds,
+        depth=depth,
+    )
+    st.rerun()
 
 
 @st.fragment(run_every=1.0)
@@ -83,13 +87,22 @@ def _watch(path: str) -> None:
         job.cancelled.set()
 
 
-def _found(found: dict[str, Any]) -> None:
+def _result(result: dict[str, Any]) -> None:
     messages.section("What it found")
-    messages.prose(str(found.get("verdict", "")))
-    for warning in found.get("warnings", ()):
+    messages.prose(str(result.get("verdict", "")))
+    for warning in result.get("warnings", ()):
         messages.note(str(warning))
-    arms: dict[str, dict[str, Any]] = found.get("arms", {})
+    arms: dict[str, dict[str, Any]] = result.get("arms", {})
     st.plotly_chart(_gains(arms), key="gains")
+    _table(arms)
+    messages.quiet(
+        f"By {str(result.get('score', '')).replace('_', ' ')}, {result.get('n_flagged', 0):,} flagged, "
+        f"{result.get('seeds')} trainings each, {duration(float(result.get('seconds', 0)))}, "
+        f"finished {result.get('finished', '')}."
+    )
+
+
+def _table(arms: dict[str, dict[str, Any]]) -> None:
     table = pd.DataFrame(
         [
             {
@@ -107,11 +120,6 @@ def _found(found: dict[str, Any]) -> None:
     st.dataframe(
         table, hide_index=True, column_config={**numbers, "Gain": st.column_config.NumberColumn(format="%+.3f")}
     )
-    messages.quiet(
-        f"By {str(found.get('score', '')).replace('_', ' ')}, {found.get('n_flagged', 0):,} flagged, "
-        f"{found.get('seeds')} trainings each, {duration(float(found.get('seconds', 0)))}, "
-        f"finished {found.get('finished', '')}."
-    )
 
 
 def _figures(arm: dict[str, Any]) -> dict[str, Any]:
@@ -126,20 +134,17 @@ def _figures(arm: dict[str, Any]) -> dict[str, Any]:
 
 
 def _gains(arms: dict[str, dict[str, Any]]) -> go.Figure:
-    shown = {name: arm["gain"] for name, arm in arms.items() if arm["gain"]["says"] != "the comparison"}
-    names = [name.replace("_", " ") for name in shown]
-    means = [gain["mean"] for gain in shown.values()]
+    names = [name for name, arm in arms.items() if arm["gain"]["says"] != "the comparison"]
+    gains = [arms[name]["gain"] for name in names]
+    above = [gain["interval_90"][1] - gain["mean"] for gain in gains]
+    below = [gain["mean"] - gain["interval_90"][0] for gain in gains]
     figure = go.Figure(
         go.Scatter(
-            x=means,
-            y=names,
+            x=[gain["mean"] for gain in gains],
+            y=[name.replace("_", " ") for name in names],
             mode="markers",
-            marker={"size": 11, "color": [ACCENT if gain["says"] == "better" else GREY for gain in shown.values()]},
-            error_x={
-                "array": [gain["interval_90"][1] - gain["mean"] for gain in shown.values()],
-                "arrayminus": [gain["mean"] - gain["interval_90"][0] for gain in shown.values()],
-                "color": GREY,
-            },
+            marker={"size": 11, "color": [ACCENT if gain["says"] == "better" else GREY for gain in gains]},
+            error_x={"array": above, "arrayminus": below, "color": GREY},
             hovertemplate="%{y}: %{x:+.3f}<extra></extra>",
         )
     )

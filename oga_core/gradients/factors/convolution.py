@@ -138,19 +138,19 @@ class ConvolutionFactor(Factor):
 
     def sketch(self, name: str, projections: Projections) -> Tensor:
         rows, columns, copies = self.shape
-        kept = Kept.of(self.shape)
-        if self.geometry.groups > 1 or kept.everything:
+        sides = Kept.of(self.shape)
+        if self.geometry.groups > 1 or sides.everything:
             return super().sketch(name, projections)
         left = self.left.flatten(2)
         image = self.image
-        if rows > kept.rows:
-            left = projections.matrix(name, "left", rows, kept.rows, left.dtype).T @ left
-        if columns > kept.columns:
-            projection = projections.matrix(name, "right", columns, kept.columns, image.dtype).T
+        if rows > sides.rows:
+            left = projections.matrix(name, "left", rows, sides.rows, left.dtype).T @ left
+        if columns > sides.columns:
+            projection = projections.matrix(name, "right", columns, sides.columns, image.dtype).T
             image = (projection @ image.flatten(2)).unflatten(2, image.shape[2:])
-        if kept.columns * copies > kept.patches:
-            filters = projections.matrix(name, "patches", kept.columns * copies, kept.patches, image.dtype)
-            weight = filters.T.reshape(kept.patches, kept.columns, *self.geometry.kernel)
+        if sides.columns * copies > sides.patches:
+            filters = projections.matrix(name, "patches", sides.columns * copies, sides.patches, image.dtype)
+            weight = filters.T.reshape(sides.patches, sides.columns, *self.geometry.kernel)
             right = self.geometry.filtered(image, weight).flatten(2)
         else:
             right = self.geometry.patches(image, self.left.shape[2:]).flatten(1, 2)

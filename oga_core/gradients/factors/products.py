@@ -55,10 +55,10 @@ class ProductFactor(Factor):
         return products(self.left[rows].transpose(1, 2), self.right[rows])[..., None]
 
     def sketch(self, name: str, projections: Projections) -> Tensor:
-        kept = Kept.of(self.shape)
-        left = projections.project(name, "left", self.left, kept.rows)
+        sides = Kept.of(self.shape)
+        left = projections.project(name, "left", self.left, sides.rows)
         distinct = self.right[:1] if self.has_one_right else self.right
-        right = projections.project(name, "right", distinct, kept.columns)
+        right = projections.project(name, "right", distinct, sides.columns)
         return products(left.transpose(1, 2), right.expand(len(left), -1, -1)).flatten(1)
 
     @property
@@ -102,10 +102,10 @@ class LookupFactor(Factor):
         return result.scatter_add_(1, self.indices[rows, :, None].expand_as(right), right)[..., None]
 
     def sketch(self, name: str, projections: Projections) -> Tensor:
-        kept = Kept.of(self.shape)
-        right = projections.project(name, "right", self.right, kept.columns)
-        if self.n_rows > kept.rows:
-            left = projections.matrix(name, "left", self.n_rows, kept.rows, right.dtype)[self.indices]
+        sides = Kept.of(self.shape)
+        right = projections.project(name, "right", self.right, sides.columns)
+        if self.n_rows > sides.rows:
+            left = projections.matrix(name, "left", self.n_rows, sides.rows, right.dtype)[self.indices]
         else:
             left = torch.nn.functional.one_hot(self.indices, self.n_rows).to(right.dtype)
         return products(left.transpose(1, 2), right).flatten(1)

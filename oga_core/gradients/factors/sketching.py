@@ -25,23 +25,23 @@ class Sketcher:
         self.dim, self.seed, self.device = dim, seed, torch.device(device)
         self._signs: dict[tuple[str, str, torch.dtype], Tensor] = {}
 
-    def project(self, name: str, side: str, vectors: Tensor, kept: int) -> Tensor:
-        """Project the last axis of `vectors` to `kept` numbers; returned as it is where it is no longer."""
+    def project(self, name: str, side: str, vectors: Tensor, length: int) -> Tensor:
+        """Project the last axis of `vectors` to `length` numbers; returned as it is where it is no longer."""
         size = vectors.shape[-1]
-        return vectors if size <= kept else vectors @ self.matrix(name, side, size, kept, vectors.dtype)
+        return vectors if size <= length else vectors @ self.matrix(name, side, size, length, vectors.dtype)
 
     def gradient(self, name: str, gradient: Tensor) -> Tensor:
-        """Project gradients `(batch, rows, columns, copies)` themselves, as their factors would be: `(batch, kept)`."""
-        kept = Kept.of(gradient.shape[1:])
-        if kept.everything:
+        """Project gradients `(batch, rows, columns, copies)` as their factors would be, `(batch, length)`."""
+        sides = Kept.of(gradient.shape[1:])
+        if sides.everything:
             return gradient.flatten(1)
-        left = self.project(name, "left", gradient.movedim(1, 3), kept.rows)  # (batch, columns, copies, rows)
-        right = self.project(name, "right", left.movedim(1, 3), kept.columns)  # (batch, copies, rows, columns)
-        return self.project(name, "patches", right.permute(0, 2, 3, 1).flatten(2), kept.patches).flatten(1)
+        left = self.project(name, "left", gradient.movedim(1, 3), sides.rows)  # (batch, columns, copies, rows)
+        right = self.project(name, "right", left.movedim(1, 3), sides.columns)  # (batch, copies, rows, columns)
+        return self.project(name, "patches", right.permute(0, 2, 3, 1).flatten(2), sides.patches).flatten(1)
 
-    def matrix(self, name: str, side: str, size: int, kept: int, dtype: torch.dtype = torch.float32) -> Tensor:
-        """Random signs over sqrt(kept), `(size, kept)`: the projection of one side of one parameter."""
-        return self._cached(name, f"{side} {kept}", (size, kept), 1 / math.sqrt(kept), dtype)
+    def matrix(self, name: str, side: str, size: int, length: int, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Random signs over sqrt(length), `(size, length)`: the projection of one side of one parameter."""
+        return self._cached(name, f"{side} {length}", (size, length), 1 / math.sqrt(length), dtype)
 
     def fold(self, sketch: Tensor, name: str, values: Tensor) -> None:
         """Add the numbers of every row `(batch, kept)`, with random signs, to the buckets of `sketch` `(batch, dim)`.
@@ -74,9 +74,9 @@ class Sketcher:
 
     def outer(self, name: str, left: Tensor, right: Tensor) -> Tensor:
         """Sketch outer products of rows, `(batch, m)` and `(batch, n)`: `(batch, min(dim, m · n))`."""
-        kept = Kept.of((left.shape[1], right.shape[1], 1))
-        left = self.project(name, "left", left, kept.rows)
-        right = self.project(name, "right", right, kept.columns)
+        sides = Kept.of((left.shape[1], right.shape[1], 1))
+        left = self.project(name, "left", left, sides.rows)
+        right = self.project(name, "right", right, sides.columns)
         sketch = left.new_zeros(len(left), min(self.dim, left.shape[1] * right.shape[1]))
         self.fold(sketch, name, (left[:, :, None] * right[:, None, :]).flatten(1))
         return sketch

@@ -112,11 +112,11 @@ def _network(config: Any, modality: Modality) -> Any:
     networks = auto._model_mapping
     if type(config) not in networks:
         raise OgaError(f"A model of type {config.model_type!r} cannot be used for {modality} data.")
-    found = networks[type(config)]
-    if not isinstance(found, tuple):
-        return found
+    classes = networks[type(config)]
+    if not isinstance(classes, tuple):
+        return classes
     # Several networks share one configuration, such as DeiT's with and without its teacher's head.
-    return next((network for network in found if network.__name__ in (config.architectures or ())), found[0])
+    return next((network for network in classes if network.__name__ in (config.architectures or ())), classes[0])
 
 
 def _check_size(network: Any, config: Any, weights: Weights, origin: str) -> None:

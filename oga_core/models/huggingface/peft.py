@@ -149,13 +149,13 @@ def _layers(raw: dict[str, Any]) -> list[int] | None:
 
 def _check_rank(settings: dict[str, Any], weights: Weights) -> None:
     """PEFT allocates by the configured rank before it looks at the tensors."""
-    found = {tensor.shape[0] for name, tensor in weights.items() if name.endswith("lora_A.weight")}
-    found |= {tensor.shape[1] for name, tensor in weights.items() if "lora_embedding_B" in name and tensor.dim() == 2}
+    sizes = {tensor.shape[0] for name, tensor in weights.items() if name.endswith("lora_A.weight")}
+    sizes |= {tensor.shape[1] for name, tensor in weights.items() if "lora_embedding_B" in name and tensor.dim() == 2}
     ranks = {settings["r"], *settings["rank_pattern"].values()}
-    if not found or max(ranks) > max(found):
+    if not sizes or max(ranks) > max(sizes):
         raise OgaError(
             f"adapter_config.json says rank {max(ranks)}, but the adapter's tensors have rank "
-            f"{', '.join(map(str, sorted(found))) or 'none'}. Save the adapter: peft_model.save_pretrained(folder)."
+            f"{', '.join(map(str, sorted(sizes))) or 'none'}. Save the adapter: peft_model.save_pretrained(folder)."
         )
 
 
@@ -185,9 +185,9 @@ def _adapted(module: Any, config: Any, weights: Weights, origin: str) -> Any:
         name: tuple(tensor.shape)
         for name, tensor in get_peft_model_state_dict(adapted, save_embedding_layers=False).items()
     }
-    given = {name: tuple(tensor.shape) for name, tensor in weights.items()}
-    wanted |= {name: shape for name, shape in _adapted_embeddings(adapted).items() if name in given}
-    different = sorted(name for name in wanted.keys() | given.keys() if wanted.get(name) != given.get(name))
+    shapes = {name: tuple(tensor.shape) for name, tensor in weights.items()}
+    wanted |= {name: shape for name, shape in _adapted_embeddings(adapted).items() if name in shapes}
+    different = sorted(name for name in wanted.keys() | shapes.keys() if wanted.get(name) != shapes.get(name))
     if different:
         raise OgaError(
             f"The adapter {origin} does not fit its base model: {len(different)} tensor(s) are missing, left over or "

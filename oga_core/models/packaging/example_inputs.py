@@ -40,8 +40,8 @@ class ExampleInputs:
             args = tuple(example)
         strangers = [value for value in (*args, *kwargs.values()) if not isinstance(value, Tensor)]
         if strangers or not (args or kwargs):
-            found = type(strangers[0]).__name__ if strangers else "nothing"
-            raise OgaError(f"The example must be a tensor, a tuple of tensors or a dict of tensors, got {found}.")
+            kind = type(strangers[0]).__name__ if strangers else "nothing"
+            raise OgaError(f"The example must be a tensor, a tuple of tensors or a dict of tensors, got {kind}.")
         sizes = {value.shape[0] if value.dim() else 0 for value in (*args, *kwargs.values())}
         if len(sizes) > 1 or 0 in sizes:
             raise OgaError(

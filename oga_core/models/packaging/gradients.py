@@ -73,9 +73,9 @@ def gradients_in_memory(model: nn.Module, inputs: ExampleInputs) -> tuple[Gradie
 def compare_gradients(expected: Gradients, record: GradientRecord, module: GraphModule) -> None:
     """Raise `OgaError` where the file's gradients differ from those in memory, naming the parameters."""
     parameters = dict(module.named_parameters(remove_duplicate=False))
-    given = _gradients({name: parameters[name] for name in expected if name in parameters}, _probed(module, record))
+    gradients = _gradients({name: parameters[name] for name in expected if name in parameters}, _probed(module, record))
     size = math.sqrt(sum(norm**2 for norm in record.norms.values()))
-    gaps = {name: _gap(value, given.get(name)) for name, value in expected.items() if value is not None}
+    gaps = {name: _gap(value, gradients.get(name)) for name, value in expected.items() if value is not None}
     error = math.sqrt(sum(gap**2 for gap in gaps.values())) / max(size, 1e-30)
     if error <= record.tolerance:
         return
@@ -110,11 +110,11 @@ def check_record(path: Path, module: GraphModule) -> tuple[str, ...]:
     size = math.sqrt(sum(norm**2 for norm in record.norms.values()))
     for name, norm in record.norms.items():
         gradient = gradients.get(name)
-        found = 0.0 if gradient is None else float(gradient.float().norm())
-        if not abs(found - norm) <= record.tolerance * max(size, 1e-30):
+        length = 0.0 if gradient is None else float(gradient.float().norm())
+        if not abs(length - norm) <= record.tolerance * max(size, 1e-30):
             raise OgaError(
                 f"The gradient of {name[:80]} in {path.name} is not what it was when the model was packaged: its norm "
-                f"is {found:.4g}, not {norm:.4g}. Package the model again with the torch that scores it "
+                f"is {length:.4g}, not {norm:.4g}. Package the model again with the torch that scores it "
                 f"({torch.__version__})."
             )
     return unreached(record)
@@ -153,8 +153,8 @@ def _probed(module: GraphModule, record: GradientRecord) -> Tensor:
     return logits
 
 
-def _gap(expected: Tensor, given: Tensor | None) -> float:
-    return float(expected.float().norm() if given is None else (expected.float() - given.float()).norm())
+def _gap(expected: Tensor, gradient: Tensor | None) -> float:
+    return float(expected.float().norm() if gradient is None else (expected.float() - gradient.float()).norm())
 
 
 def _record(content: Any, origin: str, n_inputs: int) -> GradientRecord:

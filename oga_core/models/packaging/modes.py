@@ -57,8 +57,8 @@ def eval_mode(model: nn.Module) -> Iterator[None]:
             config.use_cache = True
         for module, mode in modes:
             module.training = mode
-        for buffer, kept in buffers:
-            buffer.copy_(kept)
+        for buffer, value in buffers:
+            buffer.copy_(value)
 
 
 @contextmanager

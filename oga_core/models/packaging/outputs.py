@@ -19,8 +19,8 @@ _LINES = 3  # of another library's error, which often says the reason in the sec
 
 def try_model(model: nn.Module, inputs: ExampleInputs) -> None:
     """Run the model on random inputs, as many as in the example, then other batch sizes."""
-    given = inputs.tensors[0].shape[0]
-    for batch in (given, 2, 3):
+    example = inputs.tensors[0].shape[0]
+    for batch in (example, 2, 3):
         args, kwargs = inputs.random(batch).call
         try:
             with torch.no_grad():
@@ -29,11 +29,11 @@ def try_model(model: nn.Module, inputs: ExampleInputs) -> None:
             raise
         except Exception as error:  # whatever the user's own code raises
             reason = first_lines(str(error)) or type(error).__name__
-            if batch == given:
+            if batch == example:
                 raise OgaError(f"The model does not run on inputs like the example: {reason}") from error
             raise OgaError(
-                f"The model runs on a batch of {given} but not on {batch}: {reason} Use x.shape[0] or -1 instead of a "
-                "fixed batch size in view and reshape."
+                f"The model runs on a batch of {example} but not on {batch}: {reason} Use x.shape[0] or -1 instead of "
+                "a fixed batch size in view and reshape."
             ) from error
         if logits.shape[0] != batch:
             raise OgaError(f"The model gives {logits.shape[0]} rows of logits for {batch} samples, not one each.")
@@ -55,26 +55,27 @@ def compare_outputs(model: nn.Module, module: nn.Module, inputs: ExampleInputs, 
     with torch.no_grad():
         for batch, length in ((2, None), (3, other)):
             args, kwargs = inputs.random(batch, length).call
-            expected, again = logits_of(model(*args, **kwargs)), logits_of(model(*args, **kwargs))
+            expected = logits_of(model(*args, **kwargs))
+            again = logits_of(model(*args, **kwargs))
             if not torch.allclose(expected, again, **_TOLERANCE, equal_nan=True):
                 raise OgaError("The model gives other outputs each time, even in eval mode. Take out what is random.")
-            found = module(*args, **kwargs)
-            _compare(expected.to(found.dtype), found, _HALF_TOLERANCE if half else _TOLERANCE)
-    if card.modality != "causal_lm" and found.shape[-1] != len(card.classes):
+            outputs = module(*args, **kwargs)
+            _compare(expected.to(outputs.dtype), outputs, _HALF_TOLERANCE if half else _TOLERANCE)
+    if card.modality != "causal_lm" and outputs.shape[-1] != len(card.classes):
         raise OgaError(
-            f"The model gives {found.shape[-1]} logits, but {len(card.classes)} classes are named. "
+            f"The model gives {outputs.shape[-1]} logits, but {len(card.classes)} classes are named. "
             "Give one name for each logit, in their order."
         )
 
 
-def _compare(expected: Tensor, found: Tensor, tolerance: Mapping[str, float]) -> None:
-    if expected.shape != found.shape:
+def _compare(expected: Tensor, outputs: Tensor, tolerance: Mapping[str, float]) -> None:
+    if expected.shape != outputs.shape:
         raise OgaError(
-            f"The exported model gives logits of shape {tuple(found.shape)}, the model {tuple(expected.shape)}: its "
+            f"The exported model gives logits of shape {tuple(outputs.shape)}, the model {tuple(expected.shape)}: its "
             "forward works for one batch size only. Use x.shape[0] instead of a number."
         )
-    if not torch.allclose(expected, found, **tolerance, equal_nan=True):
-        gap = (expected - found).abs().max().item()
+    if not torch.allclose(expected, outputs, **tolerance, equal_nan=True):
+        gap = (expected - outputs).abs().max().item()
         raise OgaError(
             f"The exported model differs from the model by {gap:.2g}. Its forward depends on something that is not in "
             "the graph (a counter, a cache, the batch size). Make it depend on its inputs only."

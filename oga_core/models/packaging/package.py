@@ -93,16 +93,16 @@ def _card(classes: Sequence[str], modality: Modality, prepared: Mapping[str, Any
 
 
 def _prepared(
-    given: Mapping[str, Any], modality: Modality, model: nn.Module, inputs: ExampleInputs, tokenizer: Any
+    card_input: Mapping[str, Any], modality: Modality, model: nn.Module, inputs: ExampleInputs, tokenizer: Any
 ) -> dict[str, Any]:
-    """Return the card's input: what was given, and what example and tokenizer tell."""
-    found: dict[str, Any] = {}
+    """Return the card's input, and what example and tokenizer tell."""
+    settings: dict[str, Any] = {}
     if modality == "image" and inputs.tensors[0].dim() == 4:
         _, channels, height, width = inputs.tensors[0].shape
-        found = {"image_size": [height, width], "channels": channels}
+        settings = {"image_size": [height, width], "channels": channels}
     if modality in ("text", "causal_lm") and tokenizer is not None:
-        found = {"max_length": max_length(getattr(model, "config", None), tokenizer, modality)}
-    return found | dict(given)
+        settings = {"max_length": max_length(getattr(model, "config", None), tokenizer, modality)}
+    return settings | dict(card_input)
 
 
 def _plain(value: Any) -> Any:

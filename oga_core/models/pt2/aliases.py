@@ -43,13 +43,13 @@ class Aliases:
 
     def follow(self, name: str, schema: torch._C.FunctionSchema, node: dict[str, Json]) -> bool:
         """Note the outputs of a call; return whether it writes into a value. Raises `OgaError` if that is an input."""
-        given = {required(item, "name", str): tensor_names(required(item, "arg", dict)) for item in node["inputs"]}
+        values_of = {required(item, "name", str): tensor_names(required(item, "arg", dict)) for item in node["inputs"]}
         written = [a.name for a in schema.arguments if a.alias_info is not None and a.alias_info.is_write]
         for argument in written:
-            if touched := self._shared(given.get(argument, [])):
+            if touched := self._shared(values_of.get(argument, [])):
                 raise _write_error(self._inputs[touched.bit_length() - 1], name)
         shares = name in _MAY_SHARE or any(result.alias_info is not None for result in schema.returns)
-        self.join([value for values in given.values() for value in values] if shares else [], node)
+        self.join([value for values in values_of.values() for value in values] if shares else [], node)
         return bool(written)
 
     def join(self, values: list[str], node: dict[str, Json]) -> None:

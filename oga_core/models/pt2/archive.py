@@ -30,7 +30,8 @@ class Archive:
     """
 
     def __init__(self, path: Path):
-        self.path, self.name = path, path.name
+        self.path = path
+        self.name = path.name
         try:
             self._zip = zipfile.ZipFile(path)
         except (zipfile.BadZipFile, ValueError, NotImplementedError, EOFError, struct.error):
@@ -121,7 +122,8 @@ class Archive:
             raise OgaError(f"{self.name} holds an entry with the unsafe name {info.orig_filename[:80]!r}. {RESAVE}")
 
     def _check_layout(self, infos: list[zipfile.ZipInfo]) -> None:
-        end, size = 0, self.path.stat().st_size
+        end = 0
+        size = self.path.stat().st_size
         with self.path.open("rb") as file:
             for info in sorted(infos, key=lambda info: info.header_offset):
                 if info.header_offset < end:

@@ -86,16 +86,17 @@ class Compiler:
         self, name: str, schema: torch._C.FunctionSchema, node: dict[str, Json]
     ) -> tuple[list[Any], dict[str, Any]]:
         """Match the arguments of a node to the operator's own signature."""
-        given = {}
+        values = {}
         for item in required(node, "inputs", list):
-            given[required(item, "name", str)] = self.scope.value(required(item, "arg", dict))
+            values[required(item, "name", str)] = self.scope.value(required(item, "arg", dict))
         args: list[Any] = []
         kwargs: dict[str, Any] = {}
         for argument in schema.arguments:
-            key, kind = argument.name, str(argument.type)
-            if key not in given and not argument.has_default_value():
+            key = argument.name
+            kind = str(argument.type)
+            if key not in values and not argument.has_default_value():
                 raise broken(f"{name} is called without {key!r}")
-            value = given.pop(key, argument.default_value)
+            value = values.pop(key, argument.default_value)
             if kind in ("Device", "Optional[Device]") and (value is not None or _makes_tensor(schema)):
                 value = Slot(DEVICE)
             elif key in ("pin_memory", "layout"):
@@ -109,8 +110,8 @@ class Compiler:
                 args.append(value)
             elif isinstance(value, Slot) or value != argument.default_value:
                 kwargs[key] = value
-        if given:
-            raise broken(f"{name} is called with the unknown argument {next(iter(given))[:80]!r}")
+        if values:
+            raise broken(f"{name} is called with the unknown argument {next(iter(values))[:80]!r}")
         return args, kwargs
 
     def _check_mode(self, name: str, schema: torch._C.FunctionSchema, args: list[Any], kwargs: dict[str, Any]) -> None:

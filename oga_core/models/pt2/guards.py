@@ -43,15 +43,15 @@ class _NotUnderstood(Exception):
 
 def read_guards(guards: Json, names: Sequence[str]) -> list[tuple[str, Term]]:
     """Return text (`x.shape[0] % 3 == 0`) and check of each guard on the sizes of inputs; others are left out."""
-    found = []
+    result = []
     for text in guards[:_MAX_GUARDS] if isinstance(guards, list) else []:
         if isinstance(text, str) and len(text) <= _MAX_LENGTH:
             try:
                 holds = _term(ast.parse(text.strip(), mode="eval").body, names)
-                found.append((_SIZE.sub(r"\1.shape", text.strip()), holds))
+                result.append((_SIZE.sub(r"\1.shape", text.strip()), holds))
             except (_NotUnderstood, SyntaxError, ValueError, RecursionError, MemoryError):
                 continue
-    return found
+    return result
 
 
 def broken_guard(guards: Sequence[tuple[str, Term]], shapes: Shapes) -> str | None:
@@ -72,7 +72,9 @@ def _term(node: ast.AST, names: Sequence[str]) -> Term:
         value = node.value
         return lambda _: value
     if isinstance(node, ast.BinOp) and type(node.op) in _BINARY:
-        combine, left, right = _BINARY[type(node.op)], _term(node.left, names), _term(node.right, names)
+        combine = _BINARY[type(node.op)]
+        left = _term(node.left, names)
+        right = _term(node.right, names)
         return lambda shapes: combine(left(shapes), right(shapes))
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
         inner = _term(node.operand, names)

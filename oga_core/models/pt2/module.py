@@ -59,8 +59,10 @@ class GraphModule(nn.Module):
 
     def accepts(self, batch: Mapping[str, Any]) -> bool:
         """Say whether a batch (a mapping from names to tensors) holds every input, in a shape that fits."""
-        found = self._by_name(batch)
-        return all(name in found and _fits(tuple(found[name].shape), want) for name, want in self.input_shapes.items())
+        inputs = self._by_name(batch)
+        return all(
+            name in inputs and _fits(tuple(inputs[name].shape), want) for name, want in self.input_shapes.items()
+        )
 
     def forward(self, *args: Any, **kwargs: Tensor) -> Tensor:
         """Return the logits. Raises `GraphRunError` when an input is missing or has a shape that does not fit."""
@@ -86,37 +88,37 @@ class GraphModule(nn.Module):
         names = self.input_names
         if len(args) == 1 and isinstance(args[0], Mapping):
             return self._bind((), {**args[0], **kwargs})
-        given = dict(zip(names, args, strict=False)) | self._by_name(kwargs)
-        if len(given) == len(names) == len(args) + len(kwargs):
-            return [given[name] for name in names]
+        inputs = dict(zip(names, args, strict=False)) | self._by_name(kwargs)
+        if len(inputs) == len(names) == len(args) + len(kwargs):
+            return [inputs[name] for name in names]
         raise self._misfit(args, kwargs)
 
     def _by_name(self, batch: Mapping[str, Any]) -> dict[str, Any]:
         """Match keys to input names; an input inside a dict argument is named after both (`batch_pixels`)."""
         names = self.input_names
-        found = {name: batch[name] for name in names if name in batch}
-        for key in batch.keys() - found.keys():
-            inner = [name for name in names if name.endswith(f"_{key}") and name not in found]
+        inputs = {name: batch[name] for name in names if name in batch}
+        for key in batch.keys() - inputs.keys():
+            inner = [name for name in names if name.endswith(f"_{key}") and name not in inputs]
             if len(inner) == 1:
-                found[inner[0]] = batch[key]
-        return found
+                inputs[inner[0]] = batch[key]
+        return inputs
 
     def _check_guards(self, values: Sequence[Tensor]) -> None:
         if not self._run.guards:
             return
         shapes = {name: tuple(value.shape) for name, value in zip(self._run.inputs, values, strict=True)}
         if guard := broken_guard(self._run.guards, shapes):
-            given = ", ".join(f"{name} {_shown(shape)}" for name, shape in shapes.items())
+            sizes = ", ".join(f"{name} {_shown(shape)}" for name, shape in shapes.items())
             raise GraphRunError(
-                f"The model works only where {guard}; it got {given}. Set max_length or image_size in the model card "
+                f"The model works only where {guard}; it got {sizes}. Set max_length or image_size in the model card "
                 "to what it takes, or export it again with a forward that is the same for all sizes."
             )
 
     def _misfit(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> GraphRunError:
         wanted = ", ".join(f"{name} {_shown(shape)}" for name, shape in self.input_shapes.items())
-        given = [_shown(tuple(value.shape)) for value in args]
-        given += [f"{name} {_shown(tuple(value.shape))}" for name, value in kwargs.items()]
-        got = ", ".join(given[:_SHOWN_INPUTS]) + (", …" if len(given) > _SHOWN_INPUTS else "")
+        sizes = [_shown(tuple(value.shape)) for value in args]
+        sizes += [f"{name} {_shown(tuple(value.shape))}" for name, value in kwargs.items()]
+        got = ", ".join(sizes[:_SHOWN_INPUTS]) + (", …" if len(sizes) > _SHOWN_INPUTS else "")
         return GraphRunError(f"The model takes {wanted or 'no inputs'}; got {got or 'nothing'}.")
 
 

@@ -44,11 +44,11 @@ def overload(name: str) -> torch._ops.OpOverload:
     if name in ALLOWED:
         packet, _, variant = name.partition(".")
         try:
-            found = getattr(getattr(torch.ops.aten, packet), variant)
+            operator = getattr(getattr(torch.ops.aten, packet), variant)
         except AttributeError:
             raise OgaError(f"The model uses aten.{name}, which torch {torch.__version__} does not have.") from None
-        assert isinstance(found, torch._ops.OpOverload)
-        return found
+        assert isinstance(operator, torch._ops.OpOverload)
+        return operator
     raise refused(f"aten.{name}")
 
 

@@ -119,17 +119,19 @@ def _made(step: Step) -> Iterable[int]:
 
 def needed(steps: list[Step], results: Iterable[int]) -> list[Step]:
     """Leave out steps whose outputs nobody reads; what writes in place stays."""
-    wanted, kept = set(results), []
+    wanted = set(results)
+    read: list[Step] = []
     for step in reversed(steps):
         if step.writes or wanted.intersection(_made(step)):
             wanted |= step.reads
-            kept.append(step)
-    return kept[::-1]
+            read.append(step)
+    return read[::-1]
 
 
 def with_frees(steps: list[Step], results: Iterable[int]) -> list[Step]:
     """Note at each step which slots it is the last to read, so that memory is given back at once."""
-    alive, freed = {DEVICE, *results}, []
+    alive = {DEVICE, *results}
+    freed = []
     for step in reversed(steps):
         unread = {slot for slot in (*step.reads, *_made(step)) if slot not in alive}
         alive |= step.reads
@@ -141,7 +143,9 @@ class NestedProgram:
     """A graph inside a step: a no_grad or enable_grad block (gradient), else an autocast block."""
 
     def __init__(self, program: Program, starts: list[int], gradient: bool | None):
-        self.program, self.starts, self.gradient = program, starts, gradient
+        self.program = program
+        self.starts = starts
+        self.gradient = gradient
 
     def __call__(self, device: torch.device, *operands: Any) -> list[Any]:
         slots: list[Any] = [None] * self.program.n_slots

@@ -190,7 +190,8 @@ def _output_labels(program: Json, count: int) -> list[str | None]:
     """
     try:
         tree = json.loads(program["module_call_graph"][0]["signature"]["out_spec"])[1]
-        keys, labels = json.loads(tree["context"]), []
+        keys = json.loads(tree["context"])
+        labels = []
         for key, child in zip(keys, tree["children_spec"], strict=True):
             labels += [key] * _leaves(child)
     except (LookupError, TypeError, ValueError, RecursionError):

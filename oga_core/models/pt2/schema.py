@@ -81,10 +81,10 @@ def floating(value: Json, what: str) -> float:
 
 def dtype(code: Json) -> torch.dtype:
     """Return the dtype of a serialized code."""
-    found = DTYPES.get(typed(code, int, "a dtype"))
-    if found is None:
+    result = DTYPES.get(typed(code, int, "a dtype"))
+    if result is None:
         raise OgaError(f"The .pt2 file uses the dtype number {code}, which is not supported. Export it in float32.")
-    return found
+    return result
 
 
 def static_size(size: Json, what: str) -> int:

@@ -80,8 +80,8 @@ class Scope:
 
     def dtype(self, code: Json) -> torch.dtype:
         """Return the dtype of a serialized code."""
-        found = dtype(code)
-        return torch.float32 if self.half and found in HALF else found
+        result = dtype(code)
+        return torch.float32 if self.half and result in HALF else result
 
 
 def _sym(tag: str, read: Callable[[Json, str], Any]) -> Callable[[Scope, Json], Any]:
@@ -114,10 +114,10 @@ def _optional_tensor(scope: Scope, value: Json) -> Slot | None:
 
 
 def _memory_format(_: Scope, value: Json) -> torch.memory_format:
-    found = MEMORY_FORMATS.get(typed(value, int, "a memory format"))
-    if found is None:
+    result = MEMORY_FORMATS.get(typed(value, int, "a memory format"))
+    if result is None:
         raise broken(f"the memory format {value}")
-    return found
+    return result
 
 
 def _layout(_: Scope, value: Json) -> None:

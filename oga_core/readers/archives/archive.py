@@ -7,7 +7,7 @@ import struct
 import zipfile
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -67,6 +67,15 @@ class Archive(ABC):
         )
 
 
+class PackedArchive(Archive):
+    """An archive in one file: its members have different names and together no more bytes than are read."""
+
+    def __init__(self, path: Path, members: Sequence[tuple[str, int]]):
+        _check_collisions(path, [name for name, _ in members])
+        super().__init__(path, dict(members))
+        _check_total(path, self.sizes.values())
+
+
 def is_zip(path: Path) -> bool:
     """Whether the file begins as a zip does (also an empty one)."""
     with path.open("rb") as file:
@@ -92,7 +101,7 @@ def check_name(path: Path, name: str) -> None:
         raise OgaError(f"{path.name} holds another archive, {name}. Give the inner archive itself.")
 
 
-def check_collisions(path: Path, names: list[str]) -> None:
+def _check_collisions(path: Path, names: list[str]) -> None:
     """Raise `OgaError` where two members have names that some file system takes for one."""
     seen: dict[str, str] = {}
     for name in names:
@@ -103,7 +112,7 @@ def check_collisions(path: Path, names: list[str]) -> None:
         seen[key] = name
 
 
-def check_total(path: Path, sizes: Iterable[int]) -> None:
+def _check_total(path: Path, sizes: Iterable[int]) -> None:
     """Raise `OgaError` where the members state more bytes than are read."""
     total = sum(sizes)
     if total > MAX_TOTAL_BYTES:

@@ -18,10 +18,8 @@ from oga_core.readers.archives.archive import (
     MAX_MEMBER_BYTES,
     MAX_RATIO,
     RATIO_FREE_BYTES,
-    Archive,
-    check_collisions,
+    PackedArchive,
     check_name,
-    check_total,
     is_junk,
     too_many,
 )
@@ -29,17 +27,15 @@ from oga_core.readers.archives.archive import (
 _BLOCK_BYTES = 1 << 20
 
 
-class Tar(Archive):
+class Tar(PackedArchive):
     """A tar file; a compressed one is first unpacked into one nameless temporary file, because it has no index."""
 
     def __init__(self, path: Path):
         self._file = _plain_tar(path)
         self._lock = threading.Lock()
         members = list(self._members(path))
-        check_collisions(path, [name for name, _, _ in members])
         self._offsets = {name: offset for name, offset, _ in members}
-        super().__init__(path, {name: size for name, _, size in members})
-        check_total(path, self.sizes.values())
+        super().__init__(path, [(name, size) for name, _, size in members])
 
     def _members(self, path: Path) -> Iterator[tuple[str, int, int]]:
         """Yield (name, offset, size) of every ordinary file; raises `OgaError` for members that must not be read."""

@@ -17,16 +17,14 @@ from oga_core.readers.archives.archive import (
     MAX_MEMBER_BYTES,
     MAX_RATIO,
     RATIO_FREE_BYTES,
-    Archive,
-    check_collisions,
+    PackedArchive,
     check_name,
-    check_total,
     is_junk,
     too_many,
 )
 
 
-class Zip(Archive):
+class Zip(PackedArchive):
     """A zip file: stored and deflated members, checked against bombs, overlaps and hostile names when opened."""
 
     def __init__(self, path: Path):
@@ -46,10 +44,8 @@ class Zip(Archive):
         members = [info for info in infos if not (info.is_dir() or any(map(is_junk, info.filename.split("/"))))]
         for info in members:
             _check_zip_member(path, info)
-        check_collisions(path, [info.filename for info in members])
         self._infos = {info.filename: info for info in members}
-        super().__init__(path, {info.filename: info.file_size for info in members})
-        check_total(path, self.sizes.values())
+        super().__init__(path, [(info.filename, info.file_size) for info in members])
 
     def read(self, name: str, limit: int = MAX_MEMBER_BYTES) -> bytes:
         info = self._infos[name]

@@ -9,9 +9,9 @@ from oga_core.numerics import Floats, Indices, Values
 
 def class_thresholds(probabilities: Floats, labels: Indices) -> Values:
     """Mean probability of class k over the samples given class k, `(n_classes,)`; 1 for a class without samples."""
-    given = probabilities[np.arange(len(labels)), labels].astype(np.float64)
+    own = probabilities[np.arange(len(labels)), labels].astype(np.float64)
     counts = np.bincount(labels, minlength=probabilities.shape[1])
-    sums = np.bincount(labels, weights=given, minlength=probabilities.shape[1])
+    sums = np.bincount(labels, weights=own, minlength=probabilities.shape[1])
     thresholds: Values = np.where(counts > 0, sums / np.maximum(counts, 1), 1.0)
     return thresholds
 

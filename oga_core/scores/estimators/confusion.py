@@ -6,11 +6,13 @@ import numpy as np
 
 from oga_core.numerics import Array, Floats, Indices, Values, softmax
 
-SMOOTHING, SMOOTHING_SHARE = 2.0, 0.1
+SMOOTHING = 2.0
+SMOOTHING_SHARE = 0.1
 """Samples that every pair of true and given class starts with, all pairs together at most this share of the data."""
 ROUNDS = 20
 """Of expectation-maximisation; the joint of the photographs moves by less than 1 % of its noise after 12."""
-ANCHOR_SHARE, FEWEST_ANCHORS = 0.2, 20
+ANCHOR_SHARE = 0.2
+FEWEST_ANCHORS = 20
 """The fifth of each class that is most surely of it, at least 20 samples: enough to count, and few between classes."""
 ANCHOR_PRIOR = 2.0
 """Samples of equally likely confusions that the counts of a class's anchors start with."""

@@ -43,7 +43,8 @@ class Gradients:
 
     def block(self, rows: slice | Indices) -> tuple[Floats, Floats]:
         """Return left and right of some rows, the bias column appended."""
-        left, right = np.asarray(self.left[rows]), np.asarray(self.right[rows], dtype=np.float32)
+        left = np.asarray(self.left[rows])
+        right = np.asarray(self.right[rows], dtype=np.float32)
         return left, np.pad(right, ((0, 0), (0, 1)), constant_values=1) if self.bias else right
 
     def blocks(self) -> Iterator[tuple[slice, Floats, Floats]]:
@@ -132,7 +133,8 @@ def curvature_rows(sketch: GradientSketch, seed: int) -> Indices:
 
 def complements(probabilities: Floats) -> Floats:
     """1 - p, for the likeliest class as the sum of the others: where a model is sure, 1 - p rounds to 0."""
-    result, rest = 1 - probabilities, probabilities.copy()
+    result = 1 - probabilities
+    rest = probabilities.copy()
     likeliest = probabilities.argmax(axis=1)[:, None]
     np.put_along_axis(rest, likeliest, 0, axis=1)
     np.put_along_axis(result, likeliest, rest.sum(axis=1, keepdims=True), axis=1)
@@ -148,7 +150,8 @@ def head_hessian(sketch: GradientSketch, *, seed: int = 0) -> Floats:
     _, features = head_gradients(sketch).block(rows)
     probabilities = sketch.probabilities[rows]
     spread = probabilities * complements(probabilities)
-    n_classes, width = probabilities.shape[1], features.shape[1]
+    n_classes = probabilities.shape[1]
+    width = features.shape[1]
     hessian = np.empty((n_classes, width, n_classes, width), dtype=np.float32)
     for a in range(n_classes):
         weights = -probabilities[:, a, None] * probabilities[:, a:]
@@ -190,18 +193,19 @@ def hessian_columns(sketch: GradientSketch, columns: Indices, rows: Indices) -> 
     classes, positions = np.unravel_index(columns, head.shape)
     result = np.empty((len(columns), *head.shape), dtype=np.float32)
     for a in np.unique(classes):
-        chosen = classes == a
+        mask = classes == a
         weights = -probabilities[:, a, None] * probabilities
         weights[:, a] = spread[:, a]
-        own = features[:, positions[chosen]] / len(rows)
+        own = features[:, positions[mask]] / len(rows)
         for b in range(head.shape[0]):
-            result[chosen, b] = (own * weights[:, b, None]).T @ features
+            result[mask, b] = (own * weights[:, b, None]).T @ features
     return result.reshape(len(columns), -1)
 
 
 def mean_curvature(sketch: GradientSketch) -> float:
     """Mean eigenvalue of the head's Hessian: mean_i (1 - ‖p_i‖²) ‖h_i‖² over the number of parameters."""
-    head, p = head_gradients(sketch), sketch.probabilities
+    head = head_gradients(sketch)
+    p = sketch.probabilities
     spread = np.einsum("ic,ic->i", p, complements(p), dtype=np.float64)
     norms = np.concatenate([_squares(right) for _, _, right in head.blocks()])
     return max(float(np.mean(spread * norms)) / int(np.prod(head.shape)), FLAT)

@@ -38,7 +38,8 @@ def validated_logits(
     features, labels: of the samples that are judged; the labels choose shrinkage and scale, nothing else.
     """
     both = standardised(np.concatenate([features, clean_features]))
-    x, clean = both[: len(features)], both[len(features) :]
+    x = both[: len(features)]
+    clean = both[len(features) :]
     fit = _Fit.of(clean, clean_labels, n_classes)
     x = x @ fit.axes
     return _likeliest((fit.elsewhere(x, shrinkage) for shrinkage in SHRINKAGES), labels)
@@ -96,7 +97,8 @@ class _Fit:
         Without sample i of class y, with r = x - μ_y and N samples, μ_y moves by -r / (N - 1) and S loses β r rᵀ: the
         new distances follow from rᵀS⁻¹r and (x - μ_k)ᵀS⁻¹r by the Sherman-Morrison formula.
         """
-        precisions, own = self._precisions(shrinkage), self.counts[labels]
+        precisions = self._precisions(shrinkage)
+        own = self.counts[labels]
         growth = (own / (own - 1)).astype(np.float32)
         beta = (1 - shrinkage) / self.n_samples * growth
         return self._likelihoods(
@@ -127,7 +129,8 @@ def _squared_distances(x: Array, means: Array, precisions: Array) -> Array:
 
 def _without_itself(x: Array, labels: Indices, means: Array, precisions: Array, growth: Array, beta: Array) -> Array:
     """Squared distances to the class means, each sample left out; axes are those of the covariance."""
-    rows, weighted = np.arange(len(x)), means * precisions
+    rows = np.arange(len(x))
+    weighted = means * precisions
     products, between = x @ weighted.T, weighted @ means.T  # (n_samples, n_classes), (n_classes, n_classes)
     sizes = ((x * x) @ precisions)[:, None]
     distances: Array = sizes - 2 * products + np.diag(between)

@@ -15,7 +15,8 @@ CONSTANT = 1e-7
 """A feature whose range in a node is no larger is constant there, as in scikit-learn."""
 DRAWS = 256
 """A node in which this many random features in a row are constant is a leaf for good."""
-ROWS, TREES_AT_ONCE = 512, 50
+ROWS = 512
+TREES_AT_ONCE = 50
 """Samples and trees that go down together: few enough for the processor's cache."""
 
 
@@ -87,7 +88,8 @@ def isolation_forest_scores(
     Equals scikit-learn's `-score_samples` in distribution. Memory does not grow with the number of features or trees.
     fitted_on: rows from which the trees' subsamples are drawn (all). Liu, Ting and Zhou, Isolation Forest, ICDM 2008.
     """
-    n_samples, generator = len(features.right), np.random.default_rng(seed)
+    n_samples = len(features.right)
+    generator = np.random.default_rng(seed)
     fitted_on = np.arange(n_samples) if fitted_on is None else fitted_on
     subsample = min(subsample, len(fitted_on))
     total = np.zeros(n_samples)
@@ -102,9 +104,11 @@ def isolation_forest_scores(
 def _grow(features: Features, drawn: Indices, generator: np.random.Generator) -> Trees:
     """Grow one tree on each row of `drawn`, `(n_trees, subsample)`, all trees level by level."""
     n_trees, subsample = drawn.shape
-    part, rows = features.rows(drawn.reshape(-1)), np.arange(drawn.size)
+    part = features.rows(drawn.reshape(-1))
+    rows = np.arange(drawn.size)
     node = np.repeat(np.arange(n_trees), subsample)
-    depth, grows = np.zeros(n_trees), np.ones(n_trees, dtype=bool)
+    depth = np.zeros(n_trees)
+    grows = np.ones(n_trees, dtype=bool)
     levels: list[Level] = []
     for _ in range(max(1, int(np.ceil(np.log2(max(subsample, 2)))))):
         if levels and not grows.any():
@@ -112,10 +116,12 @@ def _grow(features: Features, drawn: Indices, generator: np.random.Generator) ->
         column, threshold, values = _split(part, rows, node, grows, generator)
         is_split = np.isfinite(threshold)
         levels.append(Level(*np.divmod(column, part.right.shape[1]), threshold))
-        depth, grows = np.repeat(depth + is_split, 2), np.repeat(is_split, 2)
+        depth = np.repeat(depth + is_split, 2)
+        grows = np.repeat(is_split, 2)
         node = 2 * node + (values > threshold[node])
         order = np.argsort(node, kind="stable")
-        rows, node = rows[order], node[order]
+        rows = rows[order]
+        node = node[order]
     return Trees(levels, depth + _average_path_length(np.bincount(node, minlength=len(depth))))
 
 

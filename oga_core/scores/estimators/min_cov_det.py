@@ -7,11 +7,13 @@ import numpy as np
 from oga_core.numerics import Values
 
 KEPT = 0.75
-STARTS, BEST = 20, 3
+STARTS = 20
+BEST = 3
 """Random starts, and those of them that are carried on with all samples."""
 SEARCHED = 2000
 """Starts are compared on at most this many samples."""
-FIRST_STEPS, LAST_STEPS = 3, 15
+FIRST_STEPS = 3
+LAST_STEPS = 15
 SCALE = 1.4826
 """The median absolute deviation times this is the standard deviation of a normal distribution."""
 
@@ -48,12 +50,13 @@ def _starts(points: Values, generator: np.random.Generator) -> list[Fit]:
 
 def _concentrated(points: Values, fit: Fit, steps: int) -> Fit:
     """Fit again and again the samples nearest to the last fit; the determinant never grows."""
-    kept = max(2, int(np.ceil(KEPT * len(points))))
+    count = max(2, int(np.ceil(KEPT * len(points))))
     volume = np.inf
     for _ in range(steps):
         distances = _squared_distances(points, fit)
-        fit = _fit(points[np.argpartition(distances, kept - 1)[:kept]])
-        before, volume = volume, _volume(fit)
+        fit = _fit(points[np.argpartition(distances, count - 1)[:count]])
+        before = volume
+        volume = _volume(fit)
         if volume >= before - 1e-9:
             break
     return fit

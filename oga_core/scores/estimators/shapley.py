@@ -12,10 +12,14 @@ from numpy.typing import NDArray
 from oga_core.gradient_sketch import GradientSketch
 from oga_core.numerics import Floats, Indices
 
-ORDERS, MOST_ROUNDS, TOLERANCE = 10, 60, 0.01
+ORDERS = 10
+MOST_ROUNDS = 60
+TOLERANCE = 0.01
 """Permutations a round, each with its reverse; rounds end when one changes the values by less than this share."""
-SHORTEST, AT_ONCE = 8, 64
-TRUNCATION, PATIENCE = 0.01, 10
+SHORTEST = 8
+AT_ONCE = 64
+TRUNCATION = 0.01
+PATIENCE = 10
 NEIGHBOURS = 10
 
 
@@ -49,11 +53,14 @@ class RidgeGame:
 
     def gains(self, orders: Indices) -> Floats:
         """Gain in utility as each sample joins, 0 after the cut, `(n_orders, n_samples)`, in each order of `orders`."""
-        n_orders, width = len(orders), self.features.shape[1]
+        n_orders = len(orders)
+        width = self.features.shape[1]
         inverse = np.broadcast_to(np.eye(width), (n_orders, width, width)).copy()
         weights = np.zeros((n_orders, width, self.targets.shape[1]))
-        gains, goal = np.zeros(orders.shape), self.full_gain()
-        utility, settled = np.zeros(n_orders), np.zeros(n_orders, dtype=np.int64)
+        gains = np.zeros(orders.shape)
+        goal = self.full_gain()
+        utility = np.zeros(n_orders)
+        settled = np.zeros(n_orders, dtype=np.int64)
         for position in range(orders.shape[1]):
             joining = orders[:, position]
             gain = self._join(inverse, weights, self.features[joining], self.targets[joining])
@@ -86,14 +93,17 @@ def ridge_values(game: RidgeGame, seed: int) -> Floats:
     are halves, quarters and so on, each part the beginning of an order of its own; a gain counts by how often a
     round plays its position, which leaves the mean as it is. Ghorbani and Zou 2019, arXiv 1904.02868.
     """
-    generator, n_samples = np.random.default_rng(seed), len(game.features)
+    generator = np.random.default_rng(seed)
+    n_samples = len(game.features)
     lengths = [n_samples]
     while lengths[-1] >= 2 * SHORTEST:
         lengths.append(lengths[-1] // 2)
     plays = np.zeros(n_samples)
     for length in lengths:
         plays[:length] += 2 * ORDERS * (n_samples // length)
-    total, before, values = np.zeros(n_samples), np.zeros(n_samples), np.zeros(n_samples)
+    total = np.zeros(n_samples)
+    before = np.zeros(n_samples)
+    values = np.zeros(n_samples)
     for number in range(1, MOST_ROUNDS + 1):
         for length in lengths:
             for orders in _beginnings(n_samples, length, generator):
@@ -122,7 +132,8 @@ def knn_values(sketch: GradientSketch, references: GradientSketch, own: Indices 
     assert references.features is not None
     features = np.asarray(sketch.features, dtype=np.float32)
     squares = np.einsum("ir,ir->i", features, features)
-    total, played = np.zeros(len(sketch)), np.zeros(len(sketch))
+    total = np.zeros(len(sketch))
+    played = np.zeros(len(sketch))
     for j in range(len(references)):
         distances = squares - 2 * (features @ np.asarray(references.features[j], dtype=np.float32))
         order = np.argsort(distances, kind="stable")
@@ -134,7 +145,8 @@ def knn_values(sketch: GradientSketch, references: GradientSketch, own: Indices 
 
 def _knn_game(matches: NDArray[np.bool_]) -> NDArray[np.floating[Any]]:
     """Shapley values of samples sorted from the nearest, given whether their labels match."""
-    n_samples, right = len(matches), matches.astype(np.float64)
+    n_samples = len(matches)
+    right = matches.astype(np.float64)
     if not n_samples:
         return right
     ranks = np.arange(1, n_samples)

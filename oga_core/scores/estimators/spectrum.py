@@ -43,7 +43,8 @@ def head_spectrum(sketch: GradientSketch, *, seed: int = 0) -> Spectrum:
 
 
 def _lanczos(sketch: GradientSketch, seed: int) -> Spectrum:
-    head, scale = head_gradients(sketch), mean_curvature(sketch)
+    head = head_gradients(sketch)
+    scale = mean_curvature(sketch)
     size = int(np.prod(head.shape))
     rank = min(ARNOLDI_RANK, size, max(8, int(CURVATURE_ENTRIES / 16 / size)))
     if size <= 4 * ARNOLDI_RANK:
@@ -67,11 +68,13 @@ def _leading(product: Callable[[Floats], Floats], size: int, rank: int, seed: in
 
     operator = LinearOperator((size, size), matvec=product, dtype=np.float32)
     start = np.random.default_rng(seed).standard_normal(size).astype(np.float32)
-    values, vectors = np.zeros(0), np.zeros((size, 0))
+    values = np.zeros(0)
+    vectors = np.zeros((size, 0))
     try:
         values, vectors = eigsh(operator, k=rank, v0=start, tol=1e-3, ncv=2 * rank)
     except ArpackNoConvergence as stopped:
-        values, vectors = stopped.eigenvalues, stopped.eigenvectors
+        values = stopped.eigenvalues
+        vectors = stopped.eigenvectors
     except ArpackError:  # the product with every vector is 0: none of the drawn samples curves the loss
         pass
     return (values, vectors) if len(values) else (np.zeros(1), np.zeros((size, 1)))
