@@ -7,11 +7,14 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+import streamlit as st
 from app_runs import ODD_CLASSES, image_run
 from PIL import Image
 
+from oga_app import state
 from oga_app.background import explaining
 from oga_app.elements import charts, desk, messages, raster
+from oga_app.server.settings import Settings
 from oga_core.errors import OgaError
 from oga_core.findings.kinds import STRANGE
 from oga_core.review import Decision, ReviewStore
@@ -191,6 +194,14 @@ def test_a_selection_counts_what_passes(data, board):
     assert some.confusion(only_flagged=True).sum() == flagged.sum()
 
 
+@pytest.fixture
+def session(run):
+    """The session of a tab whose server has no accounts."""
+    yield state.session(Settings(run.path.parent))
+    st.session_state.clear()
+
+
+@pytest.mark.usefixtures("session")
 def test_the_desk_shows_decides_and_undoes(data, board):
     queue = data.order("loss")[:5]
     backend = desk.Desk(data, board, queue, reviewer="ann", score="loss", flagged=5)
