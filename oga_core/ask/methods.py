@@ -10,5 +10,5 @@ METHODS = {
     "ekfac": "the same, layer by layer, by EK-FAC and conjugate gradients; needs whole gradients",
 }
 DEFAULT_METHOD = "cosine"
-"""Of those that need no whole gradients it finds a row's own group best. On the few queries measured by removal so far
-EK-FAC comes first, and this one beside the damped Fisher (tests/benchmarks/answers/retrieval.py)."""
+"""The first by removal of those that need no whole gradients; the damped Fisher is close, and finds a row's own group
+a little better. EK-FAC, which needs them, is ahead in both (one set of tests/benchmarks/answers/retrieval.py)."""
