@@ -14,14 +14,12 @@ from oga_core.scores.estimators.calibration import information, log_shares
 from oga_core.scores.estimators.confident import most_confident_class
 from oga_core.scores.estimators.confusion import anchors
 
-OVERLAP = 0.03
+OVERLAP = 0.02
 """Share of anchors that may lie between classes all the same, or whose class people dispute: not counted as noise.
 
 In full where anchors' labels are contradicted at most half as often as those of all samples, and not at all where just
-as often: there no class overlaps.
+as often: there no class overlaps. With more, sets of a thousand samples get no suggestion however sure their worst are.
 """
-LEAST = 0.02
-"""Noise below this share cannot be told from none: what is left of it in the lower bound is chance."""
 WORTH_TRIMMING = 0.5
 """Trimming must take more wrong samples than right ones even if all ambiguous samples are right."""
 
@@ -100,8 +98,8 @@ def least_noise(probabilities: Floats, labels: Indices) -> Values:
     mean = float(shares @ (wrong / total))
     contradicted = float((probabilities.argmax(axis=1) != labels).mean())
     overlap = OVERLAP * float(np.clip(2 - 2 * mean / max(contradicted, 1e-12), 0, 1))
-    left = mean - NORMAL_90 * float(together) - overlap
-    least: Values = (left / mean if left >= LEAST else 0.0) * wrong / total
+    left = max(mean - NORMAL_90 * float(together) - overlap, 0.0)
+    least: Values = left / max(mean, 1e-12) * wrong / total
     return least
 
 

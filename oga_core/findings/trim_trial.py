@@ -16,6 +16,9 @@ RANDOM_TRIMS = 3
 MOST_SAMPLES = 20_000
 """A trial on more would take longer than seconds and tell a difference that matters to nobody."""
 
+_ROUNDING = 1e-9
+"""Differences below this are those of sums in another order."""
+
 
 def try_trim(sketch: GradientSketch, flagged: Indices, moved: Values, *, seed: int = 0) -> TrimTrial | None:
     """Trim the flagged samples, and as many at random, from the training of heads, and judge those that are left out.
@@ -43,6 +46,7 @@ def try_trim(sketch: GradientSketch, flagged: Indices, moved: Values, *, seed: i
     count = int(chosen.sum())
     at_random = [judged(rng.choice(order, count, replace=False)) for _ in range(RANDOM_TRIMS)]
     gains = judged(np.flatnonzero(chosen)) - np.mean(at_random, axis=0)
+    gains[np.abs(gains) < _ROUNDING] = 0  # where no head changes its mind, neither arm is better
     half = float(NORMAL_90 * gains.std() / np.sqrt(len(gains)))
     gain = float(gains.mean())
     return TrimTrial(gain, gain - half, gain + half)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import resource
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 Progress = Callable[[dict[str, Any]], None]
@@ -30,5 +32,9 @@ class Stages:
 
 def peak_rss_mb() -> float:
     """The most memory that this process has held, in MiB."""
+    with suppress(OSError):  # resource usage begins with the memory of the process that started this one
+        high_water = re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text(encoding="utf-8"))
+        if high_water:
+            return round(int(high_water[1]) / 1024, 1)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(peak / (1024 * 1024 if sys.platform == "darwin" else 1024), 1)

@@ -39,7 +39,7 @@ def test_a_sample_is_scored_into_a_run_of_its_name(folder: Path) -> None:
     assert run.info.status == "done"
     assert run.info.map == "pca"
     assert len(run.table) == 569
-    assert run.info.suggested_trim_fraction > 0
+    assert run.info.noise_rate.low < 0.081 < run.info.noise_rate.high  # 46 of 569 labels are wrong
     assert {event["run"] for event in EVENTS} == {TUMOURS.name}
 
 

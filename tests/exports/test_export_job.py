@@ -68,10 +68,10 @@ def test_the_process_that_reads_is_jailed_and_not_this_one(run: RunFolder, tmp_p
                     seen.append((event["stage"], "Seccomp:\t2" in status, "NoNewPrivs:\t1" in status))
 
     export(run, "csv", tmp_path / "out.csv", progress=look)
-    assert seen == [("reading the data", True, True), ("writing", True, True)]
+    assert list(dict.fromkeys(seen)) == [("reading the data", True, True), ("writing", True, True)]
 
 
-@pytest.mark.parametrize("format", [*EXPORTS, REPORT])
+@pytest.mark.parametrize("format", [*(name for name in EXPORTS if "image" in EXPORTS[name].modalities), REPORT])
 def test_every_format_is_written_by_the_worker(format: str, images: RunFolder, tmp_path: Path) -> None:
     before = entries(tmp_path)
     written = export(images, format, tmp_path / "out")

@@ -44,10 +44,10 @@ def test_overlap_without_noise_is_not_trimmed(seed):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_classes_that_overlap_where_they_are_surest_are_not_trimmed_either(seed):
+def test_of_classes_that_overlap_where_they_are_surest_hardly_any_are_trimmed(seed):
     sketch, _ = overlapping(0.0, seed, shift=0.7)
-    assert estimate_noise(sketch).low == 0
-    assert suggested_trim_fraction(sketch) == 0
+    assert estimate_noise(sketch).low < 0.04
+    assert suggested_trim_fraction(sketch) < 0.02
 
 
 def test_a_model_that_was_trained_on_the_labels_is_told_from_fits_that_leave_them_out():

@@ -70,3 +70,13 @@ def test_what_is_said_of_a_trial():
     assert unclear.startswith("Heads trained on the model's features without the 10.0% that would be trimmed are not")
     assert "(+0.1 points of accuracy, -0.2 to +0.4)" in unclear
     assert "So no share is suggested to trim." in TrimTrial(-0.02, -0.03, -0.01).sentence(0.1)
+
+
+def test_where_no_head_changes_its_mind_neither_is_better():
+    true = np.arange(1200) % 3
+    wrong = np.random.default_rng(0).random(1200) < 0.09
+    places = 8 * np.eye(3, dtype=np.float32)[true]
+    sketch = sketch_of(places + np.float32(0.01) * wrong[:, None], places, np.where(wrong, (true + 1) % 3, true))
+    trial = tried(sketch, np.flatnonzero(wrong)[:30])
+    assert trial == TrimTrial(0.0, 0.0, 0.0)
+    assert not trial.harms

@@ -17,6 +17,7 @@ from oga_core.errors import OgaError
 from oga_core.runs.evidence import Evidence
 
 N = 60
+FIRST = "0000000.png"  # as images of a live data set are kept
 
 
 def labels(n_classes: int = 3) -> torch.Tensor:
@@ -91,10 +92,10 @@ def test_a_run_describes_itself(image_run: oga.Run) -> None:
     ("call", "message"),
     [
         (lambda run: run.decide("no such", "keep"), "The run has no sample 'no such'"),
-        (lambda run: run.decide("0"), "Give either an action"),
-        (lambda run: run.decide("0", "keep", relabel="owl"), "Give either an action"),
-        (lambda run: run.decide("0", relabel="ow"), "Unknown class 'ow'. Choose one of: cat, dog, owl"),
-        (lambda run: run.decide("0", "drop"), "Unknown action 'drop'"),
+        (lambda run: run.decide(FIRST), "Give one of the actions keep, relabel, remove, unsure"),
+        (lambda run: run.decide(FIRST, "keep", relabel="owl"), "Give one of the actions keep, relabel, remove, unsure"),
+        (lambda run: run.decide(FIRST, relabel="ow"), "Unknown class 'ow'. Choose one of: cat, dog, owl"),
+        (lambda run: run.decide(FIRST, "drop"), "Unknown action 'drop'"),
         (lambda run: run.flagged(1.5), "The trim fraction must be from 0 to 1, got 1.5"),
         (lambda run: run.flagged(score="los"), "Unknown score 'los'"),
     ],

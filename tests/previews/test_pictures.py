@@ -40,7 +40,6 @@ def test_every_mode_can_be_shown(mode: str) -> None:
 @pytest.mark.parametrize(
     ("row", "expected"),
     [
-        ({"conversations": [{"from": "human", "value": "hi"}]}, (("human", "hi"),)),
         (
             {"instruction": "add", "input": "1 2", "output": "3"},
             (("instruction", "add"), ("input", "1 2"), ("output", "3")),
@@ -52,6 +51,12 @@ def test_every_mode_can_be_shown(mode: str) -> None:
 )
 def test_every_form_of_fine_tuning_row_reads_as_a_conversation(row: dict, expected: tuple) -> None:
     assert conversation(row, None) == expected
+
+
+def test_a_conversation_reads_as_its_turns() -> None:
+    turns = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "ho"}]
+    row = {"conversations": [{"from": "human", "value": "hi"}, {"from": "gpt", "value": "ho"}]}
+    assert conversation(row, {"messages": turns}) == (("user", "hi"), ("assistant", "ho"))
 
 
 def test_a_row_without_known_columns_shows_what_was_read() -> None:

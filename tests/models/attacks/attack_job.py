@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +16,7 @@ def load_all(arguments: dict[str, Any], report: Callable[[dict[str, Any]], None]
     from oga_core.errors import OgaError
     from oga_core.models import load_model
     from oga_core.worker.jail import set_limits
+    from oga_core.worker.stages import peak_rss_mb
 
     os.environ["TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"] = "1"
     set_limits(MEMORY, None, 1 << 30, accelerator=False)
@@ -32,7 +32,7 @@ def load_all(arguments: dict[str, Any], report: Callable[[dict[str, Any]], None]
         except Exception as error:
             outcome = {"error": type(error).__name__, "message": str(error)}
         outcome["seconds"] = time.process_time() - start
-        outcome["rss_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        outcome["rss_mb"] = peak_rss_mb()
         outcomes[name] = outcome
     return outcomes
 
