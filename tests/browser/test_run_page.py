@@ -25,8 +25,9 @@ def desk(tmp_path_factory):
 
 def wait_until_scored(page, server, name):
     page.wait_for_url(f"**run={name.replace(' ', '+')}**", timeout=60_000)
-    page.locator(".oga-problem").or_(page.get_by_text("Accuracy on given labels")).first.wait_for(timeout=300_000)
+    page.locator(".oga-problem").or_(page.get_by_text("How this was computed")).first.wait_for(timeout=300_000)
     assert page.locator(".oga-problem").all_inner_texts() == []
+    page.get_by_role("button", name="Cancel").wait_for(state="detached", timeout=120_000)  # the map comes last
     settle(page)
     assert RunFolder.open(server.folder / name).info.status == "done"
 

@@ -145,7 +145,7 @@ def test_a_chat_set_from_upload_to_trl(page, desk, files, tmp_path):
     settle(page)
     page.get_by_role("button", name="Start scoring").click()
     page.wait_for_url("**run=chats**", timeout=60_000)
-    page.get_by_text("language-model rows").or_(page.locator(".oga-problem")).first.wait_for(timeout=300_000)
+    page.get_by_text("How this was computed").or_(page.locator(".oga-problem")).first.wait_for(timeout=300_000)
     settle(page)
     assert page.locator(".oga-problem").all_inner_texts() == []
     shot(page, "chat-run")
