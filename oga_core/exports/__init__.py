@@ -154,7 +154,8 @@ def _write(
     arguments = {**arguments, "decisions": [vars(made) for made in _applied(run, scored, arguments).values()]}
     if isinstance(EXPORTS[arguments["format"]].write, str):
         data = scored.info.data
-        files = [run.path / "run.json", run.path / "scores.parquet", data.path, data.options.get("labels")]
+        # The folder, and not its files: while the map is being drawn they are replaced by others of their names.
+        files = [run.path, data.path, data.options.get("labels")]
         run_job(
             "export",
             arguments,

@@ -51,7 +51,7 @@ class PreviewReader:
     def __init__(self, run: RunFolder):
         data = run.info.data
         labels = data.options.get("labels")
-        files = [run.path / "run.json", run.path / "scores.parquet", *filter(None, (data.path, labels))]
+        files = [run.path, *filter(None, (data.path, labels))]
         if run.info.modality == "causal_lm" and run.info.model.path:
             files += [*_files_of(Path(run.info.model.path)), *filter(None, [run.info.options.get("model_card")])]
         self._service = Service(

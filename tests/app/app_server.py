@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -43,10 +44,22 @@ class Server:
     def log(self) -> str:
         return (self.folder / "server.log").read_text(encoding="utf-8", errors="replace")
 
+    def _is_free(self) -> bool:
+        """Whether the port is free within a few seconds: processes of a killed server may hold it that long."""
+        for _ in range(50):
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                with contextlib.suppress(OSError):
+                    probe.bind(("127.0.0.1", self.port))
+                    return True
+            time.sleep(0.1)
+        return False
+
     def start(self) -> None:
-        """Start it on a port that is free now, since another program may have taken the last one meanwhile."""
+        """Start it where it was before, so that a browser finds it, unless another program has taken the port."""
         with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", self.port if self._is_free() else 0))
             self.port = probe.getsockname()[1]
         command = [*self.under, sys.executable, "-m", "oga_app.cli", "app", str(self.folder), "--no-browser"]
         command += ["--port", str(self.port), *self.flags]

@@ -81,7 +81,8 @@ def test_a_killed_server_loses_and_doubles_nothing(browser, tmp_path):
             page.wait_for_timeout(60)
         server.kill()
         server.start()
-        begin(page, server, "review?run=killed&flagged=60")  # it comes back on another port
+        page.reload()
+        page.wait_for_selector("h1.oga", timeout=60_000)
         until(page, pressed)
     server.kill()
     store = ReviewStore(run.review)

@@ -100,6 +100,15 @@ def test_the_process_that_asks_imports_no_reader(run: RunFolder, tmp_path: Path)
     assert [name for name in modules if name.startswith(of_the_worker)] == []
 
 
+def test_a_run_whose_record_is_replaced_meanwhile_is_exported(run: RunFolder, tmp_path: Path) -> None:
+    def replace_record(event: dict[str, object]) -> None:
+        if event["stage"] == "reading the data":
+            run.update(map="umap")
+            run.write_table(run.table)
+
+    assert export(run, "csv", tmp_path / "out.csv", progress=replace_record).exists()
+
+
 def test_data_that_grow_end_the_worker_and_cost_this_process_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
