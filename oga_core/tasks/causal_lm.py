@@ -12,14 +12,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from oga_core.errors import OgaError, UntrainedSample, unknown
+from oga_core.errors import UntrainedSample, unknown
 from oga_core.models.card import TRAINED_ON, ModelCard
 from oga_core.readers.turns import words
 from oga_core.samples import SampleSet
 from oga_core.tasks.cross_entropy import token_losses
 from oga_core.tasks.language.survey import survey
 from oga_core.tasks.language.tokens import RowReader, RowTokens
-from oga_core.tasks.task import Batch, first_output, no_tokenizer
+from oga_core.tasks.task import Batch, first_output, max_length_of, no_tokenizer
 from oga_core.worker.stages import Progress
 
 IGNORED = -100
@@ -39,9 +39,7 @@ class CausalLMTask:
         """Read max_length (1024), fixed_length (false) and trained_on (as the rows are) from the card."""
         if tokenizer is None:
             raise no_tokenizer("A language model")
-        max_length = card.input.get("max_length", 1024)
-        if not isinstance(max_length, int) or max_length < 2:
-            raise OgaError(f"'max_length' in the model card must be a number of tokens, 2 or more, got {max_length!r}.")
+        max_length = max_length_of(card, 1024)
         trained_on = card.input.get("trained_on")
         if trained_on is not None and trained_on not in TRAINED_ON:
             raise unknown("'trained_on' in the model card:", trained_on, TRAINED_ON)

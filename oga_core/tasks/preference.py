@@ -24,7 +24,7 @@ from oga_core.samples import SampleSet
 from oga_core.tasks.causal_lm import IGNORED
 from oga_core.tasks.cross_entropy import token_losses
 from oga_core.tasks.language.tokens import RowReader
-from oga_core.tasks.task import Batch, first_output, no_tokenizer
+from oga_core.tasks.task import Batch, first_output, max_length_of, no_tokenizer
 
 BETA = 0.1  # of TRL's DPOConfig, and of the paper's experiments
 _SWITCH = "_disable_adapters"  # of PEFT's layers; their public switch also changes which parameters require gradients
@@ -44,9 +44,7 @@ class PreferenceTask:
         """Read max_length (1024) and beta (0.1) from the card."""
         if tokenizer is None:
             raise no_tokenizer("A language model")
-        max_length = card.input.get("max_length", 1024)
-        if not isinstance(max_length, int) or max_length < 2:
-            raise OgaError(f"'max_length' in the model card must be a number of tokens, 2 or more, got {max_length!r}.")
+        max_length = max_length_of(card, 1024)
         beta = card.input.get("beta", BETA)
         if not isinstance(beta, (int, float)) or isinstance(beta, bool) or not 0 < beta < float("inf"):
             raise OgaError(f"'beta' in the model card is DPO's, a number above 0, got {beta!r}.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -13,7 +13,11 @@ from oga_core.errors import OgaError
 from oga_core.models.refusals import panics_as_errors, reason
 from oga_core.samples import SampleSet, UnreadableSample
 
+if TYPE_CHECKING:
+    from oga_core.models.card import ModelCard
+
 Batch = dict[str, Tensor]
+LONGEST = 1_000_000  # tokens of a row: more than any model reads, and few enough to hold a padded one
 
 
 class Task(Protocol):
@@ -81,6 +85,16 @@ def first_output(outputs: object) -> Tensor:
             f"The model answers with {type(outputs).__name__}, not with logits. Return one tensor (batch, classes)."
         )
     return logits
+
+
+def max_length_of(card: ModelCard, default: int) -> int:
+    """Return the card's max_length, a number of tokens from 2 to `LONGEST`."""
+    max_length = card.input.get("max_length", default)
+    if not isinstance(max_length, int) or not 2 <= max_length <= LONGEST:
+        raise OgaError(
+            f"'max_length' in the model card must be a number of tokens from 2 to {LONGEST:,}, got {max_length!r}."
+        )
+    return max_length
 
 
 def no_tokenizer(what: str) -> OgaError:

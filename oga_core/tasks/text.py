@@ -10,10 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from oga_core.errors import OgaError
 from oga_core.models.card import ModelCard
 from oga_core.samples import SampleSet, UnreadableSample
-from oga_core.tasks.task import Batch, classification_losses, first_output, no_tokenizer, tokenized
+from oga_core.tasks.task import Batch, classification_losses, first_output, max_length_of, no_tokenizer, tokenized
 
 _MODEL_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
@@ -31,9 +30,7 @@ class TextTask:
         """Read max_length (128) and fixed_length (false) from the card."""
         if tokenizer is None:
             raise no_tokenizer("A text model")
-        max_length = card.input.get("max_length", 128)
-        if not isinstance(max_length, int) or not 2 <= max_length <= 1_000_000:
-            raise OgaError(f"'max_length' in the model card must be a number of tokens, 2 or more, got {max_length!r}.")
+        max_length = max_length_of(card, 128)
         return cls(tokenizer, max_length, card.input.get("fixed_length") is True)
 
     def batch(self, samples: SampleSet, rows: NDArray[np.int64]) -> Batch:

@@ -180,3 +180,11 @@ def test_language_model_rows_are_ordered_by_length():
     samples = make(rows, "causal_lm")
     assert [task.length(samples, row) for row in range(3)] == [3, 12, 4]
     assert pass_order(task, samples).tolist() == [1, 2, 0]
+
+
+@pytest.mark.parametrize("modality", ["text", "causal_lm", "preference"])
+@pytest.mark.parametrize("length", [1, 10**9, "long"])
+def test_a_length_that_nobody_can_pad_to_is_refused(modality, length):
+    card = ModelCard(modality, ("a", "b"), {"max_length": length, "fixed_length": True})
+    with pytest.raises(OgaError, match=f"'max_length' in the model card must be .* to 1,000,000, got {length!r}"):
+        task_for(card, tokenizer=object())
