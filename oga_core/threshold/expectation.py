@@ -65,13 +65,15 @@ class Progress:
 
     def sentence(self, target: float = 0.95) -> str:
         """The stop rule in plain words."""
-        seen = f"90 % confidence at least {100 * self.seen_at_least:.0f} % of what is detrimental has been seen"
+        unseen = f"{self.unseen_bad.low:,.0f} to {self.unseen_bad.high:,.0f} bad samples are among the "
+        unseen += f"{self.unseen_samples:,} left unseen"
+        share = round(100 * self.seen_at_least)
+        if not share:
+            return f"{unseen}, with 90 % probability."
+        seen = f"90 % confidence at least {share} % of what is detrimental has been seen"
         if self.seen_at_least >= target:
             return f"You can stop: with {seen}. {self.unseen_samples:,} samples are left unseen."
-        return (
-            f"With {seen} ({self.unseen_bad.low:,.0f} to {self.unseen_bad.high:,.0f} bad samples are among the "
-            f"{self.unseen_samples:,} left unseen)."
-        )
+        return f"With {seen} ({unseen})."
 
 
 class Expectation:
