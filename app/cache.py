@@ -107,14 +107,14 @@ def looked(path: Path, options: Mapping[str, Any], classes: Sequence[str]) -> di
 
 def selection(data: ScoredRun, board: DecisionBoard, filters: Filters, score: str, flagged: int) -> Selection:
     """What passes the filter, seen from the threshold; worked out once for all views, and not to be changed."""
-    chosen = _chosen(*data.version, *_depends_on(filters, board, score, flagged), data, board, filters)
-    return _selection(*data.version, filters.to_json(), board_version(filters, board), score, flagged, data, chosen)
+    selection = _chosen(*data.version, *_depends_on(filters, board, score, flagged), data, board, filters)
+    return _selection(*data.version, filters.to_json(), board_version(filters, board), score, flagged, data, selection)
 
 
-def queue(chosen: Selection, filters: Filters, board: DecisionBoard) -> NDArray[np.int64]:
+def queue(selection: Selection, filters: Filters, board: DecisionBoard) -> NDArray[np.int64]:
     """The rows to review, in order, worked out once for each threshold and filter; not to be changed."""
-    parts = filters.to_json(), board_version(filters, board), chosen.score, chosen.threshold
-    return _queue(*chosen.data.version, *parts, chosen)
+    parts = filters.to_json(), board_version(filters, board), selection.score, selection.threshold
+    return _queue(*selection.data.version, *parts, selection)
 
 
 def board_version(filters: Filters, board: DecisionBoard) -> int:
@@ -229,9 +229,9 @@ def _reader(run: str, fingerprint: str, n_samples: int, _data: ScoredRun) -> Pre
 # Each holds a model.
 @st.cache_resource(max_entries=2, ttl=3600, show_spinner=False, on_release=Asker.close)
 def _asker(run: str, fingerprint: str, _data: ScoredRun) -> Asker:
-    found = Asker(_data.run)
-    found.start()
-    return found
+    asker = Asker(_data.run)
+    asker.start()
+    return asker
 
 
 @st.cache_data(max_entries=100, show_spinner="Reading the columns")

@@ -15,7 +15,10 @@ from oga_app.commands import ask
 from oga_core.errors import OgaError
 from oga_core.files import disk_error
 
-EXIT_OUR_FAULT, EXIT_YOUR_INPUT, EXIT_TOO_LITTLE_GAIN, EXIT_CANCELLED = 1, 2, 3, 130
+EXIT_OUR_FAULT = 1
+EXIT_YOUR_INPUT = 2
+EXIT_TOO_LITTLE_GAIN = 3
+EXIT_CANCELLED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -241,8 +244,8 @@ def _export(options: argparse.Namespace) -> dict[str, Any]:
     from oga_core.runs.folder import RunFolder
 
     progress = ProgressLine()
-    chosen = {name: getattr(options, name) for name in ("spreadsheet_safe", "score", "trim_fraction", "apply")}
-    path = export(RunFolder.open(options.run), options.format, options.out, progress=progress, **chosen)
+    settings = {name: getattr(options, name) for name in ("spreadsheet_safe", "score", "trim_fraction", "apply")}
+    path = export(RunFolder.open(options.run), options.format, options.out, progress=progress, **settings)
     progress.close()
     return {"written": str(path), "applied": options.apply, "reviewed": options.apply == "decisions"}
 
@@ -259,11 +262,12 @@ def _verify(options: argparse.Namespace) -> dict[str, Any]:
     from oga_core.retrain import verify
     from oga_core.runs.folder import RunFolder
 
-    progress, run = ProgressLine(), RunFolder.open(options.run)
+    progress = ProgressLine()
+    run = RunFolder.open(options.run)
     names = ("trim_fraction", "score", "validation", "depth", "seeds", "min_gain")
     wrong = truly_wrong(run, options.truth) if options.truth else ()
-    chosen = {name: getattr(options, name) for name in names}
-    result = verify(run, truly_wrong=wrong, progress=progress, **chosen)
+    settings = {name: getattr(options, name) for name in names}
+    result = verify(run, truly_wrong=wrong, progress=progress, **settings)
     progress.close()
     return result
 

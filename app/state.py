@@ -63,8 +63,13 @@ class Session:
 
     def close(self) -> None:
         """Show no run."""
-        self.run, self.score, self.flagged = None, None, None
-        self.filters, self.opened, self.stale, self.done = Filters(), None, True, None
+        self.run = None
+        self.score = None
+        self.flagged = None
+        self.filters = Filters()
+        self.opened = None
+        self.stale = True
+        self.done = None
 
     def score_of(self, data: ScoredRun) -> str:
         """The score that ranks the samples: the chosen one, else the run's default."""
@@ -78,11 +83,13 @@ class Session:
 
     def set_flagged(self, count: int) -> None:
         """Move the threshold."""
-        self.flagged, self.stale = int(count), True
+        self.flagged = int(count)
+        self.stale = True
 
     def set_filters(self, filters: Filters) -> None:
         """Restrict what all views show."""
-        self.filters, self.stale = filters, True
+        self.filters = filters
+        self.stale = True
 
     def drop_filter(self, name: str | None = None) -> None:
         """Take one restriction away, or all."""
@@ -91,7 +98,8 @@ class Session:
 
     def open_sample(self, sample_id: str) -> None:
         """Show one sample in detail."""
-        self.opened, self.stale = sample_id, True
+        self.opened = sample_id
+        self.stale = True
 
     def go(self, title: str) -> None:
         """Leave for another page."""
@@ -99,7 +107,8 @@ class Session:
 
     def take_stale(self) -> bool:
         """Whether something changed since the page was drawn; asking resets it."""
-        stale, self.stale = self.stale, False
+        stale = self.stale
+        self.stale = False
         return stale
 
 

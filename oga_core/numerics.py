@@ -92,7 +92,8 @@ class PrincipalAxes:
 
 _EXACT_FEATURES = 2048
 """The eigenvectors of a wider covariance take more than seconds, eight times as long at twice the width."""
-_SPARE_AXES, _ITERATIONS = 16, 6
+_SPARE_AXES = 16
+_ITERATIONS = 6
 """Of the subspace iteration, twice what Halko et al. need for matrices whose variances fall slowly."""
 
 

@@ -132,7 +132,8 @@ def status(run: Path) -> Job:
     if isinstance(process, int) and not _is_ours(process, run):
         return Job("lost", error="The process that scored this run is gone. Continue it: what was computed is kept.")
     event = _event(run)
-    done, total = event.get("done"), event.get("total")
+    done = event.get("done")
+    total = event.get("total")
     stage = " · ".join(str(event[name]) for name in ("stage", "score") if event.get(name))
     share = min(done / total, 1.0) if isinstance(done, int) and isinstance(total, int) and total > 0 else None
     return Job("running", stage or "starting", share, event.get("seconds_left"), event.get("memory_mb"))

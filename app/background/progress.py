@@ -28,7 +28,8 @@ class ProgressLine:
         if event.get("stage") == self._stage and now - self._shown_at < _INTERVAL:
             return
         new_stage = event.get("stage") != self._stage
-        self._stage, self._shown_at = event.get("stage", ""), now
+        self._stage = event.get("stage", "")
+        self._shown_at = now
         if self._terminal:
             print(f"\r\x1b[K{stage}", end="", file=sys.stderr, flush=True)
         elif new_stage or event.get("done") == event.get("total"):

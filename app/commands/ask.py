@@ -35,12 +35,12 @@ def ask(options: argparse.Namespace) -> dict[str, Any] | None:
     progress = ProgressLine()
     progress({"stage": "reading data and model"})
     asker = Asker(RunFolder.open(options.run), file=options.file)
-    chosen = {"method": options.method, "top": options.top}
+    settings = {"method": options.method, "top": options.top}
     try:
         if options.file is not None:
-            answer = asker.about_file(**chosen)
+            answer = asker.about_file(**settings)
         else:
-            answer = asker.about(options.prompt, options.response, **chosen)
+            answer = asker.about(options.prompt, options.response, **settings)
     finally:
         asker.close()
         progress.close()

@@ -75,7 +75,8 @@ def polygon_of(selection: Any) -> tuple[tuple[float, float], ...] | None:
     for lasso in selection.get("lasso", ()):
         return tuple(zip(map(float, lasso["x"]), map(float, lasso["y"]), strict=True))[:500]
     for box in selection.get("box", ()):
-        (x0, x1), (y0, y1) = map(float, box["x"]), map(float, box["y"])
+        x0, x1 = map(float, box["x"])
+        y0, y1 = map(float, box["y"])
         return (x0, y0), (x1, y0), (x1, y1), (x0, y1)
     return None
 
@@ -85,7 +86,9 @@ def histogram(selection: Selection, codes: NDArray[np.int8]) -> go.Figure:
 
     The edges are those of all samples, so that filters can be compared.
     """
-    data, score, flagged = selection.data, selection.score, selection.threshold
+    data = selection.data
+    score = selection.score
+    flagged = selection.threshold
     values = data.score(score)
     known = np.isfinite(values)
     low, high = np.quantile(values[known], [0.001, 0.999]) if known.any() else (0.0, 1.0)

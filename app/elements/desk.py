@@ -22,7 +22,9 @@ from oga_core.review.decisions import Decision
 from oga_core.review.proposals import Verb, decide_alike
 from oga_core.runs.scored import ScoredRun
 
-LARGE, SMALL, CARD = 640, 160, 200
+LARGE = 640
+SMALL = 160
+CARD = 200
 
 
 def sample_view(
@@ -61,7 +63,8 @@ def why(data: ScoredRun, row: int, score: str) -> str:
     """One plain sentence: the run's own reason, else what the numbers say."""
     if reason := data.text("reason", row):
         return reason
-    given, predicted = int(data.given[row]), int(data.predicted[row])
+    given = int(data.given[row])
+    predicted = int(data.predicted[row])
     place = f"more suspicious than {percent(data.percentile(score, row) / 100)} of all by {score.replace('_', ' ')}"
     if given < 0 or predicted < 0:
         return f"Its gradient is {place}."
@@ -76,7 +79,9 @@ def why(data: ScoredRun, row: int, score: str) -> str:
 
 def pull(data: ScoredRun, row: int) -> str:
     """What one training step on the sample would do: the gradient of its loss at the logits is p - y."""
-    given, predicted, chance = int(data.given[row]), int(data.predicted[row]), data.given_probability[row]
+    given = int(data.given[row])
+    predicted = int(data.predicted[row])
+    chance = data.given_probability[row]
     if given < 0 or not np.isfinite(chance):
         return ""
     strength = percent(1 - chance, 0)
@@ -147,8 +152,13 @@ class Desk:
         flagged: int,
         overlap: int = 1,
     ):
-        self.data, self.board, self.queue = data, board, queue
-        self.reviewer, self.score, self.flagged, self.overlap = reviewer, score, flagged, overlap
+        self.data = data
+        self.board = board
+        self.queue = queue
+        self.reviewer = reviewer
+        self.score = score
+        self.flagged = flagged
+        self.overlap = overlap
 
     def upcoming(self, count: int) -> Sequence[str]:
         """Ids of the next samples without a decision, claimed for this reviewer."""

@@ -16,7 +16,8 @@ def bounds(positions: NDArray[np.float32]) -> tuple[float, float, float, float]:
     low = np.nanmin(positions, axis=0)
     high = np.nanmax(positions, axis=0)
     margin = np.maximum((high - low) * 0.03, 1e-6)
-    (x0, y0), (x1, y1) = low - margin, high + margin
+    x0, y0 = low - margin
+    x1, y1 = high + margin
     return float(x0), float(x1), float(y0), float(y1)
 
 

@@ -36,7 +36,8 @@ class SignIn:
     def __init__(self, accounts: Path, port: int):
         self.path = accounts
         self.cookie = f"oga_account_{port}"
-        self._names, self._addresses = Attempts(LONGEST_FOR_NAME), Attempts(LONGEST_FOR_ADDRESS)
+        self._names = Attempts(LONGEST_FOR_NAME)
+        self._addresses = Attempts(LONGEST_FOR_ADDRESS)
         # One password is checked at a time: each takes 128 MiB, and guesses sent together must wait like any others.
         self._checking = asyncio.Lock()
 

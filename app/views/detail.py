@@ -85,7 +85,8 @@ def _facts(view: Opened, row: int) -> None:
 
 
 def _buttons(view: Opened, row: int) -> None:
-    sample_id, data = str(view.data.ids[row]), view.data
+    sample_id = str(view.data.ids[row])
+    data = view.data
     suggestion = data.suggestion(row)
     with st.container(horizontal=True):
         for action in ("keep", "remove", "unsure"):
@@ -106,7 +107,8 @@ def _decide(view: Opened, decision: Decision) -> None:
 
 def neighbours(view: Opened, row: int, key: str) -> None:
     """What the model sees alike, and whose gradients point the same way, with the same label and with others."""
-    data, evidence = view.data, cache.evidence(view.data)
+    data = view.data
+    evidence = cache.evidence(view.data)
     twin = data.row_of.get(data.text("twin_id", row))
     if twin is not None:
         messages.section("Its near-duplicate")

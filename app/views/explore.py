@@ -133,7 +133,8 @@ def _raster(view: Opened) -> None:
 
 
 def _threshold(view: Opened) -> None:
-    data, selection = view.data, view.selection
+    data = view.data
+    selection = view.selection
     among = f"{len(selection):,} in the filter" if view.session.filters else f"{len(data):,} samples"
     messages.figures(
         messages.Figure("Flagged", f"{len(selection.flagged):,}", f"of {among}", flagged=True),

@@ -95,9 +95,9 @@ def _written(view: Opened, name: str, path: Path, safe: bool) -> Path:
     def show(event: dict[str, Any]) -> None:
         bar.progress(event.get("done", 0) / max(1, event.get("total", 1)), describe(event).capitalize())
 
-    chosen = applying.arguments(view)
+    arguments = applying.arguments(view)
     try:
-        return export(view.data.run, name, path, spreadsheet_safe=safe, replace=False, progress=show, **chosen)
+        return export(view.data.run, name, path, spreadsheet_safe=safe, replace=False, progress=show, **arguments)
     finally:
         bar.empty()
 
@@ -116,7 +116,8 @@ def _bytes(view: Opened, name: str, safe: bool) -> tuple[str, bytes]:
 
 
 def _state(view: Opened) -> tuple[object, ...]:
-    filters, apply = view.session.filters.to_json(), applying.arguments(view)["apply"]
+    filters = view.session.filters.to_json()
+    apply = applying.arguments(view)["apply"]
     return view.data.name, view.board.version, view.score, view.flagged, filters, apply
 
 
@@ -131,9 +132,9 @@ def _report(view: Opened) -> None:
     if st.button("Prepare the report", key="report-make"):
         with scratch_folder("oga-download") as folder, st.spinner("Writing"):
             previews = partial(cache.thumbnails, view.data)
-            chosen = applying.arguments(view)
-            del chosen["ids"]
-            path = write_report(view.data.run, folder / "report.html", previews=previews, **chosen)
+            arguments = applying.arguments(view)
+            del arguments["ids"]
+            path = write_report(view.data.run, folder / "report.html", previews=previews, **arguments)
             state.remember("report", (_state(view), path.read_bytes()))
     ready = state.memory("report", None)
     if ready and ready[0] == _state(view):

@@ -58,15 +58,15 @@ def title(page: str, view: Opened) -> None:
     with right:
         question_mark(page)
     with middle:
-        chosen = st.selectbox(
+        score_name = st.selectbox(
             "Sorted by the score",
             data.scores,
             index=data.scores.index(view.score),
             format_func=lambda name: name.replace("_", " "),
             key=f"score-{data.name}",
         )
-    if chosen != view.score:
-        view.session.score = chosen
+    if score_name != view.score:
+        view.session.score = score_name
         st.rerun()
 
 

@@ -26,9 +26,11 @@ def expected(view: Opened) -> None:
     """Expected precision and misses at the threshold, with 90 % intervals, and thresholds that keep a precision."""
     expectation = _expectation(view)
     at = expectation.at(view.flagged / len(view.data))
-    precision, missed = at.precision, at.missed
+    precision = at.precision
+    missed = at.missed
     what = "Wrong labels" if view.data.classes else "Samples to fix"
-    among, below = f"{what} expected among the flagged", f"{what} expected below"
+    among = f"{what} expected among the flagged"
+    below = f"{what} expected below"
     learnt = len(cache.expectation(view.data, view.board, view.score).reviewed)
     is_known = precision.width <= _TOO_WIDE and bool(learnt or _is_estimated(view.data))
     if not is_known:
@@ -46,7 +48,7 @@ def expected(view: Opened) -> None:
         known = view.data.wrong_probability is not None
         basis = "Before any verdict, " + (_PROBABLE if known else _prior(view.data.noise_rate))
     messages.quiet(basis + (". The ranges hold with 90\u00a0% probability." if is_known else "."))
-    chosen = st.selectbox(
+    choice = st.selectbox(
         "Flag as many as keep this expected precision",
         _PRECISIONS,
         index=None,
@@ -54,8 +56,8 @@ def expected(view: Opened) -> None:
         format_func=lambda value: f"at least {percent(value, 0)}",
         key=f"precision-{view.flagged}",
     )
-    if chosen is not None:
-        view.session.set_flagged(round(expectation.suggest(chosen) * len(view.data)))
+    if choice is not None:
+        view.session.set_flagged(round(expectation.suggest(choice) * len(view.data)))
         st.rerun()
 
 

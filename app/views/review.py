@@ -26,7 +26,8 @@ _GRID_BY_CLASS = "Grid by class"
 _AHEAD = 60
 _HEIGHT = 580
 _BATCH = 40
-_FLAGGED, _TELLING = "Flagged first, with a few random ones", "What tells most about the rest"
+_FLAGGED = "Flagged first, with a few random ones"
+_TELLING = "What tells most about the rest"
 
 
 def show() -> None:
@@ -166,7 +167,8 @@ def _grid() -> None:
     """All flagged samples of one class side by side, to spot the odd one out and decide on many at once."""
     view = header.opened()
     assert view is not None
-    data, rows = view.data, view.selection.flagged
+    data = view.data
+    rows = view.selection.flagged
     if not len(rows):
         messages.empty("No flagged sample passes this filter.")
         return
@@ -194,10 +196,10 @@ def _class_of(view: Opened, rows: NDArray[np.int64]) -> int:
     flagged = dict(zip(codes.tolist(), counts.tolist(), strict=True))
     if not data.classes:
         return -1
-    chosen: int = st.selectbox(
+    class_code: int = st.selectbox(
         "Given label",
         sorted(flagged, key=lambda code: -flagged[code]),
         format_func=lambda code: f"{data.class_name(code)} ({flagged[code]:,} flagged)",
         key=f"grid-class-{data.name}",
     )
-    return chosen
+    return class_code

@@ -86,7 +86,8 @@ def _continue(current: Session) -> None:
     if not st.button("Continue this run", icon=":material/play_arrow:", key="continue-run"):
         return
     info = RunFolder.open(current.run).info
-    data, model = info.data.path, info.model.path
+    data = info.data.path
+    model = info.model.path
     if not data:
         raise OgaError("This run does not say which data it scores. Start it again below.")
     from oga_core.pipeline.options import ScoreOptions

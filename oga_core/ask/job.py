@@ -88,7 +88,8 @@ class _Desk:
                 raise OgaError(f"A question has 1 to {MOST_QUERIES} rows, and the file has {len(samples):,}.")
             texts = [_text(samples, row) for row in range(len(samples))]
             return samples, [{"text": text, "id": str(name)} for text, name in zip(texts, samples.ids, strict=True)]
-        prompt, response = request["prompt"], request.get("response")
+        prompt = request["prompt"]
+        response = request.get("response")
         if not prompt.strip():
             raise OgaError("The prompt is empty. Write what the model is asked.")
         generated = response is None

@@ -92,9 +92,9 @@ class QueryModel:
 
     def gradients(self, queries: SampleSet) -> tuple[Floats, Floats]:
         """Gradients `(n_queries, n_numbers)` in the form of the run's, and losses `(n_queries,)`."""
-        found = [self._pass(self._batch(queries, [row])) for row in range(len(queries))]
-        name = "gradients" if "gradients" in found[0] else "sketch"
-        gradients, losses = (np.concatenate([arrays[key] for arrays in found]) for key in (name, "losses"))
+        passes = [self._pass(self._batch(queries, [row])) for row in range(len(queries))]
+        name = "gradients" if "gradients" in passes[0] else "sketch"
+        gradients, losses = (np.concatenate([arrays[key] for arrays in passes]) for key in (name, "losses"))
         if not np.isfinite(gradients).all():
             raise OgaError("The model's loss on the query is not finite. Change the prompt or the response.")
         return gradients.astype(np.float32), losses.astype(np.float32)
@@ -111,13 +111,13 @@ class QueryModel:
             raise OgaError("The model cannot write a response to this prompt. Give the response too.")
         padding = self._tokenizer.pad_token_id
         end = self._tokenizer.eos_token_id
-        chosen = GenerationConfig(
+        generation = GenerationConfig(
             max_new_tokens=room, do_sample=False, eos_token_id=end, pad_token_id=end if padding is None else padding
         )
         prompt = prompt.to(self._pass.device)
         with torch.no_grad():
             whole = self._module.generate(
-                input_ids=prompt, attention_mask=torch.ones_like(prompt), generation_config=chosen
+                input_ids=prompt, attention_mask=torch.ones_like(prompt), generation_config=generation
             )
         return str(self._tokenizer.decode(whole[0, start:], skip_special_tokens=True))
 
@@ -127,9 +127,9 @@ class QueryModel:
 
 def _options_of(info: RunInfo, sketch: GradientSketch) -> PassOptions:
     """The options of the run's pass, as far as they change a gradient."""
-    chosen = str(info.options.get("parameters", "auto"))
+    parameters = str(info.options.get("parameters", "auto"))
     return PassOptions(
-        parameters="all" if chosen == "auto" else chosen,
+        parameters="all" if parameters == "auto" else parameters,
         sketch_dim=sketch.sketch.shape[1],
         whole_parameters=0 if sketch.gradients is None else sketch.gradients.shape[1],
         seed=int(info.options.get("seed", 0)),

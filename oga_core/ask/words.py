@@ -9,7 +9,8 @@ import numpy as np
 
 from oga_core.numerics import Values
 
-SATURATION, LENGTH_SHARE = 1.2, 0.75
+SATURATION = 1.2
+LENGTH_SHARE = 0.75
 """k1 and b of BM25, at the values that search engines ship with."""
 _WORDS = r"(?u)\w+"
 
@@ -39,7 +40,8 @@ class WordIndex:
         result = np.zeros(counts.shape[0])
         for column in range(columns.shape[1]):
             part = slice(columns.indptr[column], columns.indptr[column + 1])
-            texts, times = columns.indices[part], columns.data[part]
+            texts = columns.indices[part]
+            times = columns.data[part]
             rarity = np.log1p((counts.shape[0] - len(texts) + 0.5) / (len(texts) + 0.5))
             result[texts] += rarity * times * (SATURATION + 1) / (times + norm[texts])
         return result

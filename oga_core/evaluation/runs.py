@@ -64,7 +64,9 @@ class RunPair:
         the later model predicts the label that was decided on.
         """
         result = carried(self.old, self.new, self.decisions)
-        applied, was, now = set(result.applied), flagged_mask(self.old), flagged_mask(self.new)
+        applied = set(result.applied)
+        was = flagged_mask(self.old)
+        now = flagged_mask(self.new)
         fates: dict[str, dict[str, int]] = {}
         for action in FATES:
             made = [item for name, item in self.decisions.items() if item.action == action and name in self.old.row_of]

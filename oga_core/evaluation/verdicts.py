@@ -14,7 +14,8 @@ from oga_core.runs.scored import ScoredRun
 from oga_core.scores import CHECKPOINTS, SCORES, VALIDATION, VALIDATION_CHECKPOINTS
 
 PAPERS = ("isolation_forest", "l1_norm", "l2_norm")
-SELECTION, ALL = "A selection", "All"
+SELECTION = "A selection"
+ALL = "All"
 _QUANTILE = 1.645
 _PASSES = {
     "data": ("gradients", ()),
@@ -38,7 +39,8 @@ def method_table(data: ScoredRun, codes: NDArray[np.int8], score: str, flagged: 
     lines = []
     for name in data.scores:
         weights = flagged_weights(data, name, flagged)
-        verdicts, n_bad = int(judged[weights > 0].sum()), int(bad[weights > 0].sum())
+        verdicts = int(judged[weights > 0].sum())
+        n_bad = int(bad[weights > 0].sum())
         low, high = interval(n_bad, verdicts)
         lines.append(
             {
@@ -62,7 +64,8 @@ def interval(count: int, of: int) -> tuple[float, float]:
     """The 90 % interval of a share, 0 to 1, from few draws too. Wilson, JASA 1927."""
     if not of:
         return 0.0, 1.0
-    share, more = count / of, _QUANTILE**2 / of
+    share = count / of
+    more = _QUANTILE**2 / of
     middle = (share + more / 2) / (1 + more)
     half = _QUANTILE * float(np.sqrt(share * (1 - share) / of + more / (4 * of))) / (1 + more)
     return max(middle - half, 0.0), min(middle + half, 1.0)
@@ -78,7 +81,8 @@ def flagged_weights(data: ScoredRun, name: str, flagged: int) -> NDArray[np.floa
     if not flagged:
         return np.zeros(len(data))
     cut = values[data.order(name)[flagged - 1]]
-    above, equal = values > cut, values == cut
+    above = values > cut
+    equal = values == cut
     return above + equal * ((flagged - above.sum()) / equal.sum())
 
 
@@ -143,7 +147,8 @@ def passes(name: str, seconds: dict[str, Any]) -> str:
     """Which passes over samples the score needs, and how long each took where the run says so."""
     if name not in SCORES:
         return ""
-    needs, uses = SCORES[name].needs, SCORES[name].uses
+    needs = SCORES[name].needs
+    uses = SCORES[name].uses
     words = []
     for what, (stage, asked) in _PASSES.items():
         needed = not asked or any(need in needs for need in asked)

@@ -133,8 +133,8 @@ def export(
             _write(run, scored, arguments, progress, cancelled)
         except OgaError as error:
             # Where the disk is full the worker names the folder that it may write to, which nobody else knows.
-            told = str(error).replace(str(folder.resolve()), str(out.parent))
-            raise type(error)(told, error.detail) from None
+            reason = str(error).replace(str(folder.resolve()), str(out.parent))
+            raise type(error)(reason, error.detail) from None
         target = out.with_name(written_name(folder, out.name))
         check_target(target, scored.info, run.path)
         move(folder / target.name, target, replace=replace)

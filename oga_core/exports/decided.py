@@ -99,10 +99,10 @@ class Decided:
 
     def counted(self, parts: Iterable[T], total: int) -> Iterator[T]:
         """Yield what is written, row by row or file by file, and say how far it is."""
-        said = time.monotonic()
+        announced = time.monotonic()
         for done, part in enumerate(parts):
-            if time.monotonic() - said > _SAID_EVERY:
-                said = time.monotonic()
+            if time.monotonic() - announced > _SAID_EVERY:
+                announced = time.monotonic()
                 self.progress({"stage": "writing", "done": done, "total": total})
             yield part
 

@@ -56,9 +56,9 @@ def write_report(
     Raises `OgaError` where the run has no scores.
     """
     if previews is None:
-        chosen: dict[str, Any] = {"score": score, "trim_fraction": trim_fraction, "apply": apply}
+        settings: dict[str, Any] = {"score": score, "trim_fraction": trim_fraction, "apply": apply}
         with closing(PreviewReader(run)) as reader:
-            return write_report(run, path, previews=reader.previews, **chosen)
+            return write_report(run, path, previews=reader.previews, **settings)
     report = _Report(run, score, trim_fraction, previews, apply)
     page = PAGE.format(title=escape(f"OGA report: {run.path.name}"), style=STYLE, body="\n".join(report.sections()))
     write_whole(path, lambda temporary: temporary.write_text(page, encoding="utf-8"))
@@ -129,7 +129,8 @@ class _Report:
         return self.info.versions.get("oga", "")
 
     def _scored(self) -> dict[str, str]:
-        count, accuracy = len(self.table), self.info.model_accuracy_on_given_labels
+        count = len(self.table)
+        accuracy = self.info.model_accuracy_on_given_labels
         error = self.info.gradient_check_error
         coverage = self.info.gradient_coverage
         return {

@@ -44,7 +44,8 @@ def edited_table(source: Path | bytes, name: str, label_column: str | None, edit
 def _edited_record(table: Table, record: str, label_column: str | None, edits: Edits, row: int) -> str:
     if not isinstance(table, DelimitedTable):
         return _edited_object(record, label_column, edits, row)
-    delimiter, is_quoted = DELIMITERS[table.format], table.quoting != csv.QUOTE_NONE
+    delimiter = DELIMITERS[table.format]
+    is_quoted = table.quoting != csv.QUOTE_NONE
     if label_column is not None and row in edits.label_of_row:
         position = table.columns.index(label_column)
         record = replace_field(record, delimiter, position, edits.label_of_row[row], is_quoted)
@@ -97,7 +98,8 @@ def replace_at(record: str, keys: list[str], value: Any) -> str:
         old, start, stop = _value_at(record, start, keys[0])
         keys = keys[1:]
         if not isinstance(old, (dict, list)):
-            value, keys = replaced(old, keys, value), []
+            value = replaced(old, keys, value)
+            keys = []
     return record[:start] + json.dumps(value, ensure_ascii=False) + record[stop:]
 
 

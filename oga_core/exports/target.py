@@ -47,11 +47,11 @@ def written_name(folder: Path, name: str) -> str:
 
     Raises `WorkerError` for anything that no export of ours leaves there, such as links and devices.
     """
-    found = [path for path in folder.iterdir() if not is_temporary(path)]
-    is_named = len(found) == 1 and (found[0].name == name or found[0].name.startswith(f"{name}."))
+    results = [path for path in folder.iterdir() if not is_temporary(path)]
+    is_named = len(results) == 1 and (results[0].name == name or results[0].name.startswith(f"{name}."))
     if not is_named or not all(entry.is_file(follow_symlinks=False) for entry in _entries(folder)):
         raise WorkerError("The worker wrote something else than the export, which was thrown away.")
-    return found[0].name
+    return results[0].name
 
 
 def _entries(folder: Path | os.DirEntry[str]) -> Iterator[os.DirEntry[str]]:

@@ -1,3 +1,4 @@
 """What the scores and arrays of a run mean for a person."""
 
-DUPLICATE, NONE = "near-duplicate", "none"
+DUPLICATE = "near-duplicate"
+NONE = "none"

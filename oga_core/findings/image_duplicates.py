@@ -9,15 +9,18 @@ from numpy.typing import NDArray
 
 from oga_core.numerics import Array, Indices, Values, evenly_spaced, principal_axes, slices
 
-BLOCK, REACH = 1000, 5000
+BLOCK = 1000
+REACH = 5000
 """Samples looked up at once, and how many on either side, along the principal axis, are compared with them."""
 CANDIDATES = 3
 """The nearest by coarse pattern; the same picture is the very nearest in 99 of 100 cases."""
-MARGIN, SHIFT = 4, 2
+MARGIN = 4
+SHIFT = 2
 """Pixels left out at every edge, where a shift brings in others, and the largest shift that is tried."""
 COARSE = 4
 """Pixels on either side averaged for the coarse pattern, which a shift by one changes little."""
-FINE, WIDE = 3, 7
+FINE = 3
+WIDE = 7
 """Detail between these widths in pixels is compared: below is what compression takes, above what skies share."""
 SAME = 0.9
 """Correlation of the detail. Of another picture it is usually below 0.5, of one with the same object on white 0.8."""
@@ -41,8 +44,8 @@ def image_duplicates(thumbnails: NDArray[np.uint8]) -> Indices:
     likeness = np.stack([_likeness(thumbnails, np.arange(n_samples), column) for column in candidates.T], axis=1)
     best = likeness.argmax(axis=1)
     rows = np.arange(n_samples)
-    found = likeness[rows, best] > max(SAME, 1 - NEAR * (1 - _usual(likeness)))
-    duplicate[found] = candidates[rows, best][found]
+    alike = likeness[rows, best] > max(SAME, 1 - NEAR * (1 - _usual(likeness)))
+    duplicate[alike] = candidates[rows, best][alike]
     return duplicate
 
 
@@ -71,7 +74,8 @@ def _nearest(patterns: Array) -> Indices:
     count = min(CANDIDATES, len(order) - 1)
     nearest = np.empty((len(order), count), dtype=np.int64)
     for part in slices(len(order), BLOCK):
-        here, near = order[part], order[max(0, part.start - REACH) : part.stop + REACH]
+        here = order[part]
+        near = order[max(0, part.start - REACH) : part.stop + REACH]
         products = patterns[here] @ patterns[near].T
         products[here[:, None] == near] = -np.inf
         nearest[here] = near[np.argpartition(-products, count - 1, axis=1)[:, :count]]
@@ -82,7 +86,8 @@ def _likeness(thumbnails: NDArray[np.uint8], left: Indices, right: Indices) -> V
     """Correlation of the detail of two images each, at the best of the shifts, `(n_pairs,)`."""
     result = np.full(len(left), -1.0)
     for part in slices(len(left), BLOCK):
-        still, moved = _detail(thumbnails[left[part]]), _detail(thumbnails[right[part]])
+        still = _detail(thumbnails[left[part]])
+        moved = _detail(thumbnails[right[part]])
         inner = _unit(_cut(still, 0, 0))
         for down in range(-SHIFT, SHIFT + 1):
             for across in range(-SHIFT, SHIFT + 1):

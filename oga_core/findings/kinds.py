@@ -21,7 +21,8 @@ from oga_core.scores.estimators.confident import most_confident_class
 from oga_core.scores.estimators.discriminant import standardised
 from oga_core.scores.estimators.neighbours import distances_to_references
 
-MISLABELLED, AMBIGUOUS = "likely mislabelled", "ambiguous"
+MISLABELLED = "likely mislabelled"
+AMBIGUOUS = "ambiguous"
 STRANGE = "out of distribution"
 WRONG_PROBABILITY = "wrong_label_probability"
 """The column of a run's table that holds how likely each label is wrong."""
@@ -29,13 +30,16 @@ KINDS = (MISLABELLED, AMBIGUOUS, DUPLICATE, STRANGE, NONE)
 
 FAR = 4.5
 """Distance from other samples, in robust standard deviations of its logarithm, that makes a sample strange."""
-CLOSE, PLAUSIBLE = 0.2, 0.3
+CLOSE = 0.2
+PLAUSIBLE = 0.3
 """Two classes are both possible where their probabilities differ by at most the one and reach the other."""
 AXES = 128
 """Distances are taken on this many principal axes, which keep them within a few per cent."""
 REFERENCES = 4000
 """Samples that distances are taken to, so that the cost grows with the data and not with its square."""
-FEWEST_NEIGHBOURS, NEIGHBOUR_SHARE, MOST_NEIGHBOURS = 10, 0.05, 100
+FEWEST_NEIGHBOURS = 10
+NEIGHBOUR_SHARE = 0.05
+MOST_NEIGHBOURS = 100
 """Distances are means over so many neighbours: foreign files come in batches, and are near to one another."""
 
 

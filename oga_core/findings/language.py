@@ -35,7 +35,8 @@ def language_findings(sketch: GradientSketch, ids: Sequence[object]) -> dict[str
 
     Near-duplicates are told by the model's states of prompt and response, so that other numbers are another prompt.
     """
-    whole, prompt = _twins(sketch, with_response=True), _twins(sketch, with_response=False)
+    whole = _twins(sketch, with_response=True)
+    prompt = _twins(sketch, with_response=False)
     twins = np.where(whole >= 0, whole, prompt)
     finding = np.where(whole >= 0, DUPLICATE, np.where(prompt >= 0, ANSWERED_TWICE, NONE)).astype(object)
     reasons = [

@@ -15,7 +15,8 @@ MOST_VALUES = 50
 """A column with more values than this is no grouping: ids, numbers, free text."""
 FEWEST_SAMPLES = 20
 """A share of fewer samples says nothing."""
-TIMES, SIGMAS = 1.5, 4.0
+TIMES = 1.5
+SIGMAS = 4.0
 """A group is flagged too often from this many times the share of all, when chance would not do it."""
 
 
@@ -73,7 +74,8 @@ def _over_flagged(flagged: NDArray[np.bool_], groups: NDArray[np.object_]) -> It
     values, group, sizes = np.unique(groups.astype(str), return_inverse=True, return_counts=True)
     if not 1 < len(values) <= MOST_VALUES:
         return
-    shares, overall = np.bincount(group, weights=flagged) / sizes, float(flagged.mean())
+    shares = np.bincount(group, weights=flagged) / sizes
+    overall = float(flagged.mean())
     spread = np.sqrt(max(overall * (1 - overall), 1e-12) / sizes)
     over = (sizes >= FEWEST_SAMPLES) & (shares > TIMES * overall) & (shares > overall + SIGMAS * spread)
     for i in np.flatnonzero(over):

@@ -28,11 +28,14 @@ def text_duplicates(signatures: NDArray[np.uint32]) -> Indices:
         values = np.ascontiguousarray(signatures[:, band])
         order = np.lexsort(values.T)
         for step in range(1, PARTNERS + 1):
-            left, right = order[:-step], order[step:]
+            left = order[:-step]
+            right = order[step:]
             agree = (values[left] == values[right]).all(axis=1)
-            left, right = left[agree], right[agree]
+            left = left[agree]
+            right = right[agree]
             alike = (signatures[left] == signatures[right]).mean(axis=1)
             for one, other in ((left, right), (right, left)):
                 better = alike > likeness[one]
-                duplicate[one[better]], likeness[one[better]] = other[better], alike[better]
+                duplicate[one[better]] = other[better]
+                likeness[one[better]] = alike[better]
     return duplicate

@@ -32,20 +32,23 @@ def try_trim(sketch: GradientSketch, flagged: Indices, moved: Values, *, seed: i
     if features is None or sketch.n_classes < 2 or not len(flagged):
         return None
     rows = evenly_spaced(canonical_order(sketch), MOST_SAMPLES)
-    chosen = np.zeros(len(sketch), dtype=bool)
-    chosen[flagged] = True
-    labels, chosen = np.asarray(sketch.given_labels)[rows], chosen[rows]
+    trained = np.zeros(len(sketch), dtype=bool)
+    trained[flagged] = True
+    labels = np.asarray(sketch.given_labels)[rows]
+    trained = trained[rows]
     right = np.linalg.pinv(moved)
-    x, rng, order = np.asarray(features)[rows], np.random.default_rng(seed), np.arange(len(rows))
+    x = np.asarray(features)[rows]
+    rng = np.random.default_rng(seed)
+    order = np.arange(len(rows))
 
     def judged(without: Indices) -> Values:
         left_out = np.isin(order, without)
         predicted = held_out_logits(x, labels, sketch.n_classes, order, without=left_out).argmax(axis=1)
         return np.asarray(right[labels, predicted], dtype=np.float64)
 
-    count = int(chosen.sum())
+    count = int(trained.sum())
     at_random = [judged(rng.choice(order, count, replace=False)) for _ in range(RANDOM_TRIMS)]
-    gains = judged(np.flatnonzero(chosen)) - np.mean(at_random, axis=0)
+    gains = judged(np.flatnonzero(trained)) - np.mean(at_random, axis=0)
     gains[np.abs(gains) < _ROUNDING] = 0  # where no head changes its mind, neither arm is better
     half = float(NORMAL_90 * gains.std() / np.sqrt(len(gains)))
     gain = float(gains.mean())

@@ -29,7 +29,9 @@ class PassArrays:
     """
 
     def __init__(self, folder: Path, n_samples: int, fingerprint: str):
-        self.folder, self.n_samples, self.fingerprint = folder, n_samples, fingerprint
+        self.folder = folder
+        self.n_samples = n_samples
+        self.fingerprint = fingerprint
         self.arrays: dict[str, NDArray[np.generic]] = {}
         self.done = 0
         self.batch_size = 0
@@ -125,8 +127,11 @@ class PassArrays:
             arrays = {name: np.lib.format.open_memmap(self._path(name), mode="r+") for name in content["names"]}
             if any(len(array) != n_rows for array in arrays.values()):
                 return False
-            self.finished, self.problems, self.given_up = content["finished"], problems, content["given_up"]
-            self.done, self.batch_size = content["done"], content["batch_size"]
+            self.finished = content["finished"]
+            self.problems = problems
+            self.given_up = content["given_up"]
+            self.done = content["done"]
+            self.batch_size = content["batch_size"]
             self.arrays = {} if self.finished else dict(arrays)
         except (OSError, ValueError, KeyError, TypeError):
             return False

@@ -44,7 +44,8 @@ class ModelCard:
         modality = card.get("modality")
         if modality not in MODALITIES:
             raise unknown(f"modality in the model card {origin}:", modality, MODALITIES)
-        classes, inputs = card.get("classes", []), card.get("input", {})
+        classes = card.get("classes", [])
+        inputs = card.get("input", {})
         if not isinstance(classes, list) or not all(isinstance(name, (str, int)) for name in classes):
             raise OgaError(f"'classes' in the model card {origin} must be a list of names, in the order of the logits.")
         if not isinstance(inputs, dict):

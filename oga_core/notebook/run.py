@@ -102,10 +102,10 @@ class Run:
         for sample_id in ids:
             if sample_id not in self.scored.row_of:
                 raise OgaError(f"The run has no sample {sample_id!r}. The ids are in table['sample_id'].")
-        chosen = self._action(action, relabel, edit)
+        verdict = self._action(action, relabel, edit)
         edits = [() if edit is None else self._edit(sample_id, edit) for sample_id in ids]
         made = [
-            Decision(key, chosen, relabel, reviewer, note=note, edit=pairs)
+            Decision(key, verdict, relabel, reviewer, note=note, edit=pairs)
             for key, pairs in zip(ids, edits, strict=True)
         ]
         with closing(self._store()) as store:

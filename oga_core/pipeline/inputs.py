@@ -16,7 +16,8 @@ from oga_core.tasks import Task
 from oga_core.tasks.tabular import TabularTask
 from oga_core.tasks.text import TextTask
 
-ROWS, SIGNATURES = "inputs.npy", "signatures.npy"
+ROWS = "inputs.npy"
+SIGNATURES = "signatures.npy"
 MOST_ENTRIES = 50_000_000
 """200 MB; larger tables are scored without."""
 

@@ -89,9 +89,9 @@ def _score_model(
             check_checkpoints(loaded, [Path(path) for path in request.checkpoints])
     folder = Path(request.folder)
     with stages("gradients"):
-        kept = replace(options, thumbnails=True)
+        keeping = replace(options, thumbnails=True)
         result = gradient_pass(
-            task, loaded.module, samples, folder=folder / "arrays", options=kept, progress=stages.progress
+            task, loaded.module, samples, folder=folder / "arrays", options=keeping, progress=stages.progress
         )
     write_inputs(task, samples.take(result.rows), folder / "arrays")
     further = _further_passes(loaded, task, samples.take(result.rows), validation, request, options, stages)

@@ -52,7 +52,8 @@ class ScoreOptions:
 
         Files are those of the earlier run's own data and model, so they are not taken over.
         """
-        before, default = ScoreOptions.from_json(earlier), ScoreOptions()
+        before = ScoreOptions.from_json(earlier)
+        default = ScoreOptions()
         kept = {
             field.name: getattr(before, field.name)
             for field in fields(self)

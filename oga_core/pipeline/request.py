@@ -103,13 +103,13 @@ def settled(wanted: Mapping[str, Any], *, classifies: bool, n_samples: int) -> P
     The head's gradient is enough for a classifier; a language model has no head of its own, and is asked which rows
     made it say something.
     """
-    chosen = dict(wanted)
-    if chosen["parameters"] == "auto":
-        chosen["parameters"] = "head" if classifies else "all"
-    chosen["sketch_dim"] = chosen["sketch_dim"] or (SKETCH_DIM if classifies else LANGUAGE_SKETCH_DIM)
-    chosen["exact_l1"] = chosen["exact_l1"] and chosen["parameters"] != "head"
+    options = dict(wanted)
+    if options["parameters"] == "auto":
+        options["parameters"] = "head" if classifies else "all"
+    options["sketch_dim"] = options["sketch_dim"] or (SKETCH_DIM if classifies else LANGUAGE_SKETCH_DIM)
+    options["exact_l1"] = options["exact_l1"] and options["parameters"] != "head"
     whole = 0 if classifies else WHOLE_NUMBERS // max(n_samples, 1)
-    return PassOptions(**chosen, whole_parameters=whole)
+    return PassOptions(**options, whole_parameters=whole)
 
 
 def _read_card(path: str | None) -> str | None:

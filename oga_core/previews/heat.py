@@ -63,13 +63,13 @@ class _Placed:
     def within(self, message: str) -> list[tuple[int, int, int]]:
         """The tokens (number, start, end) of a message, in its characters; none where the text is written otherwise."""
         words = message.strip()
-        found = self.text.find(words, self.done) if words else -1
-        if found < 0:
+        position = self.text.find(words, self.done) if words else -1
+        if position < 0:
             return []
-        self.done = found + len(words)
-        shift = message.find(words) - found
+        self.done = position + len(words)
+        shift = message.find(words) - position
         overlaps = zip(range(len(self.starts)), self.starts, self.ends, strict=True)
-        cut = [(i, max(start, found), min(end, self.done)) for i, start, end in overlaps]
+        cut = [(i, max(start, position), min(end, self.done)) for i, start, end in overlaps]
         return [(i, start + shift, end + shift) for i, start, end in cut if start < end]
 
 
@@ -80,7 +80,8 @@ def _merged(tokens: Sequence[Mapping[str, Any]], values: Mapping[int, float]) ->
     for i, value in values.items():
         waiting += value
         if tokens[i]["text"]:
-            merged[i], waiting = waiting, 0.0
+            merged[i] = waiting
+            waiting = 0.0
     if waiting and merged:
         merged[next(reversed(merged))] += waiting
     return merged

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 # Enough to recognise the data by.
 _NAMED_CLASSES = 50
-_LOOKED_AT_ROWS, _LOOKED_AT_CHARACTERS = 5, 200
+_LOOKED_AT_ROWS = 5
+_LOOKED_AT_CHARACTERS = 200
 
 
 def serve(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
@@ -85,8 +86,8 @@ def columns(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
     None where it is no table or cannot be read.
     """
     names = _header(Path(arguments["path"]))
-    found = {role: recognise(role, names) for role in ("label", "id", "text")}
-    recognised = {role: name for role, name in found.items() if name is not None}
+    columns = {role: recognise(role, names) for role in ("label", "id", "text")}
+    recognised = {role: name for role, name in columns.items() if name is not None}
     return {"columns": names, "recognised": recognised, "is_language": shape_of(names) is not None}
 
 

@@ -74,7 +74,8 @@ def _conversations(row: Row) -> dict[str, Any]:
 
 
 def _prompt_completion(row: Row) -> dict[str, Any]:
-    prompt, completion = row.get("prompt"), row.get("completion")
+    prompt = row.get("prompt")
+    completion = row.get("completion")
     if isinstance(prompt, list) and isinstance(completion, list):
         return {"prompt": conversation(prompt), "completion": conversation(completion)}
     return {"prompt": _text(row, "prompt"), "completion": _text(row, "completion")}

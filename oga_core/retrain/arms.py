@@ -66,11 +66,11 @@ class Plan:
         if self.has_decisions:
             decided = labels.copy()
             decided[[int(row) for row in self.relabelled]] = list(self.relabelled.values())
-            kept = np.setdiff1d(training, np.array(self.removed, dtype=np.int64))
-            arms.append(_arm(DECIDED, kept, decided, labels))
+            rows = np.setdiff1d(training, np.array(self.removed, dtype=np.int64))
+            arms.append(_arm(DECIDED, rows, decided, labels))
         if self.wrong:
-            kept = np.setdiff1d(training, np.array(self.wrong, dtype=np.int64))
-            arms.append(_arm(TRULY_WRONG, kept, labels, labels))
+            rows = np.setdiff1d(training, np.array(self.wrong, dtype=np.int64))
+            arms.append(_arm(TRULY_WRONG, rows, labels, labels))
         return arms
 
 

@@ -77,7 +77,9 @@ class _Experiment:
         self.run = RunFolder.open(Path(arguments["run"]))
         self.plan = Plan(**arguments["plan"])
         self.n_classes = int(arguments["n_classes"])
-        self.done, self.total, self.start = 0, 1, time.perf_counter()
+        self.done = 0
+        self.total = 1
+        self.start = time.perf_counter()
 
     def split(self, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Rows to train on, and held-out rows to judge on (none with validation data, where a draw stands in)."""
@@ -249,7 +251,8 @@ class _Experiment:
         yield losses_of, {**_described(recipe), **({"start": "new adapters"} if has_adapters else {})}
 
     def _expect(self, total: int) -> None:
-        self.total, self.start = total, time.perf_counter()
+        self.total = total
+        self.start = time.perf_counter()
 
     def _advance(self, steps: int) -> None:
         self.done += steps

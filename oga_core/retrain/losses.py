@@ -52,7 +52,8 @@ _DONE = {
 
 def verdict_on_losses(summary: dict[str, Any]) -> str:
     """Say in plain sentences how much the loss of responses falls in each arm, and whether that is more than chance."""
-    arms, judged = summary["arms"], summary["judged_on"]
+    arms = summary["arms"]
+    judged = summary["judged_on"]
     where = "validation rows" if judged["kind"] == "validation" else "held-out rows"
     base = arms[NOTHING_CHANGED]["loss"]["mean"]
     sentences = [
@@ -74,17 +75,17 @@ def verdict_on_losses(summary: dict[str, Any]) -> str:
 
 def warnings_on_losses(summary: dict[str, Any]) -> list[str]:
     """Say what could mislead in this comparison."""
-    found = []
+    passes = []
     if summary["judged_on"]["kind"] == "held_out":
-        found.append(
+        passes.append(
             "Judged on held-out rows as they are: a bad response among them favours a model that has learnt others "
             "like it. Give clean rows as validation data for a firm answer."
         )
     if summary.get("start") == "the scored model's weights":
-        found.append(
+        passes.append(
             "This model has no adapter, so training went on from the scored weights, which have learnt from all rows: "
             "gains read too low."
         )
     if summary["seeds"] < 3:
-        found.append(f"{summary['seeds']} seed(s) say little about chance; use at least 3.")
-    return found
+        passes.append(f"{summary['seeds']} seed(s) say little about chance; use at least 3.")
+    return passes

@@ -182,7 +182,8 @@ def _decided(scored: ScoredRun) -> tuple[list[int], dict[str, int]]:
 
 def _readable(run: RunFolder, validation: Path | str | None) -> list[Path]:
     info = run.info
-    data, model = Path(info.data.path), info.model.path
+    data = Path(info.data.path)
+    model = info.model.path
     paths = [data, info.data.options.get("labels"), info.options.get("model_card"), validation]
     files = [Path(path).resolve() for path in paths if path is not None]
     return [*files, *files_of(Path(model))] if model and Path(model).exists() else files

@@ -21,7 +21,9 @@ class DecisionBoard:
         self.store = store
         self.codes = np.full(len(data), -1, dtype=np.int8)
         self.decisions: dict[str, Decision] = {}
-        self._data, self._last, self._lock = data, 0, threading.Lock()
+        self._data = data
+        self._last = 0
+        self._lock = threading.Lock()
 
     @property
     def version(self) -> int:

@@ -14,7 +14,9 @@ from oga_core.runs.folder import RunFolder
 from oga_core.runs.scored import ScoredRun
 
 APPLIED = "applied"
-GONE, CHANGED, RELABELLED = "the sample is gone", "its content has changed", "it has another label now"
+GONE = "the sample is gone"
+CHANGED = "its content has changed"
+RELABELLED = "it has another label now"
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ def carried(old: ScoredRun, new: ScoredRun, decisions: Mapping[str, Decision]) -
     relabelled to is kept: it was looked at, and is right now. One that has a third label is to be looked at again.
     """
     places = same_samples(old, new)
-    kept: list[Decision] = []
+    carried: list[Decision] = []
     applied: list[str] = []
     stale: list[Stale] = []
     for sample_id, decision in decisions.items():
@@ -64,16 +66,17 @@ def carried(old: ScoredRun, new: ScoredRun, decisions: Mapping[str, Decision]) -
                 stale.append(Stale(decision, CHANGED if known else GONE))
             continue
         assert row is not None
-        now, before = new.class_name(int(new.given[place])), old.class_name(int(old.given[row]))
+        now = new.class_name(int(new.given[place]))
+        before = old.class_name(int(old.given[row]))
         moved = replace(decision, sample_id=str(new.ids[place]))
         if decision.action == "relabel" and decision.new_label == now:
             applied.append(sample_id)
-            kept.append(replace(moved, action="keep", new_label=None))
+            carried.append(replace(moved, action="keep", new_label=None))
         elif now != before:
             stale.append(Stale(decision, RELABELLED))
         else:
-            kept.append(moved)
-    return Carried(tuple(kept), tuple(applied), tuple(stale))
+            carried.append(moved)
+    return Carried(tuple(carried), tuple(applied), tuple(stale))
 
 
 def carry_over(run: RunFolder, earlier: RunFolder) -> Carried:
@@ -96,7 +99,8 @@ def same_samples(old: ScoredRun, new: ScoredRun) -> dict[int, int]:
     The same content under the same id; else the same content under another id, where only one sample has it (a fixed
     folder of classes moves its files); where a run has no hashes, the same id.
     """
-    before, after = old.contents, new.contents
+    before = old.contents
+    after = new.contents
     if before is None or after is None:
         return {row: new.row_of[name] for name, row in old.row_of.items() if name in new.row_of}
     once = Counter(after)

@@ -59,8 +59,8 @@ class Filters:
 
     def with_metadata(self, column: str, value: str | None) -> Filters:
         """The same with the value that passes in one column of the data; None takes the restriction away."""
-        kept = {**dict(self.metadata or ()), column: value}
-        pairs = tuple((name, chosen) for name, chosen in kept.items() if chosen is not None)
+        values = {**dict(self.metadata or ()), column: value}
+        pairs = tuple((name, entry) for name, entry in values.items() if entry is not None)
         return replace(self, metadata=pairs or None)
 
     def to_json(self) -> str:

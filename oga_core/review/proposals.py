@@ -26,8 +26,8 @@ def decide_alike(
     """
     if verb == "suggest":
         new = data.suggestions
-        chosen = [row for row in map(int, rows) if new[row] >= 0]
-        return [Decision(str(data.ids[row]), "relabel", data.classes[new[row]], reviewer) for row in chosen]
+        changed = [row for row in map(int, rows) if new[row] >= 0]
+        return [Decision(str(data.ids[row]), "relabel", data.classes[new[row]], reviewer) for row in changed]
     if verb not in ACTIONS:
         raise unknown("action", verb, (*ACTIONS, "suggest"))
     if verb == "relabel" and label not in data.classes:

@@ -31,7 +31,8 @@ def mixed_queue(selection: Selection, seed: int = 0) -> NDArray[np.int64]:
 
 def listed(selection: Selection, which: str, near: int) -> NDArray[np.int64]:
     """Rows of one of `LISTS` of what passes the filter; `near` of them at the threshold."""
-    rows, n_flagged = selection.rows, len(selection.flagged)
+    rows = selection.rows
+    n_flagged = len(selection.flagged)
     if which == "At the threshold":
         return rows[max(0, n_flagged - near // 2) :][:near]
     if which == "Below the threshold":

@@ -81,9 +81,11 @@ class ReviewStore(ReviewLog):
 
     def decision(self, sample_id: str, reviewer: str | None = None) -> Decision | None:
         """Return what stands for one sample."""
-        where, values = "WHERE sample_id = ?", [sample_id]
+        where = "WHERE sample_id = ?"
+        values = [sample_id]
         if reviewer:
-            where, values = where + " AND reviewer = ?", [sample_id, reviewer]
+            where = where + " AND reviewer = ?"
+            values = [sample_id, reviewer]
         rows = self._read(_RESOLVED.format(where=where), values)
         return self._decision(rows[0]) if rows else None
 

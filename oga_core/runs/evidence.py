@@ -95,7 +95,8 @@ class Evidence:
 
     def _exact(self, space: str, row: int, rows: NDArray[np.int64]) -> list[Neighbour]:
         array = getattr(self.sketch, space)
-        near, own = np.asarray(array[rows]), np.asarray(array[row])
+        near = np.asarray(array[rows])
+        own = np.asarray(array[row])
         lengths = np.linalg.norm(near, axis=1) * np.linalg.norm(own)
         similarity = near @ own / np.maximum(lengths, 1e-12)
         order = np.argsort(-similarity, kind="stable")

@@ -83,7 +83,9 @@ class RunFolder:
 
     def _overwrite_status(self) -> None:
         """Replace "running" in place, by nothing longer: that needs no space, and a new file would."""
-        path, old, new = self.path / "run.json", b'\n "status": "running"', b'\n "status": "failed"'
+        path = self.path / "run.json"
+        old = b'\n "status": "running"'
+        new = b'\n "status": "failed"'
         with contextlib.suppress(OSError):
             content = path.read_bytes()
             if old in content:

@@ -196,7 +196,8 @@ class ScoredRun:
         return self._suggested(slice(None))
 
     def _suggested(self, rows: slice) -> NDArray[np.int64]:
-        given, predicted = self.given[rows], self.predicted[rows]
+        given = self.given[rows]
+        predicted = self.predicted[rows]
         finding = self._texts("finding", rows)
         own = pd.Categorical(self._texts("suggested_label", rows), categories=self.classes).codes
         label = np.where((own >= 0) & ((predicted != given) | (finding == MISLABELLED)), own, predicted)

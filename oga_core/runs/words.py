@@ -38,7 +38,8 @@ def _noise(data: ScoredRun) -> str:
 
 def _worst_class(data: ScoredRun, flagged: Indices) -> str:
     shares = class_shares(data.given, len(data.classes), flagged)
-    code, share = shares["class"].tolist()[0], shares["share"].tolist()[0]
+    code = shares["class"].tolist()[0]
+    share = shares["share"].tolist()[0]
     return f"Worst is {data.class_name(code)}: {share:.0f}\u00a0% of its samples are flagged."
 
 

@@ -36,14 +36,14 @@ def run(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
         read_samples(Path(arguments["data"]), **arguments["data_options"]), loaded, arguments["trained_on"]
     )
     position = {sample_id: i for i, sample_id in enumerate(samples.ids)}
-    found = {}
+    maps = {}
     for done, sample_id in enumerate(arguments["ids"]):
         batch = readable_batch(task, samples, np.array([position[sample_id]], dtype=np.int64))
         if batch is not None:
             row = position[sample_id]
-            found[sample_id] = _explain(task, loaded.module, batch, samples, row, arguments["parameters"])
+            maps[sample_id] = _explain(task, loaded.module, batch, samples, row, arguments["parameters"])
         progress({"stage": "saliency", "done": done + 1, "total": len(arguments["ids"])})
-    return {"samples": {sample_id: content for sample_id, content in found.items() if content}}
+    return {"samples": {sample_id: content for sample_id, content in maps.items() if content}}
 
 
 def _explain(
@@ -74,7 +74,8 @@ class _FirstEmbedding(TorchFunctionMode):
 
     def __init__(self, tokens: Tensor):
         super().__init__()
-        self.tokens, self.output = tokens, None
+        self.tokens = tokens
+        self.output = None
 
     output: Tensor | None
 
@@ -108,7 +109,8 @@ def _spans(task: Task, model: torch.nn.Module, batch: Batch, text: Any) -> dict[
 
 def _columns(task: Any, weights: Tensor) -> dict[str, float]:
     """Weights of the inputs, those of one column's categories added up."""
-    columns, position = {}, 0
+    columns = {}
+    position = 0
     for name in task.features:
         count = len(task.categories.get(name, (name,)))
         columns[name] = round(float(weights[position : position + count].sum()), 3)

@@ -16,16 +16,16 @@ def token_norms(task: TokenTask, model: nn.Module, batch: Batch, parameters: str
 
     batch: one row. parameters: the run's choice. One backward pass a token.
     """
-    chosen = list(choose_parameters(model, "all" if parameters in _UNCHOSEN else parameters).values())
-    required = [p.requires_grad for p in chosen]
-    for p in chosen:
+    weights = list(choose_parameters(model, "all" if parameters in _UNCHOSEN else parameters).values())
+    required = [p.requires_grad for p in weights]
+    for p in weights:
         p.requires_grad_()
     try:
         losses = task.token_losses(task.outputs(model, batch), batch)
         counted = losses[batch["labels"][:, 1:] >= 0]
-        return [round(_norm(loss, chosen), 5) for loss in counted]
+        return [round(_norm(loss, weights), 5) for loss in counted]
     finally:
-        for p, asked in zip(chosen, required, strict=True):
+        for p, asked in zip(weights, required, strict=True):
             p.requires_grad_(asked)
 
 

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from oga_core.numerics import Array, Indices
 from oga_core.scores.estimators.discriminant import standardised
 
-FOLDS, STEPS = 5, 12
+FOLDS = 5
+STEPS = 12
 PENALTY = 0.08
 """Ridge penalty in units of the mean loss; heads on few hundred features of noisy data want a strong one."""
 WHITENING = 0.1
@@ -23,7 +24,8 @@ def held_out_logits(
     Fits one multinomial logistic regression a fold, all at once, by Nesterov's accelerated gradient. With white
     features the loss's curvature is at most 1/2 (Böhning 1992), so the step needs no search.
     """
-    n_samples, folds = len(features), folds_of(labels, order)
+    n_samples = len(features)
+    folds = folds_of(labels, order)
     x: Array = np.concatenate([_whitened(standardised(features)), np.ones((n_samples, 1), np.float32)], axis=1)
     weights = (folds[:, None] != np.arange(FOLDS)).astype(np.float32)
     if without is not None:

@@ -67,10 +67,12 @@ def hessian(sketch: GradientSketch, *, validation: GradientSketch, seed: int = 0
     """
     from scipy.sparse.linalg import LinearOperator, cg
 
-    head, direction = head_gradients(sketch), mean_gradient(sketch, validation)
+    head = head_gradients(sketch)
+    direction = mean_gradient(sketch, validation)
     rows = curvature_rows(sketch, seed)
     _, features = head.block(rows)
-    probabilities, scale = sketch.probabilities[rows], mean_curvature(sketch)
+    probabilities = sketch.probabilities[rows]
+    scale = mean_curvature(sketch)
     length = max(float(np.linalg.norm(direction.astype(np.float64))), 1e-30)
 
     def product(vector: Floats) -> Floats:
@@ -100,7 +102,8 @@ def self_lissa(sketch: GradientSketch, *, seed: int = 0) -> Floats:
     `(n_samples,)`; the series acts on the leading eigenpairs of the head's Hessian, and as on zero curvature
     elsewhere.
     """
-    damping, scale = DAMPING * mean_curvature(sketch), largest_curvature(sketch, seed)
+    damping = DAMPING * mean_curvature(sketch)
+    scale = largest_curvature(sketch, seed)
 
     def series(values: Floats) -> Floats:
         curvature = values + damping
@@ -137,7 +140,8 @@ def datainf(sketch: GradientSketch, *, validation: GradientSketch, seed: int = 0
 
     `(n_samples,)`, on the head's gradients, or the sketch where there is no head.
     """
-    grads, direction = gradients(sketch), mean_gradient(sketch, validation)
+    grads = gradients(sketch)
+    direction = mean_gradient(sketch, validation)
     return -grads.dot(datainf_inverse(grads)(direction))
 
 
@@ -145,7 +149,8 @@ def self_arnoldi(sketch: GradientSketch, *, seed: int = 0) -> Floats:
     """Self-influence in the 64 leading eigenvectors u of the head's Hessian: Σ_k (u_k·g_i)² / μ_k, `(n_samples,)`.
     Schioppa et al. 2022, arXiv 2112.03052.
     """
-    spectrum, damping = head_spectrum(sketch, seed=seed), DAMPING * mean_curvature(sketch)
+    spectrum = head_spectrum(sketch, seed=seed)
+    damping = DAMPING * mean_curvature(sketch)
     return projected(head_gradients(sketch), spectrum) ** 2 @ (1 / (spectrum.values + damping))
 
 
@@ -153,7 +158,8 @@ def arnoldi(sketch: GradientSketch, *, validation: GradientSketch, seed: int = 0
     """Influence on the validation loss in the leading eigenvectors: -Σ_k (u_k·v̄)(u_k·g_i) / μ_k, `(n_samples,)`.
     Schioppa et al. 2022, arXiv 2112.03052.
     """
-    spectrum, damping = head_spectrum(sketch, seed=seed), DAMPING * mean_curvature(sketch)
+    spectrum = head_spectrum(sketch, seed=seed)
+    damping = DAMPING * mean_curvature(sketch)
     weights = np.einsum("klr,lr->k", spectrum.vectors, mean_gradient(sketch, validation)) / (spectrum.values + damping)
     return -head_gradients(sketch).dot(np.einsum("k,klr->lr", weights, spectrum.vectors))
 

@@ -17,7 +17,8 @@ from oga_core.scores.estimators.label_noise import log_odds_of_another_label
 from oga_core.scores.estimators.neighbours import neighbour_logits
 from oga_core.scores.language.given_prompt import unusual_response
 
-CLEAN_NEIGHBOURS, CLEAN_REFERENCES = 5, 4000
+CLEAN_NEIGHBOURS = 5
+CLEAN_REFERENCES = 4000
 CLEAN_WEIGHTS = (1.0, 1 / 3)
 """What the fit on clean samples and the nearest of them count, as shares of what all other members count."""
 CHECKPOINT_WEIGHT = 0.5
@@ -70,7 +71,8 @@ def checkpoint_logits(checkpoints: Sequence[GradientSketch]) -> Array:
 
 def clean_logits(sketch: GradientSketch, validation: GradientSketch) -> Array:
     """Calibrated logits of discriminant analysis on validation samples, on all layers, linear or with a kernel."""
-    features, clean = all_layers(sketch), all_layers(validation)
+    features = all_layers(sketch)
+    clean = all_layers(validation)
     both = fourier_features(np.concatenate([features, clean]))
     pairs = (features, clean), (both[: len(features)], both[len(features) :])
     labels = sketch.given_labels
@@ -82,6 +84,7 @@ def clean_neighbours(sketch: GradientSketch, validation: GradientSketch) -> Arra
     """Calibrated logits by the classes of the nearest validation samples, on all layers. Cover and Hart 1967."""
     both = standardised(np.concatenate([all_layers(sketch), all_layers(validation)]))
     rows = evenly_spaced(canonical_order(validation), CLEAN_REFERENCES)
-    references, labels = both[len(sketch) :][rows], validation.given_labels[rows]
+    references = both[len(sketch) :][rows]
+    labels = validation.given_labels[rows]
     logits = neighbour_logits(both[: len(sketch)], references, labels, sketch.n_classes, count=CLEAN_NEIGHBOURS)
     return calibrated(logits, sketch.given_labels)

@@ -124,7 +124,8 @@ class CausalLMTask:
     def _kept(self, row: Mapping[str, Any]) -> tuple[list[int], list[int]]:
         """The tokens of a row that the model sees, and their labels."""
         tokens = self.reader(row)
-        ids, trained = tokens.ids[: self.max_length], tokens.trained[: self.max_length]
+        ids = tokens.ids[: self.max_length]
+        trained = tokens.trained[: self.max_length]
         # The first token has none before it to be predicted from.
         if not any(trained[1:]):
             raise UntrainedSample(_untrained(tokens, self.max_length))

@@ -7,7 +7,8 @@ from torch import Tensor, nn
 
 from oga_core.tasks.task import Batch
 
-SMALLEST, LARGEST = 16, 32
+SMALLEST = 16
+LARGEST = 32
 """Pixels a side: below, many different images are alike; more would show nothing that tells copies better."""
 
 
@@ -19,5 +20,6 @@ def thumbnails(batch: Batch) -> dict[str, Tensor]:
     grey = images.float().mean(dim=1, keepdim=True)
     height, width = (min(side, LARGEST) for side in images.shape[2:])
     small = nn.functional.adaptive_avg_pool2d(grey, (height, width))[:, 0]
-    low, high = small.amin(dim=(1, 2), keepdim=True), small.amax(dim=(1, 2), keepdim=True)
+    low = small.amin(dim=(1, 2), keepdim=True)
+    high = small.amax(dim=(1, 2), keepdim=True)
     return {"thumbnails": (255 * (small - low) / (high - low).clamp_min(1e-6)).round().to(torch.uint8)}

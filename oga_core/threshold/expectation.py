@@ -105,7 +105,8 @@ class Expectation:
         expected = None
         if probability is not None:
             expected = np.bincount(self._bin_of_rank, weights=probability[scores.order], minlength=n_bins) / size
-        bad_in_bin, reviewed_in_bin = self._bad_in_bin.astype(float), self._reviewed_in_bin.astype(float)
+        bad_in_bin = self._bad_in_bin.astype(float)
+        reviewed_in_bin = self._reviewed_in_bin.astype(float)
         self._curves = sample_curves(bad_in_bin, reviewed_in_bin, size, noise_rate, self._random, expected)
         self._bad_draws = self._random.binomial(self._unreviewed_in_bin, self._curves)  # (draws, bins)
 
@@ -116,7 +117,8 @@ class Expectation:
         """
         part = copy.copy(self)
         inside = chosen[self.reviewed]
-        part.reviewed, part.bad = self.reviewed[inside], self.bad[inside]
+        part.reviewed = self.reviewed[inside]
+        part.bad = self.bad[inside]
         part._count(np.sort(self.scores.ranks[chosen]))
         part._bad_draws = np.random.default_rng(0).binomial(part._unreviewed_in_bin, self._curves)
         return part

@@ -17,11 +17,14 @@ from oga_core.numerics import Indices, Values
 
 DRAWS = 800
 """Curves kept; 40 lie beyond each end of a 90 % interval, which places the end to a tenth of its distance."""
-KNOTS, LOWEST_KNOT, HIGHEST_KNOT = 16, -2.2, 3.3
+KNOTS = 16
+LOWEST_KNOT = -2.2
+HIGHEST_KNOT = 3.3
 """Steps of the random walk, over normal scores of the rank: from the 1.4 % least to the 0.05 % most suspicious."""
 DEGREES_OF_FREEDOM = 6
 """Of the t distribution that draws are proposed from: tails heavier than the posterior's keep the weights bounded."""
-SLOPE, LINE_SPREAD = 1.8, 1.2
+SLOPE = 1.8
+LINE_SPREAD = 1.2
 """Prior of the line: a score that is worth having, from almost useless (one spread less) to nearly perfect."""
 CENTRED_SPREAD = np.array([0.4, 0.25])
 """Prior of the line's level and slope around calibrated probabilities: ten bins of them miss by up to 0.05 on average
@@ -30,13 +33,16 @@ NOISE_RATE_SPREAD = 0.5
 """How far the noise rate may be from its estimate, on the log scale; it ties down what no decision has shown."""
 LOWEST_CHANCE = 0.002
 """A probability of 0 or 1 could not be moved by decisions."""
-LOWEST_RATE, HIGHEST_RATE = 0.005, 0.8
+LOWEST_RATE = 0.005
+HIGHEST_RATE = 0.8
 """A prior centred on no noise at all, or on nothing but noise, could not be moved by decisions."""
 ROUGHNESS = {0.2: 0.3, 0.5: 0.3, 1.0: 0.25, 2.4: 0.15}
 """Spread of the random walk between neighbouring knots and its prior; the data choose among them by their evidence."""
 CENTRED_ROUGHNESS = {0.05: 0.5, 0.2: 0.3, 0.5: 0.15, 1.0: 0.05}
 """The same around probabilities that are calibrated, which leave less to the walk."""
-NEWTON_STEPS, SMALLEST_STEP, CONVERGED = 50, 1e-3, 1e-6
+NEWTON_STEPS = 50
+SMALLEST_STEP = 1e-3
+CONVERGED = 1e-6
 
 
 @dataclass(frozen=True, eq=False)

@@ -29,7 +29,9 @@ _IOCTL_DEVICE = 1 << 15
 _RIGHTS_BY_VERSION = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 4: (1 << 15) - 1, 5: (1 << 16) - 1}
 _FILE_RIGHTS = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE | _IOCTL_DEVICE
 _READ = _READ_FILE | _READ_DIR | _EXECUTE
-_TCP, _SCOPES = 0b11, 0b11  # bind and connect; abstract sockets and signals
+# bind and connect; abstract sockets and signals
+_TCP = 0b11
+_SCOPES = 0b11
 
 _SYSTEM_READABLE = (
     *("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/usr/share/zoneinfo", "/nix/store", "/gnu/store"),

@@ -21,8 +21,14 @@ _DENY = _ERRNO | errno.EPERM
 _UNKNOWN_CALL = _ERRNO | errno.ENOSYS
 _DO_NOTHING = _ERRNO  # says that it worked
 
-_EQUAL, _ABOVE, _HAS_BITS = 0x15, 0x25, 0x45  # tests of the filter's machine
-_NUMBER, _ARCHITECTURE, _ARGUMENTS = 0, 4, 16  # where they lie in what it looks at
+# tests of the filter's machine
+_EQUAL = 0x15
+_ABOVE = 0x25
+_HAS_BITS = 0x45
+# where they lie in what it looks at
+_NUMBER = 0
+_ARCHITECTURE = 4
+_ARGUMENTS = 16
 
 _AF_UNIX = 1
 _CLONE_THREAD = 0x00010000

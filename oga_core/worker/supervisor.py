@@ -46,7 +46,8 @@ _POLL_SECONDS = 0.1
 _WATCH_SECONDS = 0.5
 _MAX_LINE = 64 << 20
 _MAX_MESSAGES_BYTES = 256 << 20  # that wait to be handled
-_MAX_TEXT, _MAX_TRACEBACK = 2_000, 20_000
+_MAX_TEXT = 2_000
+_MAX_TRACEBACK = 20_000
 _STDERR_LINES = 40
 _PASSED_ON = (
     *("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS", "CUDA_VISIBLE_DEVICES"),
@@ -133,7 +134,10 @@ class _Supervisor:
     def __init__(
         self, process: subprocess.Popen[bytes], limits: Limits, progress: Progress, cancelled: Callable[[], bool]
     ):
-        self.process, self.limits, self.progress, self.cancelled = process, limits, progress, cancelled
+        self.process = process
+        self.limits = limits
+        self.progress = progress
+        self.cancelled = cancelled
         self.messages: queue.Queue[bytes | None] = queue.Queue()
         self.bytes_received = self.bytes_handled = 0
         self.stderr: deque[str] = deque(maxlen=_STDERR_LINES)

@@ -106,7 +106,8 @@ def _action(value: Any, page: Collection[str], classes: Collection[str]) -> Grid
     """Return the action sent by the browser; None where it is not one on this page's samples."""
     if not isinstance(value, dict) or value.get("action") not in VERBS or not isinstance(value.get("ids"), list):
         return None
-    action, every = value["action"], value.get("every") is True
+    action = value["action"]
+    every = value.get("every") is True
     sample_ids = tuple(dict.fromkeys(sample_id for sample_id in value["ids"] if sample_id in page))
     label = value.get("label") if action == "relabel" else None
     if not (sample_ids or every) or (action == "relabel" and label not in classes):

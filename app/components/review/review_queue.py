@@ -166,7 +166,8 @@ def _apply(backend: ReviewBackend, raw: dict[str, Any], memory: dict[str, Any], 
 
 
 def _event(raw: dict[str, Any], choices: Choices) -> ReviewEvent:
-    action, label = raw.get("action"), raw.get("label")
+    action = raw.get("action")
+    label = raw.get("label")
     if action not in choices.actions and action not in STEPS:
         raise OgaError(f"The review sent the unknown action {action!r}. Reload the page.")
     if action == "relabel" and label not in choices.classes:

@@ -78,7 +78,8 @@ def _watch(path: str) -> None:
     job = cache.verifications().get(path)
     if job is None or not job.running:
         st.rerun()
-    done, total = job.event.get("done"), job.event.get("total")
+    done = job.event.get("done")
+    total = job.event.get("total")
     left = job.event.get("seconds_left")
     words = str(job.event.get("stage", "starting")).capitalize()
     words += f" · about {duration(left)} left" if left is not None else ""

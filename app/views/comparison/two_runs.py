@@ -54,15 +54,17 @@ def _is_scored(path: Path) -> bool:
 
 
 def _figures(pair: RunPair) -> None:
-    found = pair.summary()
+    summary = pair.summary()
     both = messages.counted(len(pair.same), "sample", "samples")
-    gone, added = found["samples"]["gone"], found["samples"]["added"]
+    gone = summary["samples"]["gone"]
+    added = summary["samples"]["added"]
     messages.section(f"{pair.old.name} → {pair.new.name}", f"{both} in both, {gone:,} gone, {added:,} new.")
-    accuracy, flagged = found["accuracy_on_given_labels"], found["share_flagged"]
+    accuracy = summary["accuracy_on_given_labels"]
+    flagged = summary["share_flagged"]
     messages.figures(
         _change("Accuracy on given labels", accuracy["old"], accuracy["new"]),
         _change("Flagged", flagged["old"], flagged["new"]),
-        _change("Labels that look wrong", *(part and part["rate"] for part in found["noise_rate"].values())),
+        _change("Labels that look wrong", *(part and part["rate"] for part in summary["noise_rate"].values())),
         Figure("Flagged now, not before", f"{len(pair.entered):,}"),
         Figure("Flagged before, not now", f"{len(pair.left):,}"),
     )
@@ -104,9 +106,9 @@ def _maps(earlier: Path) -> None:
     old = cache.run_data(earlier)
     pair = RunPair(old, view.data, {})
     name = f"pair-{old.name}-{view.data.name}"
-    chosen: NDArray[np.int64] | None = state.memory(name, None)
+    selected: NDArray[np.int64] | None = state.memory(name, None)
     back = {place: row for row, place in pair.same.items()}
-    shown = None if chosen is None else np.array([back[place] for place in chosen.tolist()], dtype=np.int64)
+    shown = None if selected is None else np.array([back[place] for place in selected.tolist()], dtype=np.int64)
     left, right = st.columns(2, gap="medium")
     remember = partial(state.remember, name)
     with left:
@@ -114,11 +116,11 @@ def _maps(earlier: Path) -> None:
         _map(old, shown, f"{name}-old", lambda rows: remember(_common(rows, pair.same)))
     with right:
         messages.quiet(view.data.name)
-        _map(view.data, chosen, f"{name}-new", lambda rows: remember(_common(rows, {place: place for place in back})))
+        _map(view.data, selected, f"{name}-new", lambda rows: remember(_common(rows, {place: place for place in back})))
 
 
 def _map(
-    data: ScoredRun, chosen: NDArray[np.int64] | None, key: str, choose: Callable[[NDArray[np.int64] | None], None]
+    data: ScoredRun, selected: NDArray[np.int64] | None, key: str, choose: Callable[[NDArray[np.int64] | None], None]
 ) -> None:
     points = cache.points(data, data.default_score)
     if points is None:
@@ -132,7 +134,7 @@ def _map(
         points,
         key=key,
         count=len(flagged_rows(data)),
-        selection=chosen,
+        selection=selected,
         preview=lambda row: shown(row),
         on_select=lambda corners: choose(None if corners is None else points.rows_inside(corners)),
         on_pick=lambda row: choose(np.array([row])),

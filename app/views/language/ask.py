@@ -80,17 +80,17 @@ def _answer(view: Opened) -> None:
 def _ask(view: Opened, asked: dict[str, Any], method: str) -> Answer:
     """The answer, asked for once."""
     key = (str(asked), method, view.data.version)
-    kept = state.memory("answer", (None, None))
-    if kept[0] != key:
+    latest = state.memory("answer", (None, None))
+    if latest[0] != key:
         asker = cache.asker(view.data)
         with st.spinner("Asking the model. The first question waits until it is loaded."):
             if "row" in asked:
-                found = asker.like([asked["row"]], method=method, top=_TOP)
+                result = asker.like([asked["row"]], method=method, top=_TOP)
             else:
-                found = asker.about(asked["prompt"], asked["response"], method=method, top=_TOP)
-        kept = (key, found)
-        state.remember("answer", kept)
-    answer: Answer = kept[1]
+                result = asker.about(asked["prompt"], asked["response"], method=method, top=_TOP)
+        latest = (key, result)
+        state.remember("answer", latest)
+    answer: Answer = latest[1]
     return answer
 
 

@@ -38,7 +38,8 @@ def data_check(data: Path, options: dict[str, Any], card: ModelCard | None) -> b
 
 
 def _read(seen: dict[str, Any]) -> None:
-    n_samples, n_classes = int(seen["n_samples"]), int(seen["n_classes"])
+    n_samples = int(seen["n_samples"])
+    n_classes = int(seen["n_classes"])
     classes = f", {messages.counted(n_classes, 'class', 'classes')}" if n_classes else ""
     megabytes = n_samples * (512 + 2 * n_classes + 512) * 4 / 1e6
     names = ", ".join(seen["classes"][:_CLASSES_NAMED]) + (" …" if n_classes > _CLASSES_NAMED else "")

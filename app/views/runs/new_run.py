@@ -43,7 +43,8 @@ def new_run(current: Session) -> None:
         else _file(current, "model", "Model", "A .pt2, Hugging Face folder, adapter, .safetensors, .skops")
     )
     with st.expander("Model card", icon=":material/description:"):
-        card, kept_card = model_card(), again.kept("card")
+        card = model_card()
+        kept_card = again.kept("card")
     with st.expander("Options", icon=":material/tune:"):
         options |= _options(current)
     options["model_card"] = str(kept_card) if kept_card else None
@@ -67,14 +68,14 @@ def _has_rows(data: Path, options: Mapping[str, Any]) -> bool:
     return options.get("modality") == "causal_lm" or table.is_language or "text" in table.recognised
 
 
-def _card(typed: str | None, kept: Path | None, model: Path | None) -> ModelCard | None:
+def _card(typed: str | None, upload: Path | None, model: Path | None) -> ModelCard | None:
     """The model's card, as far as it is known before the model is read; None where it is faulty or inside the model."""
     from oga_core.models.card import ModelCard, first_card
 
     try:
         card: str | bytes | None = typed
-        if card is None and kept is not None:
-            card = kept.read_bytes()
+        if card is None and upload is not None:
+            card = upload.read_bytes()
         return first_card(model) if card is None else ModelCard.from_json(card, "of this page")
     except (OgaError, OSError):
         return None
@@ -113,11 +114,11 @@ def _existing(current: Session, typed: str) -> Path | None:
 def _uploaded(current: Session, uploaded: Any) -> Path | None:
     if uploaded is None:
         return None
-    kept: dict[str, str] = state.memory("uploads", {})
-    if uploaded.file_id not in kept:
+    uploads: dict[str, str] = state.memory("uploads", {})
+    if uploaded.file_id not in uploads:
         folder = ROOM.folder(state.id_of_tab(), current.settings.folder / FOLDER)
-        kept[uploaded.file_id] = str(jobs.save_upload(uploaded.name, uploaded, folder))
-    return Path(kept[uploaded.file_id])
+        uploads[uploaded.file_id] = str(jobs.save_upload(uploaded.name, uploaded, folder))
+    return Path(uploads[uploaded.file_id])
 
 
 def _columns(current: Session, data: Path) -> dict[str, Any]:
@@ -128,19 +129,20 @@ def _columns(current: Session, data: Path) -> dict[str, Any]:
         labels = _path(current, st.text_input, "Table of labels beside the data (path)", key="labels-path")
         path = current.settings.confined(labels) if labels.strip() else again.kept("labels")
         if path is not None:
-            options["labels"], table = str(path), cache.columns(path)
-        found = table.recognised
+            options["labels"] = str(path)
+            table = cache.columns(path)
+        guess = table.recognised
         for role in ("label", "id", "text") if table.names else ():
             state.choose_among(f"column-{role}", table.names)
-            chosen = st.selectbox(
+            column = st.selectbox(
                 f"{role.capitalize()} column",
                 table.names,
                 index=None,
-                placeholder=f"{found[role]} (found by its name)" if role in found else "none found by its usual names",
+                placeholder=f"{guess[role]} (found by its name)" if role in guess else "none found by its usual names",
                 key=f"column-{role}",
             )
-            if chosen is not None:
-                options[f"{role}_column"] = chosen
+            if column is not None:
+                options[f"{role}_column"] = column
         modality = st.selectbox("Modality", MODALITIES, index=None, placeholder="found from the data", key="modality")
         if modality:
             options["modality"] = modality

@@ -55,8 +55,10 @@ def _next_steps(data: ScoredRun) -> None:
 
 def _method(data: ScoredRun) -> None:
     info = data.info
-    accuracy, coverage = info.model_accuracy_on_given_labels, info.gradient_coverage
-    seconds, peak = info.seconds.get("total"), info.peak_rss_mb
+    accuracy = info.model_accuracy_on_given_labels
+    coverage = info.gradient_coverage
+    seconds = info.seconds.get("total")
+    peak = info.peak_rss_mb
     error = info.gradient_check_error
     messages.figures(
         messages.Figure("Samples", f"{len(data):,}", MODALITIES.get(data.modality, data.modality)),

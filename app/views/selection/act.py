@@ -127,5 +127,5 @@ def _scope(view: Opened) -> NDArray[np.int64]:
         f"The {len(selection.flagged):,} flagged{inside}": selection.flagged,
         f"All {len(selection):,}{inside}": selection.rows,
     }
-    chosen = st.radio("On which samples", [name for name, rows in scopes.items() if len(rows)], key="act-scope")
-    return scopes[chosen]
+    scope = st.radio("On which samples", [name for name, rows in scopes.items() if len(rows)], key="act-scope")
+    return scopes[scope]

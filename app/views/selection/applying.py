@@ -34,7 +34,7 @@ def choice(view: Opened) -> str:
     """Draw the choice with what each would change, and return it."""
     changes = _changes(view)
     names = [name for name in _WORDS if view.data.classes or name != "suggestions"]
-    chosen: str = st.segmented_control(
+    choice: str = st.segmented_control(
         "What to apply",
         names,
         default=names[0],
@@ -43,12 +43,12 @@ def choice(view: Opened) -> str:
         key=f"export-apply-{len(names)}",
         persist_state="session",
     )
-    state.remember("apply", chosen)
-    if chosen != "decisions":
+    state.remember("apply", choice)
+    if choice != "decisions":
         messages.note("This is the machine's proposal. Nobody has reviewed it, and the export says so.")
     if view.session.filters:
         messages.quiet("Only samples that pass the filter are changed, and tables list only them.")
-    return chosen
+    return choice
 
 
 def _changes(view: Opened) -> dict[str, int]:

@@ -51,7 +51,8 @@ def _counts(view: Opened) -> None:
 
 
 def _fields(view: Opened) -> None:
-    data, filters = view.data, view.session.filters
+    data = view.data
+    filters = view.session.filters
     _choice(view, "given", "Given label", data.classes)
     _choice(view, "predicted", "Predicted label", data.classes)
     _choice(view, "prediction", "Prediction", PREDICTIONS if data.classes else ())
@@ -63,9 +64,9 @@ def _fields(view: Opened) -> None:
     _words(view, "text", "Part of the sample's id")
     for column in data.metadata.columns[:_METADATA_SHOWN]:
         values = tuple(sorted(data.metadata[column].unique()))
-        chosen = dict(filters.metadata or ()).get(column)
+        value = dict(filters.metadata or ()).get(column)
         named = partial(filters.with_metadata, column)
-        _field(view, f"metadata-{column}", messages.plain(column), values, chosen, named)
+        _field(view, f"metadata-{column}", messages.plain(column), values, value, named)
     _ranges(view)
 
 
@@ -98,7 +99,8 @@ def _field(
 
 
 def _words(view: Opened, name: str, label: str) -> None:
-    filters, key = view.session.filters, f"filter-{name}"
+    filters = view.session.filters
+    key = f"filter-{name}"
     state.choose(key, getattr(filters, name) or "")
     st.text_input(
         label,
@@ -108,7 +110,8 @@ def _words(view: Opened, name: str, label: str) -> None:
 
 
 def _ranges(view: Opened) -> None:
-    data, filters = view.data, view.session.filters
+    data = view.data
+    filters = view.session.filters
     if data.wrong_probability is not None:
         now = filters.probability_range or (0.0, 1.0)
         _range(view, "probability_range", "Probability that the label is wrong", (0.0, 1.0), now, lambda ends: ends)
@@ -116,8 +119,8 @@ def _ranges(view: Opened) -> None:
     known = values[np.isfinite(values)]
     if len(known) and known.min() < known.max():
         ends = float(known.min()), float(known.max())
-        chosen = filters.score_range
-        now = chosen[1:] if chosen and chosen[0] == view.score else ends
+        interval = filters.score_range
+        now = interval[1:] if interval and interval[0] == view.score else ends
         label = f"Score: {view.score.replace('_', ' ')}"
         _range(view, "score_range", label, ends, now, lambda ends: (view.score, *ends))
 
@@ -131,11 +134,12 @@ def _range(
     named: Callable[[tuple[float, float]], Any],
 ) -> None:
     """A field with two handles; both at their ends restrict nothing."""
-    filters, key = view.session.filters, f"filter-{name}"
+    filters = view.session.filters
+    key = f"filter-{name}"
     state.choose(key, (max(now[0], ends[0]), min(now[1], ends[1])))
 
     def change() -> None:
-        chosen = state.value_of(key)
-        view.session.set_filters(replace(filters, **{name: None if chosen == ends else named(chosen)}))
+        interval = state.value_of(key)
+        view.session.set_filters(replace(filters, **{name: None if interval == ends else named(interval)}))
 
     st.slider(messages.plain(label), *ends, step=(ends[1] - ends[0]) / _STEPS, key=key, on_change=change)

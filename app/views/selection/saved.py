@@ -38,13 +38,13 @@ def views(view: Opened) -> None:
 def _saved(data: ScoredRun) -> dict[str, dict[str, object]]:
     advice = "Remove it to save views again."
     content = read_object(data.path / "views.json", advice) or {}
-    if not all(isinstance(kept, dict) and isinstance(kept.get("flagged"), int) for kept in content.values()):
+    if not all(isinstance(view, dict) and isinstance(view.get("flagged"), int) for view in content.values()):
         raise OgaError(f"{data.path / 'views.json'} is damaged. {advice}")
     return content
 
 
-def _recall(view: Opened, kept: dict[str, object]) -> None:
-    view.session.filters = Filters.from_json(str(kept.get("filters", "")))
-    view.session.score = str(kept.get("score"))
-    view.session.set_flagged(int(str(kept.get("flagged", view.flagged))))
+def _recall(view: Opened, content: dict[str, object]) -> None:
+    view.session.filters = Filters.from_json(str(content.get("filters", "")))
+    view.session.score = str(content.get("score"))
+    view.session.set_flagged(int(str(content.get("flagged", view.flagged))))
     st.rerun()

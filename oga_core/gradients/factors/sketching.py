@@ -22,7 +22,9 @@ class Sketcher:
     """Projects and folds the gradients of named parameters into vectors of length `dim`."""
 
     def __init__(self, dim: int, seed: int, device: torch.device | str = "cpu"):
-        self.dim, self.seed, self.device = dim, seed, torch.device(device)
+        self.dim = dim
+        self.seed = seed
+        self.device = torch.device(device)
         self._signs: dict[tuple[str, str, torch.dtype], Tensor] = {}
 
     def project(self, name: str, side: str, vectors: Tensor, length: int) -> Tensor:

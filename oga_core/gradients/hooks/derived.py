@@ -62,7 +62,9 @@ def linear_of_parameters(tape: Tape, func: Any, args: Sequence[Any], kwargs: Map
     if func not in LINEAR:
         return None
     call = Call(("input", "weight", "bias"), args, kwargs)
-    data, weight, bias = call["input"], call["weight"], call["bias"]
+    data = call["input"]
+    weight = call["weight"]
+    bias = call["bias"]
     if weight.ndim != 2 or data.ndim < 2:
         return None
     arrived = once(partial(_at_positions, (data.shape[:-1].numel(), len(weight))))

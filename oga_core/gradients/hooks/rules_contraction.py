@@ -138,7 +138,8 @@ def _outer_products(parts: Sequence[Part], wanted: str) -> ProductFactor | None:
     """A matrix's gradient as a sum of outer products over positions, None where it is none."""
     if len(parts) != 2 or len(wanted) != 2:
         return None
-    row, column = wanted[0], wanted[1]
+    row = wanted[0]
+    column = wanted[1]
     for left, right in (tuple(parts), tuple(parts[::-1])):
         same = {*left.labels} - {row} == {*right.labels} - {column} and _BATCH in left.labels
         if same and row in left.labels and column in right.labels and row != column:

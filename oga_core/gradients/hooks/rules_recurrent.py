@@ -144,7 +144,9 @@ class Direction:
 
 def recurrent(tape: Tape, func: Any, call: Call) -> Any:
     """LSTM, GRU and simple recurrent layers of any depth, in one direction or both; not packed sequences."""
-    data, states, flat = call["input"], _as_tuple(call["hx"]), call["params"]
+    data = call["input"]
+    states = _as_tuple(call["hx"])
+    flat = call["params"]
     packed = not isinstance(flat, (list, tuple)) or not states[0].is_floating_point()
     if packed or data.ndim != 3 or (call["train"] and call["dropout"]) or any(map(tape.sink, (data, *states))):
         return None
@@ -170,7 +172,8 @@ def recurrent(tape: Tape, func: Any, call: Call) -> Any:
 
 def cell(tape: Tape, func: Any, call: Call) -> Any:
     """One step of a recurrent layer, as a network of one's own calls it in its loop."""
-    data, state = call["input"], _as_tuple(call["hx"])
+    data = call["input"]
+    state = _as_tuple(call["hx"])
     site = Site(tape, call, data)
     if data.ndim != 2 or site.layout is None or any(map(tape.sink, (data, *state))):
         return None

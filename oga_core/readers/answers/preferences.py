@@ -42,7 +42,9 @@ def _trl(row: Row) -> dict[str, Any]:
     # As TRL's maybe_extract_prompt: a prompt of another kind than the answers stands in the answers as well.
     if prompt is None or isinstance(prompt, str) != isinstance(chosen, str):
         start = _shared_length(chosen, rejected)
-        prompt, chosen, rejected = chosen[:start], chosen[start:], rejected[start:]
+        prompt = chosen[:start]
+        chosen = chosen[start:]
+        rejected = rejected[start:]
     options = {name: parsed(row[name], name) for name in _OPTIONS if row.get(name) is not None}
     return {"prompt": prompt, "chosen": chosen, "rejected": rejected, **options}
 

@@ -158,7 +158,8 @@ def head_hessian(sketch: GradientSketch, *, seed: int = 0) -> Floats:
         weights[:, 0] = spread[:, a]
         for b in range(a, n_classes):
             block = (features * weights[:, b - a, None]).T @ features / len(rows)
-            hessian[a, :, b], hessian[b, :, a] = block, block
+            hessian[a, :, b] = block
+            hessian[b, :, a] = block
     return hessian.reshape(n_classes * width, n_classes * width)
 
 

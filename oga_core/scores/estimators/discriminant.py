@@ -131,7 +131,9 @@ def _without_itself(x: Array, labels: Indices, means: Array, precisions: Array, 
     """Squared distances to the class means, each sample left out; axes are those of the covariance."""
     rows = np.arange(len(x))
     weighted = means * precisions
-    products, between = x @ weighted.T, weighted @ means.T  # (n_samples, n_classes), (n_classes, n_classes)
+    # (n_samples, n_classes), (n_classes, n_classes)
+    products = x @ weighted.T
+    between = weighted @ means.T
     sizes = ((x * x) @ precisions)[:, None]
     distances: Array = sizes - 2 * products + np.diag(between)
     to_own = distances[rows, labels]

@@ -12,7 +12,8 @@ from oga_core.scores.estimators.curvature import DAMPING, FLAT
 
 LONGEST_SIDE = 2048
 """A longer side of a layer keeps its own axes: its eigenbasis would take minutes."""
-STEPS, TOLERANCE = 30, 1e-3
+STEPS = 30
+TOLERANCE = 1e-3
 """Of the conjugate gradients: with EK-FAC before them, most layers are within a thousandth after a dozen steps."""
 
 

@@ -21,7 +21,8 @@ def log_odds_of_another_label(logits: Array, labels: Indices, *, anchor: bool = 
     by how much of what is contradicted the first explains at all.
     anchor: a third, read off those samples alone, counts as much as both; for logits that know them well.
     """
-    one_way, with_shares = joint_of_labels(logits, labels), logits + log_shares(labels, logits.shape[1])
+    one_way = joint_of_labels(logits, labels)
+    with_shares = logits + log_shares(labels, logits.shape[1])
     counts = anchors(with_shares, labels)
     believed = _share_believed(one_way, float((with_shares.argmax(axis=1) != labels).mean()))
     share = believed * one_way_share(one_way, counts)

@@ -114,23 +114,23 @@ class RowReader:
             start = common_length(before, ids)
             remarks[_BOUNDARY] += self._differs(before, start)
             return RowTokens(ids, [i >= start for i in range(len(ids))], "completion", +remarks)
-        chosen = [i for i, message in enumerate(messages) if message["role"] == "assistant"]
-        chosen = [i for i in chosen[-1 if trained_on == "last" else 0 :] if messages[i].get("weight") != 0]
-        return RowTokens(*self._turns(messages, options, chosen), trained_on, +remarks)
+        turns = [i for i, message in enumerate(messages) if message["role"] == "assistant"]
+        turns = [i for i in turns[-1 if trained_on == "last" else 0 :] if messages[i].get("weight") != 0]
+        return RowTokens(*self._turns(messages, options, turns), trained_on, +remarks)
 
     def _turns(
-        self, messages: Sequence[Message], options: Mapping[str, Any], chosen: Sequence[int]
+        self, messages: Sequence[Message], options: Mapping[str, Any], turns: Sequence[int]
     ) -> tuple[list[int], list[bool]]:
         """The tokens of a conversation, and whether they are of the chosen turns of the assistant."""
         spoken = sum(message["role"] == "assistant" for message in messages)
         if self.template.marks_assistant:
             tokens = self.template.tokens(messages, options, return_assistant_tokens_mask=True)
             marked = [mark == 1 for mark in tokens["assistant_masks"]]
-            if len(chosen) == spoken:
+            if len(turns) == spoken:
                 return tokens["input_ids"], marked
         finder = TurnFinder(self.template, messages, options)
         spans = finder.turns()
-        trained = _overlapping([piece for _, piece in finder.pieces], [spans[i] for i in chosen])
+        trained = _overlapping([piece for _, piece in finder.pieces], [spans[i] for i in turns])
         if self.template.marks_assistant:
             trained = [both and mark for both, mark in zip(trained, marked, strict=True)]
         return [token for token, _ in finder.pieces], trained

@@ -96,14 +96,15 @@ class TurnFinder:
         """The end of the longest end of `part` that stands between `after` and `limit`, where it holds the words."""
         tail = _tail(message)
         between = self.whole[after:limit]
-        missing, found = 0, len(part)
-        while missing < found:  # an end that is found has shorter ends that are
-            middle = (missing + found) // 2
+        missing = 0
+        length = len(part)
+        while missing < length:  # an end that is found has shorter ends that are
+            middle = (missing + length) // 2
             if part[middle:] in between:
-                found = middle
+                length = middle
             else:
                 missing = middle + 1
-        ending = part[found:]
+        ending = part[length:]
         return after + between.find(ending) + len(ending) if tail and tail in ending else None
 
     def _closed(self, alone: str, message: Message, start: int) -> int | None:
