@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 
 import streamlit as st
@@ -9,49 +10,18 @@ import streamlit as st
 from oga_app import state
 from oga_app.elements import messages, theme
 from oga_app.server.settings import Settings
-from oga_app.views import login
+from oga_app.views import compare, explore, export, guide, login, review, run
+from oga_app.views.language import ask
 
 
-def _run() -> None:
-    from oga_app.views import run
+@st.cache_resource
+def _freeze_modules() -> None:
+    """Take what was imported out of every later garbage collection, once a process, before anybody's data are there.
 
-    run.show()
-
-
-def _explore() -> None:
-    from oga_app.views import explore
-
-    explore.show()
-
-
-def _review() -> None:
-    from oga_app.views import review
-
-    review.show()
-
-
-def _ask() -> None:
-    from oga_app.views.language import ask
-
-    ask.show()
-
-
-def _compare() -> None:
-    from oga_app.views import compare
-
-    compare.show()
-
-
-def _export() -> None:
-    from oga_app.views import export
-
-    export.show()
-
-
-def _guide() -> None:
-    from oga_app.views import guide
-
-    guide.show()
+    Streamlit collects after each script run, so after each key press; modules hold most objects and are never garbage.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def main() -> None:
@@ -61,15 +31,16 @@ def main() -> None:
     settings = Settings.parse(sys.argv[1:])
     if not messages.guarded(login.passed)(settings):
         return
+    _freeze_modules()
     current = state.session(settings)
     pages = [
-        st.Page(_run, title="Run", url_path="run"),
-        st.Page(_explore, title="Explore", url_path="explore"),
-        st.Page(_review, title="Review", url_path="review"),
-        st.Page(_ask, title="Ask", url_path="ask", visibility="visible" if current.speaks else "hidden"),
-        st.Page(_compare, title="Compare", url_path="compare"),
-        st.Page(_export, title="Export", url_path="export"),
-        st.Page(_guide, title="Help", url_path="help"),
+        st.Page(run.show, title="Run", url_path="run"),
+        st.Page(explore.show, title="Explore", url_path="explore"),
+        st.Page(review.show, title="Review", url_path="review"),
+        st.Page(ask.show, title="Ask", url_path="ask", visibility="visible" if current.speaks else "hidden"),
+        st.Page(compare.show, title="Compare", url_path="compare"),
+        st.Page(export.show, title="Export", url_path="export"),
+        st.Page(guide.show, title="Help", url_path="help"),
     ]
     # The default page has no path of its own, so that all others can be linked to.
     home = st.Page(

@@ -74,7 +74,7 @@ def _prior(noise_rate: float | None) -> str:
 
 def progress(view: Opened) -> None:
     """The stop rule in plain words."""
-    if _is_estimated(view.data) or len(cache.expectation(view.data, view.board, view.score).reviewed):
+    if _is_estimated(view.data) or (view.board.codes >= 0).any():
         messages.quiet(_expectation(view, every=_EVERY).progress().sentence())
 
 
