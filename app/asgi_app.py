@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
+import importlib
 import sys
 from collections.abc import AsyncIterator
 
@@ -17,6 +19,8 @@ from oga_app.server.sign_in import SignIn
 from oga_app.server.uploads import FOLDER, ROOM
 
 _SWEEP_SECONDS = 30.0
+_PAGES = ("run", "explore", "review", "compare", "export", "guide", "language.ask")
+_NEEDED = (*(f"oga_app.views.{page}" for page in _PAGES), "oga_core.threshold.expectation")
 
 
 def _guard(settings: Settings) -> Middleware:
@@ -33,11 +37,12 @@ def _guard(settings: Settings) -> Middleware:
 async def _lifespan(_: st.App) -> AsyncIterator[None]:
     """Keep the uploads in order while the dashboard is served."""
     ROOM.open(_settings.folder / FOLDER)
-    sweeping = asyncio.create_task(_sweep())
+    tasks = [asyncio.create_task(_sweep()), asyncio.create_task(asyncio.to_thread(_import_pages))]
     try:
         yield
     finally:
-        sweeping.cancel()
+        for task in tasks:
+            task.cancel()
         ROOM.close()
 
 
@@ -47,6 +52,17 @@ async def _sweep() -> None:
         await asyncio.sleep(_SWEEP_SECONDS)
         for session in await asyncio.to_thread(ROOM.sweep, serving.is_active_session):
             serving.uploaded_file_mgr.remove_session_files(session)
+
+
+def _import_pages() -> None:
+    """Import what the pages need while the browser starts, and take it out of every later garbage collection.
+
+    Streamlit collects after each script run, so after each key press; modules hold most objects and are never garbage.
+    """
+    for name in _NEEDED:
+        importlib.import_module(name)
+    gc.collect()
+    gc.freeze()
 
 
 _settings = Settings.parse(sys.argv[1:])

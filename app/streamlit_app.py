@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import sys
 
 import streamlit as st
@@ -14,16 +13,6 @@ from oga_app.views import compare, explore, export, guide, login, review, run
 from oga_app.views.language import ask
 
 
-@st.cache_resource
-def _freeze_modules() -> None:
-    """Take what was imported out of every later garbage collection, once a process, before anybody's data are there.
-
-    Streamlit collects after each script run, so after each key press; modules hold most objects and are never garbage.
-    """
-    gc.collect()
-    gc.freeze()
-
-
 def main() -> None:
     """Draw the page that the address names."""
     st.set_page_config("OGA", layout="wide", initial_sidebar_state="collapsed")
@@ -31,7 +20,6 @@ def main() -> None:
     settings = Settings.parse(sys.argv[1:])
     if not messages.guarded(login.passed)(settings):
         return
-    _freeze_modules()
     current = state.session(settings)
     pages = [
         st.Page(run.show, title="Run", url_path="run"),

@@ -171,6 +171,10 @@ class ScoredRun:
         """The row of every sample id."""
         return {sample_id: row for row, sample_id in enumerate(self.ids)}
 
+    @cached_property
+    def _code_of(self) -> dict[str, int]:
+        return {name: code for code, name in enumerate(self.classes)}
+
     def class_name(self, code: int) -> str:
         """The name of a class, a dash where there is none."""
         return self.classes[code] if 0 <= code < len(self.classes) else "–"
@@ -199,7 +203,7 @@ class ScoredRun:
         given = self.given[rows]
         predicted = self.predicted[rows]
         finding = self._texts("finding", rows)
-        own = pd.Categorical(self._texts("suggested_label", rows), categories=self.classes).codes
+        own = np.array([self._code_of.get(name, -1) for name in self._texts("suggested_label", rows)], dtype=np.int64)
         label = np.where((own >= 0) & ((predicted != given) | (finding == MISLABELLED)), own, predicted)
         return np.where((finding == STRANGE) | (label == given), -1, label).astype(np.int64)
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.optimize import brentq
 from scipy.special import expit, log_expit, logit, ndtri
 
 from oga_core.numerics import Indices, Values
@@ -144,8 +145,6 @@ def _clipped(noise_rate: float) -> float:
 
 
 def _root(function: Callable[[float], float]) -> float:
-    from scipy.optimize import brentq
-
     return float(brentq(function, -30, 30))
 
 

@@ -11,6 +11,7 @@ from page_words import problems, words
 from oga_app.server.accounts import set_password
 from oga_core.review import Decision, ReviewStore
 from oga_core.runs.folder import RunFolder
+from oga_core.threshold.expectation import Expectation
 
 PAGES = ("run", "explore", "review", "compare", "export")
 
@@ -34,6 +35,17 @@ def test_before_a_verdict_no_figure_stands_where_nothing_was_estimated(folder, v
     assert (shown.count("not known yet"), "The ranges hold" in shown) == (2, False)
     ReviewStore(run.review).decide(Decision("p001", "remove", None, "me"))
     assert "From 1 verdict and an assumed rate of 10" in words(visit("explore", run="prompts"))
+
+
+def test_a_verdict_alone_is_not_learnt_from_at_once(folder, visit, monkeypatch):
+    run = language_run(folder)
+    lessons = []
+    learn = Expectation.__init__
+    monkeypatch.setattr(Expectation, "__init__", lambda *a, **b: (lessons.append(1), learn(*a, **b))[1])
+    for row in range(4):
+        ReviewStore(run.review).decide(Decision(f"p00{row}", "remove", None, "me"))
+        visit("review", run="prompts")
+    assert sum(lessons) == 1
 
 
 @pytest.mark.parametrize("page", PAGES)

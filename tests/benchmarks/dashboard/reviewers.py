@@ -14,7 +14,7 @@ from playwright.sync_api import Browser
 import oga_app
 from dashboard.browser import open_page, served
 
-APP = Path(oga_app.__file__).with_name("streamlit_app.py")
+APP = Path(oga_app.__file__).with_name("asgi_app.py")
 
 
 def decided_at(run: Path) -> list[float]:
