@@ -20,13 +20,13 @@ from oga_core.errors import OgaError
 from oga_core.previews.content import Preview
 from oga_core.previews.reader import (
     READING,
-    Columns,
     PreviewReader,
     TokenRequest,
-    columns_of,
+    content_of,
     look_at,
     tokens_of,
 )
+from oga_core.previews.roles import FileContent
 from oga_core.review import ReviewStore
 from oga_core.review.board import DecisionBoard
 from oga_core.review.decisions import ACTIONS, BAD_ACTIONS
@@ -80,13 +80,11 @@ def reader(data: ScoredRun) -> PreviewReader:
     return _reader(str(data.path), data.info.data.fingerprint, len(data), data)
 
 
-def columns(path: Path) -> Columns:
-    """The columns of a table that is not scored yet; none for what is no table or cannot be read."""
+def content(path: Path) -> FileContent:
+    """What a file or folder holds that is given for a new run."""
     state.session().settings.require_jail()
-    if not path.is_file():
-        return Columns()
     status = path.stat()
-    return _columns(str(path), (status.st_mtime_ns, status.st_size))
+    return _content(str(path), (status.st_mtime_ns, status.st_size))
 
 
 def tokens(request: TokenRequest) -> dict[str, Any]:
@@ -96,13 +94,13 @@ def tokens(request: TokenRequest) -> dict[str, Any]:
     return _tokens(request, changed)
 
 
-def looked(path: Path, options: Mapping[str, Any], classes: Sequence[str]) -> dict[str, Any]:
+def looked(path: Path, options: Mapping[str, Any], card: str | None) -> dict[str, Any]:
     """What data hold that are not scored yet, `error` where they cannot be read so, `late` where it took too long."""
     state.session().settings.require_jail()
     status = path.stat()
     reading = {name: value for name, value in options.items() if name in READING and value is not None}
     named = json.dumps(reading, sort_keys=True, default=str)
-    return _looked(str(path), (status.st_mtime_ns, status.st_size), named, tuple(classes))
+    return _looked(str(path), (status.st_mtime_ns, status.st_size), named, card)
 
 
 def selection(data: ScoredRun, board: DecisionBoard, filters: Filters, score: str, flagged: int) -> Selection:
@@ -234,9 +232,12 @@ def _asker(run: str, fingerprint: str, _data: ScoredRun) -> Asker:
     return asker
 
 
-@st.cache_data(max_entries=100, show_spinner="Reading the columns")
-def _columns(path: str, changed: tuple[int, int]) -> Columns:
-    return columns_of(Path(path))
+@st.cache_data(max_entries=100, show_spinner="Looking at what it is")
+def _content(path: str, changed: tuple[int, int]) -> FileContent:
+    try:
+        return content_of(Path(path))
+    except OgaError as error:
+        return FileContent(Path(path).name, problem=str(error))
 
 
 @st.cache_data(max_entries=50, show_spinner=False)
@@ -245,9 +246,9 @@ def _tokens(request: TokenRequest, changed: tuple[int, ...]) -> dict[str, Any]:
 
 
 @st.cache_data(max_entries=100, show_spinner="Reading the data")
-def _looked(path: str, changed: tuple[int, int], options: str, classes: tuple[str, ...]) -> dict[str, Any]:
+def _looked(path: str, changed: tuple[int, int], options: str, card: str | None) -> dict[str, Any]:
     try:
-        return look_at(Path(path), json.loads(options), classes)
+        return look_at(Path(path), json.loads(options), card)
     except WorkerError as error:
         return {"late": str(error)}
     except OgaError as error:

@@ -54,8 +54,7 @@ def start(data: Path, model: Path | None, run: Path, options: ScoreOptions, *, p
         raise OgaError(f"{run.name} is being scored already. Wait for it, or cancel it first.")
     data = _taken(data, run, "data")
     model = _taken(model, run, "model") if model else None
-    if options.model_card:
-        options = replace(options, model_card=str(_taken(Path(options.model_card), run, "card")))
+    options = _with_files_taken(options, run)
     created.update(status="running", error=None, process=None, previous=str(previous) if previous else "")
     (run / "progress.json").unlink(missing_ok=True)
     log = (run / LOG).open("ab")
@@ -69,6 +68,15 @@ def start(data: Path, model: Path | None, run: Path, options: ScoreOptions, *, p
     log.close()
     created.update(process=process.pid)
     threading.Thread(target=_reap, args=(process, created), daemon=True).start()
+
+
+def _with_files_taken(options: ScoreOptions, run: Path) -> ScoreOptions:
+    """The options with the uploaded files among them in the run folder."""
+    files = {"labels": options.labels, "model_card": options.model_card, "validation": options.validation}
+    taken: dict[str, Any] = {name: str(_taken(Path(path), run, name)) for name, path in files.items() if path}
+    checkpoints = enumerate(map(Path, options.checkpoints))
+    taken["checkpoints"] = tuple(str(_taken(path, run, f"checkpoint_{number}")) for number, path in checkpoints)
+    return replace(options, **taken)
 
 
 def _taken(path: Path, run: Path, role: str) -> Path:

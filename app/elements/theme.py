@@ -45,6 +45,16 @@ a.oga { color: inherit; }
 .oga-legend span { padding: 0 .35rem; margin-right: .4rem; }
 .stButtonGroup [data-selected="true"] p { color: #8f300c; }
 .stMultiSelect [data-tag] { background: rgba(140, 134, 124, .26); color: inherit; }
+.oga-pictures, .oga-texts, .oga-classes { list-style: none; padding: 0; margin: 0; white-space: normal; }
+.oga-pictures { display: grid; grid-template-columns: repeat(auto-fill, minmax(5.5rem, 1fr)); gap: .5rem; }
+.oga-pictures img { width: 100%; aspect-ratio: 1; object-fit: contain; border-radius: 4px; display: block; }
+.oga-pictures img.pixelated { image-rendering: pixelated; }
+.oga-pictures b, .oga-texts b { font-weight: 600; font-size: .86rem; display: block; }
+.oga-texts li { padding: .4rem 0; border-top: 1px solid rgba(140, 134, 124, .28); }
+.oga-classes { display: flex; flex-wrap: wrap; gap: .3rem; font-size: .88rem; }
+.oga-classes li { border: 1px solid rgba(140, 134, 124, .4); border-radius: 4px; padding: .05rem .45rem; }
+.oga-classes i { font-style: normal; opacity: .74; }
+.oga-classes b { font-weight: 600; margin-left: .15rem; }
 .oga-push { height: 4px; background: rgba(140, 134, 124, .22); border-radius: 2px; margin-bottom: .5rem; }
 .oga-push i { display: block; height: 100%; border-radius: 2px; background: #0072b2; }
 .oga-push.against i { background: #c2410c; }

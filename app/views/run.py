@@ -35,8 +35,13 @@ def show() -> None:
     runs = current.settings.runs()
     left, right = st.columns([3, 2], gap="large")
     begun = state.memory("begun-from", (None, False))[0] is not None
-    with left, st.expander("Score a data set", expanded=begun or not _scored(current), icon=":material/add:"):
-        messages.guarded(new_run)(current)
+    with left:
+        if current.run is None:
+            messages.section("What would you like to clean?")
+            messages.guarded(new_run)(current)
+        else:
+            with st.expander("Score another data set", expanded=begun, icon=":material/add:"):
+                messages.guarded(new_run)(current)
     with right:
         _recent(current, runs)
 
@@ -97,10 +102,6 @@ def _continue(current: Session) -> None:
     options = ScoreOptions.from_json(info.options)
     jobs.start(Path(data), Path(model) if model else None, current.run, options, previous=previous)
     st.rerun()
-
-
-def _scored(current: Session) -> bool:
-    return current.run is not None and jobs.status(current.run).state in ("running", "done")
 
 
 def _recent(current: Session, runs: list[Path]) -> None:

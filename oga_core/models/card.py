@@ -10,7 +10,7 @@ from typing import Any
 
 from oga_core.errors import OgaError, unknown
 from oga_core.readers.archives.names import leaves_folder
-from oga_core.samples import MODALITIES, Modality
+from oga_core.samples import MODALITIES, Modality, SampleSet
 
 TRAINED_ON = ("assistant", "last", "completion", "all")
 """Of a row for a language model: all turns of the assistant, its last turn, what follows the prompt, or every token."""
@@ -67,6 +67,23 @@ class ModelCard:
             )
         return cls(modality, names, inputs, architecture)
 
+    def fitted(self, samples: SampleSet) -> tuple[SampleSet, ModelCard]:
+        """Return the samples with labels numbered as the model does, and the card with classes.
+
+        Raises `OgaError` where the data are of another modality or have labels that the model does not know.
+        """
+        # Pairs are read by the same models as other rows.
+        card = replace(self, modality="preference") if _are_pairs(samples, self) else self
+        if samples.modality != card.modality:
+            raise OgaError(
+                f"The model card says modality {card.modality!r} but the data reads as {samples.modality!r}. "
+                "Correct the modality in the model card, or choose the columns of the data."
+            )
+        if samples.class_names:
+            card = card if card.classes else replace(card, classes=samples.class_names)
+            samples = samples.with_classes(card.classes)
+        return samples, card
+
     def with_trained_on(self, trained_on: str | None) -> ModelCard:
         """Return the card with what a person chose to be trained on; None leaves what it says."""
         return self if trained_on is None else replace(self, input={**self.input, "trained_on": trained_on})
@@ -77,6 +94,10 @@ class ModelCard:
         if self.architecture is not None:
             card["architecture"] = dict(self.architecture)
         return json.dumps(card, indent=1)
+
+
+def _are_pairs(samples: SampleSet, card: ModelCard) -> bool:
+    return (samples.modality, card.modality) == ("preference", "causal_lm")
 
 
 def first_card(*places: ModelCard | Path | None) -> ModelCard | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -30,6 +31,12 @@ _MAX_JSON = 16 << 20
 def is_model_file(name: PurePosixPath) -> bool:
     """Tell the files of a zipped folder that are of use: the known names and safetensors, at most one folder deep."""
     return len(name.parts) <= 2 and (name.name in _FILES or name.suffix == ".safetensors")
+
+
+def is_model_part(name: str, content: Mapping[str, Any]) -> bool:
+    """Tell a file of JSON that belongs to a model folder, by its name or by what it says."""
+    says = {"model_type", "architectures", "peft_type", "weight_map", "tokenizer_class", "added_tokens"}
+    return name in _FILES or not says.isdisjoint(content)
 
 
 def read_json(path: Path, limit: int = _MAX_JSON) -> dict[str, Any]:

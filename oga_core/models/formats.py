@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from oga_core.errors import OgaError
@@ -64,14 +65,19 @@ def _folder_format(path: Path) -> str:
 
 def _zip_format(path: Path) -> str:
     with open_zip(path) as archive:
-        files = [name for name in archive.namelist() if not name.endswith("/") and not name.startswith("__MACOSX/")]
+        return zip_format(archive.namelist(), path.suffix)
+
+
+def zip_format(members: Sequence[str], suffix: str) -> str:
+    """Tell the kind of model by the names in a zip; `suffix` is the ending of its own name."""
+    files = [name for name in members if not name.endswith("/") and not name.startswith("__MACOSX/")]
     root = common_root(files)
     names = {PurePosixPath(name).relative_to(root).as_posix() for name in files}
     if "models/model.json" in names or "archive_format" in names or "serialized_exported_program.json" in names:
         return "pt2"
     if "data.pkl" in names:
         torchscript = "constants.pkl" in names or any(name.startswith("code/") for name in names)
-        return "torchscript" if torchscript else "bin" if path.suffix == ".bin" else "state_dict"
+        return "torchscript" if torchscript else "bin" if suffix == ".bin" else "state_dict"
     if any(name.startswith(".data/") for name in names):
         return "package"
     if "schema.json" in names:

@@ -12,11 +12,6 @@ from typing import TYPE_CHECKING, Any
 from oga_core.errors import OgaError
 from oga_core.numerics import slices
 from oga_core.previews.drawing import found, preview
-from oga_core.readers import TEXT_TABLES, read_samples
-from oga_core.readers.columns import recognise
-from oga_core.readers.language import shape_of
-from oga_core.readers.tables import open_text_table
-from oga_core.readers.tables.arrow import ParquetTable
 from oga_core.samples import SampleSet
 from oga_core.worker.requests import requests
 from oga_core.worker.stages import Progress
@@ -24,11 +19,6 @@ from oga_core.worker.stages import Progress
 if TYPE_CHECKING:
     from oga_core.runs.folder import RunFolder
     from oga_core.tasks.causal_lm import CausalLMTask
-
-# Enough to recognise the data by.
-_NAMED_CLASSES = 50
-_LOOKED_AT_ROWS = 5
-_LOOKED_AT_CHARACTERS = 200
 
 
 def serve(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
@@ -78,47 +68,3 @@ def _task_of(run: RunFolder) -> CausalLMTask:
     from oga_core.previews.tokens import task_of
 
     return task_of(run.info)
-
-
-def columns(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
-    """Return the `columns` of the table at `path`, from its header, by role those `recognised`, and `is_language`.
-
-    None where it is no table or cannot be read.
-    """
-    names = _header(Path(arguments["path"]))
-    columns = {role: recognise(role, names) for role in ("label", "id", "text")}
-    recognised = {role: name for role, name in columns.items() if name is not None}
-    return {"columns": names, "recognised": recognised, "is_language": shape_of(names) is not None}
-
-
-def _header(path: Path) -> list[str]:
-    suffix = path.suffix.lower()
-    try:
-        if suffix in TEXT_TABLES:
-            return list(open_text_table(path, path.name).columns)
-        if suffix == ".parquet":
-            return list(ParquetTable(path).columns)
-    except OgaError:
-        pass
-    return []
-
-
-def look(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
-    """Read the data at `path` with `options`; return its size, classes, first problem and first rows as text.
-
-    Raises `OgaError` where labels are not among the `classes` of the model, where those are given.
-    """
-    samples = read_samples(Path(arguments["path"]), **arguments["options"])
-    names = list(samples.class_names)
-    if arguments["classes"]:
-        samples.with_classes(arguments["classes"])
-    rows = [dict(samples.rows[i]) for i in range(min(_LOOKED_AT_ROWS, len(samples)))]
-    return {
-        "n_samples": len(samples),
-        "n_classes": len(names),
-        "classes": names[:_NAMED_CLASSES],
-        "modality": samples.modality,
-        "n_problems": len(samples.problems),
-        "first_problem": samples.problems[0].reason if samples.problems else "",
-        "rows": [{name: str(value)[:_LOOKED_AT_CHARACTERS] for name, value in row.items()} for row in rows],
-    }

@@ -7,7 +7,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from oga_core.errors import OgaError
 from oga_core.numerics import slices
 from oga_core.previews.content import Preview
+from oga_core.previews.roles import FileContent
 from oga_core.runs.folder import RunFolder
 from oga_core.worker.limits import WorkerError, WorkerFault, machine_memory
 from oga_core.worker.service import Service
@@ -158,35 +159,22 @@ def _reason(error: Exception) -> str:
     return "This sample cannot be shown, which is a fault in oga. The server's log has the details."
 
 
-@dataclass(frozen=True)
-class Columns:
-    """Names of a table's columns, and those that are taken for the label, the id and the text by their usual names.
+def content_of(path: Path) -> FileContent:
+    """What a file or folder that a person gives holds, told in a worker by its content."""
+    answer = run_job(
+        "recognise", {"path": str(path)}, readable=_files_of(path), memory_gb=_MEMORY_GB, seconds=_LOOK_SECONDS
+    )
+    content = FileContent.from_json(answer)
+    return replace(content, n_bytes=path.stat().st_size if path.is_file() else 0)
 
-    is_language: whether they are those of rows for a language model.
+
+def look_at(path: Path, options: Mapping[str, Any], card: str | None = None) -> dict[str, Any]:
+    """What `previews.look` says of data that is not scored yet.
+
+    options: arguments of `read_samples`. card: JSON of the model's, where it is known.
+    Raises `OgaError`, also for data that do not fit the card.
     """
-
-    names: tuple[str, ...] = ()
-    recognised: Mapping[str, str] = field(default_factory=dict)
-    is_language: bool = False
-
-
-def columns_of(path: Path) -> Columns:
-    """The columns of a table, read from its header in a worker; none for what is no table or cannot be read."""
-    if not path.is_file():
-        return Columns()
-    answer = run_job("columns", {"path": str(path)}, readable=[path], memory_gb=_MEMORY_GB, seconds=_SECONDS)
-    names = tuple(map(str, answer["columns"]))
-    recognised = {role: name for role, name in answer["recognised"].items() if name in names}
-    return Columns(names, recognised, answer["is_language"] is True)
-
-
-def look_at(path: Path, options: Mapping[str, Any], classes: Sequence[str] = ()) -> dict[str, Any]:
-    """The size, classes, problems and first rows of data that is not scored yet.
-
-    options: arguments of `read_samples`. classes: the model's, where they are known.
-    Raises `OgaError`, also for labels that are not among the classes.
-    """
-    arguments = {"path": str(path), "options": dict(options), "classes": list(classes)}
+    arguments = {"path": str(path), "options": dict(options), "card": card}
     readable = [path, *filter(None, [options.get("labels")])]
     return run_job("look", arguments, readable=readable, memory_gb=_MEMORY_GB, seconds=_LOOK_SECONDS)
 

@@ -48,6 +48,7 @@ __all__ = [
     "read_outputs",
     "read_samples",
     "reading_notes",
+    "unreadable",
 ]
 
 
@@ -127,7 +128,7 @@ def _read_archive(archive: Archive, options: ReadOptions) -> Draft:
         return read_webdataset(archive, options)
     if has_images(archive):
         return _read_images(archive, options)
-    raise _unreadable(archive)
+    raise unreadable(archive)
 
 
 def _read_npz(archive: Archive, options: ReadOptions) -> Draft:
@@ -159,7 +160,8 @@ def _labels_in_order(options: ReadOptions) -> list[str | None] | None:
     return labels_in_order(open_text_table(options.labels), options)
 
 
-def _unreadable(archive: Archive) -> OgaError:
+def unreadable(archive: Archive) -> OgaError:
+    """Return the error for an archive that holds neither samples nor a table of them."""
     name = archive.path.name
     if not archive.names:
         return OgaError(f"{name} is empty. Give {FORMATS}.")

@@ -50,6 +50,12 @@ def kind_of_file(path: Path) -> str:
     return by_suffix or by_content or ""
 
 
+def is_data_file(path: Path, head: bytes) -> bool:
+    """Whether a file is data by its ending or its first bytes; `kind_of_file` then says whether the two agree."""
+    endings = tuple(ending for endings in _SUFFIXES.values() for ending in endings)
+    return path.name.casefold().endswith(endings) or _kind_by_content(head) in ("parquet", "npy", "arrow")
+
+
 def _refuse_known(name: str, shown: str) -> None:
     if name.endswith((".xlsx", ".xls", ".ods")):
         raise OgaError(f"{shown} is a spreadsheet. Save the sheet as CSV (in Excel: “CSV UTF-8”).")

@@ -50,7 +50,7 @@ class ImageTask:
         height, width = self.size
         pixels = np.empty((len(rows), height, width, self.channels), dtype=np.uint8)
         for i, row in enumerate(rows):
-            pixels[i] = self._pixels(samples.inputs[int(row)])
+            pixels[i] = self.pixels(samples.inputs[int(row)])
         # Normalising in place, channels last in memory, is several times cheaper than a broadcast copy.
         images = torch.from_numpy(pixels).permute(0, 3, 1, 2).to(torch.float32)
         scale = torch.from_numpy(255.0 * self.std).view(1, -1, 1, 1)
@@ -76,7 +76,8 @@ class ImageTask:
         mirrored = images.flip(3)
         return [{**batch, "images": view} for view in (mirrored, _shift(images, 1), _shift(mirrored, -1))]
 
-    def _pixels(self, image: Image.Image) -> NDArray[np.uint8]:
+    def pixels(self, image: Image.Image) -> NDArray[np.uint8]:
+        """Return the image as the model gets it, before it is normalised, `(height, width, channels)`."""
         image = image if image.mode == _MODES[self.channels] else image.convert(_MODES[self.channels])
         height, width = self.size
         if image.size != (width, height):

@@ -36,8 +36,8 @@ JOBS = {
     "ask": "oga_core.ask.job:serve",
     "nothing": "oga_core.worker.inspection:do_nothing",
     "preview": "oga_core.previews.job:serve",
-    "columns": "oga_core.previews.job:columns",
-    "look": "oga_core.previews.job:look",
+    "recognise": "oga_core.previews.recognition:run",
+    "look": "oga_core.previews.look:run",
     "tokens": "oga_core.previews.tokens:run",
     "export": "oga_core.exports.job:run",
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
@@ -12,6 +13,9 @@ from oga_app.elements import messages
 from oga_app.state import Session
 from oga_core.pipeline.options import ScoreOptions
 from oga_core.runs.folder import RunFolder
+
+if TYPE_CHECKING:
+    from oga_core.previews.roles import Role
 
 _FIELDS = {
     "label_column": "column-label",
@@ -39,21 +43,21 @@ def begin_from(run: Path, *, carry: bool) -> None:
     options = ScoreOptions.from_json(info.options)
     for name, key in _FIELDS.items():
         state.choose(key, getattr(options, name))
-    state.choose("no-model", info.model.path is None and bool(info.data.path))
-    state.choose("option-checkpoints", "")
     kept = {"data": info.data.path, "model": info.model.path, "labels": options.labels, "card": options.model_card}
     kept |= {"validation": options.validation}
     state.remember("kept", {role: path for role, path in kept.items() if path and Path(path).exists()})
     state.remember("begun-from", (run, carry))
 
 
-def kept(role: str) -> Path | None:
-    """The earlier run's file for this role, with a line that says so; None where there is none."""
-    path = state.memory("kept", {}).get(role)
-    if path is None:
-        return None
-    messages.quiet(f"Kept from {state.memory('begun-from', (None, False))[0].name}: {Path(path).name}.")
-    return Path(path)
+def kept_files() -> dict[Role, Path]:
+    """The files of the earlier run by role, for those of which no others are given."""
+    return {role: Path(path) for role, path in state.memory("kept", {}).items()}
+
+
+def kept_from() -> str:
+    """The line that says so."""
+    run, _ = state.memory("begun-from", (None, False))
+    return f"kept from {run.name}" if run else ""
 
 
 def previous() -> Path | None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from oga_core.errors import OgaError
+from oga_core.samples import Modality
 
 # fmt: off
 MODEL_TYPES = frozenset({
@@ -39,6 +40,14 @@ _DROPPED_KEYS = re.compile(
 )
 _COUNTS = re.compile(r".*layers?|.*depths?|.*blocks|.*experts|.*groups?|.*group_num|attention_types")
 _MAX_LABELS = 1_000_000
+_HEADS: dict[str, Modality] = {
+    "ForSequenceClassification": "text",
+    "ForCausalLM": "causal_lm",
+    "LMHeadModel": "causal_lm",
+    "ForConditionalGeneration": "causal_lm",
+    "ForImageClassification": "image",
+    "ForImageClassificationWithTeacher": "image",
+}
 _MASKED = re.compile(r"\w+ForMaskedLM|\w+ForPreTraining|XLNetLMHeadModel")
 
 
@@ -80,6 +89,20 @@ def check_trainable(raw: dict[str, Any]) -> None:
             "has no loss on a row as it is. Score a causal or an encoder-decoder model, or fine-tune this one as a "
             "classifier: AutoModelForSequenceClassification.from_pretrained(folder)."
         )
+
+
+def modality_of(raw: dict[str, Any], origin: str) -> Modality:
+    """Return what an architecture reads, by the head it names. Raises `OgaError` for one without a trained head."""
+    names = raw.get("architectures") or []
+    for name in names if isinstance(names, list) else []:
+        for ending, modality in _HEADS.items():
+            if str(name).endswith(ending):
+                return modality
+    check_trainable(raw)
+    raise OgaError(
+        f"{origin}/config.json names the architecture {names!r}, which is neither a classifier nor a language model. "
+        "Save the fine-tuned model with its head: AutoModelForSequenceClassification … model.save_pretrained(folder)."
+    )
 
 
 def _unknown_family(raw: dict[str, Any]) -> OgaError:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
-
-from torch import nn
+from typing import TYPE_CHECKING, Any
 
 from oga_core.errors import OgaError
 from oga_core.models.card import ModelCard
 from oga_core.models.folders import read_json
 from oga_core.models.huggingface.lengths import max_length
 from oga_core.samples import Modality
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 def prepared(module: Any, tokenizer: Any) -> nn.Module:

@@ -15,21 +15,13 @@ import torch
 from torch.nn.modules.module import register_module_module_registration_hook
 
 from oga_core.errors import OgaError
-from oga_core.models.huggingface.config import check_counts, check_trainable
+from oga_core.models.huggingface.config import check_counts, modality_of
 from oga_core.models.refusals import reason
 from oga_core.models.safetensors import Weights
 from oga_core.samples import Modality
 
 _MODULES_PER_TENSOR = 64  # networks have one to four
 _SPARE_MODULES = 1_000
-_HEADS: dict[str, Modality] = {
-    "ForSequenceClassification": "text",
-    "ForCausalLM": "causal_lm",
-    "LMHeadModel": "causal_lm",
-    "ForConditionalGeneration": "causal_lm",
-    "ForImageClassification": "image",
-    "ForImageClassificationWithTeacher": "image",
-}
 
 
 def build(
@@ -44,7 +36,7 @@ def build(
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
-    modality = head or _modality(raw, origin)
+    modality = head or modality_of(raw, origin)
     check_counts(raw, len(weights), origin)
     try:
         config = read_config(raw)
@@ -67,19 +59,6 @@ def build(
         ) from None
     _check_loading(info, origin, bool(head), optional)
     return module, modality
-
-
-def _modality(raw: dict[str, Any], origin: str) -> Modality:
-    names = raw.get("architectures") or []
-    for name in names if isinstance(names, list) else []:
-        for ending, modality in _HEADS.items():
-            if str(name).endswith(ending):
-                return modality
-    check_trainable(raw)
-    raise OgaError(
-        f"{origin}/config.json names the architecture {names!r}, which is neither a classifier nor a language model. "
-        "Save the fine-tuned model with its head: AutoModelForSequenceClassification … model.save_pretrained(folder)."
-    )
 
 
 def read_config(raw: dict[str, Any]) -> Any:
