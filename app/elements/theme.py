@@ -45,7 +45,7 @@ a.oga { color: inherit; }
 .oga-legend span { padding: 0 .35rem; margin-right: .4rem; }
 .stButtonGroup [data-selected="true"] p { color: #8f300c; }
 .stMultiSelect [data-tag] { background: rgba(140, 134, 124, .26); color: inherit; }
-.oga-pictures, .oga-texts, .oga-classes { list-style: none; padding: 0; margin: 0; white-space: normal; }
+ul.oga-pictures, ul.oga-texts, ol.oga-classes { list-style: none; padding: 0; margin: 0; white-space: normal; }
 .oga-pictures { display: grid; grid-template-columns: repeat(auto-fill, minmax(5.5rem, 1fr)); gap: .5rem; }
 .oga-pictures img { width: 100%; aspect-ratio: 1; object-fit: contain; border-radius: 4px; display: block; }
 .oga-pictures img.pixelated { image-rendering: pixelated; }
@@ -65,6 +65,7 @@ a.oga { color: inherit; }
   .oga-tokens .trained { background: rgba(86, 180, 233, .3); }
   .stButtonGroup [data-selected="true"] p { color: #ffab85; }
 }
+[data-testid="stFileUploaderDropzone"] { min-height: 6rem; border-style: dashed; border-width: 1.5px; }
 @media (max-width: 640px) { .stMainBlockContainer { padding: 4rem .9rem 3rem; } .oga-figure { font-size: 1.4rem; } }
 </style>
 """

@@ -118,6 +118,22 @@ def settle(page: Page) -> None:
     page.wait_for_timeout(200)
 
 
+def give(page: Page, *paths: Path) -> None:
+    """Type paths of files on the Run page."""
+    field = page.get_by_role("textbox", name="Paths of files and folders, one a line")
+    if not field.is_visible():
+        page.get_by_text("Or give paths on this machine").click()
+    field.fill("\n".join(map(str, paths)))
+    field.press("Control+Enter")
+    settle(page)
+
+
+def drop(page: Page, *paths: Path) -> None:
+    """Give files to the one place of the Run page that takes them."""
+    page.locator("input[type=file]").first.set_input_files([str(path) for path in paths])
+    settle(page)
+
+
 def barriers(page: Page, inside: str = "") -> dict[str, list[str]]:
     """What axe finds serious or critical, with the first elements of each.
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import Server, queue, settle, shot, visit
+from conftest import Server, drop, give, queue, settle, shot, visit
 
 import oga_sample_data
 from oga_core.runs.folder import RunFolder
@@ -34,13 +34,9 @@ def wait_until_scored(page, server, name):
 
 def test_from_paths_to_an_export_with_ten_decisions(page, desk, tmp_path):
     visit(page, desk, "run")
-    page.get_by_role("textbox", name="Data: path on this machine").fill(str(SAMPLES / "digits.zip"))
-    page.keyboard.press("Tab")
-    settle(page)
-    page.get_by_text("of modality image, 10 classes").wait_for(timeout=60_000)
-    page.get_by_role("textbox", name="Model: path on this machine").fill(str(SAMPLES / "digits.pt2"))
-    page.keyboard.press("Tab")
-    settle(page)
+    give(page, SAMPLES / "digits.zip", SAMPLES / "digits.pt2")
+    page.get_by_text("1,797 images, 10 classes").wait_for(timeout=60_000)
+    assert page.locator(".oga-pictures img").count() == 8
     page.get_by_role("textbox", name="Name of the run").fill("first run")
     page.keyboard.press("Tab")
     settle(page)
@@ -72,10 +68,8 @@ def test_from_paths_to_an_export_with_ten_decisions(page, desk, tmp_path):
 
 def test_uploads_are_scored_too(page, desk):
     visit(page, desk, "run")
-    for role, name in (("data", "tumours.csv"), ("model", "tumours.pt2")):
-        page.get_by_text("Or upload (up to 200 MB)").nth(0 if role == "data" else 1).click()
-        page.locator("input[type=file]").nth(0 if role == "data" else -1).set_input_files(SAMPLES / name)
-        settle(page)
+    drop(page, SAMPLES / "tumours.pt2", SAMPLES / "tumours.csv")
+    page.locator(".oga-problem").get_by_text("Label column").wait_for(timeout=60_000)
     page.get_by_role("combobox", name="Label column").click()
     page.keyboard.type("diagnosis")
     page.get_by_role("option", name="diagnosis").click()
@@ -90,19 +84,22 @@ def test_uploads_are_scored_too(page, desk):
 
 
 def test_what_is_wrong_is_said_and_nothing_is_lost(page, desk, tmp_path):
-    (tmp_path / "model.pt2").write_bytes(b"\x80\x04 not a model")
+    (tmp_path / "model.pkl").write_bytes(b"\x80\x04 not a model")
+    names = ("nine", "eight", "seven", "six", "five", "four", "three", "two", "one", "zero")
+    card = {"modality": "image", "classes": names, "input": {"image_size": [32, 32], "channels": 1}}
+    (tmp_path / "card.json").write_text(json.dumps(card))
     visit(page, desk, "run")
-    page.get_by_role("textbox", name="Data: path on this machine").fill(str(SAMPLES / "digits.zip"))
-    page.keyboard.press("Tab")
-    settle(page)
-    page.get_by_role("textbox", name="Model: path on this machine").fill(str(tmp_path / "model.pt2"))
-    page.keyboard.press("Tab")
-    settle(page)
+    give(page, SAMPLES / "digits.zip", tmp_path / "model.pkl")
+    page.get_by_text("model.pkl is a pickle").wait_for(timeout=60_000)
+    assert page.get_by_role("button", name="Start scoring").is_disabled()
+    shot(page, "run-blocked")
+    give(page, SAMPLES / "digits.zip", SAMPLES / "digits.pt2", tmp_path / "card.json")
+    page.locator(".oga-classes").get_by_text("nine").wait_for(timeout=60_000)
     page.get_by_role("textbox", name="Name of the run").fill("broken")
     page.keyboard.press("Tab")
     settle(page)
     page.get_by_role("button", name="Start scoring").click()
     page.get_by_text("Scoring failed").wait_for(timeout=120_000)
-    assert "model.pt2" in page.locator(".oga-problem").first.inner_text()
+    assert "in another order" in page.locator(".oga-problem").first.inner_text()
     assert json.loads((desk.folder / "broken" / "run.json").read_text())["status"] == "failed"
     shot(page, "run-failed")

@@ -59,11 +59,10 @@ def test_an_upload_lies_under_a_name_of_the_servers(browser, shared, tmp_path):
     page.goto(f"{shared.url}/run")
     sign_in(page)
     page.locator("h1.oga").wait_for(timeout=120_000)
-    assert page.get_by_text("path on this machine").count() == 0
+    assert page.get_by_text("paths on this machine").count() == 0
     page.locator('input[type="file"]').first.set_input_files(tmp_path / "data.csv")
-    page.get_by_text("Columns and labels").wait_for(timeout=60_000)
     settle(page)
-    page.get_by_text("40 samples of modality text, 2 classes").wait_for(timeout=60_000)
+    page.get_by_text("40 texts, 2 classes").wait_for(timeout=60_000)
     shot(page, "uploaded")
     [upload] = (shared.folder / FOLDER).glob("*/*/*")
     assert upload.read_text() == (tmp_path / "data.csv").read_text()

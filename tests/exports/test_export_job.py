@@ -83,12 +83,12 @@ def test_the_process_that_asks_imports_no_reader(run: RunFolder, tmp_path: Path)
     program = (
         "import sys; from pathlib import Path\n"
         "from oga_core.exports import EXPORTS, REPORT, export\n"
-        "from oga_core.previews.reader import columns_of, look_at\n"
+        "from oga_core.previews.reader import content_of, look_at\n"
         "from oga_core.runs.folder import RunFolder\n"
         "run, out = RunFolder.open(sys.argv[1]), Path(sys.argv[2])\n"
         "for format in ('csv', 'fixed', REPORT):\n"
         "    export(run, format, out / f'x-{format}')\n"
-        "assert columns_of(Path(run.info.data.path)).names == ('text', 'label')\n"
+        "assert content_of(Path(run.info.data.path)).columns == ('text', 'label')\n"
         "assert look_at(Path(run.info.data.path), {})['n_samples'] == 40\n"
         "print(*sys.modules)\n"
     )

@@ -16,7 +16,7 @@ from PIL import Image
 from oga_core.errors import OgaError
 from oga_core.previews import reader as reading
 from oga_core.previews.drawing import preview
-from oga_core.previews.reader import PreviewReader, columns_of, look_at
+from oga_core.previews.reader import PreviewReader, content_of, look_at
 from oga_core.readers import read_samples
 from oga_core.readers.tables import open_text_table
 from oga_core.worker import supervisor
@@ -143,14 +143,18 @@ def test_texts_arrive_as_they_are(tmp_path):
 def test_columns_and_first_rows_are_read_in_a_worker(tmp_path):
     table = tmp_path / "data.csv"
     table.write_text("id,text,label\n1,<b>a</b>,x\n" + "".join(f"{i},b,y\n" for i in range(2, 32)) + "3,c\n")
-    found = columns_of(table)
-    assert found.names == ("id", "text", "label")
+    found = content_of(table)
+    assert found.columns == ("id", "text", "label")
     assert found.recognised == {"label": "label", "id": "id", "text": "text"}
     seen = look_at(table, {})
     assert (seen["n_samples"], seen["n_classes"], seen["n_problems"]) == (31, 2, 1)
-    assert seen["rows"][0] == {"id": "1", "text": "<b>a</b>", "label": "x"}
+    assert seen["classes"] == [["x", 1], ["y", 30]]
+    assert not seen["is_ordered"]
+    assert (seen["samples"][0]["text"], seen["samples"][0]["label"]) == ("<b>a</b>", "x")
+    assert len(seen["samples"]) == 8
     table.write_bytes(b"")
-    assert columns_of(table).names == columns_of(tmp_path).names == ()
+    assert content_of(table).columns == content_of(tmp_path).columns == ()
+    assert "is empty" in content_of(table).problem
     with pytest.raises(OgaError, match="is empty"):
         look_at(table, {})
 

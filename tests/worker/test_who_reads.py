@@ -18,7 +18,7 @@ sys.addaudithook(lambda event, arguments: opened.append(str(arguments[0])) if ev
 from oga_core.exports import EXPORTS, REPORT, export
 from oga_core.pipeline.options import ScoreOptions
 from oga_core.pipeline.score import score
-from oga_core.previews.reader import columns_of, look_at
+from oga_core.previews.reader import content_of, look_at
 from oga_core.retrain import verify
 
 data, model, folder = map(Path, sys.argv[1:])
@@ -26,7 +26,7 @@ options = ScoreOptions(label_column="diagnosis", scores=("loss",), map="none")
 run = score(data, model, folder / "run", options)
 verify(run, trim_fraction=0.1, seeds=1)
 verify(run, trim_fraction=0.1, seeds=1, depth="all", epochs=1)
-columns_of(data)
+content_of(data)
 look_at(data, {"label_column": "diagnosis"})
 for format in ("csv", "fixed", REPORT):
     export(run, format, folder / f"out-{format}")

@@ -10,6 +10,7 @@ import streamlit as st
 
 from oga_app import cache
 from oga_app.elements import blocks, messages
+from oga_app.views.runs.result import MODALITIES
 
 _MOST_CLASSES = 0.5  # of the samples: beyond that most labels name one sample each, so they are no classes
 _FEW_SAMPLES = 20
@@ -60,10 +61,8 @@ def _summary(seen: dict[str, Any]) -> None:
     n_samples, n_classes = int(seen["n_samples"]), int(seen["n_classes"])
     classes = f", {messages.counted(n_classes, 'class', 'classes')}" if n_classes else ""
     megabytes = n_samples * (512 + 2 * n_classes + 512) * 4 / 1e6
-    messages.note(
-        f"{n_samples:,} samples of modality {seen['modality']}{classes}. "
-        f"The result arrays take about {max(1, megabytes):,.0f} MB of disk."
-    )
+    what = MODALITIES.get(seen["modality"], "samples")
+    messages.note(f"{n_samples:,} {what}{classes}. The result takes about {max(1, megabytes):,.0f} MB of disk.")
     if seen["n_problems"]:
         messages.note(f"{seen['n_problems']:,} row(s) cannot be read; the first: {seen['first_problem']}")
 

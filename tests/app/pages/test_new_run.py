@@ -1,55 +1,149 @@
 """What stands in the way of a start is said before it, beside the control that mends it."""
 
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 from page_words import problems, words
 
+import oga_sample_data
+from oga_app.background import jobs
+
 pytestmark = pytest.mark.filterwarnings("ignore")
+
+SAMPLES = Path(oga_sample_data.__path__[0])
+CLASSES = ["billing", "delivery", "returns", "technical"]
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """What would be started: the scoring itself takes a minute."""
+    calls = []
+    monkeypatch.setattr(jobs, "start", lambda *given, **more: calls.append((*given, more)))
+    return calls
 
 
 @pytest.fixture
 def form(visit, folder):
-    """The form with a table of texts as the data, and a model beside which a card may lie."""
+    """The page with a table of texts, the model that sorts messages, and more files where there are any."""
 
-    def fill(header: str, labels: list[str], classes: list[str] | None = None):
+    def fill(header: str, labels: list[str], **more: dict[str, object]):
         rows = [f"{i},film number {i},{label}" for i, label in enumerate(labels)]
-        (folder / "films.csv").write_text("\n".join([header, *rows]))
-        (folder / "net.pt2").write_bytes(b"a model")
-        if classes:
-            card = {"modality": "text", "classes": classes, "input": {"max_length": 8}}
-            (folder / "net.json").write_text(json.dumps(card))
-        test = visit("run")
-        test.text_input(key="path-data").set_value(str(folder / "films.csv")).run()
-        return test.text_input(key="path-model").set_value(str(folder / "net.pt2")).run()
+        (folder / "films.csv").write_text("\n".join([header, *rows]), encoding="utf-8")
+        paths = [folder / "films.csv", SAMPLES / "messages"]
+        for name, content in more.items():
+            (folder / f"{name}.json").write_text(json.dumps(content))
+            paths.append(folder / f"{name}.json")
+        return visit("run").text_area(key="paths").set_value("\n".join(map(str, paths))).run()
 
     return fill
 
 
-def test_sound_data_can_be_started(form):
-    test = form("id,text,label", ["good", "bad"] * 10, ["bad", "good"])
+def roles(test):
+    boxes = [box for box in test.selectbox if box.label.startswith("What ")]
+    return {box.label.split()[1].replace("\\", ""): box.value for box in boxes}
+
+
+def test_sound_data_can_be_started(form, started):
+    test = form("id,text,label", ["returns", "billing"] * 10)
     assert problems(test) == []
-    assert "20 samples of modality text, 2 classes" in words(test)
-    assert "Classes: bad, good" in words(test)
-    assert not test.button(key="start-run").disabled
+    assert roles(test) == {"films.csv": "data", "messages": "model"}
+    assert "20 texts, 2 classes" in words(test)
+    assert "in the order of the model" in words(test)
+    assert '<i>2</i> <span dir="auto">returns</span> <b>10</b>' in words(test)
+    assert "Hugging Face model: text, 4 classes" in words(test)
+    test.button(key="start-run").click().run()
+    assert [(data.name, model.name) for data, model, *_ in started] == [("films.csv", "messages")]
 
 
 def test_one_class_is_not_started(form):
-    test = form("id,text,label", ["good"] * 20)
-    assert "Every sample has the label &#x27;good&#x27;" in "".join(problems(test))
+    test = form("id,text,label", ["billing"] * 20)
+    assert "Every sample has the label &#x27;billing&#x27;" in "".join(problems(test))
     assert test.button(key="start-run").disabled
 
 
 def test_a_table_without_a_known_label_column_asks_for_it(form):
-    test = form("id,text,mood", ["good", "bad"] * 10)
+    test = form("id,text,mood", ["returns", "billing"] * 10)
     assert test.button(key="start-run").disabled
     assert "Label column" in "".join(problems(test))
+    assert test.selectbox(key="column-label").options == ["id", "text", "mood"]
+    test.selectbox(key="column-label").set_value("text").run()
+    assert "20 label(s) that the model does not know" in "".join(problems(test))
     test.selectbox(key="column-label").set_value("mood").run()
     assert problems(test) == []
     assert not test.button(key="start-run").disabled
 
 
 def test_labels_that_the_model_does_not_know_are_named(form):
-    test = form("id,text,label", ["good", "odd"] * 10, ["bad", "good"])
+    test = form("id,text,label", ["billing", "odd"] * 10)
     assert "does not know: &#x27;odd&#x27;" in "".join(problems(test))
     assert test.button(key="start-run").disabled
+
+
+def test_a_card_that_is_given_wins_over_the_model(form, started):
+    card = {"modality": "text", "classes": ["odd", *CLASSES[1:]], "input": {"max_length": 8}}
+    test = form("id,text,label", ["returns", "odd"] * 10, mine=card)
+    assert roles(test)["mine.json"] == "card"
+    assert problems(test) == []
+    test.button(key="start-run").click().run()
+    [(*_, options, _)] = started
+    assert options.model_card.endswith("mine.json")
+
+
+def test_labels_of_their_own_for_nearly_every_sample_are_no_classes(visit, folder):
+    (folder / "films.csv").write_text("text,label\n" + "".join(f"a,label {i}\n" for i in range(30)))
+    test = visit("run").text_area(key="paths").set_value(str(folder / "films.csv")).run()
+    assert "30 different labels for 30 samples" in "".join(problems(test))
+
+
+def test_without_a_model_the_page_says_what_is_missing(visit):
+    test = visit("run").text_area(key="paths").set_value(str(SAMPLES / "messages.csv")).run()
+    assert "taken for the model" in "".join(problems(test))
+    assert test.button(key="start-run").disabled
+
+
+def test_a_role_is_corrected_beside_the_file(form, folder, started):
+    (folder / "other.csv").write_text("id,text,label\n" + "".join(f"{i},a,billing\n" for i in range(3)))
+    test = form("id,text,label", ["returns", "billing"] * 10)
+    paths = test.text_area(key="paths").value
+    test.text_area(key="paths").set_value(f"{paths}\n{folder / 'other.csv'}").run()
+    assert roles(test)["other.csv"] == "unused"
+    assert "other.csv has no place beside films.csv" in words(test)
+    test.selectbox(key=f"role-{folder / 'other.csv'}").set_value("validation").run()
+    assert "has no place" not in words(test)
+    test.button(key="start-run").click().run()
+    [(*_, options, _)] = started
+    assert options.validation == str(folder / "other.csv")
+
+
+def test_weights_without_a_card_wait_for_one(visit, folder):
+    (folder / "weights.safetensors").write_bytes(b"\x02\x00\x00\x00\x00\x00\x00\x00{}")
+    paths = f"{SAMPLES / 'messages.csv'}\n{folder / 'weights.safetensors'}"
+    test = visit("run").text_area(key="paths").set_value(paths).run()
+    assert "weights.safetensors brings no model card" in "".join(problems(test))
+    assert test.button(key="start-run").disabled
+    test.selectbox(key="card-modality").set_value("text").run()
+    test.text_area(key="card-classes").set_value("\n".join(CLASSES)).run()
+    assert problems(test) == []
+    assert not test.button(key="start-run").disabled
+
+
+def test_names_of_files_and_labels_are_shown_as_they_are(visit, folder):
+    name, label = "a_b *c* <b>.csv", "عنب <i>" + "long " * 12
+    (folder / name).write_text("text,label\n" + "".join(f"a,{label}\nb,x\n" for _ in range(9)), encoding="utf-8")
+    test = visit("run").text_area(key="paths").set_value(str(folder / name)).run()
+    assert "a_b *c* &lt;b&gt;.csv" in words(test)
+    assert '<span dir="auto">عنب &lt;i&gt;long' in words(test)
+
+
+def test_uploaded_labels_and_checkpoints_go_with_the_run(folder):
+    uploads = folder / ".uploads" / "one"
+    uploads.mkdir(parents=True)
+    for name in ("labels.csv", "a.pt", "b.pt"):
+        (uploads / name).write_text(name)
+    checkpoints = tuple(str(uploads / name) for name in ("a.pt", "b.pt"))
+    options = jobs.ScoreOptions(labels=str(uploads / "labels.csv"), checkpoints=checkpoints)
+    taken = jobs._with_files_taken(options, folder / "run")
+    shutil.rmtree(uploads)
+    assert [Path(path).read_text() for path in (taken.labels, *taken.checkpoints)] == ["labels.csv", "a.pt", "b.pt"]

@@ -255,15 +255,15 @@ def test_a_run_without_a_map(visit, digits):
 
 def test_a_wrong_path_is_named_on_the_page(visit):
     test = visit("run")
-    test.text_input(key="path-data").set_value("/no/such/file.csv").run()
+    test.text_area(key="paths").set_value("/no/such/file.csv").run()
     assert "does not exist" in words(test)
-    assert test.button(key="start-run").disabled
+    assert "start-run" not in [button.key for button in test.button]
 
 
 def test_data_is_looked_at_before_it_is_scored(visit, digits):
     test = visit("run")
-    test.text_input(key="path-data").set_value(str(digits.path.parent / "digits.zip")).run()
-    assert "120 samples of modality image, 5 classes" in words(test)
+    test.text_area(key="paths").set_value(str(digits.path.parent / "digits.zip")).run()
+    assert "120 images, 5 classes" in words(test)
 
 
 def test_a_shared_dashboard_without_its_guard_shows_nothing(digits, visit, tmp_path):

@@ -3,10 +3,14 @@
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
+import skops.io
 from app_runs import image_run
 from page_words import problems, words
+from sklearn.linear_model import LogisticRegression
 
+import oga_sample_data
 from oga_app.background import folders, jobs
 from oga_core.errors import OgaError
 from oga_core.pipeline.options import ScoreOptions
@@ -14,6 +18,8 @@ from oga_core.review import Decision, ReviewStore
 from oga_core.runs.folder import RunFolder
 
 pytestmark = pytest.mark.filterwarnings("ignore")
+
+SAMPLES = Path(oga_sample_data.__path__[0])
 
 
 @pytest.fixture
@@ -25,8 +31,9 @@ def started(monkeypatch):
 
 
 def failed_run(folder: Path) -> RunFolder:
-    (folder / "films.csv").write_text("key,words,mood\n1,good,a\n2,bad,b\n")
-    (folder / "model.skops").write_bytes(b"model")
+    (folder / "films.csv").write_text("key,n,mood\n1,1,a\n2,2,b\n")
+    fitted = LogisticRegression().fit(pd.DataFrame({"n": [1.0, 2.0]}), ["a", "b"])
+    skops.io.dump(fitted, folder / "model.skops")
     run = RunFolder.create(folder / "failed")
     options = {"label_column": "mood", "seed": 7, "scores": ["loss"], "map": "pca", "an_option_of_later": 1}
     data, model = {"path": str(folder / "films.csv")}, {"path": str(folder / "model.skops")}
@@ -39,30 +46,35 @@ def test_a_failed_run_is_edited_and_tried_again(folder, visit, started):
     test = visit("run", run="failed")
     assert "Scoring failed. No text column." in words(test)
     test.button(key="duplicate").click().run()
-    assert len(problems(test)) == 1
     shown = words(test)
     assert "Filled in from failed." in shown
-    assert "Kept from failed: films.csv." in shown
-    assert "Kept from failed: model.skops." in shown
+    assert shown.count("kept from failed") == 2
+    assert "films.csv" in shown
+    assert "model.skops" in shown
     assert test.selectbox(key="column-label").value == "mood"
     assert test.number_input(key="option-seed").value == 7
-    test.selectbox(key="column-text").set_value("words").run()
+    test.selectbox(key="column-id").set_value("key").run()
+    assert len(problems(test)) == 1  # of the failed run itself
     test.button(key="start-run").click().run()
     [(data, model, run, options, more)] = started
     assert (data, model) == (folder / "films.csv", folder / "model.skops")
-    assert (options.label_column, options.text_column, options.seed, options.map) == ("mood", "words", 7, "pca")
+    assert (options.label_column, options.id_column, options.seed, options.map) == ("mood", "key", 7, "pca")
     assert run.name != "failed"
     assert more == {"previous": None}
 
 
 def test_a_run_is_scored_again_after_fixing(folder, visit, started, digits):
-    (folder / "net.pt2").write_bytes(b"model")
+    classes = [str(i) for i in range(5)]
+    (folder / "card.json").write_text(json.dumps({"modality": "image", "classes": classes, "input": {}}))
+    (folder / "net.pt2").write_bytes((SAMPLES / "digits.pt2").read_bytes())
     (folder / "fixed.zip").write_bytes((folder / "digits.zip").read_bytes())
-    digits.update(model={"path": str(folder / "net.pt2")}, options={"map": "pca", "parameters": "last:2"})
+    options = {"map": "pca", "parameters": "last:2", "model_card": str(folder / "card.json")}
+    digits.update(model={"path": str(folder / "net.pt2")}, options=options)
     test = visit("run", run="digits")
     test.button(key="again").click().run()
     assert "Decisions on samples that are still the same are carried over." in words(test)
-    test.text_input(key="path-data").set_value(str(folder / "fixed.zip")).run()
+    test.text_area(key="paths").set_value(str(folder / "fixed.zip")).run()
+    assert problems(test) == []
     test.button(key="start-run").click().run()
     [(data, model, _, options, more)] = started
     assert (data.name, model.name) == ("fixed.zip", "net.pt2")
@@ -75,8 +87,8 @@ def test_the_form_is_emptied_again(folder, visit):
     test = visit("run", run="failed")
     test.button(key="duplicate").click().run()
     test.button(key="begin-empty").click().run()
-    assert "Kept from" not in words(test)
-    assert test.button(key="start-run").disabled
+    assert "kept from" not in words(test)
+    assert "start-run" not in [button.key for button in test.button]
 
 
 def test_a_run_is_renamed_and_deleted_on_the_page(visit, digits):

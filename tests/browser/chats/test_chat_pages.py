@@ -9,7 +9,7 @@ from uuid import uuid4
 import datasets
 import pytest
 from app_runs import chat_rows, language_run
-from conftest import Server, queue, settle, shot, visit
+from conftest import Server, drop, queue, settle, shot, visit
 from language_models import adapter_folder, llama_folder
 from test_review_page import begin, decided, until
 from tokenizers_of_language import UNMARKED, byte_level
@@ -118,12 +118,6 @@ def files(tmp_path_factory):
     return rows, shutil.make_archive(str(folder / "adapter"), "zip", adapter_folder(folder / "adapter"))
 
 
-def upload(page, place, file):
-    page.get_by_text("Or upload (up to 200 MB)").nth(place).click()
-    page.locator("input[type=file]").nth(0 if place == 0 else -1).set_input_files(file)
-    settle(page)
-
-
 def tokens_by_trl(path, folder):
     """What TRL's trainer makes of the exported rows."""
     rows = datasets.load_dataset("json", data_files=str(path), split="train", cache_dir=str(folder / "cache"))
@@ -138,8 +132,7 @@ def tokens_by_trl(path, folder):
 def test_a_chat_set_from_upload_to_trl(page, desk, files, tmp_path):
     rows, adapter = files
     visit(page, desk, "run")
-    upload(page, 0, rows)
-    upload(page, 1, adapter)
+    drop(page, rows, adapter)
     page.get_by_role("textbox", name="Name of the run").fill("chats")
     page.keyboard.press("Tab")
     settle(page)

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from conftest import Server, queue, settle, shot, visit
+from conftest import Server, give, queue, settle, shot, visit
 from language_models import llama_folder
 from test_run_page import wait_until_scored
 
@@ -41,8 +41,7 @@ def fill(page, name, text):
 
 def test_tokens_are_seen_before_scoring_and_in_review(page, desk, chats, tmp_path):
     visit(page, desk, "run")
-    fill(page, "Data: path on this machine", chats)
-    fill(page, "Model: path on this machine", llama_folder(tmp_path / "model", max_length=96))
+    give(page, chats, llama_folder(tmp_path / "model", max_length=96))
     page.get_by_role("button", name="See what is trained on").click()
     page.get_by_text("1 row(s) are left out").wait_for(timeout=120_000)
     page.locator(".oga-tokens .trained").nth(3).wait_for(timeout=60_000)
