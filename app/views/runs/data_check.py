@@ -42,7 +42,8 @@ def data_check(data: Path, options: dict[str, Any], card: str | None) -> bool:
 
 def _reason(seen: dict[str, Any]) -> str:
     """Why data that could be read cannot be scored; empty where they can."""
-    n_samples, n_classes = seen["n_samples"], seen["n_classes"]
+    n_samples = seen["n_samples"]
+    n_classes = seen["n_classes"]
     if seen["n_known"] and n_classes == 1:
         only = next(name for name, count in seen["classes"] if count)
         return (
@@ -58,7 +59,8 @@ def _reason(seen: dict[str, Any]) -> str:
 
 
 def _summary(seen: dict[str, Any]) -> None:
-    n_samples, n_classes = int(seen["n_samples"]), int(seen["n_classes"])
+    n_samples = int(seen["n_samples"])
+    n_classes = int(seen["n_classes"])
     classes = f", {messages.counted(n_classes, 'class', 'classes')}" if n_classes else ""
     megabytes = n_samples * (512 + 2 * n_classes + 512) * 4 / 1e6
     what = MODALITIES.get(seen["modality"], "samples")
