@@ -66,14 +66,14 @@ class FileContent:
         return self.recognised.get("id", self.recognised.get("image"))
 
 
-def roles_of(files: Sequence[FileContent], chosen: Mapping[int, Role] | None = None) -> list[Role]:
+def roles_of(files: Sequence[FileContent], choices: Mapping[int, Role] | None = None) -> list[Role]:
     """Return what each file is for, by what they hold and what the others are.
 
-    chosen: by position what a person said; these stay, and no other file gets a role of which there is one. Of two
+    choices: by position what a person said; these stay, and no other file gets a role of which there is one. Of two
     files that could both be the data the larger one is; one whose name says validation or test is that. What has no
     place is unused.
     """
-    roles: dict[int, Role] = dict(chosen or {})
+    roles: dict[int, Role] = dict(choices or {})
 
     def give(places: Sequence[int], role: Role) -> None:
         for place in places:

@@ -143,9 +143,9 @@ def test_texts_arrive_as_they_are(tmp_path):
 def test_columns_and_first_rows_are_read_in_a_worker(tmp_path):
     table = tmp_path / "data.csv"
     table.write_text("id,text,label\n1,<b>a</b>,x\n" + "".join(f"{i},b,y\n" for i in range(2, 32)) + "3,c\n")
-    found = content_of(table)
-    assert found.columns == ("id", "text", "label")
-    assert found.recognised == {"label": "label", "id": "id", "text": "text"}
+    file = content_of(table)
+    assert file.columns == ("id", "text", "label")
+    assert file.recognised == {"label": "label", "id": "id", "text": "text"}
     seen = look_at(table, {})
     assert (seen["n_samples"], seen["n_classes"], seen["n_problems"]) == (31, 2, 1)
     assert seen["classes"] == [["x", 1], ["y", 30]]

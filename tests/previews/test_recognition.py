@@ -51,22 +51,22 @@ def written(tmp_path):
 
 def test_a_zip_of_images(tmp_path):
     members = {"cat/a.png": image(), "dog/b.PNG": image(), "__MACOSX/cat/._a.png": b"", "readme.txt": b"words"}
-    found = content(zipped(tmp_path / "photos.zip", members))
-    assert (found.kind, found.about, found.columns) == ("samples", "2 images", ())
+    file = content(zipped(tmp_path / "photos.zip", members))
+    assert (file.kind, file.about, file.columns) == ("samples", "2 images", ())
     table = b"file_name,breed\na.png,x\nb.png,y\n"
-    found = content(zipped(tmp_path / "listed.zip", {"a.png": image(), "b.png": image(), "metadata.csv": table}))
-    assert (found.about, found.columns) == ("2 images, with metadata.csv", ("file_name", "breed"))
+    file = content(zipped(tmp_path / "listed.zip", {"a.png": image(), "b.png": image(), "metadata.csv": table}))
+    assert (file.about, file.columns) == ("2 images, with metadata.csv", ("file_name", "breed"))
 
 
 def test_tables(written):
-    found = content(written("labels.csv", "file,label\na.png,cat\n"))
-    assert (found.kind, found.about) == ("table", "table: file, label")
-    assert found.recognised == {"image": "file", "label": "label"}
-    assert found.is_bare
+    file = content(written("labels.csv", "file,label\na.png,cat\n"))
+    assert (file.kind, file.about) == ("table", "table: file, label")
+    assert file.recognised == {"image": "file", "label": "label"}
+    assert file.is_bare
     assert not content(written("films.csv", "id,text,label\n1,good,a\n")).is_bare
-    found = content(written("chats.jsonl", json.dumps({"messages": [{"role": "user", "content": "hi"}]}) + "\n"))
-    assert (found.kind, found.is_language) == ("table", True)
-    assert "rows for a language model" in found.about
+    file = content(written("chats.jsonl", json.dumps({"messages": [{"role": "user", "content": "hi"}]}) + "\n"))
+    assert (file.kind, file.is_language) == ("table", True)
+    assert "rows for a language model" in file.about
     assert content(written("rows.json", '[{"text": "a", "label": "x"}]')).columns == ("text", "label")
     # Its ninth byte is a bracket, as that of a safetensors file is.
     assert content(written("nested.jsonl", '{"data":{"a": 1}}\n')).kind == "table"
@@ -89,40 +89,40 @@ def test_arrays_and_outputs(tmp_path):
 
 
 def test_models_and_the_card_inside_them(tmp_path):
-    found = content(SAMPLES / "digits.pt2")
-    assert (found.kind, found.about) == ("model", "packaged model: image, 10 classes")
-    assert json.loads(found.card or "")["classes"][:2] == ["zero", "one"]
+    file = content(SAMPLES / "digits.pt2")
+    assert (file.kind, file.about) == ("model", "packaged model: image, 10 classes")
+    assert json.loads(file.card or "")["classes"][:2] == ["zero", "one"]
     (tmp_path / "renamed.bin").write_bytes((SAMPLES / "digits.pt2").read_bytes())
-    assert content(tmp_path / "renamed.bin").card == found.card
+    assert content(tmp_path / "renamed.bin").card == file.card
     fitted = LogisticRegression().fit(pd.DataFrame({"age": [1.0, 2.0, 3.0]}), ["no", "yes", "yes"])
     skops.io.dump(fitted, tmp_path / "model.skops")
-    found = content(tmp_path / "model.skops")
-    assert json.loads(found.card or "")["classes"] == ["no", "yes"]
-    assert found.about == "scikit-learn model: tabular, 2 classes"
+    file = content(tmp_path / "model.skops")
+    assert json.loads(file.card or "")["classes"] == ["no", "yes"]
+    assert file.about == "scikit-learn model: tabular, 2 classes"
 
 
 def test_a_folder_of_transformers_and_a_zip_of_it_name_their_classes(tmp_path):
     members = {f"messages/{path.name}": path.read_bytes() for path in (SAMPLES / "messages").iterdir()}
     for path in (SAMPLES / "messages", zipped(tmp_path / "model.zip", members)):
-        found = content(path)
-        assert (found.kind, found.about) == ("model", "Hugging Face model: text, 4 classes")
-        assert json.loads(found.card or "")["classes"] == ["billing", "delivery", "returns", "technical"]
+        file = content(path)
+        assert (file.kind, file.about) == ("model", "Hugging Face model: text, 4 classes")
+        assert json.loads(file.card or "")["classes"] == ["billing", "delivery", "returns", "technical"]
 
 
 def test_weights_need_a_card(tmp_path):
     save_file({"weight": torch.zeros(2, 2)}, tmp_path / "net.safetensors")
     torch.save({"weight": torch.zeros(2, 2)}, tmp_path / "net.pt")
     for name in ("net.safetensors", "net.pt"):
-        found = content(tmp_path / name)
-        assert (found.kind, found.needs_card, found.card, found.problem) == ("weights", True, None, "")
+        file = content(tmp_path / name)
+        assert (file.kind, file.needs_card, file.card, file.problem) == ("weights", True, None, "")
     (tmp_path / "net.json").write_text(json.dumps(CARD))
     assert not content(tmp_path / "net.safetensors").needs_card
 
 
 def test_a_card(written):
-    found = content(written("anything.json", json.dumps(CARD)))
-    assert (found.kind, found.about) == ("card", "model card: image, 2 classes")
-    assert json.loads(found.card or "")["classes"] == ["cat", "dog"]
+    file = content(written("anything.json", json.dumps(CARD)))
+    assert (file.kind, file.about) == ("card", "model card: image, 2 classes")
+    assert json.loads(file.card or "")["classes"] == ["cat", "dog"]
 
 
 class _Payload:
@@ -146,9 +146,9 @@ def test_wrong_files_get_a_sentence_and_nothing_of_them_runs(tmp_path, monkeypat
     }
     for name, (data, words) in files.items():
         (tmp_path / name).write_bytes(data)
-        found = content(tmp_path / name)
-        assert words in found.problem, name
-        assert found.kind == "unknown"
+        file = content(tmp_path / name)
+        assert words in file.problem, name
+        assert file.kind == "unknown"
     assert not (tmp_path / "ran").exists()
 
 
@@ -157,11 +157,11 @@ def test_a_damaged_model_is_still_taken_for_the_model(tmp_path):
     with zipfile.ZipFile(io.BytesIO(whole)) as old, zipfile.ZipFile(tmp_path / "model.pt2", "w") as new:
         for name in old.namelist():
             new.writestr(name, b"{" if name.endswith("oga.json") else old.read(name))
-    found = content(tmp_path / "model.pt2")
-    assert (found.kind, found.card) == ("model", None)
-    assert "not valid JSON" in found.problem
+    file = content(tmp_path / "model.pt2")
+    assert (file.kind, file.card) == ("model", None)
+    assert "not valid JSON" in file.problem
 
 
 def test_a_file_is_recognised_in_the_worker():
-    found = content_of(SAMPLES / "digits.pt2")
-    assert (found.kind, found.n_bytes) == ("model", (SAMPLES / "digits.pt2").stat().st_size)
+    file = content_of(SAMPLES / "digits.pt2")
+    assert (file.kind, file.n_bytes) == ("model", (SAMPLES / "digits.pt2").stat().st_size)

@@ -61,5 +61,5 @@ def test_two_models_and_two_cards():
 
 
 def test_what_a_person_says_stays():
-    said = {0: "unused", 1: "labels"}
-    assert roles_of([IMAGES, FILMS, LABELS], said) == ["unused", "labels", "data"]
+    choices = {0: "unused", 1: "labels"}
+    assert roles_of([IMAGES, FILMS, LABELS], choices) == ["unused", "labels", "data"]

@@ -81,11 +81,11 @@ def given_files(current: Session) -> Given:
         max_upload_size=MAX_FILE_MB,
     )
     files = [*_dropped(current, uploads or []), *_typed(current)]
-    chosen: dict[str, Role] = state.memory(_CHOSEN, {})
-    own = {i: chosen[file.id] for i, file in enumerate(files) if file.id in chosen}
+    choices: dict[str, Role] = state.memory(_CHOSEN, {})
+    own = {i: choices[file.id] for i, file in enumerate(files) if file.id in choices}
     roles = roles_of([file.content for file in files], own)
     files = [_with_role(file, role) for file, role in zip(files, roles, strict=True)]
-    given = Given((*files, *_kept({file.role for file in files}, chosen)))
+    given = Given((*files, *_kept({file.role for file in files}, choices)))
     for file in given.files:
         _row(file, given)
     return given
@@ -121,12 +121,12 @@ def _typed(current: Session) -> Iterator[GivenFile]:
         yield GivenFile(str(path), path.name, path, cache.content(path))
 
 
-def _kept(taken: set[Role], chosen: dict[str, Role]) -> Iterator[GivenFile]:
+def _kept(taken: set[Role], choices: dict[str, Role]) -> Iterator[GivenFile]:
     """The files of the run that this one begins from, for which no others are given."""
     for role, path in again.kept_files().items():
         if role not in taken:
             file = GivenFile(f"kept-{role}", path.name, path, cache.content(path), origin=again.kept_from())
-            yield _with_role(file, chosen.get(file.id, role))
+            yield _with_role(file, choices.get(file.id, role))
 
 
 def _with_role(file: GivenFile, role: Role) -> GivenFile:

@@ -128,14 +128,14 @@ def _start(current: Session, name: str, given: Given, card: str | None, options:
         raise OgaError(f"There is a run {name!r} already. Choose another name, or open it and continue it.")
     data = given.path("data")
     assert data is not None
-    chosen = ScoreOptions(**options)
+    score_options = ScoreOptions(**options)
     if card is not None:
         ModelCard.from_json(card, "of this page")
         path = ROOM.folder(state.id_of_tab(), current.settings.folder / FOLDER) / "card.json"
         path.write_text(card, encoding="utf-8")
-        chosen = replace(chosen, model_card=str(path))
+        score_options = replace(score_options, model_card=str(path))
     current.settings.require_jail()
-    jobs.start(data, given.path("model"), run, chosen, previous=again.previous())
+    jobs.start(data, given.path("model"), run, score_options, previous=again.previous())
     again.forget()
     current.open(run)
     st.rerun()
