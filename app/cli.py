@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from oga_app.background.progress import ProgressLine
-from oga_app.commands import ask
+from oga_app.commands import ask, score, shards
 from oga_core.errors import OgaError
 from oga_core.files import disk_error
 
@@ -59,7 +59,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_demo(commands)
     _add_app(commands)
     _add_account(commands)
-    _add_score(commands)
+    score.add_arguments(_command(commands, "score", score.score, "Score every sample of a data set into a run folder."))
+    shards.add_arguments(_command(commands, "merge", shards.merge, "Join the shards of a run, and score it."))
     _add_export(commands)
     _add_evaluate(commands)
     _add_verify(commands)
@@ -105,38 +106,6 @@ def _add_account(commands: Any) -> None:
     parser.add_argument("name", metavar="NAME", help="name written to the decisions")
 
 
-def _add_score(commands: Any) -> None:
-    parser = _command(commands, "score", _score, "Score every sample of a data set into a run folder.")
-    add = parser.add_argument
-    add("data", type=Path, metavar="DATA", help="file, folder or zip")
-    add("--model", type=Path, help="the trained model, or its outputs; not needed when DATA is a bundle of outputs")
-    add("--run", type=Path, required=True, help="the run folder, new or to continue")
-    add("--labels", help="CSV of the images' labels")
-    add("--label-column", help="column of the given labels")
-    add("--id-column", help="column of the ids")
-    add("--text-column", help="column of the texts")
-    add("--modality", help="image, text, tabular, causal_lm or preference, where the data could be read in two ways")
-    add("--model-card", help="JSON that names classes and inputs, where none lies beside the model")
-    add("--model-factory", help="module:function of yours that builds the network which plain weights belong to")
-    add("--scores", type=_names, default=(), help="scores to compute, separated by commas (all that are possible)")
-    add("--map", default="umap", help="umap, pca or none (umap)")
-    add("--validation", help="clean data that validation-based influence is measured on")
-    add("--checkpoints", type=_names, default=(), help="files of weights from earlier in training, oldest first")
-    add("--parameters", default="auto", help="whose gradients: head, all, last:N, lora or pattern:REGEX (auto)")
-    add("--trained-on", help="of language-model rows: assistant, last, completion or all (as the rows are)")
-    add("--sketch-dim", type=int, help="numbers kept of each gradient (512; 4,096 for language models)")
-    add("--seed", type=int, default=0, help="seed of everything random (0)")
-    add("--device", default="auto", help="cpu, cuda, mps or auto (auto)")
-    add("--precision", default="float32", help="float32 or bfloat16 (float32)")
-    add("--batch-size", type=int, help="samples a batch (found from memory)")
-    add("--max-samples", type=int, help="score at most this many samples, spread evenly")
-    add(
-        "--previous", type=Path, help="an earlier run: its options where none are given, and its decisions carried over"
-    )
-    add("--overwrite", action="store_true", help="remove the run of other data in the run folder, and its decisions")
-    add("--force", action="store_true", help="score even where the classes seem to be in another order")
-
-
 def _add_export(commands: Any) -> None:
     parser = _command(commands, "export", _export, "Write the reviewed labels.")
     add = parser.add_argument
@@ -175,10 +144,6 @@ def _add_compare(commands: Any) -> None:
         parser.add_argument(name, type=Path, metavar="RUN", help=which)
 
 
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
-
-
 def _demo(options: argparse.Namespace) -> None:
     from oga_app.demo import improve_maps, prepare_demo
     from oga_app.server.serving import serve
@@ -213,30 +178,6 @@ def _account(options: argparse.Namespace) -> dict[str, Any]:
     ask = getpass if sys.stdin.isatty() else (lambda prompt: sys.stdin.readline().rstrip("\n"))
     set_password(options.file, options.name, ask(f"Password of {options.name}: "))
     return {"account": options.name, "file": str(options.file)}
-
-
-def _score(options: argparse.Namespace) -> dict[str, Any]:
-    from dataclasses import fields
-
-    from oga_core.pipeline.options import ScoreOptions
-    from oga_core.pipeline.score import score
-    from oga_core.runs.folder import RunFolder
-
-    score_options = ScoreOptions(**{field.name: getattr(options, field.name) for field in fields(ScoreOptions)})
-    if options.previous:
-        score_options = score_options.after(RunFolder.open(options.previous).info.options)
-    progress = ProgressLine(options.run / "progress.json")
-    more = {"overwrite": options.overwrite, "previous": options.previous}
-    run = score(options.data, options.model, options.run, score_options, progress, **more)
-    progress.close()
-    for sentence in run.info.jail.get("missing", ()):
-        print(f"oga: Warning: {sentence}", file=sys.stderr)
-    record = run.info.as_json()
-    return {"run": str(run.path), **{name: record[name] for name in _SUMMARY}}
-
-
-_SUMMARY = ["n_samples", "modality", "model_accuracy_on_given_labels", "default_score", "suggested_trim_fraction"]
-_SUMMARY += ["trim_trial", "trained_input", "carried", "warnings", "seconds"]
 
 
 def _export(options: argparse.Namespace) -> dict[str, Any]:

@@ -76,7 +76,7 @@ class PassArrays:
             "batch_size": self.batch_size,
             "problems": [
                 [position, problem.sample_id, problem.row, problem.reason, problem.untrained]
-                for position, problem in self.problems.items()
+                for position, problem in sorted(self.problems.items())
             ],
             "given_up": self.given_up,
             "names": sorted(self.arrays),

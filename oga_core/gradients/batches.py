@@ -6,17 +6,109 @@ from collections import deque
 from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from oga_core.errors import OgaError, UntrainedSample
+from oga_core.gradients.devices import LARGEST_BATCH
 from oga_core.samples import Problem, SampleSet, UnreadableSample
 from oga_core.tasks.task import Batch, Task
 
 LARGEST_UNREADABLE_SHARE = 0.05
 _AHEAD = 1
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One of `count` parts of a pass, whose `number` begins at 1; written as 3/16."""
+
+    number: int
+    count: int
+
+    @classmethod
+    def named(cls, text: str) -> Shard:
+        """Return the shard that a person wrote as `number/count`. Raises `OgaError` for what is none."""
+        number, slash, count = text.partition("/")
+        if slash and number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count):
+            return cls(int(number), int(count))
+        raise OgaError(
+            f"The shard {text!r} is none. Give its number and how many there are, as 3/16; the first is 1/16."
+        )
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.count}"
+
+    def places(self, n_samples: int, batch: int, *, spread: bool) -> NDArray[np.int64]:
+        """Return the shard's places in the order of a pass, ascending: whole batches of `batch` samples.
+
+        spread: every `count`-th batch, so that shards are alike where the longest samples come first; else a range.
+        Raises `OgaError` where there are fewer batches than shards.
+        """
+        n_batches = -(-n_samples // batch)
+        if n_batches < self.count:
+            raise OgaError(
+                f"{n_samples:,} samples are {n_batches:,} batch(es) of {batch:,}, too few for {self.count:,} shards, "
+                f"which take whole batches. Use at most {n_batches:,} shard(s), or smaller batches (--batch-size)."
+            )
+        if spread:
+            mine = np.arange(self.number - 1, n_batches, self.count)
+        else:
+            mine = np.arange((self.number - 1) * n_batches // self.count, self.number * n_batches // self.count)
+        places = (mine[:, None] * batch + np.arange(batch)).ravel()
+        return places[places < n_samples]
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """The samples that one pass takes: all of the data, or those of a shard.
+
+    order: positions of all samples in the order of the whole pass. places: those in it that this part takes, ascending.
+    given_up: what other parts found not to hold for the model.
+    """
+
+    order: NDArray[np.int64]
+    places: NDArray[np.int64]
+    given_up: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        task: Task,
+        samples: SampleSet,
+        shard: Shard | None = None,
+        batch_size: int | None = None,
+        given_up: tuple[str, ...] = (),
+    ) -> Part:
+        """Return the part of a shard, or the whole. batch_size: as it was asked for; any that is chosen fits."""
+        order = pass_order(task, samples)
+        if shard is None:
+            return cls(order, np.arange(len(order)))
+        spread = getattr(task, "length", None) is not None
+        return cls(order, shard.places(len(order), batch_size or LARGEST_BATCH, spread=spread), given_up)
+
+    @property
+    def is_whole(self) -> bool:
+        return len(self.places) == len(self.order)
+
+    @cached_property
+    def positions(self) -> NDArray[np.int64]:
+        """Positions of the part's samples among all, ascending, `(n_samples,)`."""
+        return np.sort(self.order[self.places])
+
+    @property
+    def own_order(self) -> NDArray[np.int64]:
+        """The order of the pass, as positions among the part's samples, `(n_samples,)`."""
+        return np.searchsorted(self.positions, self.order[self.places])
+
+    @property
+    def table(self) -> NDArray[np.int64]:
+        """Of each of the part's samples its position among all and its place in the whole order, `(n_samples, 2)`."""
+        places = np.empty_like(self.places)
+        places[self.own_order] = self.places
+        return np.stack([self.positions, places], axis=1)
 
 
 @dataclass(frozen=True)

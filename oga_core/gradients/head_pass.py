@@ -30,7 +30,8 @@ from oga_core.tasks.task import Batch, PromptTask, Task
 VIEWED = {"view_logits": "logits", "view_features": "features", "middle_features": "middle_features"}
 """Arrays that are means over test-time views, and what of each view they are the mean of."""
 FEATURES = "features"  # given up where the head's gradient is not δ ⊗ h
-_ROWS_AT_ONCE = 8192
+ROWS_AT_ONCE = 8192
+"""Of outputs that need no model."""
 
 
 class HeadPass:
@@ -187,8 +188,8 @@ def outputs_arrays(
     sketcher = Sketcher(options.sketch_dim, options.seed)
     losses = []
     sketches = []
-    for start in range(0, len(logits), _ROWS_AT_ONCE):
-        part = slice(start, start + _ROWS_AT_ONCE)
+    for start in range(0, len(logits), ROWS_AT_ONCE):
+        part = slice(start, start + ROWS_AT_ONCE)
         rows = torch.from_numpy(np.array(logits[part], np.float32))
         labels = torch.from_numpy(given_labels[part])
         losses.append(torch.nn.functional.cross_entropy(rows, labels, reduction="none").numpy())

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from oga_core.errors import OgaError
 from oga_core.gradient_sketch import GradientSketch
 from oga_core.gradients.arrays import PROGRESS, PassArrays
-from oga_core.gradients.batches import load, pass_order, to_device
+from oga_core.gradients.batches import Part, load, to_device
 from oga_core.gradients.devices import batch_size_for, choose_device, device_name, forget_peak, peak_mb, unusable_card
 from oga_core.gradients.failures import OutOfMemory, model_runs, not_enough_memory
 from oga_core.gradients.full_pass import FullPass
@@ -47,7 +47,8 @@ class PassResult:
 
     problems: the samples that could not be read or have no finite output. notes: sentences for the person.
     seconds: of the pass, this time. device: as torch names it. device_name: as its maker does. precision: that was
-    used. peak_device_mb: most memory held on a card, this time, in MiB; None without a card.
+    used. peak_device_mb: most memory held on a card, this time, in MiB; None without a card. fingerprint: of data,
+    model and options, the same in every shard.
     """
 
     sketch: GradientSketch
@@ -60,6 +61,7 @@ class PassResult:
     device_name: str = "cpu"
     precision: str = "float32"
     peak_device_mb: float | None = None
+    fingerprint: str = ""
 
     @property
     def device_info(self) -> dict[str, Any]:
@@ -80,11 +82,13 @@ def gradient_pass(
     folder: Path,
     options: PassOptions | None = None,
     progress: Progress = lambda _: None,
+    part: Part | None = None,
 ) -> PassResult:
     """Compute every sample's gradient in reduced form and write it to memory-mapped arrays in `folder`.
 
     A pass that was interrupted goes on where it stopped if data, model and options are the same; one that is
     done is not done again.
+    part: of the samples, whose rows alone are written; all where it is None.
     progress: called with stage, done, total and seconds_left; may raise to stop.
     Raises `OgaError` when more than 5 % of the samples cannot be read or scored, or the model does not take them.
     """
@@ -93,12 +97,14 @@ def gradient_pass(
     device = choose_device(options.device)
     forget_peak(device)
     model = model.to(device)
-    order = pass_order(task, samples)
-    first = first_batch(task, samples, order, device)
-    arrays = PassArrays(folder, len(samples), _fingerprint(model, samples, options, first))
+    part = part or Part.of(task, samples)
+    first = first_batch(task, samples, part.order, device)
+    fingerprint = _fingerprint(model, samples, options, first)
+    arrays = PassArrays(folder, len(part.places), fingerprint if part.is_whole else _of_part(fingerprint, part))
     if arrays.finished is None:
+        arrays.given_up = sorted({*arrays.given_up, *part.given_up})
         with evaluating(model):
-            batch_pass = _walk(task, model, samples, order, first, arrays, options, device, progress)()
+            batch_pass = _walk(task, model, samples, part, first, arrays, options, device, progress)()
         summary = {
             "coverage": batch_pass.coverage,
             "check_error": batch_pass.check_error,
@@ -111,7 +117,7 @@ def gradient_pass(
     numbers = {name: arrays.finished.get(name, 0.0) for name in ("coverage", "check_error", "precision_error")}
     return PassResult(
         GradientSketch.load(folder, **numbers),
-        arrays.rows,
+        part.positions[arrays.rows],
         tuple(arrays.problems[position] for position in sorted(arrays.problems)),
         tuple(arrays.finished["notes"]),
         arrays.batch_size,
@@ -120,6 +126,7 @@ def gradient_pass(
         device_name(device),
         arrays.finished.get("precision", options.precision),
         peak_mb(device),
+        fingerprint,
     )
 
 
@@ -130,16 +137,29 @@ def outputs_pass(
     *,
     folder: Path,
     options: PassOptions | None = None,
+    part: Part | None = None,
 ) -> PassResult:
-    """Make the same arrays from a model's outputs alone, `(n_samples, n_classes)` and `(n_samples, n_features)`."""
+    """Make the same arrays from a model's outputs alone, `(n_samples, n_classes)` and `(n_samples, n_features)`.
+
+    part: of the samples, whose rows alone are written; all where it is None.
+    """
     options = options or PassOptions()
     start = time.perf_counter()
     (folder / PROGRESS).unlink(missing_ok=True)
+    rows = np.arange(len(logits))
+    fingerprint = _fingerprint_of_outputs(logits, features, given_labels, options)
+    if part is not None and not part.is_whole:
+        rows = part.positions
+        logits = logits[rows]
+        features = None if features is None else features[rows]
+        given_labels = given_labels[rows]
     arrays: dict[str, Any] = {**outputs_arrays(logits, features, given_labels, options)}
     GradientSketch(given_labels=given_labels, **arrays).save(folder)
     notes = () if options.parameters == "head" else ("Outputs alone tell the gradient of the last layer only.",)
     seconds = time.perf_counter() - start
-    return PassResult(GradientSketch.load(folder), np.arange(len(logits)), (), notes, len(logits), "cpu", seconds)
+    return PassResult(
+        GradientSketch.load(folder), rows, (), notes, len(logits), "cpu", seconds, fingerprint=fingerprint
+    )
 
 
 def _of_device(asked: str, device: torch.device) -> list[str]:
@@ -152,7 +172,7 @@ def _walk(
     task: Task,
     model: nn.Module,
     samples: SampleSet,
-    order: NDArray[np.int64],
+    part: Part,
     first: Batch,
     arrays: PassArrays,
     options: PassOptions,
@@ -168,7 +188,8 @@ def _walk(
         with fits(first):
             return new_pass(task, model, options, seen, checked, device, given_up)
 
-    return Walk(make_pass, task, samples, order, arrays, device, progress, options.thumbnails)
+    own = samples if part.is_whole else samples.take(part.positions)
+    return Walk(make_pass, task, own, part.own_order, arrays, device, progress, options.thumbnails, len(samples))
 
 
 @contextmanager
@@ -254,6 +275,25 @@ def evaluating(model: nn.Module) -> Iterator[None]:
     finally:
         for module in training:
             module.training = True
+
+
+def _fingerprint_of_outputs(
+    logits: NDArray[np.float32],
+    features: NDArray[np.float32] | None,
+    given_labels: NDArray[np.int64],
+    options: PassOptions,
+) -> str:
+    digest = hashlib.blake2b(options.fingerprint.encode(), digest_size=16)
+    for array in (logits, features, given_labels):
+        if array is not None:
+            digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def _of_part(fingerprint: str, part: Part) -> str:
+    return hashlib.blake2b(
+        repr((fingerprint, part.given_up)).encode() + part.places.tobytes(), digest_size=16
+    ).hexdigest()
 
 
 def _fingerprint(model: nn.Module, samples: SampleSet, options: PassOptions, first: Batch) -> str:

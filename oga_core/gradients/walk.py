@@ -44,7 +44,7 @@ class Walk:
     """All samples in `order` through a pass, from where an earlier walk stopped.
 
     make_pass: returns a pass that is checked, without what was `given_up`; called again where a pass must start again.
-    with_thumbnails: keep those of images too.
+    with_thumbnails: keep those of images too. n_data: samples of all the data, of which these may be a part.
     """
 
     make_pass: Callable[[set[str]], BatchPass]
@@ -55,6 +55,7 @@ class Walk:
     device: torch.device
     progress: Progress
     with_thumbnails: bool = False
+    n_data: int = 0
 
     def __call__(self) -> BatchPass:
         """Go to the end; return the pass that was used."""
@@ -123,7 +124,7 @@ class Walk:
     def _note_problems(self, problems: Mapping[int, Problem]) -> None:
         self.arrays.problems.update(problems)
         if problems:
-            stop_above_share(self.arrays.problems, len(self.samples))
+            stop_above_share(self.arrays.problems, max(self.n_data, len(self.samples)))
 
     def _not_finite(self, row: int) -> Problem:
         return Problem(str(self.samples.ids[row]), int(self.samples.row_numbers[row]), NOT_FINITE)

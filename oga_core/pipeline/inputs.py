@@ -22,19 +22,22 @@ MOST_ENTRIES = 50_000_000
 """200 MB; larger tables are scored without."""
 
 
-def write_inputs(task: Task, samples: SampleSet, folder: Path) -> None:
-    """Write into `folder` the rows of a table `(n_samples, n_inputs)` or signatures of texts, `(n_samples, 128)`."""
+def write_inputs(task: Task, samples: SampleSet, folder: Path, *, n_data: int = 0) -> None:
+    """Write into `folder` the rows of a table `(n_samples, n_inputs)` or signatures of texts, `(n_samples, 128)`.
+
+    n_data: samples of all the data, where these are a shard of them.
+    """
     for name in (ROWS, SIGNATURES):
         (folder / name).unlink(missing_ok=True)  # of an earlier run in the same folder
     if isinstance(task, TabularTask) and len(samples):
-        _write_rows(task, samples, folder / ROWS)
+        _write_rows(task, samples, folder / ROWS, max(n_data, len(samples)))
     elif isinstance(task, TextTask):
         _write(signatures(samples.inputs), folder / SIGNATURES)
 
 
-def _write_rows(task: TabularTask, samples: SampleSet, path: Path) -> None:
+def _write_rows(task: TabularTask, samples: SampleSet, path: Path, n_data: int) -> None:
     width = task.batch(samples, np.arange(1))["values"].shape[1]
-    if len(samples) * width > MOST_ENTRIES:
+    if n_data * width > MOST_ENTRIES:
         return
     inputs = np.empty((len(samples), width), dtype=np.float32)
     for part in slices(len(samples)):

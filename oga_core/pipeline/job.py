@@ -8,8 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
+
 from oga_core.errors import OgaError
+from oga_core.gradients.batches import Part, Shard
 from oga_core.gradients.devices import choose_device, precision_context
+from oga_core.gradients.head_pass import ROWS_AT_ONCE
 from oga_core.gradients.options import PassOptions
 from oga_core.gradients.parameter_choice import choose_parameters
 from oga_core.gradients.passes import PassResult, gradient_pass, outputs_pass
@@ -31,16 +36,20 @@ from oga_core.tasks.causal_lm import CausalLMTask
 from oga_core.tasks.prepare import prepare
 from oga_core.worker.stages import Progress, Stages
 
+POSITIONS = "positions.npy"
 _OUTPUTS_SUFFIXES = (".npz", ".parquet")
 
 
 def run(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
     """Take the gradient pass over the data and return what belongs in run.json.
 
-    arguments: of a `PassRequest`. Arrays go to arrays/ in the run folder, ids and labels to samples.parquet. What can
-    be refused is refused before the pass, which may take hours.
+    arguments: of a `PassRequest`. Arrays go to arrays/ in the run folder, ids and labels to samples.parquet, and the
+    positions of a shard's samples to positions.npy. What can be refused is refused before the pass, which may take
+    hours.
     """
     request = PassRequest.from_json(arguments)
+    if request.threads:
+        torch.set_num_threads(request.threads)
     stages = Stages(progress)
     folder = Path(request.folder)
     precision_context(choose_device(request.pass_options["device"]), request.pass_options["precision"])
@@ -53,11 +62,12 @@ def run(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
         samples, result, summary = _score_outputs(samples, model, request, stages)
     else:
         samples, result, summary = _score_model(samples, model, request, stages)
-    write_samples(samples.take(result.rows), folder)
+    write_samples(samples.take(result.rows), folder, samples)
     return {
         **summary,
         **pass_record(samples, result),
         "notes": [*reading_notes(samples), *summary["notes"], *result.notes],
+        "pass_fingerprint": result.fingerprint,
         "data_fingerprint": samples.fingerprint,
         "data_format": samples.source.format,
         "seconds": stages.seconds,
@@ -82,7 +92,9 @@ def _score_model(
         seen = any(check.name == "views" and check.detail["usable"] for check in checks)
         check_needs(request.needs, samples, options, has_views=seen)
     with stages("read rows"):
-        trained = {"trained_input": task.survey(samples, stages.progress)} if isinstance(task, CausalLMTask) else {}
+        part = Part.of(task, samples, _shard(request), options.batch_size, request.given_up)
+        rows = samples if part.is_whole else samples.take(part.positions)
+        trained = {"trained_input": task.survey(rows, stages.progress)} if isinstance(task, CausalLMTask) else {}
     validation = _read_validation(loaded, task, request, stages)
     if request.checkpoints:
         with stages("read checkpoints"):
@@ -91,16 +103,18 @@ def _score_model(
     with stages("gradients"):
         keeping = replace(options, thumbnails=True)
         result = gradient_pass(
-            task, loaded.module, samples, folder=folder / "arrays", options=keeping, progress=stages.progress
+            task, loaded.module, samples, folder=folder / "arrays", options=keeping, progress=stages.progress, part=part
         )
-    write_inputs(task, samples.take(result.rows), folder / "arrays")
+    _write_positions(part, request)
+    write_inputs(task, samples.take(result.rows), folder / "arrays", n_data=len(samples))
     further = _further_passes(loaded, task, samples.take(result.rows), validation, request, options, stages)
     return samples, _joined(result, further), _summary(loaded.format, _of_all(checks, result), loaded.notes) | trained
 
 
 def _read_validation(loaded: LoadedModel, task: Task, request: PassRequest, stages: Stages) -> SampleSet | None:
-    """Read the validation data and try the model on some of them."""
-    if not request.validation:
+    """Read the validation data and try the model on some of them; of the shards, only the first does."""
+    shard = _shard(request)
+    if not request.validation or (shard is not None and shard.number > 1):
         return None
     with stages("read validation data"):
         validation, _ = prepare(read_samples(Path(request.validation)), loaded, request.trained_on)
@@ -153,7 +167,7 @@ def _joined(result: PassResult, further: Sequence[PassResult]) -> PassResult:
 
 def _of_all(checks: list[Check], result: PassResult) -> list[Check]:
     """The checks, with what all samples tell about memorised labels in place of what a few told."""
-    accuracy = accuracy_of(result)
+    accuracy = accuracy_of(result.sketch)
     if accuracy is None:
         return checks
     return [*(check for check in checks if check.name != "memorised"), *check_memorised(accuracy)]
@@ -171,9 +185,26 @@ def _score_outputs(
     stop_on_failure(checks, force=request.force)
     with stages("gradients"):
         options = _pass_options(request, samples)
-        folder = Path(request.folder) / "arrays"
-        result = outputs_pass(logits, features, samples.given_labels, folder=folder, options=options)
+        part = _part_of_outputs(len(samples), _shard(request))
+        _write_positions(part, request)
+        result = outputs_pass(
+            logits, features, samples.given_labels, folder=Path(request.folder) / "arrays", options=options, part=part
+        )
     return samples, result, _summary("outputs", _of_all(checks, result), ())
+
+
+def _shard(request: PassRequest) -> Shard | None:
+    return Shard.named(request.shard) if request.shard else None
+
+
+def _part_of_outputs(n_samples: int, shard: Shard | None) -> Part:
+    order = np.arange(n_samples)
+    return Part(order, order if shard is None else shard.places(n_samples, ROWS_AT_ONCE, spread=False))
+
+
+def _write_positions(part: Part, request: PassRequest) -> None:
+    if request.shard:
+        np.save(Path(request.folder) / POSITIONS, part.table, allow_pickle=False)
 
 
 def _pass_options(request: PassRequest, samples: SampleSet) -> PassOptions:

@@ -10,14 +10,16 @@ import numpy as np
 import pandas as pd
 
 from oga_core.files import write_whole
+from oga_core.gradient_sketch import GradientSketch
 from oga_core.gradients.passes import PassResult
+from oga_core.numerics import slices
 from oga_core.pipeline.contents import content_hashes
 from oga_core.runs.table import CONTENT
-from oga_core.samples import SampleSet
+from oga_core.samples import Problem, SampleSet
 from oga_core.worker.stages import peak_rss_mb
 
 _GROUPED_SAMPLES = 200_000  # reading the rows of more takes longer than the warnings are worth
-_GROUP_VALUES = 50  # a column with more distinct values is no group
+GROUP_VALUES = 50  # a column with more distinct values is no group
 
 
 def pass_record(samples: SampleSet, result: PassResult) -> dict[str, Any]:
@@ -27,49 +29,63 @@ def pass_record(samples: SampleSet, result: PassResult) -> dict[str, Any]:
         "n_samples": len(result.rows),
         "classes": list(samples.class_names),
         "modality": samples.modality,
-        "problems": [{"sample_id": p.sample_id, "row": p.row, "reason": p.reason} for p in problems],
+        "problems": [problem_record(problem) for problem in problems],
         "gradient_coverage": result.sketch.coverage,
         "gradient_check_error": _known(result.sketch.check_error),
         "gradient_precision_error": _known(result.sketch.precision_error),
         "device": result.device_info,
-        "model_accuracy_on_given_labels": accuracy_of(result),
+        "model_accuracy_on_given_labels": accuracy_of(result.sketch),
         "peak_rss_mb": peak_rss_mb(),
     }
+
+
+def problem_record(problem: Problem) -> dict[str, Any]:
+    """Return a problem as run.json says it."""
+    return {"sample_id": problem.sample_id, "row": problem.row, "reason": problem.reason}
 
 
 def _known(error: float) -> float | None:
     return None if math.isnan(error) else error
 
 
-def accuracy_of(result: PassResult) -> float | None:
+def accuracy_of(sketch: GradientSketch) -> float | None:
     """Return the share of the given labels that the model predicts, None without classes."""
-    if result.sketch.logits is None:
+    if sketch.logits is None:
         return None
-    return round(float((result.sketch.logits.argmax(axis=1) == result.sketch.given_labels).mean()), 6)
+    parts = slices(len(sketch))
+    correct = sum(int((sketch.logits[part].argmax(axis=1) == sketch.given_labels[part]).sum()) for part in parts)
+    return round(correct / len(sketch), 6)
 
 
-def write_samples(samples: SampleSet, folder: Path) -> None:
-    """Write ids, labels and hashes of the contents to samples.parquet in the run folder, groups to groups.parquet."""
+def write_samples(samples: SampleSet, folder: Path, data: SampleSet | None = None) -> None:
+    """Write ids, labels and hashes of the contents to samples.parquet in the run folder, groups to groups.parquet.
+
+    data: all the samples, where these are a part of them.
+    """
     names = np.array([*samples.class_names, ""], dtype=object)
     columns = {"sample_id": samples.ids, "given_label": names[samples.given_labels]}
     table = pd.DataFrame({**columns, CONTENT: content_hashes(samples)})
     write_whole(folder / "samples.parquet", lambda path: table.to_parquet(path, index=False))
-    write_whole(folder / "groups.parquet", lambda path: groups_of(samples).to_parquet(path, index=False))
+    write_whole(folder / "groups.parquet", lambda path: groups_of(samples, data).to_parquet(path, index=False))
 
 
-def groups_of(samples: SampleSet) -> pd.DataFrame:
-    """Columns of the original rows with few distinct values, which may be groups of people or places."""
-    if samples.modality == "outputs" or len(samples) > _GROUPED_SAMPLES:
+def groups_of(samples: SampleSet, data: SampleSet | None = None) -> pd.DataFrame:
+    """Columns of the original rows with few distinct values, which may be groups of people or places.
+
+    data: all the samples, whose number and whose first row's columns count, where these are a part of them.
+    """
+    data = data or samples
+    if samples.modality == "outputs" or len(data) > _GROUPED_SAMPLES:
         return pd.DataFrame()
     known = {*samples.source.columns.values(), "file", "label"}
-    names = [name for name in samples.rows[0] if name not in known] if len(samples) else []
+    names = [name for name in data.rows[0] if name not in known] if len(samples) else []
     values: dict[str, list[str]] = {name: [] for name in names}
     distinct: dict[str, set[str]] = {name: set() for name in names}
     for row in samples.rows:
         for name in list(values):
             values[name].append(str(row.get(name, "")))
             distinct[name].add(values[name][-1])
-            if len(distinct[name]) > _GROUP_VALUES:
+            if len(distinct[name]) > GROUP_VALUES:
                 del values[name]
         if not values:
             break

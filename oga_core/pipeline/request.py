@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from oga_core.errors import OgaError
 from oga_core.files import full_path
+from oga_core.gradients.batches import Shard
 from oga_core.gradients.options import LANGUAGE_SKETCH_DIM, SKETCH_DIM, WHOLE_NUMBERS, PassOptions
 from oga_core.models import files_of
 from oga_core.models.card import ModelCard
@@ -25,7 +26,9 @@ class PassRequest:
 
     data, model, validation, checkpoints: full paths; model is None for a bundle of outputs. data_options: arguments of
     `read_samples`. model_card: its JSON. model_factory: fields of `ModelFactory`. folder: the run's. pass_options:
-    fields of `PassOptions`, with parameters "auto" still open. needs: of each score that was asked for.
+    fields of `PassOptions`, with parameters "auto" still open. needs: of each score that was asked for. shard: as
+    3/16, None for all samples. given_up: what other shards found not to hold for the model. threads: of the processor,
+    None for as many as there are.
     """
 
     data: str
@@ -40,9 +43,22 @@ class PassRequest:
     validation: str | None = None
     checkpoints: tuple[str, ...] = ()
     trained_on: str | None = None
+    shard: str | None = None
+    given_up: tuple[str, ...] = ()
+    threads: int | None = None
 
     @classmethod
-    def of(cls, data: Path, model: Path | None, folder: Path, options: ScoreOptions) -> PassRequest:
+    def of(
+        cls,
+        data: Path,
+        model: Path | None,
+        folder: Path,
+        options: ScoreOptions,
+        *,
+        shard: Shard | None = None,
+        given_up: Iterable[str] = (),
+        threads: int | None = None,
+    ) -> PassRequest:
         """Return what to ask for; raises `OgaError` for a model card that cannot be read."""
         factory = ModelFactory.named(options.model_factory) if options.model_factory else None
         return cls(
@@ -58,12 +74,15 @@ class PassRequest:
             validation=full_path(options.validation) if options.validation else None,
             checkpoints=tuple(full_path(path) for path in options.checkpoints),
             trained_on=options.trained_on,
+            shard=str(shard) if shard else None,
+            given_up=tuple(sorted(given_up)),
+            threads=threads,
         )
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> PassRequest:
         """Return the record that `asdict` made, after its way through JSON."""
-        return cls(**{**content, "checkpoints": tuple(content["checkpoints"])})
+        return cls(**{**content, **{name: tuple(content[name]) for name in ("checkpoints", "given_up")}})
 
     def readable(self) -> list[Path]:
         """The files and folders that the worker must be able to read."""

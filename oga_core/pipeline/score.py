@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from oga_core.files import full_path
 from oga_core.pipeline.option_checks import check_options
@@ -60,11 +61,12 @@ def score(
     with only_scoring(run.path, full_path(data), overwrite=overwrite), Recorded(run, cancelled):
         begin(run, {"path": full_path(data), "options": data_options(options)}, model, options)
         request = PassRequest.of(data, model, run.path, options)
-        timed(run, lambda: _score(run, request, options, progress, cancelled, lambda: _carry(run, earlier)))
+        timed(run, lambda: _score(run, request, options, progress, cancelled, lambda: carry(run, earlier)))
     return run
 
 
-def _carry(run: RunFolder, earlier: RunFolder | None) -> None:
+def carry(run: RunFolder, earlier: RunFolder | None) -> None:
+    """Carry the decisions of an earlier run over, where there is one, to the samples that are still the same."""
     if earlier is not None:
         run.update(previous=full_path(earlier.path), carried=carry_over(run, earlier).counts())
 
@@ -80,6 +82,12 @@ def _score(
     if options.map == "umap":
         # Compiling UMAP takes longer than fitting it; the worker needs this time for the gradients.
         threading.Thread(target=warm_up, daemon=True).start()
+    record = take_pass(request, progress, cancelled)
+    write_scored(run, record, options, progress, when_scored)
+
+
+def take_pass(request: PassRequest, progress: Progress, cancelled: Callable[[], bool]) -> dict[str, Any]:
+    """Take the gradient pass in a worker; return what belongs in run.json, by its names."""
     readable = request.readable()
     result = run_job(
         "score",
@@ -87,9 +95,9 @@ def _score(
         progress=progress,
         cancelled=cancelled,
         readable=readable,
-        writable=[run.path.resolve()],
+        writable=[Path(request.folder)],
         quiet_stages=_quiet_stages(readable),
-        accelerator=False if options.device == "cpu" else None,
+        accelerator=False if request.pass_options["device"] == "cpu" else None,
     )
     result["warnings"] = [*result["jail"]["missing"], *result["warnings"]]
     data = {
@@ -98,7 +106,18 @@ def _score(
         "fingerprint": result.pop("data_fingerprint"),
         "format": result.pop("data_format"),
     }
-    run.update(**result, data=data, fingerprint=identified(data["fingerprint"], options))
+    return {**result, "data": data}
+
+
+def write_scored(
+    run: RunFolder,
+    record: dict[str, Any],
+    options: ScoreOptions,
+    progress: Progress,
+    when_scored: Callable[[], None] = lambda: None,
+) -> None:
+    """Write the record of a pass, and scores, findings and map from the arrays that it left in the run folder."""
+    run.update(**record, fingerprint=identified(record["data"]["fingerprint"], options))
     write_results(
         run,
         ScoredSamples.of(run),

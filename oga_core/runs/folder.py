@@ -22,6 +22,9 @@ from oga_core.runs.lock import LOCK
 from oga_core.runs.table import SCORE_PREFIX, read_table, score_names
 from oga_core.samples import SampleSet
 
+SHARDS = "shards"
+"""What is scored in parts, until it is merged."""
+
 __all__ = ["SCORE_PREFIX", "RunFolder", "score_names"]
 
 
@@ -164,5 +167,5 @@ class RunFolder:
 
 
 def _is_ours(path: Path) -> bool:
-    """Whether a file is what a scoring leaves that was killed before it wrote anything."""
-    return path.name == LOCK or is_temporary(path)
+    """Whether a file is what a scoring leaves that was killed before it wrote anything, or that was shared out."""
+    return path.name in (LOCK, SHARDS) or is_temporary(path)

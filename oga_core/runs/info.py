@@ -59,6 +59,7 @@ class RunInfo:
     seconds: per stage; each_score holds them per score.
     suggested_trim_fraction: share of the samples, None where none was estimated. trim_trial: what it gains over a
         random trim, None where that was not tried. map: umap, pca or none.
+    pass_fingerprint: of what the gradients depend on: data, model, options.
     previous: folder of the earlier run whose decisions are carried over; carried: what became of them.
     """
 
@@ -96,6 +97,7 @@ class RunInfo:
     carried: dict[str, Any] = field(default_factory=dict)
     seconds: dict[str, Any] = field(default_factory=dict)
     peak_rss_mb: float | None = None
+    pass_fingerprint: str = ""
     fingerprint: str = ""
 
     @classmethod

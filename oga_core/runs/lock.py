@@ -41,16 +41,28 @@ def only_scoring(folder: Path, data: str, *, overwrite: bool = False) -> Iterato
         lock.release()
 
 
-def _replace_other(folder: Path, data: str, overwrite: bool) -> None:
-    former = RunInfo.read(folder / "run.json").data.path
-    has_results = (folder / "scores.parquet").exists() or (folder / "review.sqlite").exists()
-    if not has_results or not _is_other(former, data):
-        return
-    if not overwrite:
+def refuse_other(folder: Path, data: str) -> None:
+    """Raise `OgaError` where a run folder holds the run of other data than `data`, a full path."""
+    former = _other_run(folder, data)
+    if former is not None:
         raise OgaError(
             f"The run folder {folder} holds the run of other data, {former}. Give another folder, or --overwrite to "
             "remove that run with its decisions."
         )
+
+
+def _other_run(folder: Path, data: str) -> str | None:
+    """The other data whose run a folder holds; None where it holds no results, or those of `data`."""
+    former = RunInfo.read(folder / "run.json").data.path
+    has_results = (folder / "scores.parquet").exists() or (folder / "review.sqlite").exists()
+    return former if has_results and _is_other(former, data) else None
+
+
+def _replace_other(folder: Path, data: str, overwrite: bool) -> None:
+    if not overwrite:
+        return refuse_other(folder, data)
+    if _other_run(folder, data) is None:
+        return
     for path in folder.iterdir():
         if path.name != LOCK:
             shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -1,0 +1,99 @@
+"""`oga score`: every sample of a data set, or a shard of it, into a run folder."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from oga_app.background.progress import ProgressLine
+from oga_core.errors import OgaError
+
+if TYPE_CHECKING:
+    from oga_core.pipeline.options import ScoreOptions
+    from oga_core.runs.folder import RunFolder
+
+_SUMMARY = ["n_samples", "modality", "model_accuracy_on_given_labels", "default_score", "suggested_trim_fraction"]
+_SUMMARY += ["trim_trial", "trained_input", "carried", "warnings", "seconds"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Say what the command takes."""
+    add = parser.add_argument
+    add("data", type=Path, metavar="DATA", help="file, folder or zip")
+    add("--model", type=Path, help="the trained model, or its outputs; not needed when DATA is a bundle of outputs")
+    add("--run", type=Path, required=True, help="the run folder, new or to continue")
+    add("--labels", help="CSV of the images' labels")
+    add("--label-column", help="column of the given labels")
+    add("--id-column", help="column of the ids")
+    add("--text-column", help="column of the texts")
+    add("--modality", help="image, text, tabular, causal_lm or preference, where the data could be read in two ways")
+    add("--model-card", help="JSON that names classes and inputs, where none lies beside the model")
+    add("--model-factory", help="module:function of yours that builds the network which plain weights belong to")
+    add("--scores", type=_names, default=(), help="scores to compute, separated by commas (all that are possible)")
+    add("--map", default="umap", help="umap, pca or none (umap)")
+    add("--validation", help="clean data that validation-based influence is measured on")
+    add("--checkpoints", type=_names, default=(), help="files of weights from earlier in training, oldest first")
+    add("--parameters", default="auto", help="whose gradients: head, all, last:N, lora or pattern:REGEX (auto)")
+    add("--trained-on", help="of language-model rows: assistant, last, completion or all (as the rows are)")
+    add("--sketch-dim", type=int, help="numbers kept of each gradient (512; 4,096 for language models)")
+    add("--seed", type=int, default=0, help="seed of everything random (0)")
+    add("--device", default="auto", help="cpu, cuda, mps or auto (auto)")
+    add("--precision", default="float32", help="float32 or bfloat16 (float32)")
+    add("--batch-size", type=int, help="samples a batch (found from memory)")
+    add("--max-samples", type=int, help="score at most this many samples, spread evenly")
+    add(
+        "--previous", type=Path, help="an earlier run: its options where none are given, and its decisions carried over"
+    )
+    add("--overwrite", action="store_true", help="remove the run of other data in the run folder, and its decisions")
+    add("--force", action="store_true", help="score even where the classes seem to be in another order")
+    add("--shard", help="take the gradients of one part only, as 3/16; oga merge joins them")
+
+
+def score(options: argparse.Namespace) -> dict[str, Any]:
+    """Score, and return the summary for a person."""
+    from oga_core.pipeline.score import score
+
+    if options.shard:
+        return _score_shard(options)
+    progress = ProgressLine(options.run / "progress.json")
+    more = {"overwrite": options.overwrite, "previous": options.previous}
+    run = score(options.data, options.model, options.run, score_options(options), progress, **more)
+    progress.close()
+    return summary(run)
+
+
+def _score_shard(options: argparse.Namespace) -> dict[str, Any]:
+    from oga_core.gradients.batches import Shard
+    from oga_core.shards.scoring import score_shard
+
+    shard = Shard.named(options.shard)
+    if options.overwrite:
+        raise OgaError("A shard replaces no run of other data. Remove the run folder first, or give another.")
+    progress = ProgressLine()
+    marker = score_shard(options.data, options.model, options.run, score_options(options), shard, progress)
+    progress.close()
+    return {"shard": str(shard), "marker": str(marker)}
+
+
+def score_options(options: argparse.Namespace) -> ScoreOptions:
+    """Return what the person chose, with the choices of an earlier run where one is given."""
+    from oga_core.pipeline.options import ScoreOptions
+    from oga_core.runs.folder import RunFolder
+
+    choices = ScoreOptions(**{field.name: getattr(options, field.name) for field in fields(ScoreOptions)})
+    return choices.after(RunFolder.open(options.previous).info.options) if options.previous else choices
+
+
+def summary(run: RunFolder) -> dict[str, Any]:
+    """Return what a person wants to know of a scored run; what the jail lacked is said on standard error."""
+    for sentence in run.info.jail.get("missing", ()):
+        print(f"oga: Warning: {sentence}", file=sys.stderr)
+    record = run.info.as_json()
+    return {"run": str(run.path), **{name: record[name] for name in _SUMMARY}}
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
