@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import deque
 from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,6 +18,8 @@ from oga_core.gradients.devices import LARGEST_BATCH
 from oga_core.samples import Problem, SampleSet, UnreadableSample
 from oga_core.tasks.task import Batch, Task
 
+POSITIONS = "positions.npy"
+"""The file with the table of a part."""
 LARGEST_UNREADABLE_SHARE = 0.05
 _AHEAD = 1
 
@@ -102,6 +105,13 @@ class Part:
     def own_order(self) -> NDArray[np.int64]:
         """The order of the pass, as positions among the part's samples, `(n_samples,)`."""
         return np.searchsorted(self.positions, self.order[self.places])
+
+    def fingerprint(self, whole: str) -> str:
+        """Return what changes with the pass, whose fingerprint is `whole`, and with what this part takes of it."""
+        if self.is_whole:
+            return whole
+        identity = repr((whole, self.given_up)).encode() + self.places.tobytes()
+        return hashlib.blake2b(identity, digest_size=16).hexdigest()
 
     @property
     def table(self) -> NDArray[np.int64]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Iterator
 
@@ -201,6 +202,20 @@ def outputs_arrays(
         "sketch": np.concatenate(sketches),
     }
     return arrays if features is None else {**arrays, "features": np.asarray(features, np.float32)}
+
+
+def outputs_fingerprint(
+    logits: NDArray[np.float32],
+    features: NDArray[np.float32] | None,
+    given_labels: NDArray[np.int64],
+    options: PassOptions,
+) -> str:
+    """Return what changes with a model's outputs, the labels and the options."""
+    digest = hashlib.blake2b(options.fingerprint.encode(), digest_size=16)
+    for array in (logits, features, given_labels):
+        if array is not None:
+            digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
 
 
 def _delta(logits: Tensor, labels: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ from oga_core.gradients.batches import Part, load, to_device
 from oga_core.gradients.devices import batch_size_for, choose_device, device_name, forget_peak, peak_mb, unusable_card
 from oga_core.gradients.failures import OutOfMemory, model_runs, not_enough_memory
 from oga_core.gradients.full_pass import FullPass
-from oga_core.gradients.head_pass import HeadPass, outputs_arrays
+from oga_core.gradients.head_pass import HeadPass, outputs_arrays, outputs_fingerprint
 from oga_core.gradients.hooks.forward_capture import Survey, survey
 from oga_core.gradients.methods.hooks import HookMethod
 from oga_core.gradients.methods.plain import LoopMethod, VmapMethod
@@ -100,7 +100,7 @@ def gradient_pass(
     part = part or Part.of(task, samples)
     first = first_batch(task, samples, part.order, device)
     fingerprint = _fingerprint(model, samples, options, first)
-    arrays = PassArrays(folder, len(part.places), fingerprint if part.is_whole else _of_part(fingerprint, part))
+    arrays = PassArrays(folder, len(part.places), part.fingerprint(fingerprint))
     if arrays.finished is None:
         arrays.given_up = sorted({*arrays.given_up, *part.given_up})
         with evaluating(model):
@@ -147,7 +147,7 @@ def outputs_pass(
     start = time.perf_counter()
     (folder / PROGRESS).unlink(missing_ok=True)
     rows = np.arange(len(logits))
-    fingerprint = _fingerprint_of_outputs(logits, features, given_labels, options)
+    fingerprint = outputs_fingerprint(logits, features, given_labels, options)
     if part is not None and not part.is_whole:
         rows = part.positions
         logits = logits[rows]
@@ -275,25 +275,6 @@ def evaluating(model: nn.Module) -> Iterator[None]:
     finally:
         for module in training:
             module.training = True
-
-
-def _fingerprint_of_outputs(
-    logits: NDArray[np.float32],
-    features: NDArray[np.float32] | None,
-    given_labels: NDArray[np.int64],
-    options: PassOptions,
-) -> str:
-    digest = hashlib.blake2b(options.fingerprint.encode(), digest_size=16)
-    for array in (logits, features, given_labels):
-        if array is not None:
-            digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()
-
-
-def _of_part(fingerprint: str, part: Part) -> str:
-    return hashlib.blake2b(
-        repr((fingerprint, part.given_up)).encode() + part.places.tobytes(), digest_size=16
-    ).hexdigest()
 
 
 def _fingerprint(model: nn.Module, samples: SampleSet, options: PassOptions, first: Batch) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from oga_core.errors import OgaError
-from oga_core.gradients.batches import Part, Shard
+from oga_core.gradients.batches import POSITIONS, Part, Shard
 from oga_core.gradients.devices import choose_device, precision_context
 from oga_core.gradients.head_pass import ROWS_AT_ONCE
 from oga_core.gradients.options import PassOptions
@@ -36,7 +36,6 @@ from oga_core.tasks.causal_lm import CausalLMTask
 from oga_core.tasks.prepare import prepare
 from oga_core.worker.stages import Progress, Stages
 
-POSITIONS = "positions.npy"
 _OUTPUTS_SUFFIXES = (".npz", ".parquet")
 
 

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from oga_core.files import write_whole
 from oga_core.gradient_sketch import GradientSketch
-from oga_core.gradients.passes import PassResult
 from oga_core.numerics import slices
 from oga_core.pipeline.contents import content_hashes
 from oga_core.runs.table import CONTENT
 from oga_core.samples import Problem, SampleSet
 from oga_core.worker.stages import peak_rss_mb
+
+if TYPE_CHECKING:
+    from oga_core.gradients.passes import PassResult
 
 _GROUPED_SAMPLES = 200_000  # reading the rows of more takes longer than the warnings are worth
 GROUP_VALUES = 50  # a column with more distinct values is no group

@@ -17,8 +17,7 @@ from oga_core.files import is_temporary, unwritable, write_whole
 from oga_core.gradient_sketch import GradientSketch
 from oga_core.numerics import Indices
 from oga_core.runs.arrays import read_arrays
-from oga_core.runs.info import SCHEMA, RunInfo, read_json
-from oga_core.runs.lock import LOCK
+from oga_core.runs.info import LOCK, SCHEMA, RunInfo, read_json
 from oga_core.runs.table import SCORE_PREFIX, read_table, score_names
 from oga_core.samples import SampleSet
 

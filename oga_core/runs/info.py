@@ -17,6 +17,9 @@ from oga_core.threshold.trim_trial import TrimTrial
 SCHEMA = 2
 """The version of the record. 1 had no number; its noise rate was called `estimate`. A field more needs no new one."""
 
+LOCK = ".lock"
+"""The system's lock on this file goes with its process; the file stays, so that all who come lock the same one."""
+
 
 @dataclass(frozen=True)
 class NoiseRate:

@@ -11,10 +11,7 @@ from filelock import FileLock, Timeout
 
 from oga_core.errors import OgaError
 from oga_core.files import remove_leftovers, unwritable
-from oga_core.runs.info import RunInfo
-
-LOCK = ".lock"
-"""The system's lock on this file goes with its process; the file stays, so that all who come lock the same one."""
+from oga_core.runs.info import LOCK, RunInfo
 
 
 @contextlib.contextmanager

@@ -12,8 +12,8 @@ import numpy as np
 
 from oga_core.errors import OgaError
 from oga_core.gradients.arrays import PROGRESS
+from oga_core.gradients.batches import POSITIONS
 from oga_core.numerics import Indices
-from oga_core.pipeline.job import POSITIONS
 from oga_core.samples import Problem
 
 
