@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -13,10 +13,14 @@ from numpy.typing import NDArray
 
 from oga_core.findings.diagnosis import Diagnosis, diagnose
 from oga_core.gradient_sketch import GradientSketch
+from oga_core.pipeline.recording import identified
 from oga_core.projection import project
 from oga_core.runs.folder import SCORE_PREFIX, RunFolder
 from oga_core.scores import compute_scores, default_score
 from oga_core.worker.stages import Progress
+
+if TYPE_CHECKING:
+    from oga_core.pipeline.options import ScoreOptions
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,28 @@ def write_results(
         draw_map(run, "pca")
     if map_method == "umap":
         draw_map(run, "umap", seed=seed)
+
+
+def write_scored(
+    run: RunFolder,
+    record: dict[str, Any],
+    options: ScoreOptions,
+    progress: Progress,
+    when_scored: Callable[[], None] = lambda: None,
+) -> None:
+    """Write the record of a pass, and scores, findings and map from the arrays that it left in the run folder."""
+    run.update(**record, fingerprint=identified(record["data"]["fingerprint"], options))
+    write_results(
+        run,
+        ScoredSamples.of(run),
+        names=options.scores,
+        map_method=options.map,
+        seed=options.seed,
+        n_checkpoints=len(options.checkpoints),
+        has_validation=options.validation is not None,
+        progress=progress,
+        when_scored=when_scored,
+    )
 
 
 def draw_map(run: RunFolder, method: str, *, seed: int = 0) -> None:

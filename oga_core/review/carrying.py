@@ -8,6 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
 
+from oga_core.files import full_path
 from oga_core.review.decisions import Decision
 from oga_core.review.store import ReviewStore
 from oga_core.runs.folder import RunFolder
@@ -91,6 +92,12 @@ def carry_over(run: RunFolder, earlier: RunFolder) -> Carried:
             own = [decision for decision in result.decisions if decision.reviewer == reviewer]
             store.decide(own, client_event_id=f"carried:{earlier.info.fingerprint}:{reviewer}")
     return result
+
+
+def carry(run: RunFolder, earlier: RunFolder | None) -> None:
+    """Carry the decisions of an earlier run over, where there is one, and say in run.json what became of them."""
+    if earlier is not None:
+        run.update(previous=full_path(earlier.path), carried=carry_over(run, earlier).counts())
 
 
 def same_samples(old: ScoredRun, new: ScoredRun) -> dict[int, int]:

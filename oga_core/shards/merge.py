@@ -10,7 +10,8 @@ from oga_core.gradient_sketch import GradientSketch
 from oga_core.gradients.batches import stop_above_share
 from oga_core.pipeline.options import ScoreOptions
 from oga_core.pipeline.recording import Recorded, begin, timed
-from oga_core.pipeline.score import carry, write_scored
+from oga_core.pipeline.results import write_scored
+from oga_core.review.carrying import carry
 from oga_core.runs.folder import SHARDS, RunFolder
 from oga_core.runs.lock import only_scoring
 from oga_core.shards.agreement import complete_shards

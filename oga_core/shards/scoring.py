@@ -12,7 +12,7 @@ from oga_core.gradients.batches import Shard
 from oga_core.pipeline.option_checks import check_options
 from oga_core.pipeline.options import ScoreOptions
 from oga_core.pipeline.request import PassRequest
-from oga_core.pipeline.score import take_pass
+from oga_core.pipeline.worker_pass import take_pass
 from oga_core.runs.folder import RunFolder
 from oga_core.runs.lock import refuse_other
 from oga_core.shards.marker import MARKER, Marker, markers, publish, shard_folder

@@ -17,6 +17,7 @@ import oga_sample_data
 from oga_core.errors import OgaError
 from oga_core.files import write_whole
 from oga_core.pipeline import score as pipeline
+from oga_core.pipeline import worker_pass
 from oga_core.pipeline.options import ScoreOptions
 from oga_core.pipeline.score import score
 from oga_core.runs import folder as runs
@@ -35,13 +36,16 @@ import os, signal, sys
 from pathlib import Path
 from oga_core.pipeline import job as gradient_job
 from oga_core.pipeline import score as pipeline
+from oga_core.pipeline import worker_pass
 from oga_core.pipeline.options import ScoreOptions
 from oga_core.gradients import walk
 assert walk.SECONDS_BETWEEN_RECORDS > 0
 walk.SECONDS_BETWEEN_RECORDS = -1.0
 def at(event):
     {body}
-pipeline.run_job = lambda name, arguments, **options: {{**gradient_job.run(arguments, at), "jail": {{"missing": []}}}}
+def here(name, arguments, **options):
+    return {{**gradient_job.run(arguments, at), "jail": {{"missing": []}}}}
+worker_pass.run_job = here
 data, model, run = map(Path, sys.argv[1:])
 options = ScoreOptions(
     label_column="diagnosis", map="none", scores=("loss",), parameters="all", batch_size=64
@@ -113,7 +117,7 @@ def _raise(error: BaseException) -> Any:
 
 
 def test_a_full_disk_is_said_with_its_folder_and_ends_the_run(tmp_path, monkeypatch):
-    monkeypatch.setattr(pipeline, "run_job", _raise(FULL))
+    monkeypatch.setattr(worker_pass, "run_job", _raise(FULL))
     with pytest.raises(OgaError, match=rf"The folder {tmp_path / 'run'} cannot be written: No space left"):
         score(*TUMOURS, tmp_path / "run", OPTIONS)
     info = RunFolder(tmp_path / "run").info
@@ -126,7 +130,7 @@ def test_a_run_does_not_stay_running_where_not_even_its_status_finds_room(tmp_pa
         monkeypatch.setattr(runs, "write_whole", _raise(OgaError("full")))
         raise FULL
 
-    monkeypatch.setattr(pipeline, "run_job", fill)
+    monkeypatch.setattr(worker_pass, "run_job", fill)
     before = score_begun(tmp_path / "begun")
     with pytest.raises(OgaError, match="No space left"):
         score(*TUMOURS, tmp_path / "run", OPTIONS)
@@ -158,7 +162,7 @@ def test_a_file_that_cannot_be_written_names_its_folder_and_leaves_nothing(tmp_p
 
 
 def test_a_run_that_was_interrupted_says_cancelled(tmp_path, monkeypatch):
-    monkeypatch.setattr(pipeline, "run_job", _raise(KeyboardInterrupt()))
+    monkeypatch.setattr(worker_pass, "run_job", _raise(KeyboardInterrupt()))
     with pytest.raises(KeyboardInterrupt):
         score(*TUMOURS, tmp_path / "run", OPTIONS)
     info = RunFolder(tmp_path / "run").info

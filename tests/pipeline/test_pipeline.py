@@ -18,8 +18,7 @@ from oga_core.gradients.options import PassOptions
 from oga_core.gradients.passes import PassResult
 from oga_core.models.card import ModelCard
 from oga_core.pipeline import job as gradient_job
-from oga_core.pipeline import option_checks
-from oga_core.pipeline import score as pipeline
+from oga_core.pipeline import option_checks, worker_pass
 from oga_core.pipeline.checks import check_memorised
 from oga_core.pipeline.options import ScoreOptions
 from oga_core.pipeline.request import PassRequest
@@ -286,7 +285,7 @@ def test_linked_data_and_models_are_read_under_the_names_of_their_links(tmp_path
 @pytest.mark.usefixtures("tumours")
 def test_stages_without_progress_have_a_shorter_silence_limit(tmp_path, monkeypatch):
     given: dict[str, Any] = {}
-    monkeypatch.setattr(pipeline, "run_job", lambda name, arguments, **options: given.update(options) or 1 / 0)
+    monkeypatch.setattr(worker_pass, "run_job", lambda name, arguments, **options: given.update(options) or 1 / 0)
     with pytest.raises(ZeroDivisionError):
         score(*TUMOURS, tmp_path / "run", OPTIONS)
     # The stage "check model" is entered, left for the samples' reading, and entered again to run the model.
