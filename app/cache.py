@@ -29,7 +29,6 @@ from oga_core.previews.reader import (
 from oga_core.previews.roles import FileContent
 from oga_core.review import ReviewStore
 from oga_core.review.board import DecisionBoard
-from oga_core.review.decisions import ACTIONS, BAD_ACTIONS
 from oga_core.review.filters import Filters
 from oga_core.review.queue import mixed_queue
 from oga_core.review.selection import Selection
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
     from oga_core.threshold.expectation import Expectation
 
 Stamp = tuple[int, int, int]
+Depends = tuple[str, tuple[int, ...], str, int]
 
 
 def stamp(run: Path) -> Stamp:
@@ -115,9 +115,11 @@ def queue(selection: Selection, filters: Filters, board: DecisionBoard) -> NDArr
     return _queue(*selection.data.version, *parts, selection)
 
 
-def board_version(filters: Filters, board: DecisionBoard) -> int:
-    """The number of the last decision where the filter asks for decisions, else 0: others change nothing then."""
-    return board.version if filters.decision or filters.reviewer else 0
+def board_version(filters: Filters, board: DecisionBoard) -> tuple[int, ...]:
+    """What changes with the decisions that the filter asks for; empty where others change nothing."""
+    if filters.decision or filters.reviewer:
+        return (board.version,)
+    return board.step() if filters.probability_range else ()
 
 
 def evidence(data: ScoredRun) -> Evidence:
@@ -127,7 +129,7 @@ def evidence(data: ScoredRun) -> Evidence:
 
 def expectation(data: ScoredRun, board: DecisionBoard, score: str, every: int = 1) -> Expectation:
     """What to expect at any threshold, from the verdicts so far; learnt again after `every` more of them."""
-    return _expectation(*data.version, score, board.version // every, data, board)
+    return _expectation(*data.version, score, board.step(every), board)
 
 
 def asker(data: ScoredRun) -> Asker:
@@ -174,7 +176,7 @@ def _chosen(
     run: str,
     stamp: Stamp,
     filters: str,
-    version: int,
+    version: tuple[int, ...],
     score: str,
     flagged: int,
     _data: ScoredRun,
@@ -190,7 +192,7 @@ def _selection(
     run: str,
     stamp: Stamp,
     filters: str,
-    version: int,
+    version: tuple[int, ...],
     score: str,
     flagged: int,
     _data: ScoredRun,
@@ -199,7 +201,7 @@ def _selection(
     return Selection(_data, score, flagged, _chosen)
 
 
-def _depends_on(filters: Filters, board: DecisionBoard, score: str, flagged: int) -> tuple[str, int, str, int]:
+def _depends_on(filters: Filters, board: DecisionBoard, score: str, flagged: int) -> Depends:
     """What decides which samples pass: the threshold only where the filter asks for it."""
     side = filters.side is not None
     return filters.to_json(), board_version(filters, board), score if side else "", flagged if side else 0
@@ -261,12 +263,8 @@ def _evidence(run: str, stamp: Stamp, _data: ScoredRun) -> Evidence:
 
 
 @st.cache_resource(max_entries=12, show_spinner=False)
-def _expectation(run: str, stamp: Stamp, score: str, step: int, _data: ScoredRun, _board: DecisionBoard) -> Expectation:
-    from oga_core.threshold.expectation import Expectation
-
-    reviewed = np.flatnonzero((_board.codes >= 0) & (_board.codes != ACTIONS.index("unsure")))
-    bad = np.isin(_board.codes[reviewed], [ACTIONS.index(action) for action in BAD_ACTIONS])
-    return Expectation(_data.ranked(score), reviewed, bad, **_data.beliefs)
+def _expectation(run: str, stamp: Stamp, score: str, step: tuple[int, int], _board: DecisionBoard) -> Expectation:
+    return _board.expectation(score)
 
 
 @st.cache_resource(max_entries=6, show_spinner=False)
@@ -276,6 +274,6 @@ def _explainer(run: str, fingerprint: str, _data: ScoredRun) -> Explainer:
 
 @st.cache_resource(max_entries=12, show_spinner=False)
 def _queue(
-    run: str, stamp: Stamp, filters: str, version: int, score: str, flagged: int, _chosen: Selection
+    run: str, stamp: Stamp, filters: str, version: tuple[int, ...], score: str, flagged: int, _chosen: Selection
 ) -> NDArray[np.int64]:
     return mixed_queue(_chosen)

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import streamlit as st
+from numpy.typing import NDArray
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from oga_app.server.settings import Settings
@@ -19,6 +21,14 @@ from oga_core.runs.scored import ScoredRun
 _KEY = "oga_session"
 
 
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Rows to review that another page has chosen, most telling first, and what they are in words after a number."""
+
+    words: str
+    rows: NDArray[np.int64]
+
+
 @dataclass
 class Session:
     """The open run and how it is looked at. The run, score, threshold and filters are also in the address.
@@ -27,7 +37,7 @@ class Session:
     own_name: what the person typed as a name, where nobody signs in.
     stale: a callback changed something that other parts of the page show. pages: the pages by title.
     removed: how often a filter was taken away; tables whose rows filter are then drawn without their selection.
-    done: the last step on many samples, to say so and to take it back.
+    done: the last step on many samples, to say so and to take it back. batch: what to review instead of the flagged.
     """
 
     settings: Settings
@@ -42,6 +52,7 @@ class Session:
     pages: dict[str, Any] = field(default_factory=dict)
     removed: int = 0
     done: Any = None
+    batch: Batch | None = None
 
     @property
     def speaks(self) -> bool:
@@ -70,6 +81,7 @@ class Session:
         self.opened = None
         self.stale = True
         self.done = None
+        self.batch = None
 
     def score_of(self, data: ScoredRun) -> str:
         """The score that ranks the samples: the chosen one, else the run's default."""

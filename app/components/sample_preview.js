@@ -191,7 +191,7 @@ export function sampleCard(sample) {
     sample.image && picture({ ...sample, overlay: null }),
     el("div", { class: "name", dir: "auto" }, sample.id),
     words && el("div", { class: "short", dir: "auto" }, cut(words, CARD_TEXT)),
-    sample.predicted && el("div", { class: "facts" }, `predicted ${sample.predicted}`),
+    sample.predicted && el("div", { class: "facts" }, `suggested ${sample.predicted}`),
     sample.why && el("div", { class: "facts" }, sample.why),
   );
 }

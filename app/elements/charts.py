@@ -23,6 +23,7 @@ from oga_core.review.selection import Selection
 _MAX_POINTS = 10_000
 _BINS = 60
 _MAX_NUMBERS = 16
+_MOST_PAIRS = 200  # rows of a table: farther down stand pairs of one or two samples
 
 
 def quiet(figure: go.Figure, height: int, **layout: Any) -> go.Figure:
@@ -81,15 +82,16 @@ def polygon_of(selection: Any) -> tuple[tuple[float, float], ...] | None:
     return None
 
 
-def histogram(selection: Selection, codes: NDArray[np.int8]) -> go.Figure:
+def histogram(selection: Selection, codes: NDArray[np.int8], wrong: NDArray[np.float64] | None = None) -> go.Figure:
     """How the score of what passes the filter is distributed, split by decision, with the threshold.
 
-    The edges are those of all samples, so that filters can be compared.
+    The edges are those of all samples, so that filters can be compared. wrong: how likely each label is wrong, where
+    the score ranks by that, to be shown for it.
     """
     data = selection.data
     score = selection.score
     flagged = selection.threshold
-    values = data.score(score)
+    values = data.score(score) if wrong is None else 100 * wrong
     known = np.isfinite(values)
     low, high = np.quantile(values[known], [0.001, 0.999]) if known.any() else (0.0, 1.0)
     edges = np.linspace(low, high if high > low else low + 1, _BINS + 1)
@@ -106,12 +108,13 @@ def histogram(selection: Selection, codes: NDArray[np.int8]) -> go.Figure:
                 width=width,
                 name=name,
                 marker_color=GREY if code < 0 else DECISION_COLOURS[name],
-                hovertemplate=f"%{{y:,}} {name}, score about %{{x:.3g}}<extra></extra>",
+                hovertemplate=f"%{{y:,}} {name}, about %{{x:.3g}}<extra></extra>",
             )
     if flagged:
         cut = float(values[data.order(score)[flagged - 1]])
         figure.add_vline(x=min(max(cut, edges[0]), edges[-1]), line={"color": ACCENT, "width": 2})
-    return quiet(figure, 320, barmode="stack", bargap=0.04, xaxis_title=score.replace("_", " "), yaxis_title="samples")
+    axis = score.replace("_", " ") if wrong is None else "how likely the label is wrong, %"
+    return quiet(figure, 320, barmode="stack", bargap=0.04, xaxis_title=axis, yaxis_title="samples")
 
 
 def percent(label: str, unit: str = "%.1f %%", colour: str = "gray") -> Any:
@@ -137,27 +140,34 @@ def matrix(counts: NDArray[np.int64], classes: Sequence[str], key: str, on_pair:
 
 
 def confused_pairs(
-    counts: NDArray[np.int64], classes: Sequence[str], key: str, on_pair: Callable[[str, str], object]
+    pairs: pd.DataFrame, classes: Sequence[str], key: str, on_pair: Callable[[str, str], object]
 ) -> None:
-    """The pairs of labels that differ most often, as a table; `on_pair` is called with the pair that was chosen."""
-    off = counts.copy()
-    np.fill_diagonal(off, 0)
-    top = np.argsort(-off, axis=None, kind="stable")[:200]
-    top = top[off.ravel()[top] > 0]
-    given, predicted = np.divmod(top, len(classes))
+    """Pairs of labels that differ, as a table; `on_pair` is called with the pair that was chosen."""
+    top = pairs.head(_MOST_PAIRS)
+    given = [classes[code] for code in top["given"]]
+    predicted = [classes[code] for code in top["predicted"]]
 
     def picked() -> None:
         for line in state.chosen_in(key).rows:
-            on_pair(classes[given[line]], classes[predicted[line]])
+            on_pair(given[line], predicted[line])
 
     table = pd.DataFrame(
         {
-            "Given label": [classes[code] for code in given],
-            "Predicted label": [classes[code] for code in predicted],
-            "Samples": off.ravel()[top],
+            "Given label": given,
+            "Predicted label": predicted,
+            "Samples": top["samples"],
+            "Of the given label": top["share"],
         }
     )
-    st.dataframe(table, hide_index=True, on_select=picked, selection_mode="single-row", key=key, height=360)
+    st.dataframe(
+        table,
+        hide_index=True,
+        on_select=picked,
+        selection_mode="single-row",
+        key=key,
+        height=min(35 * len(table) + 38, 360),
+        column_config={"Of the given label": percent("Of the given label")},
+    )
 
 
 def heat(values: NDArray[np.float64], names: Sequence[str], lowest: float) -> go.Figure:

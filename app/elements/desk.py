@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,8 @@ from oga_app.elements import heat
 from oga_app.elements.messages import counted, percent
 from oga_core.errors import OgaError
 from oga_core.review.board import DecisionBoard
-from oga_core.review.decisions import Decision
+from oga_core.review.decisions import MERGED, Decision
+from oga_core.review.filters import Filters
 from oga_core.review.proposals import Verb, decide_alike
 from oga_core.runs.scored import ScoredRun
 
@@ -33,6 +34,7 @@ def sample_view(
     """One sample for the browser; without `full` only what a tile needs."""
     shown = cache.thumbnails(data, [row], side)[0]
     decision = board.decisions.get(str(data.ids[row]))
+    wrong = wrong_probability(board, row)
     return SampleView(
         str(data.ids[row]),
         **{**vars(shown), "responses": shown.responses if full else ()},
@@ -40,8 +42,8 @@ def sample_view(
         **(heat.shown(data, row, shown.messages) if full and shown.messages else {}),
         given=data.class_name(data.given[row]) if data.given[row] >= 0 else None,
         predicted=data.proposal(row),
-        probabilities=cache.evidence(data).probabilities(row) if full else (),
-        wrong=None if data.wrong_probability is None else float(data.wrong_probability[row]),
+        probabilities=cache.evidence(data).probabilities(row, wrong) if full else (),
+        wrong=wrong,
         percentile=data.percentile(score, row),
         flagged=bool(data.rank(score)[row] < flagged),
         finding=data.text("finding", row) if full else "",
@@ -51,6 +53,12 @@ def sample_view(
         edit=decision.edit if decision and full else (),
         note=decision.note if decision and full else "",
     )
+
+
+def wrong_probability(board: DecisionBoard, row: int) -> float | None:
+    """How likely a label is wrong; None where that is not known."""
+    chances = board.wrong_probability()
+    return None if chances is None else float(chances[row])
 
 
 def tiles(data: ScoredRun, board: DecisionBoard, rows: Sequence[int], *, score: str, flagged: int) -> list[SampleView]:
@@ -135,6 +143,21 @@ def decide_many(
     return Done(step, len(decisions), len(rows) - len(decisions))
 
 
+def merge(data: ScoredRun, board: DecisionBoard, rows: NDArray[np.int64], label: str, *, reviewer: str) -> Done | None:
+    """Relabel all of a class as one step, because two classes are one: no verdict on any single label."""
+    decisions = decide_alike(data, rows.tolist(), "relabel", label=label, reviewer=reviewer)
+    if not decisions:
+        return None
+    step = board.store.decide([replace(decision, note=MERGED) for decision in decisions])
+    return Done(step, len(decisions), 0)
+
+
+def pair_of(filters: Filters) -> tuple[str, str] | None:
+    """The given and the predicted label that a filter asks for, where they are two."""
+    pair = filters.given, filters.predicted
+    return pair if pair[0] and pair[1] and pair[0] != pair[1] else None
+
+
 class Desk:
     """The review queue over the store: what comes next, and where decisions go.
 
@@ -169,9 +192,11 @@ class Desk:
         return claimed
 
     def view(self, sample_id: str) -> SampleView:
-        """What the queue shows of a sample."""
+        """What the queue shows of a sample; one that is not flagged is named as what it is."""
         row = self.data.row_of[sample_id]
-        return sample_view(self.data, self.board, row, score=self.score, flagged=self.flagged, side=LARGE)
+        shown = sample_view(self.data, self.board, row, score=self.score, flagged=self.flagged, side=LARGE)
+        is_control = not shown.flagged and bool(self.flagged)
+        return replace(shown, position="random control, not flagged") if is_control else shown
 
     def apply(self, event: ReviewEvent) -> Sequence[str] | None:
         """Write one press; it is on disk when this returns."""

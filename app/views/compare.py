@@ -9,9 +9,11 @@ from streamlit.delta_generator import DeltaGenerator
 
 from oga_app.components.grid.sample_grid import sample_grid
 from oga_app.elements import charts, desk, messages
+from oga_app.state import Batch
 from oga_app.views import header
 from oga_app.views.detail import detail
 from oga_app.views.header import Opened
+from oga_core.evaluation.advice import advise, shown_first
 from oga_core.evaluation.verdicts import (
     ALL,
     SELECTION,
@@ -46,6 +48,8 @@ def show() -> None:
 
 @messages.guarded
 def _scores(view: Opened) -> None:
+    table = method_table(view.data, view.board.verdicts, view.score, view.flagged)
+    _advice(view, table)
     messages.section(
         "How good each score is, on your verdicts",
         "Precision: share of the decided samples among its flagged ones that you relabelled or removed, with a 90 % "
@@ -53,12 +57,27 @@ def _scores(view: Opened) -> None:
         "score that ranks other samples first has few, and they are not a fair draw of what it flags.",
     )
     messages.quiet(f"{_words(view.score)}: {described(view.score)}")
-    table = method_table(view.data, view.board.codes, view.score, view.flagged)
-    _table(table)
-    if not (view.board.codes >= 0).any():
+    first = shown_first(view.data, table, view.score)
+    more = len(table) > len(first) and st.toggle(f"All {len(table)} scores", key="compare-all", persist_state="session")
+    _table(table if more else table[table["score"].isin(first)])
+    if not view.board.judged.any():
         messages.quiet("No verdicts yet. The first columns fill as you review.")
     if len(view.data.scores) > 1:
         _charts(view, table)
+
+
+def _advice(view: Opened, table: pd.DataFrame) -> None:
+    """One sentence first, and the button that does what it says."""
+    advice = advise(view.data, view.board.verdicts, table, view.flagged)
+    if not advice.sentence:
+        return
+    messages.prose(advice.sentence)
+    count = len(advice.rows)
+    if count and st.button(
+        f"Review these {count:,}", type="primary", key="advice-review", icon=":material/rate_review:"
+    ):
+        view.session.batch = Batch("on which the scores differ most", advice.rows)
+        view.session.go("Review")
 
 
 def _table(table: pd.DataFrame) -> None:

@@ -54,9 +54,10 @@ def _facts(view: Opened, row: int) -> None:
         if data.classes:
             messages.quiet(label)
             messages.prose(data.class_name(int(code)))
-    if data.wrong_probability is not None:
-        messages.prose(f"The given label is {messages.percent(data.wrong_probability[row], 0)} likely wrong.")
-    probabilities = cache.evidence(data).probabilities(row)
+    wrong = desk.wrong_probability(view.board, row)
+    if wrong is not None:
+        messages.prose(f"The given label is {messages.percent(wrong, 0)} likely wrong.")
+    probabilities = cache.evidence(data).probabilities(row, wrong)
     if probabilities:
         table = pd.DataFrame([(name, 100 * chance) for name, chance in probabilities], columns=["class", "probability"])
         st.dataframe(

@@ -19,13 +19,14 @@ from oga_app.elements.parts import part
 from oga_app.views import header, outlook
 from oga_app.views.detail import detail
 from oga_app.views.header import Opened
-from oga_app.views.selection.act import act, bulk
+from oga_app.views.selection import tables
+from oga_app.views.selection.act import act, bulk, done, review_these
+from oga_app.views.selection.confused import confused
 from oga_app.views.selection.filter_bar import filter_bar
 from oga_core.review import queue
 from oga_core.review.decisions import ACTIONS
 
 PAGE = 60
-MATRIX_CLASSES = 40
 
 
 def show() -> None:
@@ -44,10 +45,12 @@ def show() -> None:
     with right:
         _threshold(view)
         messages.guarded(outlook.expected)(view)
-        _classes(view)
-    parts = {"Samples": _samples, "Given and predicted": _matrix, "Scores": _distributions}
+        tables.classes(view)
+    parts = {"Samples": _samples, "Confused pairs": _pairs, "Clusters": _clusters, "Scores": _distributions}
     if not view.data.classes:
-        del parts["Given and predicted"]
+        del parts["Confused pairs"]
+    if not view.data.clusters.names:
+        del parts["Clusters"]
     parts[part(list(parts), "explore-part")](view)
     if view.session.opened:
         detail(view)
@@ -96,11 +99,18 @@ def _map() -> None:
         on_select=lambda corners: _select(view, corners),
         on_pick=lambda row: current.open_sample(str(view.data.ids[row])),
         score_name=view.score.replace("_", " "),
+        chances=_chances(view),
+        clusters=list(zip(view.data.clusters.names, view.data.clusters.places, strict=True)),
     )
     if not drawn.supported:
         _raster(view)
     if current.take_stale():
         st.rerun()
+
+
+def _chances(view: Opened) -> NDArray[np.float64] | None:
+    """How likely labels are wrong, where the score in view ranks by that."""
+    return view.board.wrong_probability() if view.score == view.data.default_score else None
 
 
 @st.fragment(run_every=3.0)
@@ -147,60 +157,31 @@ def _threshold(view: Opened) -> None:
         view.flagged,
         key=f"count-{view.flagged}",
     )
-    if count != view.flagged:
-        view.session.set_flagged(count)
+    suggested = data.ranked(view.score).count(data.trim_fraction())
+    back = view.flagged != suggested and st.button(f"Back to the suggested {suggested:,}", key="suggested")
+    if count != view.flagged or back:
+        view.session.set_flagged(suggested if back else count)
         st.rerun()
 
 
 def _at(view: Opened) -> str:
-    """How likely wrong the last flagged label is; where that is not known, its score."""
+    """How likely wrong the last flagged label is; empty where that is not known."""
     if not view.flagged:
         return "nothing is flagged"
-    row = view.data.order(view.score)[view.flagged - 1]
-    if view.data.wrong_probability is not None:
-        return f"the last one is {messages.percent(view.data.wrong_probability[row], 0)} likely wrong"
-    return f"from a score of {view.data.score(view.score)[row]:.4g}"
-
-
-def _classes(view: Opened) -> None:
-    data = view.data
-    if not data.classes:
-        return
-    table = view.selection.class_shares()
-    names = [data.class_name(code) for code in table["class"]]
-    key = f"classes-{data.name}-{view.session.removed}"
-
-    def picked() -> None:
-        for position in state.chosen_in(key).rows:
-            _restrict(view, names[position])
-
-    st.dataframe(
-        table.assign(**{"class": names}),
-        hide_index=True,
-        height=min(35 * len(table) + 38, 320),
-        on_select=picked,
-        selection_mode="single-row",
-        key=key,
-        column_config={
-            "class": st.column_config.TextColumn("Given label"),
-            "samples": st.column_config.NumberColumn("Samples", format="localized"),
-            "flagged": st.column_config.NumberColumn("Flagged", format="localized"),
-            "share": charts.percent("Share flagged", colour="primary"),
-        },
-    )
-
-
-def _restrict(view: Opened, given: str, predicted: str | None = None) -> None:
-    view.session.set_filters(replace(view.session.filters, given=given, predicted=predicted))
+    wrong = desk.wrong_probability(view.board, view.data.order(view.score)[view.flagged - 1])
+    return "" if wrong is None else f"the last one is {messages.percent(wrong, 0)} likely wrong"
 
 
 @messages.guarded
 def _samples(view: Opened) -> None:
     which = st.segmented_control(
-        "Order", queue.LISTS, default="At the threshold", required=True, key="explore-list", persist_state="session"
+        "Order", queue.LISTS, default="Most suspicious", required=True, key="explore-list", persist_state="session"
     )
     rows = queue.listed(view.selection, which, PAGE)
-    act(view)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        review_these(view)
+        act(view)
+    done(view)
     if not len(rows):
         messages.empty("No sample passes this filter. Remove a chip above to see more.")
         return
@@ -220,24 +201,18 @@ def _samples(view: Opened) -> None:
 
 
 @messages.guarded
-def _matrix(view: Opened) -> None:
-    data = view.data
-    if not len(data.classes) or not (data.predicted >= 0).any():
-        messages.empty("This run has no predicted labels, so there is nothing to compare the given labels with.")
-        return
-    only_flagged = st.toggle("Count only flagged samples", key="matrix-flagged", persist_state="session")
-    counts = view.selection.confusion(only_flagged)
-    key = f"{data.name}-{only_flagged}-{view.session.removed}"
-    pair = partial(_restrict, view)
-    if len(data.classes) <= MATRIX_CLASSES:
-        messages.quiet("Rows: given label. Columns: predicted label. Choose a cell to see its samples below.")
-        charts.matrix(counts, data.classes, f"matrix-{key}", pair)
-    else:
-        messages.quiet("The pairs of labels that differ most often. Choose one to see its samples below.")
-        charts.confused_pairs(counts, data.classes, f"pairs-{key}", pair)
+def _pairs(view: Opened) -> None:
+    confused(view)
+    _samples(view)
+
+
+@messages.guarded
+def _clusters(view: Opened) -> None:
+    messages.quiet("Groups of samples whose gradients are alike, as on the map. Choose one to see its samples below.")
+    tables.clusters(view)
     _samples(view)
 
 
 @messages.guarded
 def _distributions(view: Opened) -> None:
-    st.plotly_chart(charts.histogram(view.selection, view.board.codes), key="histogram")
+    st.plotly_chart(charts.histogram(view.selection, view.board.codes, _chances(view)), key="histogram")

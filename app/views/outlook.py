@@ -10,13 +10,13 @@ from oga_app import cache
 from oga_app.elements import messages
 from oga_app.elements.messages import Figure, percent
 from oga_app.views.header import Opened
+from oga_core.review.board import LEARN_EVERY
 from oga_core.runs.scored import ASSUMED_NOISE_RATE, ScoredRun
 
 if TYPE_CHECKING:
     from oga_core.threshold.expectation import Expectation
 
 _PRECISIONS = (0.9, 0.75, 0.5, 0.25)
-_EVERY = 5
 _PROBABLE = "from how likely each label is wrong by the run's own evidence"
 _TOO_WIDE = 0.6
 """An interval of more than this says nothing that a person could act on."""
@@ -74,8 +74,8 @@ def _prior(noise_rate: float | None) -> str:
 
 def progress(view: Opened) -> None:
     """The stop rule in plain words."""
-    if _is_estimated(view.data) or (view.board.codes >= 0).any():
-        messages.quiet(_expectation(view, every=_EVERY).progress().sentence())
+    if _is_estimated(view.data) or view.board.judged.any():
+        messages.quiet(_expectation(view, every=LEARN_EVERY).progress().sentence())
 
 
 def _expectation(view: Opened, every: int = 1) -> Expectation:

@@ -78,6 +78,9 @@ def _settings(view: Opened) -> None:
 
 def _rows(view: Opened) -> NDArray[np.int64]:
     """The queue's rows; what tells most is chosen anew only after some verdicts, so that the queue does not jump."""
+    if view.session.batch is not None:
+        rows = view.session.batch.rows
+        return rows[view.selection.chosen[rows]]
     if state.memory("queue", _FLAGGED) == _FLAGGED:
         return cache.queue(view.selection, view.session.filters, view.board)
     expectation = cache.expectation(view.data, view.board, view.score, every=_BATCH)
@@ -95,8 +98,7 @@ def _queue() -> None:
     if not len(rows):
         messages.empty("No sample passes this filter, so there is nothing to review. Remove a chip above.")
         return
-    if not view.flagged:
-        messages.quiet("Nothing is flagged at this threshold, so the queue holds every sample, most suspicious first.")
+    _composition(view, rows)
     backend = desk.Desk(
         view.data,
         view.board,
@@ -111,12 +113,35 @@ def _queue() -> None:
         key=f"review-{view.data.name}-{view.session.reviewer}",
         classes=view.data.classes,
         actions=actions_of(view.data.classes, view.data.modality),
+        pair=desk.pair_of(view.session.filters),
         height=_HEIGHT,
     )
     outlook.progress(view)
     if not view.session.settings.closed:
         cache.explainer(view.data).ahead(rows[view.board.codes[rows] < 0][:_AHEAD])
     _evidence(view, backend, resting)
+
+
+def _composition(view: Opened, rows: NDArray[np.int64]) -> None:
+    """What the queue holds, in words, with the way back where another page has chosen it."""
+    batch = view.session.batch
+    if batch is not None:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            messages.quiet(f"{messages.counted(len(rows), 'sample', 'samples')} {batch.words}.")
+            if st.button("Back to the flagged", key="queue-back"):
+                view.session.batch = None
+                st.rerun()
+        return
+    if state.memory("queue", _FLAGGED) != _FLAGGED:
+        messages.quiet(
+            f"The {len(rows):,} whose verdicts tell most about the rest, chosen again after {_BATCH} verdicts."
+        )
+        return
+    flagged = len(view.selection.flagged)
+    others = f" and {len(rows) - flagged:,} others at random, which tell how many wrong ones the threshold misses"
+    words = f"{flagged:,} flagged{others if len(rows) > flagged else ''}, in the order of suspicion."
+    nothing = "Nothing here is flagged, so the queue holds every sample that passes, most suspicious first."
+    messages.quiet(words if flagged else nothing)
 
 
 def _evidence(view: Opened, backend: desk.Desk, resting: str | None) -> None:

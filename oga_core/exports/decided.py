@@ -73,7 +73,7 @@ class Decided:
         issues = self.ranks <= self.ranked.count(self.trim_fraction)
         for i, sample_id in enumerate(self.samples.ids):
             decision = self.decisions.get(sample_id)
-            if decision is not None and decision.action != "unsure":
+            if decision is not None and decision.is_verdict:
                 issues[i] = decision.is_bad
         return issues
 

@@ -180,7 +180,7 @@ class _Report:
 
     def _expected(self) -> Iterable[str]:
         position = {sample_id: i for i, sample_id in enumerate(self.table["sample_id"])}
-        judged = [decision for decision in self.decisions.values() if decision.action != "unsure"]
+        judged = [decision for decision in self.decisions.values() if decision.is_verdict]
         rows = np.array([position[decision.sample_id] for decision in judged], dtype=np.int64)
         bad = np.array([decision.is_bad for decision in judged], dtype=bool)
         if self.scored.noise_rate is None and not judged:

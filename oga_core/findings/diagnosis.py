@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oga_core.findings import NONE
-from oga_core.findings.kinds import WRONG_PROBABILITY, find
+from oga_core.findings.kinds import SUGGESTED_PROBABILITY, WRONG_PROBABILITY, find
 from oga_core.findings.language import language_findings
 from oga_core.findings.noise import estimate_noise, least_moved, suggested_trim_fraction
 from oga_core.findings.probability import wrong_label_probability
@@ -31,8 +31,9 @@ _NOTHING_TO_TRIM = (
 class Diagnosis:
     """Columns for the run's table, one value a sample, and fields for run.json.
 
-    columns: finding, reason (one sentence, empty without a finding), suggested_label, suggested_label_probability,
-    twin_id, and wrong_label_probability where the evidence tells something. fields: noise_rate with its interval,
+    columns: finding, reason (one sentence, empty without a finding), suggested_label, suggested_label_probability (its
+    part of the probability that the given one is wrong), twin_id, and wrong_label_probability where the evidence tells
+    something. fields: noise_rate with its interval,
     suggested_trim_fraction, trim_trial (what trimming it gains over a random trim; None where that could not be tried),
     warnings.
     """
@@ -69,12 +70,14 @@ def diagnose(
         "finding": findings.kind,
         "reason": reasons,
         "suggested_label": np.asarray(class_names, dtype=object)[findings.suggested_label],
-        "suggested_label_probability": findings.suggested_probability,
+        SUGGESTED_PROBABILITY: findings.suggested_probability,
         "twin_id": [names[other] if other >= 0 else None for other in findings.duplicate_of],
     }
     probability = wrong_label_probability(sketch, score, noise)
     if probability is not None:
         columns[WRONG_PROBABILITY] = probability
+        others = np.maximum(1 - findings.given_probability, findings.suggested_probability)
+        columns[SUGGESTED_PROBABILITY] = probability * findings.suggested_probability / np.maximum(others, 1e-12)
     moved = least_moved(mean_probabilities(sketch), np.asarray(sketch.given_labels))
     trial = try_trim(sketch, RankedScores(score).flagged(trim_fraction), moved, seed=seed)
     warnings = set_warnings(sketch, _flagged(score, trim_fraction or noise.rate), class_names, groups)

@@ -25,7 +25,8 @@ MISLABELLED = "likely mislabelled"
 AMBIGUOUS = "ambiguous"
 STRANGE = "out of distribution"
 WRONG_PROBABILITY = "wrong_label_probability"
-"""The column of a run's table that holds how likely each label is wrong."""
+SUGGESTED_PROBABILITY = "suggested_label_probability"
+"""The columns of a run's table that hold how likely each label is wrong, and how likely the suggestion is right."""
 KINDS = (MISLABELLED, AMBIGUOUS, DUPLICATE, STRANGE, NONE)
 
 FAR = 4.5
@@ -66,20 +67,18 @@ class Findings:
         return len(self.kind)
 
     def sentence(self, i: int, class_names: Sequence[str], ids: Sequence[object]) -> str:
-        """Say in one sentence why sample `i` is of its kind."""
+        """Say in one sentence why sample `i` is of its kind; how likely it is stands beside it, and in one place."""
         given = class_names[self.given_label[i]]
         other = class_names[self.suggested_label[i]]
-        here = f"{self.given_probability[i]:.0%}"
-        there = f"{self.suggested_probability[i]:.0%}"
         if self.kind[i] == DUPLICATE:
             label = class_names[self.duplicate_label[i]]
             same = "has the same label" if label == given else f"is labelled {label}, this one {given}"
             return f"Nearly the same as {ids[self.duplicate_of[i]]}, which {same}."
         return {
-            MISLABELLED: f"Looks like {other} ({there}) rather than {given} ({here}).",
-            AMBIGUOUS: f"Could be {given} ({here}) or {other} ({there}).",
-            STRANGE: f"Unlike all other samples, so what the model makes of it says little ({given}: {here}).",
-            NONE: f"Nothing clear speaks against {given} ({here}).",
+            MISLABELLED: f"Looks like {other} rather than {given}.",
+            AMBIGUOUS: f"Could be {given} or {other}.",
+            STRANGE: "Unlike all other samples, so what the model makes of it says little.",
+            NONE: f"Nothing clear speaks against {given}.",
         }[self.kind[i]]
 
 

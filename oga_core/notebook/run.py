@@ -72,9 +72,7 @@ class Run:
 
     def expect(self, trim_fraction: float | None = None, *, score: str | None = None) -> Outlook:
         """Return what to expect of the flagged, learnt from the decisions so far, with 90 % intervals."""
-        decisions = {
-            key: made for key, made in standing_decisions(self.scored.run.review).items() if made.action != "unsure"
-        }
+        decisions = {key: made for key, made in standing_decisions(self.scored.run.review).items() if made.is_verdict}
         known = [key for key in decisions if key in self.scored.row_of]
         rows = np.array([self.scored.row_of[key] for key in known], dtype=np.int64)
         bad = np.array([decisions[key].is_bad for key in known], dtype=bool)
@@ -172,7 +170,7 @@ class Run:
         issues = np.zeros(len(self), dtype=bool)
         issues[ranked.flagged(self.scored.trim_fraction(trim_fraction))] = True
         for key, made in standing_decisions(self.scored.run.review).items():
-            if made.action != "unsure" and key in self.scored.row_of:
+            if made.is_verdict and key in self.scored.row_of:
                 issues[self.scored.row_of[key]] = made.is_bad
         columns = self.table[["given_label", "predicted_label"]].reset_index(drop=True)
         columns.insert(0, "is_label_issue", issues)

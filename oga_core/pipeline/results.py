@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from oga_core.findings.clusters import find_clusters
 from oga_core.findings.diagnosis import Diagnosis, diagnose
 from oga_core.gradient_sketch import GradientSketch
 from oga_core.pipeline.recording import identified
@@ -111,11 +112,12 @@ def write_scored(
 
 
 def draw_map(run: RunFolder, method: str, *, seed: int = 0) -> None:
-    """Place the samples of a scored run on a 2-D map and write it into the run's table."""
+    """Place the samples of a scored run on a 2-D map, with its clusters, and write it into the run's table."""
     start = time.perf_counter()
     sketch = np.load(run.path / "sketch.npy", mmap_mode="r", allow_pickle=False)
     positions = project(sketch, method=method, seed=seed)
-    run.write_table(run.table.assign(map_x=positions[:, 0], map_y=positions[:, 1]))
+    clusters = find_clusters(positions)
+    run.write_table(run.table.assign(map_x=positions[:, 0], map_y=positions[:, 1], map_cluster=clusters))
     run.update(map=method, seconds={**run.info.seconds, f"map_{method}": round(time.perf_counter() - start, 3)})
 
 

@@ -18,6 +18,10 @@ DECIDED = "decided"
 TRULY_WRONG = "truly_wrong_trimmed"
 
 
+CURVE_STEPS = (0.25, 0.5, 1.5, 2.0)
+"""Shares that the curve is drawn at, as multiples of the flagged one; each costs one more head a seed."""
+
+
 @dataclass(frozen=True, eq=False)
 class Arm:
     """One training set: positions among the run's samples, and the label that each is trained on."""
@@ -33,7 +37,8 @@ class Plan:
     """What the machine flagged and the person decided, as positions among the run's samples; JSON both ways.
 
     predicted: class index that each flagged sample would be relabelled to. removed, relabelled: by decision.
-    wrong: whose label is truly wrong, where that is known.
+    wrong: whose label is truly wrong, where that is known. order: the most suspicious, of which `curve` says how many
+    to trim for the curve of accuracy over the share that is trimmed.
     """
 
     flagged: Sequence[int]
@@ -41,11 +46,18 @@ class Plan:
     removed: Sequence[int]
     relabelled: Mapping[str, int]
     wrong: Sequence[int] = ()
+    order: Sequence[int] = ()
+    curve: Sequence[int] = ()
 
     @property
     def has_decisions(self) -> bool:
         """Whether the person's decisions change anything."""
         return bool(self.removed or self.relabelled)
+
+    def trimmed(self, training: NDArray[np.int64], labels: NDArray[np.int64], count: int) -> Arm:
+        """The training part without the `count` most suspicious samples."""
+        gone = np.array(self.order[:count], dtype=np.int64)
+        return _arm(TRIMMED, np.setdiff1d(training, gone), labels, labels)
 
     def arms(self, training: NDArray[np.int64], labels: NDArray[np.int64], seed: int) -> list[Arm]:
         """Return every arm over the training part `training`; `labels` `(n_samples,)` are the given ones.
@@ -72,6 +84,12 @@ class Plan:
             rows = np.setdiff1d(training, np.array(self.wrong, dtype=np.int64))
             arms.append(_arm(TRULY_WRONG, rows, labels, labels))
         return arms
+
+
+def curve_counts(flagged: int, most: int) -> list[int]:
+    """How many to trim beside the `flagged`, at most `most`: enough points to see where a curve bends."""
+    counts = {round(step * flagged) for step in CURVE_STEPS}
+    return sorted(count for count in counts if 0 < count <= most and count != flagged)
 
 
 def _arm(name: str, rows: NDArray[np.int64], labels: NDArray[np.int64], given: NDArray[np.int64]) -> Arm:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,7 @@ def compare(trials: list[dict[str, Any]], *, split: bool) -> dict[str, dict[str,
             "n_train": round(float(np.mean([m["n_train"] for m in members]))),
             "n_relabelled": round(float(np.mean([m["n_relabelled"] for m in members]))),
             **{key: {"mean": float(v.mean()), "std": spread(v), "values": v.tolist()} for key, v in values.items()},
+            "of_class": _mean_of_classes([m["of_class"] for m in members if "of_class" in m]),
             "gain": {
                 "mean": float(gain.mean()),
                 "interval_90": [float(gain.mean() - half), float(gain.mean() + half)],
@@ -39,6 +41,72 @@ def compare(trials: list[dict[str, Any]], *, split: bool) -> dict[str, dict[str,
             },
         }
     return summary
+
+
+def _mean_of_classes(trials: list[list[float | None]]) -> list[float | None]:
+    """The mean accuracy of each class over the seeds that judged it."""
+    if not trials:
+        return []
+    values = np.array(trials, dtype=np.float64)
+    counts = np.isfinite(values).sum(axis=0)
+    means = np.nansum(values, axis=0) / np.maximum(counts, 1)
+    return [float(mean) if count else None for mean, count in zip(means, counts, strict=True)]
+
+
+def curve_of(
+    trials: Sequence[dict[str, Any]], arms: dict[str, dict[str, Any]], flagged: int, n_samples: int
+) -> list[dict[str, Any]]:
+    """Accuracy over the share that is trimmed, 0 to 1 each, from none on; empty where no other shares were tried."""
+    if not trials:
+        return []
+    values: dict[int, list[float]] = {
+        0: arms[NOTHING_CHANGED]["accuracy"]["values"],
+        flagged: arms[TRIMMED]["accuracy"]["values"],
+    }
+    for trial in trials:
+        values.setdefault(trial["count"], []).append(trial["accuracy"])
+    return [
+        {"trim_fraction": count / n_samples, "accuracy": float(np.mean(some)), "std": spread(np.array(some))}
+        for count, some in sorted(values.items())
+    ]
+
+
+def headline(summary: dict[str, Any]) -> tuple[str, str]:
+    """Return in one line whether trimming what is flagged helped, and in another what to do next."""
+    arms = summary["arms"]
+    is_accuracy = "accuracy" in arms[TRIMMED]
+    scale, unit = (100, "points of accuracy") if is_accuracy else (1, "of the loss")
+    best = max((name for name in _CLEANED if name in arms), key=lambda name: arms[name]["gain"]["interval_90"][0])
+    gain = arms[best]["gain"]
+    low, high = (scale * bound for bound in gain["interval_90"])
+    size = f"{scale * gain['mean']:+.{1 if is_accuracy else 3}f} {unit} ({low:+.{1 if is_accuracy else 3}f} to "
+    size += f"{high:+.{1 if is_accuracy else 3}f})"
+    result = {"better": "it helps", "worse": "it does harm"}.get(gain["says"], "not clear yet")
+    return f"{_CLEANED[best]}: {size}, {result}.", _next(summary, best, gain["says"])
+
+
+def _next(summary: dict[str, Any], best: str, result: str) -> str:
+    if result == "better":
+        return _DO[best]
+    if result == "worse":
+        return "Leave the data as they are, and review the most suspicious samples instead."
+    if summary.get("depth") == "head" and "accuracy" in summary["arms"][best]:
+        return "Retrain the whole network, or review 100 more and compare again."
+    if summary["judged_on"]["kind"] == "held_out":
+        return "Give clean validation data, or train more often, to see a smaller difference."
+    return "Review 100 more and compare again, or train more often."
+
+
+_CLEANED = {
+    TRIMMED: "Trimming what is flagged",
+    RELABELLED: "Taking each suggestion",
+    DECIDED: "Carrying out your decisions",
+}
+_DO = {
+    TRIMMED: "Export the data without them, and train on that.",
+    RELABELLED: "Look at some of the suggestions, then export the data with them, and train on that.",
+    DECIDED: "Export the fixed data set, and train on that.",
+}
 
 
 def spread(values: NDArray[np.float64]) -> float:

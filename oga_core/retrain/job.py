@@ -64,7 +64,18 @@ def run(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
             return {"trials": [trial for seed in seeds for trial in experiment.losses(losses_of, seed)], **details}
     trainer = experiment.heads if arguments["depth"] == "head" else experiment.networks
     with trainer() as (judge, details):
-        return {"trials": [trial for seed in seeds for trial in experiment.trials(judge, seed)], **details}
+        trials = [trial for seed in seeds for trial in experiment.trials(judge, seed)]
+        curve = (
+            [] if arguments["depth"] != "head" else [point for seed in seeds for point in experiment.curve(judge, seed)]
+        )
+        return {"trials": trials, "curve_trials": curve, **details}
+
+
+def class_accuracies(right: NDArray[np.bool_], truth: NDArray[np.int64], n_classes: int) -> NDArray[np.float64]:
+    """Share that is right among the samples of each class, `(n_classes,)`, NaN for one without any."""
+    counts = np.bincount(truth, minlength=n_classes)
+    hits = np.bincount(truth, weights=right, minlength=n_classes)
+    return np.divide(hits, counts, out=np.full(len(counts), np.nan), where=counts > 0)
 
 
 class _Experiment:
@@ -104,6 +115,7 @@ class _Experiment:
             right = logits.argmax(axis=1) == truth
             unchanged = right if arm.name == NOTHING_CHANGED else unchanged
             assert unchanged is not None
+            of_class = class_accuracies(right, truth, self.n_classes)
             chances = softmax(logits)[np.arange(len(truth)), truth]
             yield {
                 "arm": arm.name,
@@ -112,11 +124,22 @@ class _Experiment:
                 "n_relabelled": arm.n_relabelled,
                 "n_judged": len(truth),
                 "accuracy": float(right.mean()),
-                "balanced_accuracy": float(np.mean([right[truth == c].mean() for c in np.unique(truth)])),
+                "balanced_accuracy": float(np.nanmean(of_class)),
                 "loss": float(-np.log(np.maximum(chances, 1e-12)).mean()),
+                "of_class": [None if np.isnan(share) else round(float(share), 4) for share in of_class],
                 "only_this_right": int((right & ~unchanged).sum()),
                 "only_unchanged_right": int((unchanged & ~right).sum()),
             }
+
+    def curve(self, judge: Judge, seed: int) -> Iterator[dict[str, Any]]:
+        """Trim other shares than the flagged one, and judge each."""
+        training = self.split(seed)[0]
+        for count in self.plan.curve:
+            arm = self.plan.trimmed(training, self.labels, count)
+            if len(np.unique(arm.labels)) < 2:
+                return  # what is left of the curve has nothing to tell apart
+            logits, truth = judge(arm, seed)
+            yield {"count": count, "seed": seed, "accuracy": float((logits.argmax(axis=1) == truth).mean())}
 
     def losses(self, losses_of: LossJudge, seed: int) -> Iterator[dict[str, Any]]:
         """Train a language model on every arm of one seed, and compare the losses of the same responses."""
@@ -148,7 +171,7 @@ class _Experiment:
         features = torch.from_numpy((raw - mean) / spread)
         validation, truth = self._validation_features()
         outside = None if validation is None else torch.from_numpy((validation - mean) / spread)
-        self._expect(self.arguments["seeds"] * len(self.arms(0)))
+        self._expect(self.arguments["seeds"] * (len(self.arms(0)) + len(self.plan.curve)))
         training = self.split(0)[0]
         inner = stratified_split(self.labels[training], INNER_SHARE, 0)[1]
         targets = torch.from_numpy(self.labels[training])

@@ -16,8 +16,8 @@ from oga_core.errors import OgaError, unknown
 from oga_core.files import write_whole
 from oga_core.models import files_of
 from oga_core.models.factory import OWN_CODE
-from oga_core.retrain.arms import HELD_OUT_SHARE, TRIMMED, Plan
-from oga_core.retrain.comparison import compare, verdict, warnings
+from oga_core.retrain.arms import HELD_OUT_SHARE, TRIMMED, Plan, curve_counts
+from oga_core.retrain.comparison import compare, curve_of, verdict, warnings
 from oga_core.retrain.losses import compare_losses, verdict_on_losses, warnings_on_losses
 from oga_core.review.store import standing_decisions
 from oga_core.runs.folder import RunFolder
@@ -91,10 +91,11 @@ def verify(
         "n_truly_wrong": len(plan.wrong),
         "depth": depth,
         "seeds": seeds,
-        **{name: value for name, value in result.items() if name not in ("trials", "jail")},
+        **{name: value for name, value in result.items() if name not in ("trials", "curve_trials", "jail")},
         "judged_on": _judged_on(result["trials"], validation),
         "arms": (compare if info.classes else compare_losses)(result["trials"], split=validation is None),
     }
+    summary["curve"] = curve_of(result.get("curve_trials", ()), summary["arms"], len(plan.flagged), len(scored))
     if min_gain is not None:
         least = summary["arms"][TRIMMED]["gain"]["interval_90"][0]
         summary |= {"min_gain": min_gain, "reaches_min_gain": least >= min_gain}
@@ -162,7 +163,9 @@ def _plan(scored: ScoredRun, score: str, fraction: float, decisions: bool) -> Pl
     flagged = scored.ranked(score).flagged(fraction)
     suggested = np.where(scored.suggestions >= 0, scored.suggestions, scored.given)[flagged]
     removed, relabelled = _decided(scored) if decisions else ([], {})
-    return Plan(flagged.tolist(), suggested.tolist(), removed, relabelled)
+    curve = curve_counts(len(flagged), round(LARGEST_TRIM_FRACTION * len(scored)))
+    order = scored.order(score)[: max(curve, default=0)]
+    return Plan(flagged.tolist(), suggested.tolist(), removed, relabelled, order=order.tolist(), curve=curve)
 
 
 def _decided(scored: ScoredRun) -> tuple[list[int], dict[str, int]]:

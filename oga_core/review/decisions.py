@@ -13,6 +13,8 @@ Action = Literal["keep", "relabel", "remove", "unsure", "edit", "swap"]
 ACTIONS: tuple[Action, ...] = get_args(Action)
 BAD_ACTIONS: tuple[Action, ...] = ("relabel", "remove", "edit", "swap")
 """What is decided on a sample that was detrimental as it stood."""
+MERGED = "classes merged"
+"""The note of decisions that carry out a merge of two classes: nobody judged the samples one by one."""
 
 
 def actions_of(classes: Sequence[str], modality: str) -> tuple[Action, ...]:
@@ -38,6 +40,11 @@ class Decision:
     time: str = ""
     note: str = ""
     edit: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def is_verdict(self) -> bool:
+        """Whether the decision says if the sample was detrimental: what estimates learn from."""
+        return self.action != "unsure" and self.note != MERGED
 
     @property
     def is_bad(self) -> bool:

@@ -23,16 +23,17 @@ class Filters:
     """What all views show; None means no restriction.
 
     given, predicted: class names. prediction: whether it differs from the given label, one of `PREDICTIONS`.
-    finding: a kind of finding. decision: an action or "undecided". reviewer: who decided. side: "flagged" or
-    "unflagged". content, text: part of what the sample holds, and of its id. metadata: columns of the data with the
-    value that passes. score_range: a score with its lowest and highest value. probability_range: that the label is
-    wrong, 0 to 1. polygon: corners of a selection on the map.
+    finding: a kind of finding. cluster: the name of a cluster on the map. decision: an action or "undecided".
+    reviewer: who decided. side: "flagged" or "unflagged". content, text: part of what the sample holds, and of its id.
+    metadata: columns of the data with the value that passes. score_range: a score with its lowest and highest value.
+    probability_range: that the label is wrong, 0 to 1. polygon: corners of a selection on the map.
     """
 
     given: str | None = None
     predicted: str | None = None
     prediction: str | None = None
     finding: str | None = None
+    cluster: str | None = None
     decision: str | None = None
     reviewer: str | None = None
     side: str | None = None
@@ -87,6 +88,7 @@ _WORDS: dict[str, Callable[[Any], str]] = {
     "predicted": "predicted: {}".format,
     "prediction": "predicted: {}".format,
     "finding": "finding: {}".format,
+    "cluster": "cluster: {}".format,
     "decision": "decision: {}".format,
     "reviewer": "decided by: {}".format,
     "side": str,

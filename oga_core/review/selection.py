@@ -72,19 +72,43 @@ class Selection:
         shares = class_shares(self.data.given[self.rows], len(self.data.classes), np.arange(len(self.flagged)))
         return shares[shares["samples"] > 0].reset_index(drop=True)
 
+    def cluster_shares(self) -> pd.DataFrame:
+        """Per named cluster of the map, as `class_shares` per class."""
+        clusters = self.data.clusters
+        shares = class_shares(clusters.codes[self.rows], len(clusters.names), np.arange(len(self.flagged)))
+        return shares[shares["samples"] > 0].reset_index(drop=True)
+
     def confusion(self, only_flagged: bool = False) -> NDArray[np.int64]:
         """Counts of samples that pass, `(n_classes, n_classes)`: given label by predicted label."""
         rows = self.flagged if only_flagged else self.rows
         return confusion(self.data.given[rows], self.data.predicted[rows], len(self.data.classes))
+
+    def confused_pairs(self, only_flagged: bool = False) -> pd.DataFrame:
+        """Given and predicted label where they differ, as codes, with counts and share of the given label in %.
+
+        The most frequent first. The work grows with the samples, whatever the number of classes.
+        """
+        rows = self.flagged if only_flagged else self.rows
+        given, predicted, size = self.data.given[rows], self.data.predicted[rows], len(self.data.classes)
+        known = (given >= 0) & (predicted >= 0)
+        total = np.bincount(given[known], minlength=size)
+        differ = known & (given != predicted)
+        codes, counts = np.unique(given[differ] * size + predicted[differ], return_counts=True)
+        first = codes // max(size, 1)
+        table = pd.DataFrame({"given": first, "predicted": codes % max(size, 1), "samples": counts})
+        table["share"] = 100 * counts / np.maximum(total[first], 1)
+        return table.sort_values("samples", ascending=False, kind="stable", ignore_index=True)
 
 
 def _restrictions(filters: Filters, data: ScoredRun, board: DecisionBoard, flagged: Mask) -> Iterator[Mask]:
     """Yield which samples pass each restriction that is set, but for the content."""
     yield from _by_label(filters, data)
     yield from _by_decision(filters, data, board)
-    yield from _by_number(filters, data)
+    yield from _by_number(filters, data, board)
     if filters.finding is not None:
         yield data.finding == _code(data.finding_names, filters.finding)
+    if filters.cluster is not None:
+        yield data.clusters.codes == _code(data.clusters.names, filters.cluster)
     if filters.side is not None:
         yield flagged == (filters.side == SIDES[0])
     if filters.text is not None:
@@ -117,12 +141,12 @@ def _by_decision(filters: Filters, data: ScoredRun, board: DecisionBoard) -> Ite
         yield decided
 
 
-def _by_number(filters: Filters, data: ScoredRun) -> Iterator[Mask]:
+def _by_number(filters: Filters, data: ScoredRun, board: DecisionBoard) -> Iterator[Mask]:
     if filters.score_range is not None and filters.score_range[0] in data.scores:
         name, low, high = filters.score_range
         yield _within(data.score(name), low, high)
-    if filters.probability_range is not None and data.wrong_probability is not None:
-        yield _within(data.wrong_probability, *filters.probability_range)
+    if filters.probability_range is not None and (wrong := board.wrong_probability()) is not None:
+        yield _within(wrong, *filters.probability_range)
 
 
 def _within(values: NDArray[np.float64], low: float, high: float) -> Mask:

@@ -50,16 +50,33 @@ class Evidence:
         except OgaError as error:
             return None, str(error)
 
-    def probabilities(self, row: int, top: int = 10) -> tuple[tuple[str, float], ...]:
-        """The most probable classes and the given one, most likely first."""
+    def probabilities(self, row: int, wrong: float | None = None, top: int = 10) -> tuple[tuple[str, float], ...]:
+        """The most probable classes and the given one, most likely first; the model's own where `wrong` is not known.
+
+        wrong: the probability that the given label is wrong, 0 to 1. The others have their parts of it: the suggestion
+        the one that the run gives it, the rest what is left, as the model shares it out.
+        """
         if self.sketch is None or self.sketch.logits is None:
             return ()
         values = softmax(np.asarray(self.sketch.logits[row : row + 1]))[0]
+        if wrong is not None:
+            values = self._shared_out(row, values, wrong)
         codes = list(np.argsort(-values, kind="stable")[:top])
         given = int(self._data.given[row])
         if given >= 0 and given not in codes:
             codes.append(given)
         return tuple((self._data.class_name(int(code)), float(values[code])) for code in codes)
+
+    def _shared_out(self, row: int, values: NDArray[np.float64], wrong: float) -> NDArray[np.float64]:
+        given, (suggested, part) = int(self._data.given[row]), self._data.suggested_part(row)
+        others = values.copy()
+        others[[code for code in (given, suggested) if code >= 0]] = 0
+        others *= (1 - part) / max(float(others.sum()), 1e-12)
+        if suggested >= 0:
+            others[suggested] = part
+        shares: NDArray[np.float64] = wrong * others
+        shares[given] = 1 - wrong
+        return shares
 
     def token_losses(self, row: int) -> NDArray[np.float16]:
         """The losses of the tokens of a row that are trained on, in their order; none without a language model."""

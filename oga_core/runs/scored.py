@@ -11,7 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from oga_core.errors import OgaError, unknown
-from oga_core.findings.kinds import MISLABELLED, STRANGE, WRONG_PROBABILITY
+from oga_core.findings.clusters import Clusters, Shared, both, named_clusters, pairs
+from oga_core.findings.kinds import MISLABELLED, STRANGE, SUGGESTED_PROBABILITY, WRONG_PROBABILITY
 from oga_core.runs.folder import SCORE_PREFIX, RunFolder, score_names
 from oga_core.runs.info import RunInfo
 from oga_core.runs.table import CONTENT
@@ -128,6 +129,20 @@ class ScoredRun:
         return self.table[["map_x", "map_y"]].to_numpy(dtype=np.float32)
 
     @cached_property
+    def clusters(self) -> Clusters:
+        """The clusters on the map, named by their confused pair, finding or given label; none in a run without them."""
+        if self.positions is None or "map_cluster" not in self.table:
+            return Clusters(np.full(len(self), -1, dtype=np.int64))
+        codes = self.table["map_cluster"].fillna(-1).to_numpy(dtype=np.int64)
+        shared = (
+            pairs(self.given, self.suggestions, self.classes),
+            both(self.finding, self.finding_names, self.given, self.classes),
+            Shared(self.finding, lambda code: self.finding_names[code]),
+            Shared(self.given, self.class_name),
+        )
+        return named_clusters(codes, self.positions, shared)
+
+    @cached_property
     def given_probability(self) -> NDArray[np.float64]:
         """The model's probability of the given label, `(n_samples,)`, NaN where it has none."""
         if "given_label_probability" not in self.table:
@@ -140,6 +155,17 @@ class ScoredRun:
         if WRONG_PROBABILITY not in self.table:
             return None
         return self.table[WRONG_PROBABILITY].to_numpy(dtype=np.float64)
+
+    def suggested_part(self, row: int) -> tuple[int, float]:
+        """The class that the evidence prefers to the given label, and its part of the probability that that is wrong.
+
+        -1 and 0 where the run has none.
+        """
+        suggested = self.text("suggested_label", row)
+        if suggested not in self.classes or self.wrong_probability is None:
+            return -1, 0.0
+        part = float(self.table[SUGGESTED_PROBABILITY].iat[row]) / max(float(self.wrong_probability[row]), 1e-12)
+        return self.classes.index(suggested), min(max(part, 0.0), 1.0)
 
     @cached_property
     def contents(self) -> list[str] | None:

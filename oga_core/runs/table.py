@@ -12,7 +12,7 @@ from oga_core.errors import OgaError
 SCORE_PREFIX = "score_"
 CONTENT = "content_hash"
 """The column that tells whether a sample of another run is the same, whatever its label and id."""
-_NUMBERS = ("given_label_probability", "wrong_label_probability", "map_x", "map_y")
+_NUMBERS = ("given_label_probability", "wrong_label_probability", "map_x", "map_y", "map_cluster")
 _AGAIN = "Score the data again into a new folder."
 
 

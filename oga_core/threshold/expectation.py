@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from oga_core.numerics import Indices, Values
-from oga_core.threshold.posterior import DRAWS, sample_curves
+from oga_core.threshold.posterior import DRAWS, log_odds, sample_curves
 from oga_core.threshold.ranked import RankedScores
 
 CONFIDENCE = 0.90
@@ -108,6 +109,7 @@ class Expectation:
         bad_in_bin = self._bad_in_bin.astype(float)
         reviewed_in_bin = self._reviewed_in_bin.astype(float)
         self._curves = sample_curves(bad_in_bin, reviewed_in_bin, size, noise_rate, self._random, expected)
+        self._before = probability, expected
         self._bad_draws = self._random.binomial(self._unreviewed_in_bin, self._curves)  # (draws, bins)
 
     def within(self, chosen: NDArray[np.bool_]) -> Expectation:
@@ -138,6 +140,23 @@ class Expectation:
         probability: Values = by_rank[self.scores.ranks]
         probability[self.reviewed] = self.bad
         return probability
+
+    def revised(self) -> Values | None:
+        """How likely each label is wrong, `(n_samples,)`: what was given before any decision, moved by the decisions.
+
+        Each sample is moved as those of its rank are, on the logit scale, and none is likelier wrong than one that
+        ranks above it. What was decided on a sample itself is no part of it. None where nothing was given.
+        """
+        from sklearn.isotonic import isotonic_regression
+
+        before, expected = self._before
+        if before is None or expected is None or not len(self.reviewed):
+            return before
+        shift = log_odds(self._curves.mean(axis=0)) - log_odds(expected)
+        moved = expit(log_odds(before[self.scores.order]) + shift[self._bin_of_rank])
+        revised = np.empty(len(moved))
+        revised[self.scores.order] = isotonic_regression(moved, y_min=0, y_max=1, increasing=False)
+        return revised
 
     def at(self, trim_fraction: float) -> Outlook:
         """What to expect when `trim_fraction` of the samples is trimmed."""

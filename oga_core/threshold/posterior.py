@@ -27,9 +27,10 @@ DEGREES_OF_FREEDOM = 6
 SLOPE = 1.8
 LINE_SPREAD = 1.2
 """Prior of the line: a score that is worth having, from almost useless (one spread less) to nearly perfect."""
-CENTRED_SPREAD = np.array([0.4, 0.25])
+CENTRED_SPREAD = np.array([0.35, 0.2])
 """Prior of the line's level and slope around calibrated probabilities: ten bins of them miss by up to 0.05 on average
-(`tests/benchmarks/expectation.py --calibration`), at a half 0.2 on the logit scale, and twice that on other data."""
+(`tests/benchmarks/expectation.py --calibration`), at a half 0.2 on the logit scale, and nearly twice that on other
+data."""
 NOISE_RATE_SPREAD = 0.5
 """How far the noise rate may be from its estimate, on the log scale; it ties down what no decision has shown."""
 LOWEST_CHANCE = 0.002
@@ -100,7 +101,7 @@ def sample_curves(
     """
     centre = np.zeros(len(size))
     if probability is not None:
-        centre = logit(np.clip(probability, LOWEST_CHANCE, 1 - LOWEST_CHANCE))
+        centre = log_odds(probability)
     decisions = Decisions(bad, reviewed, _basis(size), centre)
     rate = noise_rate if probability is None else float(probability @ size / size.sum())
     curves: list[Values] = []
@@ -116,6 +117,12 @@ def sample_curves(
     weights = np.exp(joined - joined.max())
     some = random.choice(len(weights), size=DRAWS, p=weights / weights.sum())
     return np.concatenate(curves)[some]
+
+
+def log_odds(probability: Values) -> Values:
+    """The logit of probabilities, of 0 and 1 as of what is nearest to them and can be moved by decisions."""
+    odds: Values = logit(np.clip(probability, LOWEST_CHANCE, 1 - LOWEST_CHANCE))
+    return odds
 
 
 def _basis(size: Indices) -> Values:

@@ -5,7 +5,10 @@ as the dashboard proposes, at random, half from the top of the list, and from th
 instead, before any verdict: ten bins of the probability that a label is wrong, beside how often it is, on the shared
 photographs and sentences, and the interval of the precision at the suggested threshold beside the truth.
 
-    python tests/benchmarks/expectation.py [--repeats 200] [--simulated-only | --calibration] [--runs RUN=TRUTH …]
+With `--random` the same of the first problems of `random_sets.py`: coverage and width.
+
+    python tests/benchmarks/expectation.py [--repeats 200] [--simulated-only | --random 30]
+    python tests/benchmarks/expectation.py --calibration [--runs RUN=TRUTH …]
 """
 
 from __future__ import annotations
@@ -136,6 +139,43 @@ def calibration(runs: list[str]) -> dict[str, object]:
         return {one.name: bins_of(one.table, truth, one.trim_fraction(), one.assumed_noise_rate) for one, truth in data}
 
 
+def random_problems(count: int) -> dict[str, object]:
+    """Before any verdict, on small problems drawn at random: how often the precision's interval covers, and its width.
+
+    As many samples are flagged as the run estimates to be wrong.
+    """
+    from made_sets import Settings
+    from random_sets import random_sets
+
+    from oga_core.findings.noise import estimate_noise
+    from oga_core.findings.probability import wrong_label_probability
+    from oga_core.scores.oga import oga
+
+    hits, widths, errors = [], [], []
+    nothing = np.empty(0, dtype=np.int64)
+    with tempfile.TemporaryDirectory() as cache:
+        for draw in list(random_sets().values())[:count]:
+            problem = draw(Settings(SHARED, Path(cache)), 0)
+            score, noise = oga(problem.sketch), estimate_noise(problem.sketch)
+            chance = wrong_label_probability(problem.sketch, score, noise)
+            ranked = RankedScores(score)
+            flagged = problem.wrong[ranked.flagged(noise.rate)]
+            if chance is None or not len(flagged):
+                continue
+            precision = Expectation(ranked, nothing, nothing.astype(bool), probability=chance).at(noise.rate).precision
+            hits.append(precision.low <= flagged.mean() <= precision.high)
+            widths.append(precision.width)
+            parts = np.array_split(np.argsort(chance, kind="stable"), 10)
+            errors.append(np.mean([abs(chance[part].mean() - problem.wrong[part].mean()) for part in parts]))
+    return {
+        "problems": len(hits),
+        "coverage": round(float(np.mean(hits)), 3),
+        "width_median": round(float(np.median(widths)), 3),
+        "width_largest": round(float(np.max(widths)), 3),
+        "mean_absolute_error_median": round(float(np.median(errors)), 3),
+    }
+
+
 def scored_sets(scratch: Path):
     """Score the shared photographs with both label sets, and the sentences."""
     photos, sentences = SHARED / "cifar10n", SHARED / "sst2"
@@ -155,8 +195,12 @@ def main() -> None:
     parser.add_argument("--simulated-only", action="store_true")
     parser.add_argument("--score", default="margin")
     parser.add_argument("--calibration", action="store_true")
+    parser.add_argument("--random", type=int, default=0, metavar="COUNT")
     parser.add_argument("--runs", nargs="+", default=[], metavar="RUN=TRUTH")
     options = parser.parse_args()
+    if options.random:
+        print(json.dumps(random_problems(options.random), indent=1))
+        return
     if options.calibration:
         print(json.dumps(calibration(options.runs), indent=1))
         return

@@ -38,6 +38,7 @@ def test_wrong_labels_are_found_with_the_label_to_use():
     assert (result.columns["suggested_label"][hits] == right[hits]).mean() > 0.9
     reasons = np.array(result.columns["reason"], dtype=object)
     assert all(reason.startswith("Looks like") for reason in reasons[mislabelled])
+    assert not any("%" in reason for reason in reasons)
     assert all(reason == "" for reason in reasons[result.columns["finding"] == "none"])
 
 

@@ -19,7 +19,7 @@ from oga_core.retrain import job as retraining_job
 from oga_core.retrain import verification as retrain
 from oga_core.retrain import verify
 from oga_core.retrain.arms import DECIDED, NOTHING_CHANGED, RANDOM_TRIM, RELABELLED, TRIMMED, TRULY_WRONG
-from oga_core.retrain.comparison import compare, verdict, warnings
+from oga_core.retrain.comparison import compare, headline, verdict, warnings
 from oga_core.review import ReviewStore
 from oga_core.review.decisions import Decision
 from oga_core.runs.folder import RunFolder
@@ -102,7 +102,18 @@ def test_trimming_wrong_labels_is_found_to_help(scored):
     assert json.loads((run.path / "verify.json").read_text()) == result
     assert not list(run.path.glob(".verify-*"))
     assert events[-1]["stage"] == "retraining"
-    assert events[-1]["done"] == events[-1]["total"] == 15
+    assert events[-1]["done"] == events[-1]["total"] == 27  # three seeds of five arms and four points of the curve
+    fractions = [point["trim_fraction"] for point in result["curve"]]
+    assert fractions == pytest.approx([0, 16 / 240, 32 / 240, 65 / 240, 98 / 240, 130 / 240])
+    assert result["curve"][3]["accuracy"] == result["arms"][TRIMMED]["accuracy"]["mean"]
+    assert result["curve"][3]["accuracy"] > result["curve"][5]["accuracy"]  # twice as many are mostly right ones
+    unchanged = result["arms"][NOTHING_CHANGED]
+    assert np.mean(unchanged["of_class"]) == pytest.approx(unchanged["balanced_accuracy"]["mean"], abs=1e-3)
+    line, advice = headline(result)
+    assert line.startswith("Trimming what is flagged: +")
+    assert "points of accuracy" in line
+    assert line.endswith("it helps.")
+    assert advice == "Export the data without them, and train on that."
 
 
 def test_the_truly_wrong_are_one_more_arm_and_a_gain_can_be_asked_for(scored, tmp_path):

@@ -2,7 +2,7 @@
 
 /** @import { Points } from "./drawing/points.js" */
 
-import { count, number, share } from "../format.js";
+import { count, joined, share } from "../format.js";
 
 /**
  * Bins of equal width. `above[i]` samples have a score of at least the i-th edge; `finite` have a score at all.
@@ -12,7 +12,9 @@ import { count, number, share } from "../format.js";
 
 /** @typedef {{ all: number, flagged: number }} Bar */
 
-const TICKS = 5;
+const CHANCES = [0.99, 0.95, 0.9, 0.75, 0.5, 0.25, 0.1, 0.05, 0.01];
+const SHARES = [0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75];
+const APART = 0.08; // of the axis: a phone's 25 pixels, as wide as a tick's text
 const BINS = 120; // a bar of some eight pixels on a wide page
 const LOWEST = 0.999; // a few extreme scores share the outermost bins,
 const HIGHEST = 0.0005; // else they alone would set the scale
@@ -95,21 +97,58 @@ export function countAtPlace(points, { low, high, finite }, place) {
 /** @typedef {{ place: number, text: string }} Tick at a place from 0 to 1 */
 
 /**
- * Round scores along the axis, about five of them.
+ * How likely the labels are wrong, from the most suspicious on: the first `count` are at least `chance` likely wrong.
  *
- * @param {{ low: number, high: number }} bins
- * @returns {Tick[]}
+ * @typedef {[chance: number, count: number][]} Chances
  */
-export function scoreTicks({ low, high }) {
-  const rough = (high - low) / TICKS;
-  const power = 10 ** Math.floor(Math.log10(rough));
-  const step = power * ([1, 2, 5].find((factor) => factor * power >= 0.999 * rough) ?? 10);
-  const first = Math.ceil(low / step);
-  const last = Math.floor(high / step);
-  return Array.from({ length: Math.max(0, last - first + 1) }, (_, i) => {
-    const score = (first + i) * step;
-    return { place: (score - low) / (high - low), text: number(score) };
-  });
+
+/**
+ * How likely a label is wrong; undefined where that is not known.
+ *
+ * @param {Chances | null} chances
+ * @param {number} rank
+ */
+export function chanceAt(chances, rank) {
+  return chances?.find(([, samples]) => rank < samples)?.[0];
+}
+
+/**
+ * Places along the axis where a person knows what they mean: how likely wrong a label is there, or without that which
+ * share of all samples lies above.
+ *
+ * @param {Points} points
+ * @param {Bins} bins
+ * @param {Chances | null} chances
+ * @returns {Tick[]} from the highest score down, none too near to the one before
+ */
+export function scoreTicks(points, bins, chances) {
+  const wanted = chances
+    ? CHANCES.map((chance) => tickOf(chance, chances))
+    : SHARES.map((part) => shareOf(part, points));
+  /** @type {Tick[]} */
+  const ticks = [];
+  for (const { samples, text } of wanted) {
+    const place = thresholdPlace(points, bins, Math.min(samples, bins.finite));
+    if (samples && (!ticks.length || ticks[ticks.length - 1].place - place >= APART)) ticks.push({ place, text });
+  }
+  return ticks;
+}
+
+/**
+ * @param {number} chance
+ * @param {Chances} chances
+ */
+function tickOf(chance, chances) {
+  const samples = Math.max(0, ...chances.filter(([least]) => least >= chance).map(([, number]) => number));
+  return { samples, text: `${Math.round(100 * chance)} %` };
+}
+
+/**
+ * @param {number} part
+ * @param {Points} points
+ */
+function shareOf(part, points) {
+  return { samples: Math.round(part * points.n), text: `top ${100 * part} %` };
 }
 
 /**
@@ -128,11 +167,11 @@ export function sampleTicks(tallest) {
  *
  * @param {{ flagged: number, shown: number }} filtered how many are flagged and how many there are in the filter
  * @param {{ flagged: number, n: number }} all
- * @param {string} threshold
+ * @param {string} threshold how likely wrong the last flagged one is; empty where that is not known
  */
 export function flaggedText(filtered, all, threshold) {
   const part = share(filtered.flagged, filtered.shown);
-  if (filtered.shown === all.n) return ` of ${count(all.n)} flagged · ${part} · ${threshold}`;
+  if (filtered.shown === all.n) return joined(" · ", ` of ${count(all.n)} flagged`, part, threshold);
   const total = `${count(all.flagged)} of all ${count(all.n)}`;
-  return ` of ${count(filtered.shown)} in the filter flagged · ${part} · ${threshold} · ${total}`;
+  return joined(" · ", ` of ${count(filtered.shown)} in the filter flagged`, part, threshold, total);
 }

@@ -2,12 +2,14 @@
 
 /** @import { Sample } from "../sample.js" */
 /** @import { Send } from "../server.js" */
+/** @import { Chances } from "./bins.js" */
 /** @import { View } from "./drawing/view.js" */
 /** @import { Points } from "./drawing/points.js" */
 
 import { el } from "../dom.js";
-import { count, number } from "../format.js";
+import { count, percent } from "../format.js";
 import { sampleCard } from "../sample_preview.js";
+import { chanceAt } from "./bins.js";
 import { DECISIONS } from "./drawing/look.js";
 
 const DWELL = 160; // ms that the pointer rests before the sample is asked for
@@ -20,22 +22,23 @@ const MOST = 200; // samples kept
  * @property {Points} points
  * @property {View} view
  * @property {number} flagged
- * @property {string} scoreName
+ * @property {Chances | null} chances
  * @property {boolean} hasPreview
  * @property {(rank: number) => number} decisionOf
  * @property {Send} send
  */
 
 /**
- * Label, score, rank and what was found and decided, as words.
+ * Label, how likely it is wrong, rank and what was found and decided, as words.
  *
  * @param {CardSource} map
  * @param {number} rank
  */
-export function factsOf({ points, flagged, scoreName, decisionOf }, rank) {
+export function factsOf({ points, flagged, chances, decisionOf }, rank) {
+  const chance = chanceAt(chances, rank);
   const facts = [
     points.label(rank) ?? "no label",
-    `${scoreName} ${number(points.scores[rank])}`,
+    chance !== undefined && `${percent(chance)} likely wrong`,
     `rank ${count(rank + 1)}`,
     rank < flagged ? "flagged" : "not flagged",
     points.finding(rank),

@@ -4,6 +4,8 @@
 /** @import { ColorBy } from "./drawing/look.js" */
 /** @import { Points } from "./drawing/points.js" */
 /** @import { Place } from "./drawing/view.js" */
+/** @import { Chances } from "./bins.js" */
+/** @import { ClusterName } from "./names.js" */
 
 import { fetchBytes } from "../server.js";
 import { cachedPoints, parsePoints, unpackBits } from "./drawing/points.js";
@@ -22,7 +24,9 @@ import { cachedPoints, parsePoints, unpackBits } from "./drawing/points.js";
  * @property {Place[] | null} polygon the outline that made the selection
  * @property {{ rank: number, sample: Sample } | null} card
  * @property {boolean} hasPreview
+ * @property {ClusterName[]} clusters
  * @property {string} scoreName
+ * @property {Chances | null} chances how likely labels are wrong, where the score ranks by that
  * @property {number} height
  */
 

@@ -10,10 +10,10 @@
 /** @import { Points } from "./drawing/points.js" */
 
 import { addStyle, button, el } from "../dom.js";
-import { count, number } from "../format.js";
+import { count, percent } from "../format.js";
 import { keepView, reason } from "../server.js";
 import { themeOf } from "../theme.js";
-import { flaggedText } from "./bins.js";
+import { chanceAt, flaggedText } from "./bins.js";
 import { fetchContent } from "./content.js";
 import { kindsOf } from "./drawing/kinds.js";
 import { Scene } from "./drawing/scene.js";
@@ -71,8 +71,8 @@ class GradientMap {
       redraw: () => this.scene.schedule(),
       select: (polygon) => this.#select(polygon),
     });
-    this.scene.root.append(this.focus.card.root, this.message);
-    const tools = toolbar(this.gestures, this.scene.view, this.clear);
+    this.scene.root.append(this.scene.names.root, this.focus.card.root, this.message);
+    const tools = toolbar(this.gestures, this.scene.view, [this.scene.names.toggle, this.clear]);
     const below = el("div", { class: "below" }, this.readout, this.legend.root);
     this.root = el(
       "div",
@@ -128,6 +128,7 @@ class GradientMap {
     if (this.#isClosed) return;
     this.#data = data;
     if (data.version !== before?.version) this.#adopt(content.points, data);
+    else if (String(data.chances) !== String(before.chances)) this.histogram.setChances(data.scoreName, data.chances);
     this.#setCount(data);
     this.#setContent(content, layer);
     if (data.colorBy !== before?.colorBy || content.selection !== undefined) this.#color(data);
@@ -170,7 +171,8 @@ class GradientMap {
     this.#points = points;
     this.#confirmed = -1;
     this.scene.setPoints(points);
-    this.histogram.setPoints(points, data.scoreName);
+    this.scene.names.set(data.clusters);
+    this.histogram.setPoints(points, data.scoreName, data.chances);
     this.focus.clear();
     this.focus.card.clear();
     this.scene.flagged = data.count;
@@ -223,7 +225,8 @@ class GradientMap {
     this.histogram.setCount(flagged);
     drawHistogram();
     this.legend.draw(look, kindsOf(points, data.colorBy), Boolean(data.decisions));
-    const threshold = flagged ? `${data.scoreName} ≥ ${number(points.scores[flagged - 1])}` : "none";
+    const chance = flagged ? chanceAt(data.chances, flagged - 1) : undefined;
+    const threshold = chance === undefined ? "" : `the last one ${percent(chance)} likely wrong`;
     const { inside } = this.histogram;
     const filtered = { flagged: inside(flagged), shown: inside(points.n) };
     const text = flaggedText(filtered, { flagged, n: points.n }, threshold);
@@ -249,15 +252,7 @@ class GradientMap {
     if (!points || !data) return null;
     const { view, flagged } = this.scene;
     const decisionOf = (/** @type {number} */ rank) => this.scene.layer?.decisionOf(rank) ?? 0;
-    return {
-      points,
-      view,
-      flagged,
-      decisionOf,
-      scoreName: data.scoreName,
-      hasPreview: data.hasPreview,
-      send: this.#send,
-    };
+    return { points, view, flagged, decisionOf, chances: data.chances, hasPreview: data.hasPreview, send: this.#send };
   }
 
   /** @param {number} flagged */

@@ -14,6 +14,8 @@
             on_threshold=session.set_count,      # called with the new count, once the handle is released
             on_select=session.set_polygon,       # called with a (corners, 2) array in data coordinates; None = cleared
             on_pick=session.open_sample,         # called with the row that was clicked (or Enter on the focused point)
+            clusters=[("cat → dog", (1.0, 2.0))], # names and where they stand, the largest cluster first
+            chances=probabilities,               # that labels are wrong, falling with the score; None where not known
         )
         if not state.supported:                  # this browser has no WebGL2
             show_plotly_raster()
@@ -25,7 +27,7 @@ well, call `st.rerun()` from the fragment when something they show has changed. 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -68,6 +70,8 @@ def gradient_map(
     on_select: Callable[[NDArray[np.float64] | None], object] | None = None,
     on_pick: Callable[[int], object] | None = None,
     score_name: str = "score",
+    chances: ArrayLike | None = None,
+    clusters: Sequence[tuple[str, tuple[float, float]]] = (),
     height: int = 520,
 ) -> MapState:
     """Draw the map; see the module for how to use it. `height` is in CSS pixels and includes the histogram."""
@@ -119,6 +123,8 @@ def gradient_map(
             "card": card,
             "hasPreview": preview is not None,
             "scoreName": score_name,
+            "clusters": [[name, list(place)] for name, place in clusters],
+            "chances": None if chances is None else points.chance_steps(chances),
             "height": int(height),
         },
         on_threshold_change=move_threshold,

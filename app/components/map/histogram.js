@@ -2,13 +2,22 @@
 
 /** @import { Theme } from "../theme.js" */
 /** @import { Look } from "./drawing/look.js" */
-/** @import { Bar, Tick } from "./bins.js" */
+/** @import { Bar, Chances, Tick } from "./bins.js" */
 /** @import { Points } from "./drawing/points.js" */
 
 import { el } from "../dom.js";
-import { count, number, share } from "../format.js";
+import { count, percent, share } from "../format.js";
 import { css } from "../theme.js";
-import { barHeight, barsOf, binScores, countAtPlace, sampleTicks, scoreTicks, thresholdPlace } from "./bins.js";
+import {
+  barHeight,
+  barsOf,
+  binScores,
+  chanceAt,
+  countAtPlace,
+  sampleTicks,
+  scoreTicks,
+  thresholdPlace,
+} from "./bins.js";
 import { ranked } from "./drawing/points.js";
 import { thresholdChange } from "./keys.js";
 
@@ -25,6 +34,8 @@ export class Histogram {
   /** How many that pass the filter are among the first so many. */
   inside = ranked(null);
   #isFiltered = false;
+  /** @type {Chances | null} */
+  #chances = null;
   #tallest = 1;
   #flagged = 0;
   #waiting = 0;
@@ -57,16 +68,31 @@ export class Histogram {
   /**
    * @param {Points} points
    * @param {string} scoreName
+   * @param {Chances | null} chances
    */
-  setPoints(points, scoreName) {
+  setPoints(points, scoreName, chances) {
     this.#points = points;
     this.#bins = binScores(points);
     this.#tallest = Math.max(...barsOf(this.#bins, 0).map((bar) => bar.all));
-    this.name.textContent = `${scoreName}, higher is more suspicious · height: number of samples, logarithmic`;
+    this.setChances(scoreName, chances);
     this.samples.replaceChildren(...sampleTicks(this.#tallest).map((tick) => tickLabel(tick, "bottom")));
-    this.scores.replaceChildren(...scoreTicks(this.#bins).map((tick) => tickLabel(tick, "left")));
     this.handle.setAttribute("aria-valuemax", String(points.n));
     this.handle.hidden = points.n === 0;
+  }
+
+  /**
+   * Say what the axis means.
+   *
+   * @param {string} scoreName
+   * @param {Chances | null} chances
+   */
+  setChances(scoreName, chances) {
+    if (!this.#points) return;
+    this.#chances = chances;
+    const axis = chances ? "how likely the label is wrong" : `${scoreName}, more suspicious to the right`;
+    this.name.textContent = `${axis} · height: number of samples, logarithmic`;
+    const ticks = scoreTicks(this.#points, this.#bins, chances);
+    this.scores.replaceChildren(...ticks.map((tick) => tickLabel(tick, "left")));
   }
 
   /**
@@ -83,8 +109,9 @@ export class Histogram {
   setCount(flagged) {
     if (!this.#points) return;
     this.#flagged = flagged;
-    const { n, scores } = this.#points;
-    const start = flagged ? `, scores from ${number(scores[flagged - 1])}` : "";
+    const { n } = this.#points;
+    const chance = flagged ? chanceAt(this.#chances, flagged - 1) : undefined;
+    const start = chance === undefined ? "" : `, the last one ${percent(chance)} likely wrong`;
     // Rightwards on screen is upwards for the slider: fewer flagged.
     this.handle.setAttribute("aria-valuenow", String(n - flagged));
     this.handle.setAttribute(

@@ -16,9 +16,9 @@ const ZOOM = 1.5;
 /**
  * @param {Gestures} gestures
  * @param {View} view
- * @param {HTMLButtonElement} clear the button that clears the selection
+ * @param {HTMLButtonElement[]} more buttons at the end
  */
-export function toolbar(gestures, view, clear) {
+export function toolbar(gestures, view, more) {
   const modes = MODES.map(([mode, text]) => {
     const node = button(text, `${text}: drag on the map`, () => {
       gestures.mode = mode;
@@ -37,6 +37,6 @@ export function toolbar(gestures, view, clear) {
     button("−", "Zoom out", () => view.zoomAt(view.middle, 1 / ZOOM)),
     button("Fit", "Show all points", () => view.fit()),
     el("span", { class: "gap" }),
-    clear,
+    more,
   );
 }

@@ -6,7 +6,13 @@ import { ClassSearch } from "../class_search.js";
 import { likelyFirst, numberedClasses } from "../classes.js";
 import { fetchJson } from "../server.js";
 
+/** The given class and another, where a queue asks only which of the two it is. @typedef {[string, string]} Pair */
+
+export const PAIR_KEYS = ["f", "j"]; // where the fingers rest
+
 export class Choice {
+  /** @type {Pair | null} */
+  pair = null;
   /** @type {string[]} */
   classes = [];
   #url = "";
@@ -24,12 +30,13 @@ export class Choice {
   }
 
   /**
-   * A number means the class that had it on screen when it was pressed.
+   * A key means the class that had it on screen when it was pressed.
    *
    * @param {Sample | undefined} sample
-   * @param {string} number
+   * @param {string} number or a key of a pair
    */
   numbered(sample, number) {
+    if (PAIR_KEYS.includes(number)) return this.pair?.[PAIR_KEYS.indexOf(number)];
     return numberedClasses(sample, this.classes).find(({ key }) => key === number)?.name;
   }
 

@@ -1,11 +1,13 @@
 // The labels, classes and actions beside the sample under review.
 
 /** @import { Sample } from "../sample.js" */
+/** @import { Pair } from "./choice.js" */
 /** @import { Action } from "./keys.js" */
 
 import { numberedClasses } from "../classes.js";
 import { el, nodes } from "../dom.js";
-import { count, percent, share } from "../format.js";
+import { count, joined, percent, share } from "../format.js";
+import { PAIR_KEYS } from "./choice.js";
 import { isAllowed } from "./keys.js";
 
 /** @typedef {{ done?: number, total?: number, text?: string }} Progress */
@@ -50,6 +52,7 @@ export class Panel {
   constructor(act, choose, note, actions) {
     this.choose = choose;
     this.labels = el("div", { class: "about" });
+    this.pairs = el("div", { class: "pair-keys" });
     this.classes = el("ol", { class: "classes", "aria-label": "Classes" });
     this.overlay = actionButton(["o", "Saliency", "overlay"], act);
     this.state = el("p", { class: "state", role: "status" });
@@ -60,12 +63,19 @@ export class Panel {
       "div",
       { class: "panel" },
       this.labels,
+      this.pairs,
       this.classes,
       el("div", { class: "actions decide" }, verbs),
       note,
       el("div", { class: "actions" }, others, this.overlay),
       this.state,
     );
+  }
+
+  /** @param {Pair | null} pair */
+  setPair(pair) {
+    const buttons = (pair ?? []).map((name, i) => keyButton(PAIR_KEYS[i], name, () => this.choose(name)));
+    this.pairs.replaceChildren(...buttons);
   }
 
   /**
@@ -170,14 +180,33 @@ function classButtons(sample, classes, choose) {
  * @param {(name: Action) => void} act
  */
 function actionButton([key, text, name], act) {
+  return keyButton(key, text, () => act(name), name);
+}
+
+/**
+ * @param {string} key
+ * @param {string} text
+ * @param {() => void} press
+ * @param {string} name for its style
+ */
+function keyButton(key, text, press, name = "") {
   const attributes = {
     type: "button",
     class: `action ${name}`,
     title: `${text} (${key})`,
     "aria-keyshortcuts": key,
-    on: { click: () => act(name) },
+    on: { click: press },
   };
   return el("button", attributes, el("kbd", { "aria-hidden": "true" }, key), text);
+}
+
+/**
+ * A sample as a screen reader says it.
+ *
+ * @param {Sample} sample
+ */
+export function spokenOf({ position, given, predicted, why }) {
+  return joined(". ", position, given && `given ${given}`, predicted && `suggested ${predicted}`, why);
 }
 
 /** @param {Progress} progress */

@@ -62,7 +62,10 @@ export class Queue {
     return this.order.filter((id) => !this.samples.has(id));
   }
 
-  /** @param {Answer} answer */
+  /**
+   * @param {Answer} answer
+   * @returns {string[]} ids of the samples on which the server has written something
+   */
   update({ samples, order, acked, errors }) {
     for (const sample of samples) this.samples.set(sample.id, sample);
     this.order = order;
@@ -71,6 +74,7 @@ export class Queue {
     this.#forget();
     if (handled.some((event) => event.sample === this.#earlier && !errors[event.id])) this.#earlier = null;
     this.#drain();
+    return handled.filter(({ id }) => !errors[id]).map(({ sample = "" }) => sample);
   }
 
   /** @param {Press} press */

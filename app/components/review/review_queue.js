@@ -2,6 +2,7 @@
 
 /** @import { Sample, Texts } from "../sample.js" */
 /** @import { Component, Send } from "../server.js" */
+/** @import { Pair } from "./choice.js" */
 /** @import { ReviewEvent } from "./events.js" */
 /** @import { Action, Command } from "./keys.js" */
 /** @import { Progress } from "./panel.js" */
@@ -16,18 +17,19 @@ import { ReviewEvents } from "./events.js";
 import { Editor } from "./editing/editor.js";
 import { commandOf, isAllowed } from "./keys.js";
 import { Note } from "./note.js";
-import { Panel, progressLine, stateText } from "./panel.js";
+import { Panel, progressLine, spokenOf, stateText } from "./panel.js";
 import { Queue } from "./queue.js";
 import { Rest } from "./rest.js";
 import { isForReview, KeySheet } from "./sheet.js";
 import { Stage } from "./stage.js";
+import { OtherTabs } from "./tabs.js";
 import style from "./review_queue.css";
 import previewStyle from "../sample_preview.css";
 import searchStyle from "../class_search.css";
 
 /**
- * @typedef {Answer & { progress: Progress, actions?: string[], classes: string | null, height: number,
- *   store: string }} ReviewData
+ * @typedef {Answer & { progress: Progress, actions?: string[], classes: string | null,
+ *   pair?: Pair | null, height: number, store: string }} ReviewData
  */
 
 const ACTIONS = ["keep", "relabel", "remove", "unsure"]; // where the server names none
@@ -45,6 +47,7 @@ class ReviewQueue {
   // A saliency map colours the judgement: it shows when it is asked for.
   #withOverlay = false;
   #message = "";
+  #heard = "";
   #asked = "";
   #drawn = "";
 
@@ -88,6 +91,7 @@ class ReviewQueue {
     place.append(this.root);
     this.events = new ReviewEvents(data.store, (events, attempt) => this.#sendEvents(events, String(attempt)));
     this.queue = new Queue(this.events, (text) => this.#say(text));
+    this.tabs = new OtherTabs(data.store, (ids) => this.#hear(ids));
     // Before everyone else: Streamlit itself reruns the page on "r".
     this.listener = (/** @type {KeyboardEvent} */ event) => this.#press(event);
     window.addEventListener("keydown", this.listener, true);
@@ -96,6 +100,7 @@ class ReviewQueue {
   destroy() {
     window.removeEventListener("keydown", this.listener, true);
     this.events.close();
+    this.tabs.close();
     this.rest.stop();
     this.root.remove();
   }
@@ -107,8 +112,10 @@ class ReviewQueue {
     themeOf(this.root);
     this.root.style.minHeight = `${data.height}px`;
     for (const { image } of data.samples) if (image) new Image().src = image; // decoded before it is shown
+    this.choice.pair = data.pair ?? null;
+    this.panel.setPair(this.choice.pair);
     this.choice.load(data.classes, () => this.#draw());
-    this.queue.update(data);
+    this.tabs.tell(this.queue.update(data));
     this.#askMissing();
     this.#draw();
   }
@@ -120,6 +127,13 @@ class ReviewQueue {
       this.#sendEvents(this.events.pending, `missing ${this.events.attempt}`);
     }
     this.#asked = missing;
+  }
+
+  /** @param {string[]} ids that another tab of this reviewer has decided */
+  #hear(ids) {
+    if (ids.includes(this.queue.shown)) this.#heard = "Decided in another tab of yours: the queue went on.";
+    this.events.attempt += 1;
+    this.#sendEvents(this.events.pending, `other tab ${this.events.attempt}`);
   }
 
   /**
@@ -155,7 +169,8 @@ class ReviewQueue {
       case "edit":
         return this.#edit();
       case "overlay":
-        return this.#toggleOverlay();
+        this.#withOverlay = !this.#withOverlay;
+        return this.#draw();
       case "back":
         return this.#look(1);
       case "forth":
@@ -230,11 +245,6 @@ class ReviewQueue {
     this.#draw();
   }
 
-  #toggleOverlay() {
-    this.#withOverlay = !this.#withOverlay;
-    this.#draw();
-  }
-
   #openSearch() {
     const sample = this.queue.samples.get(this.queue.shown);
     this.choice.open(sample, (label) => {
@@ -257,7 +267,8 @@ class ReviewQueue {
     this.progress.replaceChildren(...progressLine(this.#progress));
     if (drawn !== this.#drawn) {
       this.#drawn = drawn;
-      this.#message = "";
+      this.#message = this.#heard;
+      this.#heard = "";
       this.#drawSample(shown, sample);
     }
     const waiting = this.queue.waiting.length;
@@ -278,17 +289,10 @@ class ReviewQueue {
       this.stage.say(id === undefined ? "Everything in this queue is decided." : "Loading …");
       return;
     }
-    const { position, given, predicted, why } = sample;
-    this.position.textContent = joined(" · ", this.queue.isLookingBack && "looking back", position, id);
+    this.position.textContent = joined(" · ", this.queue.isLookingBack && "looking back", sample.position, id);
     this.stage.show(sample, this.#withOverlay);
     this.panel.draw(sample, this.choice.classes, this.#withOverlay);
     this.note.set(this.queue.noteOf(id));
-    this.live.textContent = joined(
-      ". ",
-      position,
-      given && `given ${given}`,
-      predicted && `suggested ${predicted}`,
-      why,
-    );
+    this.live.textContent = spokenOf(sample);
   }
 }

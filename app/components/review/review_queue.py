@@ -20,7 +20,7 @@ with an id of its own and a sample, is sent at once with all that are not acknow
 is, also after the server was killed and after a reload of the page. Keys: k keep, Enter or s take the suggestion,
 1 … 9 and 0 a class, / search a class, e edit (Ctrl+Enter saves, Escape leaves), x swap, r or Delete remove, u unsure,
 ← and → look back and forth, z or Ctrl+Z undo, Shift+Z redo, n note (Enter saves it, Escape leaves it), + and - zoom,
-c contrast, o saliency, ? help.
+c contrast, o saliency, ? help; of a pair of classes f the given one, j the other.
 """
 
 from __future__ import annotations
@@ -92,10 +92,13 @@ def review_queue(
     key: str,
     classes: Sequence[str] = (),
     actions: Sequence[str] = DECISIONS,
+    pair: tuple[str, str] | None = None,
     ahead: int = 20,
     height: int = 640,
 ) -> str | None:
     """Show the queue; see the module for the protocol. Must be called inside a fragment to be fast.
+
+    pair: the given and another class, where the queue asks only which of the two it is: by two large keys, f and j.
 
     actions: what can be decided; the buttons and keys of others are not there.
     Returns the id of the sample at which the person last stopped, None before the first stop. Draw what takes time,
@@ -126,6 +129,7 @@ def review_queue(
             "progress": backend.progress(),
             "classes": url,
             "actions": list(actions),
+            "pair": list(pair) if pair else None,
             "height": int(height),
             "store": key,
         },

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 import streamlit as st
 
 from oga_app import cache
 from oga_app.background import verifying
 from oga_app.background.progress import duration
-from oga_app.elements import charts, messages
-from oga_app.elements.theme import ACCENT, GREY
+from oga_app.elements import messages, retraining
 from oga_app.views.header import Opened
+from oga_core.retrain.arms import NOTHING_CHANGED
 
 
 def show(view: Opened) -> None:
@@ -34,7 +35,7 @@ def show(view: Opened) -> None:
     if result is None:
         messages.empty("This run has not been retrained yet.")
     else:
-        _result(result)
+        _result(result, view.data.classes)
 
 
 def _form(view: Opened) -> None:
@@ -88,18 +89,62 @@ def _watch(path: str) -> None:
         job.cancelled.set()
 
 
-def _result(result: dict[str, Any]) -> None:
-    messages.section("What it found")
-    messages.prose(str(result.get("verdict", "")))
-    for warning in result.get("warnings", ()):
-        messages.note(str(warning))
+def _result(result: dict[str, Any], classes: Sequence[str]) -> None:
+    headline, advice = said(result)
+    messages.section(headline)
+    messages.prose(advice)
     arms: dict[str, dict[str, Any]] = result.get("arms", {})
-    st.plotly_chart(_gains(arms), key="gains")
-    _table(arms)
-    messages.quiet(
-        f"By {str(result.get('score', '')).replace('_', ' ')}, {result.get('n_flagged', 0):,} flagged, "
-        f"{result.get('seeds')} trainings each, {duration(float(result.get('seconds', 0)))}, "
-        f"finished {result.get('finished', '')}."
+    left, right = st.columns(2, gap="large") if result.get("curve") else (st.container(), None)
+    with left:
+        st.plotly_chart(retraining.gains(arms), key="gains")
+    if right is not None:
+        with right:
+            st.plotly_chart(retraining.curve(result["curve"], result["trim_fraction"]), key="trim-curve")
+    _of_classes(arms, classes)
+    with st.expander("How this was computed"):
+        messages.prose(str(result.get("verdict", "")))
+        for warning in result.get("warnings", ()):
+            messages.note(str(warning))
+        _table(arms)
+        messages.quiet(
+            f"By {str(result.get('score', '')).replace('_', ' ')}, {result.get('n_flagged', 0):,} flagged, "
+            f"{result.get('seeds')} trainings each, {duration(float(result.get('seconds', 0)))}, "
+            f"finished {result.get('finished', '')}."
+        )
+
+
+def said(result: dict[str, Any]) -> tuple[str, str]:
+    """The one line and what to do next; of a file that cannot be read so, its own words."""
+    from oga_core.retrain.comparison import headline
+
+    try:
+        return headline(result)
+    except (KeyError, TypeError, ValueError, IndexError):
+        return "What it found", str(result.get("verdict", ""))
+
+
+def _of_classes(arms: dict[str, dict[str, Any]], classes: Sequence[str]) -> None:
+    """Accuracy of each class as the data are, and what each arm changes it by; the most changed first."""
+    known = {name: arm["of_class"] for name, arm in arms.items() if len(arm.get("of_class") or ()) == len(classes) > 0}
+    if NOTHING_CHANGED not in known or len(known) < 2:
+        return
+    shares = {name: np.array(values, dtype=np.float64) for name, values in known.items()}
+    table = pd.DataFrame({"Class": classes, "As it is": 100 * shares[NOTHING_CHANGED]})
+    for name, values in shares.items():
+        if name != NOTHING_CHANGED:
+            table[retraining.words(name)] = 100 * (values - shares[NOTHING_CHANGED])
+    changes = table.drop(columns=["Class", "As it is"])
+    order = changes.abs().max(axis=1).sort_values(ascending=False, kind="stable").index
+    messages.section(
+        "Accuracy of each class", "In per cent as the data are, and points gained or lost by each training."
+    )
+    numbers = {name: st.column_config.NumberColumn(format="%+.1f") for name in changes}
+    share = st.column_config.NumberColumn(format="%.1f")
+    st.dataframe(
+        table.loc[order],
+        hide_index=True,
+        height=min(35 * len(table) + 38, 320),
+        column_config={"As it is": share, **numbers},
     )
 
 
@@ -107,7 +152,7 @@ def _table(arms: dict[str, dict[str, Any]]) -> None:
     table = pd.DataFrame(
         [
             {
-                "Training data": name.replace("_", " "),
+                "Training data": retraining.words(name),
                 "Samples": arm["n_train"],
                 **_figures(arm),
                 "Gain": arm["gain"]["mean"],
@@ -132,25 +177,3 @@ def _figures(arm: dict[str, Any]) -> dict[str, Any]:
         "Accuracy": arm["accuracy"]["mean"],
         "Balanced accuracy": arm["balanced_accuracy"]["mean"],
     }
-
-
-def _gains(arms: dict[str, dict[str, Any]]) -> go.Figure:
-    names = [name for name, arm in arms.items() if arm["gain"]["says"] != "the comparison"]
-    gains = [arms[name]["gain"] for name in names]
-    above = [gain["interval_90"][1] - gain["mean"] for gain in gains]
-    below = [gain["mean"] - gain["interval_90"][0] for gain in gains]
-    figure = go.Figure(
-        go.Scatter(
-            x=[gain["mean"] for gain in gains],
-            y=[name.replace("_", " ") for name in names],
-            mode="markers",
-            marker={"size": 11, "color": [ACCENT if gain["says"] == "better" else GREY for gain in gains]},
-            error_x={"array": above, "arrayminus": below, "color": GREY},
-            hovertemplate="%{y}: %{x:+.3f}<extra></extra>",
-        )
-    )
-    figure.add_vline(x=0, line={"color": GREY, "dash": "dot"})
-    figure.update_yaxes(autorange="reversed")
-    judged = "accuracy" if all("accuracy" in arm for arm in arms.values()) else "loss"
-    title = {"accuracy": "gain in accuracy", "loss": "fall of the loss"}[judged]
-    return charts.quiet(figure, 120 + 44 * len(names), xaxis_title=f"{title}, with 90 % interval")

@@ -19,6 +19,7 @@ from oga_app.elements.messages import Figure, percent
 from oga_app.views import header
 from oga_app.views.header import Opened
 from oga_core.evaluation.runs import RunPair, flagged_rows
+from oga_core.review.carrying import carried
 from oga_core.runs.scored import ScoredRun
 
 _SHOWN = 24
@@ -92,9 +93,28 @@ def _fates(pair: RunPair) -> None:
         }
     )
     st.dataframe(table, hide_index=True)
-    carried = pair.new.info.carried
-    for reason, count in carried.get("stale", {}).items():
-        messages.quiet(f"{messages.counted(count, 'decision was', 'decisions were')} not carried over: {reason}.")
+    _stale(pair)
+
+
+def _stale(pair: RunPair) -> None:
+    """The decisions of the earlier run that say nothing about the later one, with the reason of each."""
+    stale = carried(pair.old, pair.new, pair.decisions).stale
+    if not stale:
+        return
+    count = messages.counted(len(stale), "decision was", "decisions were")
+    messages.section(f"{count} not carried over", "Look at these samples again, or leave them out of the comparison.")
+    decisions = [item.decision for item in stale]
+    table = pd.DataFrame(
+        {
+            "Sample": [made.sample_id for made in decisions],
+            "Decision": [
+                f"{_ACTIONS.get(made.action, made.action)} {made.new_label or ''}".strip() for made in decisions
+            ],
+            "Why it does not hold": [item.reason for item in stale],
+            "Reviewer": [made.reviewer for made in decisions],
+        }
+    )
+    st.dataframe(table, hide_index=True, height=min(35 * len(table) + 38, 320))
 
 
 @st.fragment

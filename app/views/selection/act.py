@@ -26,13 +26,21 @@ _WORDS: dict[Verb, str] = {
 
 
 def act(view: Opened) -> None:
-    """The button that opens the dialog, and below it what was done last, with its undo."""
+    """The button that opens the dialog."""
     selection = view.selection
     if len(selection) and st.button(_label(view), key="act", icon=":material/done_all:"):
         state.remember("acting", True)
     if state.memory("acting", False) and not view.session.opened:
         _dialog()
-    done(view)
+
+
+def review_these(view: Opened) -> None:
+    """The button that opens what is in view as the queue of the Review page."""
+    count = len(view.selection.flagged) or len(view.selection)
+    if count and st.button(
+        f"Review these {count:,}", type="primary", key="review-these", icon=":material/rate_review:"
+    ):
+        view.session.go("Review")
 
 
 def _close() -> None:

@@ -34,11 +34,9 @@ def choice(view: Opened) -> str:
     """Draw the choice with what each would change, and return it."""
     changes = _changes(view)
     names = [name for name in _WORDS if view.data.classes or name != "suggestions"]
-    choice: str = st.segmented_control(
+    choice: str = st.radio(
         "What to apply",
         names,
-        default=names[0],
-        required=True,
         format_func=lambda name: f"{_WORDS[name]}: {changes[name]:,}",
         key=f"export-apply-{len(names)}",
         persist_state="session",

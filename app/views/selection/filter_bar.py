@@ -115,6 +115,8 @@ def _ranges(view: Opened) -> None:
     if data.wrong_probability is not None:
         now = filters.probability_range or (0.0, 1.0)
         _range(view, "probability_range", "Probability that the label is wrong", (0.0, 1.0), now, lambda ends: ends)
+        if view.score == data.default_score:
+            return  # what it ranks by; its own values are log odds, which say nothing more
     values = data.score(view.score)
     known = values[np.isfinite(values)]
     if len(known) and known.min() < known.max():

@@ -30,7 +30,7 @@ def weights(decided: Decided) -> Values:
     sample is good, as the verdicts so far tell for its rank; 1 as long as there are no verdicts to tell by, and where
     the machine's proposal is applied.
     """
-    verdicts = {key: made for key, made in decided.decisions.items() if made.action != "unsure"}
+    verdicts = {key: made for key, made in decided.decisions.items() if made.is_verdict}
     judged = [i for i, key in enumerate(decided.samples.ids) if key in verdicts]
     if not judged or decided.apply != "decisions":
         return np.array([float(key not in decided.edits.removed) for key in decided.samples.ids])

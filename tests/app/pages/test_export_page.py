@@ -27,7 +27,7 @@ def test_each_choice_says_how_much_it_changes(visit, data, folder):
     flagged = data.order("loss")[:12]
     suggested = int((data.suggestions[flagged] >= 0).sum())
     test = visit("export", run="digits")
-    choice = test.segmented_control(key="export-apply-3")
+    choice = test.radio(key="export-apply-3")
     assert choice.options == ["My decisions: 0", f"The machine's suggestions: {suggested}", "Trim the flagged: 12"]
     assert "Nobody has reviewed it" not in words(test)
     choice.set_value("trim").run()
@@ -41,7 +41,7 @@ def test_the_filter_holds_in_counts_and_in_what_is_written(visit, data, digits, 
     store.decide([Decision(str(data.ids[row]), "remove") for row in (*inside[:3], *outside[:4])])
     store.close()
     test = visit("export", run="digits", filters='{"given":"2"}')
-    assert test.segmented_control(key="export-apply-3").options[0] == "My decisions: 3"
+    assert test.radio(key="export-apply-3").options[0] == "My decisions: 3"
     assert ">3<" in words(test)
     assert f">{len(inside) - 3}<" in words(test)
     assert len(written(test, folder / "some")) == 117
@@ -49,7 +49,7 @@ def test_the_filter_holds_in_counts_and_in_what_is_written(visit, data, digits, 
 
 def test_a_proposal_says_in_its_name_that_nobody_reviewed_it(visit, data):
     test = visit("export", run="digits")
-    test.segmented_control(key="export-apply-3").set_value("suggestions").run()
+    test.radio(key="export-apply-3").set_value("suggestions").run()
     test.button(key="export-make").click().run()
     assert problems(test) == []
     assert "digits_fixed_suggestions_not_reviewed.zip" in words(test)

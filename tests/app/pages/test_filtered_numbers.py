@@ -52,7 +52,7 @@ def test_the_table_of_classes_counts_what_passes(filtered, passing, flagged):
 
 def test_the_matrix_counts_what_passes(filtered, data, passing, flagged):
     test = filtered("explore")
-    test.segmented_control(key="explore-part").set_value("Given and predicted").run()
+    test.segmented_control(key="explore-part").set_value("Confused pairs").run()
     assert test.dataframe[1].value.to_numpy().sum() == passing.sum()
     test.toggle(key="matrix-flagged").set_value(True).run()
     assert test.dataframe[1].value.loc[GIVEN].sum() == test.dataframe[1].value.to_numpy().sum() == flagged.sum()

@@ -7,6 +7,7 @@ import {
   barHeight,
   barsOf,
   binScores,
+  chanceAt,
   countAtPlace,
   flaggedText,
   sampleTicks,
@@ -81,28 +82,26 @@ describe("bars", () => {
 });
 
 describe("axes", () => {
-  it("name round scores where they lie", () => {
-    const ticks = scoreTicks({ low: -0.3, high: 4.2 });
-    assert.deepEqual(
-      ticks.map(({ text }) => text),
-      ["0", "1", "2", "3", "4"],
-    );
-    assert.ok(Math.abs(ticks[1].place - 1.3 / 4.5) < 1e-12);
-    assert.deepEqual(
-      scoreTicks({ low: 0, high: 0.001 })
-        .map(({ text }) => text)
-        .slice(0, 3),
-      ["0", "0.0002", "0.0004"],
-    );
-    for (const [low, high] of [
-      [0, 1],
-      [2.5, 3.5],
-      [-1e6, 7e6],
-      [1e-9, 3e-9],
-    ]) {
-      const count = scoreTicks({ low, high }).length;
-      assert.ok(count >= 2 && count <= 6, `${count} from ${low} to ${high}`);
-    }
+  it("say how likely labels are wrong where that is known, most likely first", () => {
+    const points = pointsOf(Array.from({ length: 200 }, (_, i) => 10 - i / 20));
+    const bins = binScores(points);
+    /** @type {[number, number][]} */
+    const chances = [[0.97, 20], [0.6, 100], [0.02, 200]]; // prettier-ignore
+    const ticks = scoreTicks(points, bins, chances);
+    assert.deepEqual(ticks.map(({ text }) => text), ["95 %", "50 %", "1 %"]); // prettier-ignore
+    assert.equal(ticks[1].place, thresholdPlace(points, bins, 100));
+    assert.equal(chanceAt(chances, 19), 0.97);
+    assert.equal(chanceAt(chances, 20), 0.6);
+    assert.equal(chanceAt(null, 0), undefined);
+  });
+
+  it("else say which share lies above, and never two in one place", () => {
+    const points = pointsOf(Array.from({ length: 200 }, (_, i) => 10 - i / 20));
+    const ticks = scoreTicks(points, binScores(points), null);
+    assert.deepEqual(ticks.map(({ text }) => text), ["top 1 %", "top 10 %", "top 25 %", "top 50 %", "top 75 %"]); // prettier-ignore
+    assert.ok(ticks.every(({ place }, i) => place >= 0 && (!i || ticks[i - 1].place - place >= 0.08)));
+    const alike = pointsOf(Array(50).fill(1));
+    assert.equal(scoreTicks(alike, binScores(alike), null).length, 1);
   });
 
   it("name powers of ten where their bars end", () => {
@@ -121,10 +120,11 @@ describe("axes", () => {
 
 it("what is flagged is said of those that pass the filter", () => {
   const all = { flagged: 50, n: 1000 };
-  assert.equal(flaggedText({ flagged: 50, shown: 1000 }, all, "loss ≥ 2"), " of 1,000 flagged · 5.00 % · loss ≥ 2");
+  assert.equal(flaggedText({ flagged: 50, shown: 1000 }, all, "rest"), " of 1,000 flagged · 5.00 % · rest");
+  assert.equal(flaggedText({ flagged: 50, shown: 1000 }, all, ""), " of 1,000 flagged · 5.00 %");
   assert.equal(
-    flaggedText({ flagged: 20, shown: 80 }, all, "loss ≥ 2"),
-    " of 80 in the filter flagged · 25.0 % · loss ≥ 2 · 50 of all 1,000",
+    flaggedText({ flagged: 20, shown: 80 }, all, "rest"),
+    " of 80 in the filter flagged · 25.0 % · rest · 50 of all 1,000",
   );
 });
 

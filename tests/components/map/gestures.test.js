@@ -50,7 +50,7 @@ beforeEach(() => {
     points,
     view,
     flagged: 1,
-    scoreName: "loss",
+    chances: null,
     hasPreview: true,
     decisionOf: () => 0,
     send: (/** @type {string} */ name, /** @type {unknown} */ value) => sent.push([name, value]),
@@ -102,7 +102,7 @@ describe("the pointer", () => {
   it("shows the point it rests on, asks for the sample after a moment, and leaves it with the plot", () => {
     point(surface, "pointermove", [31, 70]);
     assert.equal(focus.hovered, 1);
-    assert.match(focus.card.root.textContent ?? "", /dog · loss 2 · rank 2 · not flagged/);
+    assert.match(focus.card.root.textContent ?? "", /dog · rank 2 · not flagged/);
     assert.equal(focus.card.root.hidden, false);
     mock.timers.tick(160);
     assert.deepEqual(sent[0], ["hover", { rank: 1, time: 160 }]);
@@ -211,7 +211,7 @@ describe("keys", () => {
     press("n", surface);
     press("n", surface);
     assert.equal(focus.focused, 1);
-    assert.equal(focus.live.textContent, "dog, loss 2, rank 2, not flagged");
+    assert.equal(focus.live.textContent, "dog, rank 2, not flagged");
     for (const key of ["n", "n", "n"]) press(key, surface);
     assert.equal(focus.focused, 2);
     assert.match(focus.live.textContent ?? "", /^no label, /);
@@ -263,7 +263,7 @@ describe("keys", () => {
 
 describe("the buttons", () => {
   it("choose how dragging is meant, one at a time", () => {
-    const bar = toolbar(gestures, view, document.createElement("button"));
+    const bar = toolbar(gestures, view, [document.createElement("button")]);
     buttonOf(bar, "Lasso").click();
     assert.equal(gestures.mode, "lasso");
     assert.ok(surface.classList.contains("drawing"));
@@ -274,7 +274,7 @@ describe("the buttons", () => {
   });
 
   it("zoom about the middle", () => {
-    const bar = toolbar(gestures, view, document.createElement("button"));
+    const bar = toolbar(gestures, view, [document.createElement("button")]);
     buttonOf(bar, "Zoom in").click();
     buttonOf(bar, "Zoom in").click();
     buttonOf(bar, "Zoom out").click();

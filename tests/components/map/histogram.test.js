@@ -46,7 +46,10 @@ beforeEach(() => {
   };
   histogram.canvas.getContext = /** @type {any} */ (() => pen);
   // Scores fall evenly from 10 to nearly 0.
-  histogram.setPoints(pointsOf(Array.from({ length: N }, (_, i) => 10 - i / 20)), "score_oga");
+  histogram.setPoints(pointsOf(Array.from({ length: N }, (_, i) => 10 - i / 20)), "oga", [
+    [0.9, 50],
+    [0.1, 200],
+  ]);
   histogram.setCount(20);
 });
 afterEach(() => mock.timers.reset());
@@ -96,7 +99,7 @@ describe("the bars", () => {
 describe("the handle", () => {
   it("says how many are flagged, in words and as a slider that grows rightwards", () => {
     const { handle } = histogram;
-    assert.equal(handle.getAttribute("aria-valuetext"), "20 of 200 flagged, 10.0 %, scores from 9.05");
+    assert.equal(handle.getAttribute("aria-valuetext"), "20 of 200 flagged, 10.0 %, the last one 90 % likely wrong");
     assert.deepEqual([handle.getAttribute("aria-valuenow"), handle.getAttribute("aria-valuemax")], ["180", "200"]);
     const before = parseFloat(handle.style.left);
     histogram.setCount(100);
@@ -150,14 +153,17 @@ describe("the handle", () => {
 });
 
 it("an empty map has no handle and takes no drag", () => {
-  histogram.setPoints(pointsOf([]), "score_oga");
+  histogram.setPoints(pointsOf([]), "loss", null);
   assert.ok(histogram.handle.hidden);
   point(histogram.plot, "pointerdown", [300, 10]);
   assert.deepEqual(counts, []);
 });
 
-it("the axes name the score and carry ticks inside the plot", () => {
-  assert.match(histogram.name.textContent ?? "", /^score_oga, higher is more suspicious/);
+it("the axes say what they mean and carry ticks inside the plot", () => {
+  assert.match(histogram.name.textContent ?? "", /^how likely the label is wrong/);
+  assert.deepEqual(texts(histogram.scores, "span"), ["90 %", "10 %"]);
+  histogram.setChances("loss", null);
+  assert.match(histogram.name.textContent ?? "", /^loss, more suspicious to the right/);
   const places = [...histogram.scores.children].map((tick) => parseFloat(/** @type {HTMLElement} */ (tick).style.left));
   assert.ok(places.length > 1 && places.every((place) => place >= 0 && place <= 100), `${places}`);
   assert.ok(texts(histogram.samples, "span").length > 0);

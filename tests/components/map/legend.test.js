@@ -89,21 +89,21 @@ describe("the card", () => {
   view.width = view.height = 100;
   const card = new HoverCard();
   const map = () => ({
-    points: pointsOf([3, 2, 1]), view, flagged: 1, scoreName: "loss", hasPreview: true, decisionOf: () => 1,
+    points: pointsOf([3, 2, 1]), view, flagged: 1, chances: /** @type {[number, number][]} */ ([[0.97, 1], [0.2, 3]]), hasPreview: true, decisionOf: () => 1,
     send: (/** @type {string} */ _, /** @type {any} */ value) => asked.push(value.rank),
   }); // prettier-ignore
 
   it("says what the browser knows at once, and the sample when it has come", () => {
     asked = [];
     card.show(0, map());
-    assert.match(card.root.textContent ?? "", /^cat · loss 3 · rank 1 · flagged · \w+/);
+    assert.match(card.root.textContent ?? "", /^cat · 97 % likely wrong · rank 1 · flagged · \w+/);
     mock.timers.tick(160);
     assert.deepEqual(asked, [0]);
     card.remember(
       { rank: 0, sample: { id: "photo.png", predicted: "dog", why: "Looks like dog.", text: "w ".repeat(99) } },
       map(),
     );
-    assert.match(card.root.textContent ?? "", /photo\.png.*…predicted dogLooks like dog\.$/s);
+    assert.match(card.root.textContent ?? "", /photo\.png.*…suggested dogLooks like dog\.$/s);
     card.hide();
     card.show(0, map());
     mock.timers.tick(1000);

@@ -6,6 +6,7 @@
 /** @import { Marks } from "./overlay.js" */
 
 import { el } from "../../dom.js";
+import { ClusterNames } from "../names.js";
 import { PointLayer } from "./layer.js";
 import { lookOf, pointSize } from "./look.js";
 import { Overlay } from "./overlay.js";
@@ -43,6 +44,7 @@ export class Scene {
     const canvas = el("canvas", { class: "overlay", "aria-hidden": "true" });
     this.root = el("div", { class: "plot" }, this.surface, canvas);
     this.overlay = new Overlay(canvas);
+    this.names = new ClusterNames();
     this.view = new View(() => this.moveDraft());
     this.layer = PointLayer.on(this.surface);
     this.surface.addEventListener("webglcontextlost", (event) => this.#loseContext(event));
@@ -103,6 +105,7 @@ export class Scene {
     // The pointer and an outline change only what lies over the points.
     if (this.#stale || this.flagged !== this.#drawnFlagged) this.#drawPoints(this.#points, this.#theme);
     this.overlay.draw(this.marks(), this.#theme, this.ratio);
+    this.names.draw(this.view);
   }
 
   /**
