@@ -3,6 +3,12 @@
 /** Texts by their places in the row, as JSON Pointers. @typedef {[place: string, text: string][]} Texts */
 
 /**
+ * A number of a row on its column's axis, 0 to 1, with the places of the 10, 50 and 90 % of its class and of another.
+ *
+ * @typedef {{ column: string, place: number, given: number[] | null, other: number[] | null, unusual: boolean }} Value
+ */
+
+/**
  * @typedef {object} Sample
  * @property {string} id
  * @property {string} [image] a `data:image/…` address
@@ -13,6 +19,7 @@
  * @property {boolean} [cut] the text is longer than what was sent
  * @property {[start: number, end: number, weight: number][]} [weights] parts of `text` to shade, -1 to 1
  * @property {[name: string, value: string][]} [fields] of a table row
+ * @property {Value[]} [values] of the fields that are numbers, the unusual ones first
  * @property {[role: string, content: string][]} [messages] of a chat
  * @property {[name: string, text: string][]} [pair] the two answers of a preference pair
  * @property {Texts} [responses] that may be edited

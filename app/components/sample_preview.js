@@ -4,6 +4,7 @@
 
 import { el } from "./dom.js";
 import { cut, percent } from "./format.js";
+import { fieldTable } from "./fields.js";
 import { shadedParts, wordsOf } from "./sample.js";
 
 const CARD_TEXT = 160;
@@ -21,7 +22,7 @@ export function samplePreview(sample) {
   if (sample.text !== undefined) parts.push(...shadedText(sample.text, sample.weights ?? [], sample.given));
   if (sample.text_pair !== undefined) parts.push(...shadedText(sample.text_pair, [], sample.given));
   if (sample.cut) parts.push(el("p", { class: "cut" }, "The text is longer; its beginning is shown."));
-  if (sample.fields) parts.push(fieldTable(sample.fields));
+  if (sample.fields) parts.push(...fieldTable(sample));
   if (sample.messages) parts.push(...shadedChat(sample.messages, sample.heat, sample.heat_note));
   if (sample.pair) parts.push(answers(sample.pair, sample.decision === "swap"));
   if (!parts.length) parts.push(el("p", { class: "unreadable" }, "There is no preview of this sample."));
@@ -81,14 +82,6 @@ function shade(text, weight) {
     title: `weight ${weight.toFixed(2)}`,
   };
   return el("mark", attributes, text);
-}
-
-/** @param {[name: string, value: string][]} fields */
-function fieldTable(fields) {
-  const rows = fields.map(([name, value]) =>
-    el("tr", {}, el("th", { scope: "row", dir: "auto" }, name), el("td", { dir: "auto" }, value)),
-  );
-  return el("table", { class: "fields" }, el("tbody", {}, rows));
 }
 
 /**

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from oga_core.errors import OgaError
+from oga_core.runs.columns import Placed
 
 MAX_TEXT = 20_000  # characters: what a person reads of one sample, and what twenty samples ahead may cost
 
@@ -28,7 +29,7 @@ class SampleView:
     text, text_pair: plain text; `weights`: (start, end, weight in -1 … 1) of the parts of `text` to shade.
     fields: (name, value) of a table row. messages: (role, content) of a chat.
     heat: (message, start, end, loss) of the tokens of messages to shade; heat_note: what else is to be said of them.
-    probabilities: (class, probability), most likely first.
+    values: numbers of a row beside those of its class. probabilities: (class, probability), most likely first.
     wrong: the probability that the given label is wrong. percentile: 0 … 100, 100 = most suspicious.
     finding: the kind of finding; why: one plain sentence. position: text such as "12 of 240".
     pair: (name, text) of the two answers of a preference pair.
@@ -53,6 +54,7 @@ class SampleView:
     given: str | None = None
     predicted: str | None = None
     probabilities: tuple[tuple[str, float], ...] = ()
+    values: tuple[Placed, ...] = ()
     wrong: float | None = None
     percentile: float | None = None
     flagged: bool = False
@@ -72,6 +74,8 @@ class SampleView:
     def data(self) -> dict[str, Any]:
         """Return what is sent to the browser: only fields that say something, long texts cut."""
         content = {name: value for name, value in vars(self).items() if value not in (None, "", (), False)}
+        if self.values:
+            content["values"] = [vars(value) for value in self.values]
         for name in ("text", "text_pair"):
             if name in content and len(content[name]) > MAX_TEXT:
                 content[name] = content[name][:MAX_TEXT]

@@ -112,10 +112,27 @@ def surely_wrong(probabilities: Floats, labels: Indices) -> Values:
     if probabilities.shape[1] < 2:
         return np.zeros(len(labels))
     moved = least_moved(probabilities, labels)
-    true = np.maximum(np.linalg.lstsq(moved.T, probabilities.T.astype(np.float64), rcond=None)[0].T, 0)
     rows = np.arange(len(labels))
-    right = true[rows, labels] * np.diag(moved)[labels] / np.maximum(probabilities[rows, labels], 1e-12)
+    true = np.maximum(_unmixed(moved, probabilities, labels), 0)
+    right = true * np.diag(moved)[labels] / np.maximum(probabilities[rows, labels], 1e-12)
     return np.asarray(1 - np.clip(right, 0, 1))
+
+
+def _unmixed(moved: Values, probabilities: Floats, labels: Indices) -> Values:
+    """The probability of each sample's own class before labels were `moved`, `(n_samples,)`.
+
+    The matrix is sparse, as a class is given for few others, so that thousands of classes are no cubic work; where it
+    cannot be inverted, what fits best.
+    """
+    from scipy.sparse import csc_array
+    from scipy.sparse.linalg import splu
+
+    try:
+        inverse = splu(csc_array(moved)).solve(np.eye(len(moved)))
+    except RuntimeError:  # singular
+        inverse = np.linalg.pinv(moved)
+    own: Values = np.einsum("ij,ij->i", probabilities, inverse.T[labels])
+    return own
 
 
 def least_moved(probabilities: Floats, labels: Indices) -> Values:

@@ -8,13 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oga_core.gradient_sketch import GradientSketch
-from oga_core.scores.ensemble import has_memorised, is_informative
+from oga_core.scores.ensemble import agrees, has_memorised, is_informative
 from oga_core.scores.language.given_prompt import learnt_by_heart
 
 MOST_VALUES = 50
 """A column with more values than this is no grouping: ids, numbers, free text."""
 FEWEST_SAMPLES = 20
 """A share of fewer samples says nothing."""
+FEW_OF_A_CLASS = 5
+"""Samples of a class, on average, below which a fit without one of them hardly knows the class."""
 TIMES = 1.5
 SIGMAS = 4.0
 """A group is flagged too often from this many times the share of all, when chance would not do it."""
@@ -49,16 +51,29 @@ def set_warnings(
 
 def _model_warnings(sketch: GradientSketch) -> Iterator[str]:
     if not is_informative(sketch):
-        yield (
-            "The model tells nothing about the labels: it agrees with them no more often than chance would. "
-            "The scores, the findings and the share to trim mean little."
-        )
+        yield f"{_uninformative(sketch)} The scores, the findings and the share to trim mean little."
     elif has_memorised(sketch):
         instead = "middle layers" if sketch.middle_features is not None else "fits that leave out each sample's label"
         yield (
             "The model has memorised its labels, wrong ones too: its own losses and gradients say little here. "
             f"The default score uses {instead} instead; an earlier checkpoint would serve better still."
         )
+
+
+def _uninformative(sketch: GradientSketch) -> str:
+    """Why nothing is known of the labels: the model agrees with them by chance, or what is known without them does."""
+    assert sketch.logits is not None
+    predicted = np.asarray(sketch.logits).argmax(axis=1)
+    if not agrees(predicted, np.asarray(sketch.given_labels), sketch.n_classes):
+        return "The model tells nothing about the labels: it agrees with them no more often than chance would."
+    share = float((predicted == sketch.given_labels).mean())
+    few = len(sketch.given_labels) / sketch.n_classes < FEW_OF_A_CLASS
+    known = "there are too few samples of each class to tell, " if few else ""
+    return (
+        f"The model agrees with {share:.1%} of the labels, but fits on its features that leave out each sample's label "
+        f"agree no more often than chance would: {known}it has learnt its labels by heart, or these are not the "
+        "features that its logits come from."
+    )
 
 
 def _language_warnings(sketch: GradientSketch) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from oga_core.files import write_whole
 from oga_core.numerics import slices
 from oga_core.pipeline.signatures import signatures
+from oga_core.runs.columns import NAMES
 from oga_core.samples import SampleSet
 from oga_core.tasks import Task
 from oga_core.tasks.tabular import TabularTask
@@ -27,7 +29,7 @@ def write_inputs(task: Task, samples: SampleSet, folder: Path, *, n_data: int = 
 
     n_data: samples of all the data, where these are a shard of them.
     """
-    for name in (ROWS, SIGNATURES):
+    for name in (ROWS, SIGNATURES, NAMES):
         (folder / name).unlink(missing_ok=True)  # of an earlier run in the same folder
     if isinstance(task, TabularTask) and len(samples):
         _write_rows(task, samples, folder / ROWS, max(n_data, len(samples)))
@@ -43,6 +45,8 @@ def _write_rows(task: TabularTask, samples: SampleSet, path: Path, n_data: int) 
     for part in slices(len(samples)):
         inputs[part] = task.batch(samples, np.arange(len(samples))[part])["values"].numpy()
     _write(inputs, path)
+    names = json.dumps(task.input_names(), ensure_ascii=False)
+    write_whole(path.with_name(NAMES), lambda temporary: temporary.write_text(names, encoding="utf-8"))
 
 
 def _write(array: NDArray[Any], path: Path) -> None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from oga_core.errors import OgaError
 from oga_core.gradient_sketch import GradientSketch, TokenLosses
 from oga_core.numerics import softmax
+from oga_core.runs.columns import Placed, column_names, placed
 from oga_core.runs.scored import ScoredRun
 
 _WHOLE = 100_000
@@ -77,6 +78,14 @@ class Evidence:
         shares: NDArray[np.float64] = wrong * others
         shares[given] = 1 - wrong
         return shares
+
+    def values(self, row: int) -> list[Placed]:
+        """The numbers of a table's row beside those of its class, the unusual ones first; none for other data."""
+        inputs = None if self.sketch is None else self.sketch.inputs
+        if inputs is None:
+            return []
+        names = column_names(self._data.run.arrays, inputs.shape[1])
+        return placed(inputs, names, self._data.given, row, self._data.suggestion(row))
 
     def token_losses(self, row: int) -> NDArray[np.float16]:
         """The losses of the tokens of a row that are trained on, in their order; none without a language model."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from oga_core.gradient_sketch import GradientSketch
-from oga_core.numerics import Array, prior_adjusted, softmax
+from oga_core.numerics import Array, Indices, prior_adjusted, softmax
 from oga_core.scores.common import canonical_order, once_per_sketch
 from oga_core.scores.estimators.boosting import boosted_logits, suits
 from oga_core.scores.estimators.calibration import calibrated, information, log_likelihood, log_shares
@@ -125,15 +125,18 @@ def mean_probabilities(sketch: GradientSketch) -> Array:
 
 
 def is_informative(sketch: GradientSketch) -> bool:
-    """Whether the ensemble's most probable class agrees with the given one more often than by chance.
+    """Whether the ensemble's most probable class agrees with the given one more often than by chance."""
+    return agrees(mean_logits(sketch).argmax(axis=1), np.asarray(sketch.given_labels), sketch.n_classes)
+
+
+def agrees(predicted: Indices, labels: Indices, n_classes: int) -> bool:
+    """Whether classes `(n_samples,)` agree with the labels more often than by chance.
 
     Chance and its spread are those of two independent classifications with the same class counts (Fleiss, Cohen and
     Everitt, Psychological Bulletin 1969). With one class given nothing can be said, and the model is trusted.
     """
-    labels = np.asarray(sketch.given_labels)
     n_samples = max(len(labels), 1)
-    predicted = mean_logits(sketch).argmax(axis=1)
-    p, q = (np.bincount(part, minlength=sketch.n_classes) / n_samples for part in (predicted, labels))
+    p, q = (np.bincount(part, minlength=n_classes) / n_samples for part in (predicted, labels))
     chance = float(p @ q)
     variance = max(chance + chance**2 - float((p * q) @ (p + q)), 0.0) / n_samples
     more = float((predicted == labels).mean()) - chance

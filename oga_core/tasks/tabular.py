@@ -65,6 +65,13 @@ class TabularTask:
         """None: a table row has no views that keep its meaning."""
         return []
 
+    def input_names(self) -> list[str]:
+        """The column of each input that is a number, empty for each of a category's."""
+        names: list[str] = []
+        for name in self.features:
+            names += [""] * len(self.categories[name]) if name in self.categories else [name]
+        return names
+
     def _encode(self, columns: Mapping[str, Any]) -> list[float]:
         encoded: list[float] = []
         position = 0

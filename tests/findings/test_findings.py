@@ -7,7 +7,7 @@ from problems import blobs, sketch_of
 from oga_core.errors import OgaError
 from oga_core.findings.duplicates import near_duplicates
 from oga_core.findings.kinds import AMBIGUOUS, DUPLICATE, KINDS, MISLABELLED, NONE, STRANGE, find
-from oga_core.findings.noise import estimate_noise
+from oga_core.findings.noise import _unmixed, estimate_noise, least_moved
 from oga_core.findings.set_warnings import set_warnings
 from oga_core.gradient_sketch import GradientSketch
 from oga_core.scores.ensemble import has_memorised, is_informative, mean_probabilities
@@ -170,6 +170,36 @@ def test_a_model_that_tells_nothing_is_said_to():
     guess = replace(sketch, given_labels=np.random.default_rng(0).permutation(sketch.given_labels))
     assert not is_informative(guess)
     assert is_informative(sketch)
+
+
+def many_classes():
+    """Three samples of each of 200 classes, of whose labels the logits know nearly all and the features nothing."""
+    random = np.random.default_rng(0)
+    labels = np.arange(600) % 200
+    logits = random.normal(size=(600, 200)).astype(np.float32)
+    logits[np.arange(600), labels] += 5
+    return sketch_of(random.normal(size=(600, 16)).astype(np.float32), logits, labels)
+
+
+def test_a_model_that_agrees_is_not_said_to_agree_by_chance():
+    sketch = many_classes()
+    share = float((sketch.logits.argmax(axis=1) == sketch.given_labels).mean())
+    assert share > 0.9
+    assert not is_informative(sketch)
+    warning = set_warnings(sketch, np.zeros(600, dtype=bool), [str(i) for i in range(200)])[0]
+    assert f"agrees with {share:.1%} of the labels" in warning
+    assert "too few samples of each class" in warning
+    assert "tells nothing" not in warning
+
+
+def test_labels_are_unmixed_as_by_least_squares():
+    random = np.random.default_rng(0)
+    probabilities = random.dirichlet(np.ones(12), 500)
+    labels = np.argmax(probabilities + 0.3 * random.random((500, 12)), axis=1)
+    moved = least_moved(probabilities, labels)
+    true = np.linalg.lstsq(moved.T, probabilities.T, rcond=None)[0].T
+    np.testing.assert_allclose(_unmixed(moved, probabilities, labels), true[np.arange(500), labels], atol=1e-9)
+    assert np.isfinite(_unmixed(np.full((12, 12), 1 / 12), probabilities, labels)).all()
 
 
 def test_a_rare_class_that_is_found_is_no_chance():
