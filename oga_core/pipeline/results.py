@@ -70,6 +70,7 @@ def write_results(
     table = _table(sketch, samples, scores)
     np.save(run.path / "sketch.npy", sketch.sketch, allow_pickle=False)
     start = time.perf_counter()
+    progress({"stage": "findings"})
     diagnosis = _diagnosis(sketch, samples, scores, names, seed)
     seconds = {
         **run.info.seconds,
