@@ -155,8 +155,9 @@ def merge(data: ScoredRun, board: DecisionBoard, rows: NDArray[np.int64], label:
 
 def pair_of(filters: Filters) -> tuple[str, str] | None:
     """The given and the predicted label that a filter asks for, where they are two."""
-    pair = filters.given, filters.predicted
-    return pair if pair[0] and pair[1] and pair[0] != pair[1] else None
+    if not filters.given or not filters.predicted or filters.given == filters.predicted:
+        return None
+    return filters.given, filters.predicted
 
 
 class Desk:

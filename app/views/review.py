@@ -79,8 +79,8 @@ def _settings(view: Opened) -> None:
 def _rows(view: Opened) -> NDArray[np.int64]:
     """The queue's rows; what tells most is chosen anew only after some verdicts, so that the queue does not jump."""
     if view.session.batch is not None:
-        rows = view.session.batch.rows
-        return rows[view.selection.chosen[rows]]
+        chosen = view.session.batch.rows
+        return chosen[view.selection.chosen[chosen]]
     if state.memory("queue", _FLAGGED) == _FLAGGED:
         return cache.queue(view.selection, view.session.filters, view.board)
     expectation = cache.expectation(view.data, view.board, view.score, every=_BATCH)

@@ -164,7 +164,7 @@ class ScoredRun:
         suggested = self.text("suggested_label", row)
         if suggested not in self.classes or self.wrong_probability is None:
             return -1, 0.0
-        part = float(self.table[SUGGESTED_PROBABILITY].iat[row]) / max(float(self.wrong_probability[row]), 1e-12)
+        part = float(self.table[SUGGESTED_PROBABILITY].to_numpy(dtype=np.float64)[row]) / max(float(self.wrong_probability[row]), 1e-12)
         return self.classes.index(suggested), min(max(part, 0.0), 1.0)
 
     @cached_property
