@@ -164,8 +164,12 @@ class ScoredRun:
         suggested = self.text("suggested_label", row)
         if suggested not in self.classes or self.wrong_probability is None:
             return -1, 0.0
-        part = float(self.table[SUGGESTED_PROBABILITY].to_numpy(dtype=np.float64)[row]) / max(float(self.wrong_probability[row]), 1e-12)
-        return self.classes.index(suggested), min(max(part, 0.0), 1.0)
+        part = self._suggested_probability[row] / max(self.wrong_probability[row], 1e-12)
+        return self.classes.index(suggested), min(max(float(part), 0.0), 1.0)
+
+    @cached_property
+    def _suggested_probability(self) -> NDArray[np.float64]:
+        return self.table[SUGGESTED_PROBABILITY].to_numpy(dtype=np.float64)
 
     @cached_property
     def contents(self) -> list[str] | None:
