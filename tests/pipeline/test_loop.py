@@ -56,7 +56,7 @@ def trained(data: Path, out: Path) -> Path:
         nn.Conv2d(1, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(288, 16), nn.ReLU(), nn.Linear(16, 5)
     )
     optimizer = torch.optim.Adam(network.parameters(), 0.005)
-    for _ in range(25):
+    for _ in range(6):
         for part in torch.split(torch.randperm(len(y)), 50):
             optimizer.zero_grad()
             nn.functional.cross_entropy(network(x[part]), y[part]).backward()

@@ -5,7 +5,7 @@
 /** @import { Points } from "./drawing/points.js" */
 /** @import { Place } from "./drawing/view.js" */
 /** @import { Chances } from "./bins.js" */
-/** @import { ClusterName } from "./names.js" */
+/** @import { ClusterName } from "./drawing/names.js" */
 
 import { fetchBytes } from "../server.js";
 import { cachedPoints, parsePoints, unpackBits } from "./drawing/points.js";

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { beforeEach, it } from "node:test";
 
 import "../page.js";
-import { ClusterNames } from "../../../app/components/map/names.js";
+import { ClusterNames } from "../../../app/components/map/drawing/names.js";
 import { View } from "../../../app/components/map/drawing/view.js";
 
 const WIDE = 60;

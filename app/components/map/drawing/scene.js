@@ -6,7 +6,7 @@
 /** @import { Marks } from "./overlay.js" */
 
 import { el } from "../../dom.js";
-import { ClusterNames } from "../names.js";
+import { ClusterNames } from "./names.js";
 import { PointLayer } from "./layer.js";
 import { lookOf, pointSize } from "./look.js";
 import { Overlay } from "./overlay.js";

@@ -1,8 +1,8 @@
 // The names of the clusters over the map: each where its cluster lies, none over another.
 
-/** @import { Place, View } from "./drawing/view.js" */
+/** @import { Place, View } from "./view.js" */
 
-import { button, el } from "../dom.js";
+import { button, el } from "../../dom.js";
 
 const AIR = 4; // pixels around a name
 
@@ -15,7 +15,9 @@ export class ClusterNames {
 
   constructor() {
     this.root = el("div", { class: "names", "aria-hidden": "true" });
-    this.toggle = button("Names", "Show or hide the names of the clusters", () => this.#show(this.root.hidden === true));
+    this.toggle = button("Names", "Show or hide the names of the clusters", () =>
+      this.#show(this.root.hidden === true),
+    );
     this.#show(true);
   }
 
