@@ -15,6 +15,7 @@ from oga_app import state
 from oga_app.background.explaining import Explainer
 from oga_app.background.verifying import Verification
 from oga_app.components.map.points import MapPoints
+from oga_app.elements import values
 from oga_core.ask.asker import Asker
 from oga_core.errors import OgaError
 from oga_core.previews.content import Preview
@@ -210,11 +211,12 @@ def _depends_on(filters: Filters, board: DecisionBoard, score: str, flagged: int
 @st.cache_resource(max_entries=8, show_spinner=False)
 def _points(run: str, stamp: Stamp, score: str, _data: ScoredRun) -> MapPoints:
     assert _data.positions is not None, "the map is drawn only where there are positions"
+    labels, names = values.ranges(_data) if _data.target == "number" else (_data.given, _data.classes)
     return MapPoints.pack(
         _data.positions,
         _data.score(score),
-        labels=_data.given,
-        label_names=_data.classes,
+        labels=labels,
+        label_names=names,
         findings=_data.finding,
         finding_names=_data.finding_names,
     )

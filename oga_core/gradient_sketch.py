@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from oga_core.numerics import Array, Indices, softmax
+from oga_core.numerics import Array, Indices, Values, softmax
 
 TOKEN_LOSSES = "token_losses"
 STATES = ("prompt_states", "prompt_means", "response_means")
@@ -38,6 +38,9 @@ class GradientSketch:
         after the other, in the model's order, each flattened.
     l1_norm_all, l2_norm_all: `(n_samples,)` exact norms of the gradient of all selected parameters.
     middle_features: `(n_samples, n_middle)` features pooled from middle layers, averaged over views if any.
+    targets: `(n_samples,)` the numbers that a model was trained to predict, or `(n_samples, n_labels)` of 0 and 1.
+    outputs: `(n_samples, n_outputs)` what it gives where that is no logits of classes; numbers in the data's units.
+    output_gradients: `(n_samples, n_outputs)` loss gradient at the outputs, where it is not p - y.
     view_logits: `(n_samples, n_classes)` logits averaged over test-time views, for images.
     view_features: `(n_samples, n_features)` features averaged over the same views.
     inputs: `(n_samples, n_inputs)` what the model is given, for the rows of a table.
@@ -59,6 +62,9 @@ class GradientSketch:
     sketch: Array
     logits: Array | None = None
     features: Array | None = None
+    targets: Values | None = None
+    outputs: Array | None = None
+    output_gradients: Array | None = None
     gradients: Array | None = None
     l1_norm_all: Array | None = None
     l2_norm_all: Array | None = None
@@ -105,7 +111,14 @@ class GradientSketch:
 
     @cached_property
     def delta(self) -> Array:
-        """Loss gradient at the logits, p - y, `(n_samples, n_classes)`."""
+        """Loss gradient at the outputs, `(n_samples, n_outputs)`: of plain cross-entropy p - y.
+
+        Raises `AttributeError` for language models, whose outputs are not kept.
+        """
+        if self.output_gradients is not None:
+            return self.output_gradients
+        if self.logits is None:
+            raise AttributeError("a language model's outputs are not kept")
         delta = self.probabilities.copy()
         delta[np.arange(len(self)), self.given_labels] -= 1
         return delta

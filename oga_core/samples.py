@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -15,6 +17,18 @@ from oga_core.errors import UnreadableSample as UnreadableSample
 
 Modality = Literal["image", "text", "tabular", "causal_lm", "preference", "outputs"]
 MODALITIES: tuple[Modality, ...] = get_args(Modality)
+Target = Literal["class", "number", "labels"]
+"""What the loss compares the model's outputs with: one class, a number, or any of several labels for each sample."""
+TARGETS: tuple[Target, ...] = get_args(Target)
+
+LOSSES: dict[str, tuple[Target, tuple[str, ...]]] = {
+    "cross_entropy": ("class", ("label_smoothing", "class_weights")),
+    "mean_squared_error": ("number", ("mean", "std")),
+    "mean_absolute_error": ("number", ("mean", "std")),
+    "huber": ("number", ("mean", "std", "delta")),
+}
+"""What each loss compares the outputs with, and its settings."""
+MAX_UNREADABLE = 0.05  # more rows that cannot be read mean a wrong option or a damaged file, not bad rows
 
 
 @dataclass(frozen=True)
@@ -50,7 +64,9 @@ class SampleSet:
     ids: unique and stable, `(n_samples,)` of `str`.
     inputs: lazy; `inputs[i]` is a decoded `PIL.Image`, a text or pair of texts, a mapping of columns, or,
         for a bundle of outputs, a mapping of arrays. Raises `UnreadableSample`.
-    given_labels: `(n_samples,)` indices into `class_names`; -1 where the modality has no labels.
+    given_labels: `(n_samples,)` indices into `class_names`; -1 where a sample has no class.
+    targets: `(n_samples,)` numbers that the model predicts, or `(n_samples, n_labels)` of 0 and 1, whose labels
+        `class_names` names; None for classes and where the modality has no labels.
     rows: the original row of every sample, whole and unchanged.
     row_numbers: `(n_samples,)` 0-based positions in the source.
     problems: what could not be read; these rows are not among the samples.
@@ -67,6 +83,7 @@ class SampleSet:
     fingerprint: str
     problems: tuple[Problem, ...] = ()
     notes: tuple[str, ...] = ()
+    targets: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -80,7 +97,23 @@ class SampleSet:
             given_labels=self.given_labels[indices],
             rows=Subset(self.rows, indices),
             row_numbers=self.row_numbers[indices],
+            targets=None if self.targets is None else self.targets[indices],
         )
+
+    @property
+    def target(self) -> Target | None:
+        """What each sample is labelled with; None where the modality has no labels."""
+        if self.targets is not None:
+            return "number" if self.targets.ndim == 1 else "labels"
+        return "class" if self.class_names else None
+
+    def label_text(self, i: int) -> str:
+        """The label of a sample as tables and pages show it: a class, a number, or a list; empty without one."""
+        if self.targets is None:
+            return self.class_names[self.given_labels[i]] if self.given_labels[i] >= 0 else ""
+        if self.targets.ndim == 1:
+            return number_text(float(self.targets[i]))
+        return labels_text(name for name, has in zip(self.class_names, self.targets[i], strict=True) if has)
 
     def with_classes(self, class_names: Sequence[str]) -> SampleSet:
         """Return the same samples with labels numbered as the model numbers its classes.
@@ -108,6 +141,17 @@ class SampleSet:
         return replace(self, given_labels=labels, class_names=class_names)
 
 
+def check_share(name: str, problems: Sequence[Problem], n_readable: int) -> None:
+    """Raise `OgaError` where more than 5 % of the rows cannot be used, naming the first few."""
+    total = len(problems) + n_readable
+    if len(problems) > MAX_UNREADABLE * total:
+        first = "; ".join(f"{problem.sample_id}: {problem.reason}" for problem in problems[:5])
+        raise OgaError(
+            f"{len(problems):,} of {total:,} rows of {name} cannot be used, more than {MAX_UNREADABLE:.0%}. "
+            f"The first: {first}. Correct them, or take them out."
+        )
+
+
 class Subset(Sequence[Any]):
     """A lazy view of some positions of another sequence."""
 
@@ -120,6 +164,25 @@ class Subset(Sequence[Any]):
 
     def __getitem__(self, i: Any) -> Any:
         return self.base[int(self.indices[i])]
+
+
+def number_text(number: float, digits: int | None = None) -> str:
+    """A number as text: with as many digits as tell it from others, or rounded to `digits`, without an idle point."""
+    text = repr(number) if digits is None else f"{number:.{digits}g}"
+    return text.removesuffix(".0")
+
+
+def is_number(text: str) -> bool:
+    """Whether a text is a finite number, as labels and new values are written."""
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
+
+
+def labels_text(names: Iterable[str]) -> str:
+    """Several labels of a sample as one text: a list in JSON."""
+    return json.dumps(list(names), ensure_ascii=False)
 
 
 def _some(names: Sequence[str], shown: int = 8) -> str:

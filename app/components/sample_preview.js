@@ -4,8 +4,9 @@
 
 import { el } from "./dom.js";
 import { cut, percent } from "./format.js";
-import { fieldTable } from "./fields.js";
+import { fieldTable } from "./preview/fields.js";
 import { shadedParts, wordsOf } from "./sample.js";
+import { valueScale } from "./preview/value_scale.js";
 
 const CARD_TEXT = 160;
 const HOTTEST = 6; // loss at which a shade is full: the model gave the token a probability of one in four hundred
@@ -26,6 +27,7 @@ export function samplePreview(sample) {
   if (sample.messages) parts.push(...shadedChat(sample.messages, sample.heat, sample.heat_note));
   if (sample.pair) parts.push(answers(sample.pair, sample.decision === "swap"));
   if (!parts.length) parts.push(el("p", { class: "unreadable" }, "There is no preview of this sample."));
+  if (sample.scale) parts.unshift(valueScale(sample.scale));
   return parts;
 }
 

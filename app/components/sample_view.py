@@ -11,6 +11,7 @@ All strings are shown as plain text by the browser side; nothing is read as HTML
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +35,7 @@ class SampleView:
     finding: the kind of finding; why: one plain sentence. position: text such as "12 of 240".
     pair: (name, text) of the two answers of a preference pair.
     responses: (place, text) of what may be edited in a language model's row; edit: (place, text) as it stands.
+    scale: of a number where it lies among all: low, high, bars (0 to 1), given, suggested, words (both as text).
     decision: what stands ("keep", "relabel", "remove", "unsure", "edit", "swap").
     """
 
@@ -51,6 +53,7 @@ class SampleView:
     edit: tuple[tuple[str, str], ...] = ()
     heat: tuple[tuple[int, int, int, float], ...] = ()
     heat_note: str = ""
+    scale: Mapping[str, Any] | None = None
     given: str | None = None
     predicted: str | None = None
     probabilities: tuple[tuple[str, float], ...] = ()

@@ -14,7 +14,7 @@ from oga_app.background import explaining
 from oga_app.components.grid.sample_grid import GridAction
 from oga_app.components.review.review_queue import ReviewEvent
 from oga_app.components.sample_view import SampleView
-from oga_app.elements import heat
+from oga_app.elements import heat, values
 from oga_app.elements.messages import counted, percent
 from oga_core.errors import OgaError
 from oga_core.review.board import DecisionBoard
@@ -40,7 +40,8 @@ def sample_view(
         **{**vars(shown), "responses": shown.responses if full else ()},
         **(explaining.shown(data, row, shown.text) if full else {}),
         **(heat.shown(data, row, shown.messages) if full and shown.messages else {}),
-        given=data.class_name(data.given[row]) if data.given[row] >= 0 else None,
+        scale=values.scale(data, row) if full else None,
+        given=data.given_text(row),
         predicted=data.proposal(row),
         probabilities=cache.evidence(data).probabilities(row, wrong) if full else (),
         wrong=wrong,
@@ -75,6 +76,8 @@ def why(data: ScoredRun, row: int, score: str) -> str:
     given = int(data.given[row])
     predicted = int(data.predicted[row])
     place = f"more suspicious than {percent(data.percentile(score, row) / 100)} of all by {score.replace('_', ' ')}"
+    if data.target == "number":
+        return f"It is {data.given_text(row)}, the model says {data.text('predicted_label', row)}; it is {place}."
     if given < 0 or predicted < 0:
         return f"Its gradient is {place}."
     chance = data.given_probability[row]

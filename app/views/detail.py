@@ -8,6 +8,7 @@ import streamlit as st
 from oga_app import cache, state
 from oga_app.components.grid.sample_grid import sample_grid
 from oga_app.elements import charts, desk, messages
+from oga_app.views import numbers
 from oga_app.views.header import Opened
 from oga_app.views.selection.act import act_alike
 from oga_core.review.decisions import Decision
@@ -54,9 +55,12 @@ def _facts(view: Opened, row: int) -> None:
         if data.classes:
             messages.quiet(label)
             messages.prose(data.class_name(int(code)))
+    if data.target == "number":
+        numbers.facts(view, row)
     wrong = desk.wrong_probability(view.board, row)
     if wrong is not None:
-        messages.prose(f"The given label is {messages.percent(wrong, 0)} likely wrong.")
+        what = "value" if data.target == "number" else "label"
+        messages.prose(f"The given {what} is {messages.percent(wrong, 0)} likely wrong.")
     probabilities = cache.evidence(data).probabilities(row, wrong)
     if probabilities:
         table = pd.DataFrame([(name, 100 * chance) for name, chance in probabilities], columns=["class", "probability"])
@@ -98,6 +102,9 @@ def _buttons(view: Opened, row: int) -> None:
         label = st.selectbox("New label", data.classes, index=default, placeholder="choose a class", key="detail-label")
         if st.button("Relabel", type="primary", disabled=label is None, key="detail-relabel"):
             _decide(view, Decision(sample_id, "relabel", label, view.session.reviewer))
+
+    if data.target == "number" and (value := numbers.new_value(view, row)):
+        _decide(view, Decision(sample_id, "relabel", value, view.session.reviewer))
 
 
 def _decide(view: Opened, decision: Decision) -> None:

@@ -16,7 +16,7 @@ from oga_app.components.grid.sample_grid import sample_grid
 from oga_app.components.map.gradient_map import COLOR_BY, DECISION_CODES, gradient_map
 from oga_app.elements import charts, desk, messages
 from oga_app.elements.parts import part
-from oga_app.views import header, outlook
+from oga_app.views import header, numbers, outlook
 from oga_app.views.detail import detail
 from oga_app.views.header import Opened
 from oga_app.views.selection import tables
@@ -49,6 +49,8 @@ def show() -> None:
     parts = {"Samples": _samples, "Confused pairs": _pairs, "Clusters": _clusters, "Scores": _distributions}
     if not view.data.classes:
         del parts["Confused pairs"]
+    if view.data.target == "number":
+        parts["Given and predicted"] = numbers.given_and_predicted
     if not view.data.clusters.names:
         del parts["Clusters"]
     parts[part(list(parts), "explore-part")](view)
@@ -70,7 +72,11 @@ def _map() -> None:
         reason = "The map is being made." if coming else "This run has no map: it was scored without one."
         messages.empty(f"{reason}\nThe threshold, tables and samples work without it.")
         return
-    absent = {"finding": not view.data.finding_names, "label": not view.data.classes}
+    absent = {
+        "finding": not view.data.finding_names,
+        "label": not view.data.classes,
+        "value": view.data.target != "number",
+    }
     colours = [name for name in COLOR_BY if not absent.get(name)]
     colour = st.segmented_control(
         "Colour by",

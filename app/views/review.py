@@ -112,7 +112,8 @@ def _queue() -> None:
         backend,
         key=f"review-{view.data.name}-{view.session.reviewer}",
         classes=view.data.classes,
-        actions=actions_of(view.data.classes, view.data.modality),
+        numbers=view.data.target == "number",
+        actions=actions_of(view.data.classes, view.data.modality, view.data.target),
         pair=desk.pair_of(view.session.filters),
         height=_HEIGHT,
     )

@@ -94,8 +94,7 @@ class Decided:
         decision = self.decisions.get(self.samples.ids[i])
         if decision is not None and decision.action == "relabel":
             return decision.new_label
-        given = int(self.samples.given_labels[i])
-        return self.samples.class_names[given] if given >= 0 else None
+        return self.samples.label_text(i) or None
 
     def counted(self, parts: Iterable[T], total: int) -> Iterator[T]:
         """Yield what is written, row by row or file by file, and say how far it is."""
@@ -109,7 +108,7 @@ class Decided:
 
 def names_in_data(raw: SampleSet, samples: SampleSet) -> dict[str, str]:
     """Return how the data, read as `raw`, writes each class of `samples`; empty where it writes them alike."""
-    if not raw.class_names or raw.class_names == samples.class_names:
+    if not samples.class_names or not raw.class_names or raw.class_names == samples.class_names:
         return {}
     position = {sample_id: i for i, sample_id in enumerate(raw.ids)}
     raw_labels = raw.given_labels[[position[sample_id] for sample_id in samples.ids]]

@@ -170,7 +170,7 @@ class _Report:
         for decision in self.decisions.values():
             counts[decision.action] += 1
         facts = {"Reviewed": f"{len(self.decisions):,} of {len(self.table):,}"}
-        allowed = actions_of(self.scored.classes, self.scored.modality)
+        allowed = actions_of(self.scored.classes, self.scored.modality, self.scored.target)
         facts |= {name.capitalize(): f"{count:,}" for name, count in counts.items() if count or name in allowed}
         if self.store:
             facts["Reviewers"] = ", ".join(f"{name} ({count:,})" for name, count in self.store.reviewers().items())
@@ -207,7 +207,7 @@ class _Report:
         seen = np.array([i in self.decisions for i in ids], dtype=bool)
         rows: list[tuple[str, int, int, int, int]] = []
         for name in self.info.classes or ("",):
-            members = given == name
+            members = given == name if name else np.ones(len(given), dtype=bool)
             counts = [int((mask & members).sum()) for mask in (members, flagged, seen, bad)]
             rows.append((name, counts[0], counts[1], counts[2], counts[3]))
         rows.sort(key=lambda row: -row[2] / max(row[1], 1))

@@ -2,3 +2,5 @@
 
 DUPLICATE = "near-duplicate"
 NONE = "none"
+WRONG_PROBABILITY = "wrong_label_probability"
+"""The column of a run's table that holds how likely each label is wrong."""

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from oga_core.findings import NONE
-from oga_core.findings.kinds import SUGGESTED_PROBABILITY, WRONG_PROBABILITY, find
+from oga_core.findings import NONE, WRONG_PROBABILITY
+from oga_core.findings.kinds import SUGGESTED_PROBABILITY, find
 from oga_core.findings.language import language_findings
 from oga_core.findings.noise import estimate_noise, least_moved, suggested_trim_fraction
+from oga_core.findings.numbers import number_findings
 from oga_core.findings.probability import wrong_label_probability
-from oga_core.findings.set_warnings import set_warnings
+from oga_core.findings.set_warnings import group_warnings, set_warnings
 from oga_core.findings.trim_trial import try_trim
 from oga_core.gradient_sketch import GradientSketch
 from oga_core.scores.ensemble import mean_probabilities
@@ -57,6 +58,8 @@ def diagnose(
     groups: further columns of the data with few distinct values. Rows of a language model have no classes: of them it
     says what is unusual given the prompt and what is there twice, and claims no noise rate.
     """
+    if sketch.targets is not None:
+        return _of_numbers(sketch, score, ids, groups)
     if sketch.logits is None:
         flagged = _flagged(score, _FALLBACK_FRACTION)
         unusual = {} if sketch.prompt_states is None else language_findings(sketch, ids.tolist())
@@ -93,6 +96,17 @@ def diagnose(
         "warnings": warnings,
     }
     return Diagnosis(columns, fields)
+
+
+def _of_numbers(
+    sketch: GradientSketch,
+    score: NDArray[np.float64],
+    ids: NDArray[np.object_],
+    groups: Mapping[str, Sequence[object]],
+) -> Diagnosis:
+    columns, fields = number_findings(sketch, ids.tolist())
+    flagged = _flagged(score, fields["suggested_trim_fraction"] or _FALLBACK_FRACTION)
+    return Diagnosis(columns, {**fields, "warnings": [*fields["warnings"], *group_warnings(flagged, groups)]})
 
 
 def _flagged(score: NDArray[np.float64], trim_fraction: float) -> NDArray[np.bool_]:

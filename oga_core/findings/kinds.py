@@ -24,9 +24,8 @@ from oga_core.scores.estimators.neighbours import distances_to_references
 MISLABELLED = "likely mislabelled"
 AMBIGUOUS = "ambiguous"
 STRANGE = "out of distribution"
-WRONG_PROBABILITY = "wrong_label_probability"
 SUGGESTED_PROBABILITY = "suggested_label_probability"
-"""The columns of a run's table that hold how likely each label is wrong, and how likely the suggestion is right."""
+"""The column of a run's table that holds how likely the suggestion is right."""
 KINDS = (MISLABELLED, AMBIGUOUS, DUPLICATE, STRANGE, NONE)
 
 FAR = 4.5

@@ -40,13 +40,17 @@ def set_warnings(
             f"Class {value}: {share:.0%} flagged, {flagged.mean():.0%} of all. "
             "Its samples may be mislabelled or only hard."
         )
-    for column, values in (columns or {}).items():
-        for value, share in _over_flagged(flagged, np.asarray(list(map(str, values)), dtype=object)):
-            warnings.append(
-                f"{column} = {value}: {share:.0%} flagged, {flagged.mean():.0%} of all. "
-                "Trimming would thin this group out; look at it before you trim."
-            )
-    return warnings
+    return [*warnings, *group_warnings(flagged, columns or {})]
+
+
+def group_warnings(flagged: NDArray[np.bool_], columns: Mapping[str, Sequence[object]]) -> list[str]:
+    """A sentence for each group of samples, by a column's value, of which trimming would take more than of others."""
+    return [
+        f"{column} = {value}: {share:.0%} flagged, {flagged.mean():.0%} of all. "
+        "Trimming would thin this group out; look at it before you trim."
+        for column, values in columns.items()
+        for value, share in _over_flagged(flagged, np.asarray(list(map(str, values)), dtype=object))
+    ]
 
 
 def _model_warnings(sketch: GradientSketch) -> Iterator[str]:

@@ -26,6 +26,7 @@ from oga_core.gradients.self_check import (
     largest_error,
     logit_gradients,
 )
+from oga_core.tasks.losses import PLAIN, loss_of
 from oga_core.tasks.task import Batch, PromptTask, Task
 
 VIEWED = {"view_logits": "logits", "view_features": "features", "middle_features": "middle_features"}
@@ -51,6 +52,7 @@ class HeadPass:
         given_up: set[str] | None = None,
     ):
         self.task = task
+        self.loss = loss_of(task)
         self.model = model
         self.options = options
         self.precision = Precision(device, options.precision)
@@ -70,7 +72,7 @@ class HeadPass:
             with torch.no_grad(), ForwardCapture() as capture:
                 outputs = self.task.outputs(self.model, few)
             del capture
-            delta = _delta(outputs.float(), few["labels"])
+            delta = self._delta(outputs.float(), few)
             features = features_of(outputs)
             error = self._error_of_product(delta, features, few)
             self.check_error = largest_error(delta, logit_gradients(self.task, outputs, few).float())
@@ -104,7 +106,7 @@ class HeadPass:
             return {}
         seen = self._seen(outputs, capture)
         self._require_features(seen["features"])
-        arrays = self.head_arrays(outputs, seen["features"], batch["labels"])
+        arrays = self.head_arrays(outputs, seen["features"], batch)
         views = [seen, *self._views(batch)]
         for name, source in VIEWED.items():
             parts = [part for view in views if (part := view[source]) is not None]
@@ -144,13 +146,23 @@ class HeadPass:
             self.given_up.add(FEATURES)
             raise StartAgain
 
-    def head_arrays(self, outputs: Tensor, features: Tensor | None, labels: Tensor) -> dict[str, Tensor]:
-        """Logits, features and the sketch of the head's gradient, in float32."""
-        logits = outputs.detach().float()
-        if features is None:
-            return {"logits": logits, "sketch": self._sketch(_delta(logits, labels), None)}
-        features = features.float()
-        return {"logits": logits, "features": features, "sketch": self._sketch(_delta(logits, labels), features)}
+    def head_arrays(self, outputs: Tensor, features: Tensor | None, batch: Batch) -> dict[str, Tensor]:
+        """Outputs, features and the sketch of the head's gradient, in float32."""
+        outputs = outputs.detach().float()
+        features = None if features is None else features.float()
+        delta = self._delta(outputs, batch)
+        arrays = {} if features is None else {"features": features}
+        if self.loss.target == "class":
+            arrays["logits"] = outputs
+        else:
+            arrays["outputs"] = self.loss.in_data_units(outputs)
+        if self.loss != PLAIN:
+            arrays["output_gradients"] = delta
+        return {**arrays, "sketch": self._sketch(delta, features)}
+
+    def _delta(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """Gradient of the loss at the outputs, of plain cross-entropy in closed form."""
+        return _delta(outputs, batch["labels"]) if self.loss == PLAIN else logit_gradients(self.task, outputs, batch)
 
     def _sketch(self, delta: Tensor, features: Tensor | None) -> Tensor:
         with torch.autocast(delta.device.type, enabled=False):

@@ -34,6 +34,7 @@ from oga_core.gradients.walk import BatchPass, Walk
 from oga_core.numerics import evenly_spaced
 from oga_core.samples import Problem, SampleSet
 from oga_core.tasks.batches import first_rows
+from oga_core.tasks.losses import PLAIN, loss_of
 from oga_core.tasks.task import Batch, Task
 from oga_core.worker.stages import Progress
 
@@ -99,7 +100,7 @@ def gradient_pass(
     model = model.to(device)
     part = part or Part.of(task, samples)
     first = first_batch(task, samples, part.order, device)
-    fingerprint = _fingerprint(model, samples, options, first)
+    fingerprint = _fingerprint(task, model, samples, options, first)
     arrays = PassArrays(folder, len(part.places), part.fingerprint(fingerprint))
     if arrays.finished is None:
         arrays.given_up = sorted({*arrays.given_up, *part.given_up})
@@ -181,7 +182,8 @@ def _walk(
 ) -> Walk:
     with fits(first):
         seen = survey(lambda: task.outputs(model, first), len(first["labels"]))
-    checked = first if seen.unlikely is None else {**first, "labels": seen.unlikely}
+    unlikely = seen.unlikely if loss_of(task) == PLAIN else None
+    checked = first if unlikely is None else {**first, "labels": unlikely}
     arrays.batch_size = arrays.batch_size or options.batch_size or _batch_size(device, seen, options)
 
     def make_pass(given_up: set[str]) -> BatchPass:
@@ -277,13 +279,16 @@ def evaluating(model: nn.Module) -> Iterator[None]:
             module.training = True
 
 
-def _fingerprint(model: nn.Module, samples: SampleSet, options: PassOptions, first: Batch) -> str:
-    """Changes with the data, how the first samples are prepared, the options, and the model's layers and weights."""
+def _fingerprint(task: Task, model: nn.Module, samples: SampleSet, options: PassOptions, first: Batch) -> str:
+    """Changes with the data, how the first samples are prepared, the options, the loss, and the model's weights."""
     digest = hashlib.blake2b(digest_size=16)
     digest.update(replace(options, device="auto").fingerprint.encode())
     digest.update(samples.fingerprint.encode())
     digest.update(np.ascontiguousarray(samples.row_numbers).tobytes())
     digest.update(np.ascontiguousarray(samples.given_labels).tobytes())
+    if samples.targets is not None:
+        digest.update(np.ascontiguousarray(samples.targets).tobytes())
+    digest.update(repr(loss_of(task)).encode())
     digest.update(_ADDRESS.sub("", str(model)).encode())
     for name, tensor in sorted({**model.state_dict(), **first}.items()):
         if isinstance(tensor, Tensor):

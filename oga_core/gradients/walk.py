@@ -78,7 +78,7 @@ class Walk:
         start = recorded = time.perf_counter()
         parts = [order[i : i + arrays.batch_size] for i in range(started_at, len(order), arrays.batch_size)]
         if not arrays.arrays:
-            arrays.write(np.arange(len(order)), {"given_labels": self.samples.given_labels})
+            arrays.write(np.arange(len(order)), _labels(self.samples))
         with contextlib.closing(batches(self.task, self.samples, parts)) as loaded_parts:
             for part, loaded in zip(parts, loaded_parts, strict=True):
                 if not self._take(batch_pass, loaded):
@@ -128,6 +128,11 @@ class Walk:
 
     def _not_finite(self, row: int) -> Problem:
         return Problem(str(self.samples.ids[row]), int(self.samples.row_numbers[row]), NOT_FINITE)
+
+
+def _labels(samples: SampleSet) -> dict[str, NDArray[np.generic]]:
+    labels: dict[str, NDArray[np.generic]] = {"given_labels": samples.given_labels}
+    return labels if samples.targets is None else {**labels, "targets": samples.targets}
 
 
 def _finite_rows(values: Mapping[str, NDArray[np.generic]]) -> NDArray[np.bool_]:

@@ -75,7 +75,7 @@ def _score(
         samples = _kept(run, data, bare, _class_names(bare, data, classes, task), tokenizer)
     wanted = pass_options(options)
     wanted["device"] = device_of(model) if options.device == "auto" else options.device
-    settings = settled(wanted, classifies=task.classifies, n_samples=len(samples))
+    settings = settled(wanted, target="class" if task.classifies else None, n_samples=len(samples))
     with stages("gradients"):
         result = take_pass(task, model, samples, run.arrays, settings, stages.progress)
     scored = samples.take(result.rows)

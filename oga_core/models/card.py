@@ -10,10 +10,14 @@ from typing import Any
 
 from oga_core.errors import OgaError, unknown
 from oga_core.readers.archives.names import leaves_folder
-from oga_core.samples import MODALITIES, Modality, SampleSet
+from oga_core.readers.targets import with_targets
+from oga_core.samples import LOSSES, MODALITIES, Modality, SampleSet, Target
 
 TRAINED_ON = ("assistant", "last", "completion", "all")
 """Of a row for a language model: all turns of the assistant, its last turn, what follows the prompt, or every token."""
+
+_OWN_LOSS = ("causal_lm", "preference")
+CROSS_ENTROPY: Mapping[str, Any] = {"name": "cross_entropy"}
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,9 @@ class ModelCard:
     fixed_length where all are padded to it), and for language models trained_on, one of `TRAINED_ON`, and
     encoder_decoder, true for a model that reads the prompt with an encoder; for tabular data: features, mean, std, and
     optionally categories {column: [values]}.
+    `loss`, of a model that classifies or predicts numbers: the name of one of `LOSSES` and its settings: of
+    cross_entropy label_smoothing and class_weights, of the losses of numbers mean and std, where the model gives
+    (number - mean) / std, and of huber its delta (1). A name alone stands for {"name": …}.
     `architecture`, for plain weights: {"name": …}, one of `architectures.ARCHITECTURES`; None: found by the shapes.
     """
 
@@ -31,6 +38,12 @@ class ModelCard:
     classes: tuple[str, ...]
     input: Mapping[str, Any] = field(default_factory=dict)
     architecture: Mapping[str, Any] | None = None
+    loss: Mapping[str, Any] = field(default_factory=lambda: CROSS_ENTROPY)
+
+    @property
+    def target(self) -> Target:
+        """What the loss compares the outputs with."""
+        return LOSSES[self.loss["name"]][0]
 
     @classmethod
     def from_json(cls, text: str | bytes, origin: str) -> ModelCard:
@@ -65,10 +78,10 @@ class ModelCard:
             raise OgaError(
                 f"'architecture' in the model card {origin} must be an object with a name, got {architecture!r}."
             )
-        return cls(modality, names, inputs, architecture)
+        return cls(modality, names, inputs, architecture, _loss(card, origin))
 
     def fitted(self, samples: SampleSet) -> tuple[SampleSet, ModelCard]:
-        """Return the samples with labels numbered as the model does, and the card with classes.
+        """Return the samples with labels read as the model's loss does, and the card with classes.
 
         Raises `OgaError` where the data are of another modality or have labels that the model does not know.
         """
@@ -79,10 +92,11 @@ class ModelCard:
                 f"The model card says modality {card.modality!r} but the data reads as {samples.modality!r}. "
                 "Correct the modality in the model card, or choose the columns of the data."
             )
-        if samples.class_names:
-            card = card if card.classes else replace(card, classes=samples.class_names)
-            samples = samples.with_classes(card.classes)
-        return samples, card
+        if samples.target != "class":
+            return samples, card
+        if card.target == "class" and not card.classes:
+            card = replace(card, classes=samples.class_names)
+        return with_targets(samples, card.target, card.classes), card
 
     def with_trained_on(self, trained_on: str | None) -> ModelCard:
         """Return the card with what a person chose to be trained on; None leaves what it says."""
@@ -93,11 +107,33 @@ class ModelCard:
         card: dict[str, Any] = {"modality": self.modality, "classes": list(self.classes), "input": dict(self.input)}
         if self.architecture is not None:
             card["architecture"] = dict(self.architecture)
+        if self.loss != CROSS_ENTROPY:
+            card["loss"] = dict(self.loss)
         return json.dumps(card, indent=1)
 
 
 def _are_pairs(samples: SampleSet, card: ModelCard) -> bool:
     return (samples.modality, card.modality) == ("preference", "causal_lm")
+
+
+def _loss(card: Mapping[str, Any], origin: str) -> Mapping[str, Any]:
+    """The loss that a card names; raises `OgaError` for one that is not known or has other settings."""
+    loss = card.get("loss", CROSS_ENTROPY)
+    loss = {"name": loss} if isinstance(loss, str) else loss
+    if not isinstance(loss, Mapping) or not isinstance(loss.get("name"), str):
+        raise OgaError(f"'loss' in the model card {origin} must be a name, or an object with a name, got {loss!r}.")
+    if "loss" in card and card["modality"] in _OWN_LOSS:
+        raise OgaError(
+            f"The model card {origin} names a loss, but a model of modality {card['modality']!r} has one of its own. "
+            "Leave 'loss' out."
+        )
+    if loss["name"] not in LOSSES:
+        raise unknown(f"loss in the model card {origin}:", loss["name"], LOSSES)
+    settings = LOSSES[loss["name"]][1]
+    for setting in loss.keys() - {"name"}:
+        if setting not in settings:
+            raise unknown(f"setting of the loss {loss['name']} in the model card {origin}:", setting, settings)
+    return loss
 
 
 def first_card(*places: ModelCard | Path | None) -> ModelCard | None:

@@ -17,8 +17,9 @@ from oga_core.notebook.dashboard import Dashboard, open_dashboard
 from oga_core.readers.answers.responses import responses
 from oga_core.review.decisions import Action, Decision, actions_of
 from oga_core.review.store import ReviewStore, standing_decisions
+from oga_core.runs.counts import class_shares
 from oga_core.runs.info import RunInfo
-from oga_core.runs.scored import ScoredRun, class_shares
+from oga_core.runs.scored import ScoredRun
 from oga_core.samples import SampleSet
 from oga_core.threshold.expectation import Expectation, Outlook
 
@@ -92,9 +93,10 @@ class Run:
     ) -> int:
         """Write one decision on one sample or several, as the dashboard does; return the number of the step.
 
-        action: keep, remove or unsure; or relabel="class"; or, for language models, edit="the right response", which
-        replaces the last response of the row, or edit={"/messages/1/content": "…"} for chosen ones; or, for
-        preference pairs, swap. On disk before the call returns.
+        action: keep, remove or unsure; or relabel="class", or relabel="3.5" where the model predicts numbers; or, for
+        language models, edit="the right response", which replaces the last response of the row, or
+        edit={"/messages/1/content": "…"} for chosen ones; or, for preference pairs, swap. On disk before the call
+        returns.
         """
         ids = [sample_ids] if isinstance(sample_ids, str) else list(map(str, sample_ids))
         for sample_id in ids:
@@ -114,13 +116,13 @@ class Run:
         wanted: list[Action] = [] if action is None or action in ("relabel", "edit") else [action]
         wanted += ["relabel"] if relabel is not None else []
         wanted += ["edit"] if edit is not None else []
-        allowed = actions_of(self.scored.classes, self.scored.modality)
+        allowed = actions_of(self.scored.classes, self.scored.modality, self.scored.target)
         if len(wanted) != 1:
             raise OgaError(f"Give one of the actions {', '.join(allowed)}; relabel and edit as relabel=… and edit=….")
         if wanted[0] not in allowed:
             raise unknown("action", wanted[0], allowed)
-        if relabel is not None and relabel not in self.scored.classes:
-            raise unknown("class", relabel, self.scored.classes)
+        if relabel is not None:
+            self.scored.require_label(relabel)
         return wanted[0]
 
     def _edit(self, sample_id: str, edit: str | Mapping[str, str]) -> tuple[tuple[str, str], ...]:

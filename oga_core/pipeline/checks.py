@@ -100,31 +100,26 @@ def _is_readable(task: Task, samples: SampleSet, row: int) -> bool:
 
 
 def _shape(outputs: Tensor, samples: SampleSet) -> Check:
+    shape = tuple(outputs.shape)
     if samples.modality == "preference":
         return Check("shape", "ok", "One margin a pair.")
+    if samples.target == "number":
+        told = f"The model answers with shape {shape}; its loss compares one number a sample, (batch, 1)."
+        return Check("shape", "ok" if shape[1:] == (1,) else "failure", told)
     if not samples.class_names:
-        ok = outputs.ndim == 3
-        return Check(
-            "shape",
-            "ok" if ok else "failure",
-            f"The model answers with shape {tuple(outputs.shape)}, language models need (batch, time, vocabulary).",
-        )
+        told = f"The model answers with shape {shape}, language models need (batch, time, vocabulary)."
+        return Check("shape", "ok" if outputs.ndim == 3 else "failure", told)
     if outputs.ndim != 2:
-        return Check(
-            "shape",
-            "failure",
-            f"The model answers with shape {tuple(outputs.shape)}; a classifier needs (batch, classes).",
-        )
-    n_logits = outputs.shape[1]
+        return Check("shape", "failure", f"The model answers with shape {shape}; a classifier needs (batch, classes).")
     n_classes = len(samples.class_names)
-    if n_logits != n_classes:
+    if shape[1] != n_classes:
         return Check(
             "classes",
             "failure",
-            f"The model has {n_logits} logits and the data {n_classes} classes. "
+            f"The model has {shape[1]} logits and the data {n_classes} classes. "
             "List every class in the model card, in the order of the logits.",
         )
-    return Check("classes", "ok", f"{n_logits} logits for {n_classes} classes.")
+    return Check("classes", "ok", f"{n_classes} logits for {n_classes} classes.")
 
 
 def _finite(outputs: Tensor) -> Check:

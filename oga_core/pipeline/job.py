@@ -107,7 +107,15 @@ def _score_model(
     _write_positions(part, request)
     write_inputs(task, samples.take(result.rows), folder / "arrays", n_data=len(samples))
     further = _further_passes(loaded, task, samples.take(result.rows), validation, request, options, stages)
-    return samples, _joined(result, further), _summary(loaded.format, _of_all(checks, result), loaded.notes) | trained
+    return (
+        samples,
+        _joined(result, further),
+        {
+            **_summary(loaded.format, _of_all(checks, result), loaded.notes),
+            **trained,
+            "loss": dict(loaded.card.loss) if samples.target else {},
+        },
+    )
 
 
 def _read_validation(loaded: LoadedModel, task: Task, request: PassRequest, stages: Stages) -> SampleSet | None:
@@ -207,7 +215,7 @@ def _write_positions(part: Part, request: PassRequest) -> None:
 
 
 def _pass_options(request: PassRequest, samples: SampleSet) -> PassOptions:
-    return settled(request.pass_options, classifies=bool(samples.class_names), n_samples=len(samples))
+    return settled(request.pass_options, target=samples.target, n_samples=len(samples))
 
 
 def _card(request: PassRequest) -> ModelCard | None:

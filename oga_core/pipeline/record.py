@@ -13,7 +13,7 @@ from oga_core.files import write_whole
 from oga_core.gradient_sketch import GradientSketch
 from oga_core.numerics import slices
 from oga_core.pipeline.contents import content_hashes
-from oga_core.runs.table import CONTENT
+from oga_core.runs.table import CONTENT, GIVEN_VALUE
 from oga_core.samples import Problem, SampleSet
 from oga_core.worker.stages import peak_rss_mb
 
@@ -31,6 +31,7 @@ def pass_record(samples: SampleSet, result: PassResult) -> dict[str, Any]:
         "n_samples": len(result.rows),
         "classes": list(samples.class_names),
         "modality": samples.modality,
+        "target": samples.target or "class",
         "problems": [problem_record(problem) for problem in problems],
         "gradient_coverage": result.sketch.coverage,
         "gradient_check_error": _known(result.sketch.check_error),
@@ -64,11 +65,19 @@ def write_samples(samples: SampleSet, folder: Path, data: SampleSet | None = Non
 
     data: all the samples, where these are a part of them.
     """
-    names = np.array([*samples.class_names, ""], dtype=object)
-    columns = {"sample_id": samples.ids, "given_label": names[samples.given_labels]}
+    columns = {"sample_id": samples.ids, **_given(samples)}
     table = pd.DataFrame({**columns, CONTENT: content_hashes(samples)})
     write_whole(folder / "samples.parquet", lambda path: table.to_parquet(path, index=False))
     write_whole(folder / "groups.parquet", lambda path: groups_of(samples, data).to_parquet(path, index=False))
+
+
+def _given(samples: SampleSet) -> dict[str, Any]:
+    """The labels as text, and numbers as numbers too."""
+    names = np.array([*samples.class_names, ""], dtype=object)
+    if samples.targets is None:
+        return {"given_label": names[samples.given_labels]}
+    texts = np.array([samples.label_text(i) for i in range(len(samples))], dtype=object)
+    return {"given_label": texts, **({GIVEN_VALUE: samples.targets} if samples.target == "number" else {})}
 
 
 def groups_of(samples: SampleSet, data: SampleSet | None = None) -> pd.DataFrame:

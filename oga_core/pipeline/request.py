@@ -15,6 +15,7 @@ from oga_core.models import files_of
 from oga_core.models.card import ModelCard
 from oga_core.models.factory import ModelFactory
 from oga_core.pipeline.options import ScoreOptions
+from oga_core.samples import Target
 from oga_core.scores import PROMPT_FREE, SCORES
 
 _VIEWED_SCORES = {"oga", "view_margin"}
@@ -116,18 +117,19 @@ def pass_options(options: ScoreOptions) -> dict[str, Any]:
     }
 
 
-def settled(wanted: Mapping[str, Any], *, classifies: bool, n_samples: int) -> PassOptions:
-    """Return what `pass_options` left open, as it suits a classifier or a language model.
+def settled(wanted: Mapping[str, Any], *, target: Target | None, n_samples: int) -> PassOptions:
+    """Return what `pass_options` left open, as it suits what the model was trained to predict; None: a language model.
 
-    The head's gradient is enough for a classifier; a language model has no head of its own, and is asked which rows
-    made it say something.
+    The head's gradient is enough for a model with a head; a language model has none of its own, and is asked which
+    rows made it say something.
     """
     options = dict(wanted)
     if options["parameters"] == "auto":
-        options["parameters"] = "head" if classifies else "all"
-    options["sketch_dim"] = options["sketch_dim"] or (SKETCH_DIM if classifies else LANGUAGE_SKETCH_DIM)
+        options["parameters"] = "head" if target else "all"
+    options["sketch_dim"] = options["sketch_dim"] or (SKETCH_DIM if target else LANGUAGE_SKETCH_DIM)
     options["exact_l1"] = options["exact_l1"] and options["parameters"] != "head"
-    whole = 0 if classifies else WHOLE_NUMBERS // max(n_samples, 1)
+    options["views"] = options["views"] and target == "class"  # a mirrored image may well be another number
+    whole = 0 if target else WHOLE_NUMBERS // max(n_samples, 1)
     return PassOptions(**options, whole_parameters=whole)
 
 

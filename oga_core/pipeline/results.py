@@ -13,10 +13,13 @@ from numpy.typing import NDArray
 
 from oga_core.findings.clusters import find_clusters
 from oga_core.findings.diagnosis import Diagnosis, diagnose
+from oga_core.findings.numbers import DIGITS
 from oga_core.gradient_sketch import GradientSketch
 from oga_core.pipeline.recording import identified
 from oga_core.projection import project
 from oga_core.runs.folder import SCORE_PREFIX, RunFolder
+from oga_core.runs.table import PREDICTED_VALUE
+from oga_core.samples import number_text
 from oga_core.scores import compute_scores, default_score
 from oga_core.worker.stages import Progress
 
@@ -149,7 +152,12 @@ def _diagnosis(
 
 def _table(sketch: GradientSketch, samples: ScoredSamples, scores: dict[str, NDArray[np.float64]]) -> pd.DataFrame:
     columns: dict[str, Any] = {"predicted_label": "", "given_label_probability": np.exp(-sketch.losses)}
-    if sketch.logits is not None:
+    if sketch.targets is not None and sketch.outputs is not None:
+        predicted = np.asarray(sketch.outputs, dtype=np.float64)[:, 0]
+        columns[PREDICTED_VALUE] = predicted
+        columns["predicted_label"] = [number_text(value, DIGITS) for value in predicted.tolist()]
+        columns["given_label_probability"] = np.nan
+    elif sketch.logits is not None:
         classes = np.array(samples.classes, dtype=object)
         columns["predicted_label"] = classes[sketch.logits.argmax(axis=1)]
         columns["given_label_probability"] = sketch.probabilities[np.arange(len(sketch)), sketch.given_labels]

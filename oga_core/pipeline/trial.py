@@ -33,7 +33,7 @@ def try_model(
 ) -> list[Check]:
     """Check the model on a few samples and, where it has classes, their order and its views on a few hundred."""
     checks = check_some(loaded, task, samples, progress)
-    if not samples.class_names or any(check.level == "failure" for check in checks):
+    if samples.target != "class" or any(check.level == "failure" for check in checks):
         return checks
     rows = evenly_spaced(np.arange(len(samples)), _LABEL_CHECKED_SAMPLES)
     start = time.perf_counter()
@@ -81,16 +81,23 @@ def check_needs(
 ) -> None:
     """Refuse scores that no pass of this model over these data can offer. Raises `OgaError`."""
     for name, needed in needs.items():
-        if {"l1_norm_all", "l2_norm_all"} & set(needed) and options.parameters == "head" and samples.class_names:
+        if {"l1_norm_all", "l2_norm_all"} & set(needed) and options.parameters == "head" and samples.target:
             raise OgaError(
                 f"The score {name!r} needs the gradient of more than the head, which is all that is taken of a "
-                "classifier unasked. Give --parameters all."
+                "model with a head unasked. Give --parameters all."
             )
-        if "logits" in needed and not samples.class_names:
+        if "logits" in needed and samples.target != "class":
             raise OgaError(
-                f"The score {name!r} needs logits of classes, which a language model does not have. Choose another."
+                f"The score {name!r} needs logits of classes, one class a sample, which this model does not have. "
+                "Choose another."
             )
-        if LANGUAGE_ARRAYS & set(needed) and samples.class_names:
+        if "targets" in needed and samples.targets is None:
+            raise OgaError(
+                f"The score {name!r} is of a model that predicts numbers, which this is not. Choose another."
+            )
+        if {"delta", "features"} & set(needed) and not samples.target:
+            raise OgaError(f"The score {name!r} needs a model with a head, not a language model. Choose another.")
+        if LANGUAGE_ARRAYS & set(needed) and samples.target:
             raise OgaError(f"The score {name!r} is of a language model's rows, which these are not. Choose another.")
         if "view_logits" in needed and not has_views:
             raise OgaError(

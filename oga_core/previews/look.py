@@ -13,7 +13,7 @@ from oga_core.numerics import evenly_spaced
 from oga_core.previews.content import Preview
 from oga_core.previews.drawing import picture, preview
 from oga_core.readers import read_samples
-from oga_core.samples import SampleSet, UnreadableSample
+from oga_core.samples import SampleSet, UnreadableSample, number_text
 from oga_core.worker.stages import Progress
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ def run(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
     """Read the data at `path` with `options`, as the model with this `card` would where one is given.
 
     Returns the size, modality, classes in the order of the model or, where that is not known, of the data, with the
-    number of samples of each; the first problem; and some samples, each with its label. Raises `OgaError` where the
-    data and the card do not fit.
+    number of samples of each, or the range of its numbers; the first problem; and some samples, each with its label.
+    Raises `OgaError` where the data and the card do not fit.
     """
     samples = read_samples(Path(arguments["path"]), **arguments["options"])
     card = ModelCard.from_json(arguments["card"], "of the model") if arguments["card"] else None
@@ -44,6 +44,7 @@ def run(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
         "classes": list(zip(samples.class_names[:_NAMED_CLASSES], counts.tolist(), strict=False)),
         "n_known": len(samples.class_names),
         "is_ordered": is_ordered,
+        "numbers": _range(samples),
         "modality": samples.modality,
         "n_problems": len(samples.problems),
         "first_problem": samples.problems[0].reason if samples.problems else "",
@@ -89,5 +90,11 @@ def _pixels(image: Any, task: Any) -> Preview:
 
 
 def _label(samples: SampleSet, row: int) -> str | None:
-    given = int(samples.given_labels[row])
-    return samples.class_names[given] if given >= 0 else None
+    return samples.label_text(row) or None
+
+
+def _range(samples: SampleSet) -> list[str]:
+    """The smallest and the largest of the numbers that the model predicts; none where it predicts something else."""
+    if samples.targets is None or samples.target != "number" or not len(samples):
+        return []
+    return [number_text(float(samples.targets.min())), number_text(float(samples.targets.max()))]

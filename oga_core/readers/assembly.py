@@ -16,9 +16,8 @@ from numpy.typing import NDArray
 from oga_core.errors import OgaError, unknown
 from oga_core.readers.archives.archive import Archive
 from oga_core.readers.columns import some
-from oga_core.samples import MODALITIES, Modality, Problem, SampleSet, Source
+from oga_core.samples import MODALITIES, Modality, Problem, SampleSet, Source, check_share
 
-MAX_UNREADABLE = 0.05  # more rows that cannot be read mean a wrong option or a damaged file, not bad rows
 MAX_LABEL_CHARACTERS = 1_000  # a longer label is a text in the wrong column
 _WHOLE_FILE_BYTES = 256_000_000  # hashed in about a second
 _EDGE_BYTES = 1 << 20
@@ -111,17 +110,6 @@ def _sample_set(draft: Draft, row_numbers: NDArray[np.int64], fingerprint: str) 
         problems=tuple(sorted(draft.problems, key=lambda problem: problem.row)),
         notes=tuple(draft.notes),
     )
-
-
-def check_share(name: str, problems: Sequence[Problem], n_readable: int) -> None:
-    """Raise `OgaError` where more than 5 % of the rows cannot be used, naming the first few."""
-    total = len(problems) + n_readable
-    if len(problems) > MAX_UNREADABLE * total:
-        first = "; ".join(f"{problem.sample_id}: {problem.reason}" for problem in problems[:5])
-        raise OgaError(
-            f"{len(problems):,} of {total:,} rows of {name} cannot be used, more than {MAX_UNREADABLE:.0%}. "
-            f"The first: {first}. Correct them, or take them out."
-        )
 
 
 def file_fingerprint(*paths: Path | None) -> str:

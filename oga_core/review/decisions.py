@@ -17,9 +17,9 @@ MERGED = "classes merged"
 """The note of decisions that carry out a merge of two classes: nobody judged the samples one by one."""
 
 
-def actions_of(classes: Sequence[str], modality: str) -> tuple[Action, ...]:
-    """Return what can be decided on a sample of a run: a label needs classes, a new text a language model."""
-    if classes:
+def actions_of(classes: Sequence[str], modality: str, target: str = "class") -> tuple[Action, ...]:
+    """Return what can be decided on a sample of a run: a label needs classes or numbers, a text a language model."""
+    if classes or target == "number":
         return ("keep", "relabel", "remove", "unsure")
     if modality == "preference":
         return ("keep", "swap", "edit", "remove", "unsure")
@@ -28,7 +28,8 @@ def actions_of(classes: Sequence[str], modality: str) -> tuple[Action, ...]:
 
 @dataclass(frozen=True)
 class Decision:
-    """What a person decided on one sample; `time` is ISO 8601 in UTC, `new_label` a class name for relabel.
+    """What a person decided on one sample; `time` is ISO 8601 in UTC, `new_label` for relabel: a class name,
+    or a number as text.
 
     edit: for edit, the place of each changed text in the row as a JSON Pointer (RFC 6901), and the new text.
     """

@@ -34,10 +34,14 @@ class Edits:
 NO_EDITS = Edits()
 
 
+_NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][-+]?\d+)?")
+
+
 def typed_label(label: str, old: Any) -> Any:
     """Return a label in the type that the data uses for labels."""
     if isinstance(old, bool) and label in ("true", "false"):
         return label == "true"
-    if isinstance(old, (int, float)) and not isinstance(old, bool) and re.fullmatch(r"-?\d+", label):
-        return type(old)(int(label))
-    return label
+    if not isinstance(old, (int, float)) or isinstance(old, bool) or not _NUMBER.fullmatch(label):
+        return label
+    number = float(label)
+    return type(old)(number) if number.is_integer() else number

@@ -17,21 +17,25 @@ MACHINE = "machine's proposal, not reviewed"
 """Stands as the reviewer of what nobody looked at."""
 
 
+def can_relabel(data: ScoredRun) -> bool:
+    """Whether the samples of a run have labels, classes or numbers, that can be others."""
+    return bool(data.classes) or data.target == "number"
+
+
 def decide_alike(
     data: ScoredRun, rows: Iterable[int], verb: Verb, *, label: str | None = None, reviewer: str = "me"
 ) -> list[Decision]:
     """Return the same decision on every sample of `rows`; with "suggest" those without a suggestion are left out.
 
-    label: the class of "relabel". Raises `OgaError` for an unknown verb or class.
+    label: the class or number of "relabel". Raises `OgaError` for an unknown verb or label.
     """
     if verb == "suggest":
-        new = data.suggestions
-        changed = [row for row in map(int, rows) if new[row] >= 0]
-        return [Decision(str(data.ids[row]), "relabel", data.classes[new[row]], reviewer) for row in changed]
+        new = data.suggested_labels
+        return [Decision(str(data.ids[row]), "relabel", new[row], reviewer) for row in map(int, rows) if new[row]]
     if verb not in ACTIONS:
         raise unknown("action", verb, (*ACTIONS, "suggest"))
-    if verb == "relabel" and label not in data.classes:
-        raise unknown("class", str(label), data.classes)
+    if verb == "relabel":
+        data.require_label(label)
     return [Decision(str(data.ids[row]), verb, label, reviewer) for row in map(int, rows)]
 
 
@@ -57,11 +61,11 @@ def proposal(data: ScoredRun, apply: Apply, flagged: Sequence[int]) -> dict[str,
     """Return what the machine alone would decide on the samples `flagged`, by sample id.
 
     apply: "suggestions" relabels each to its suggestion where it has one; "trim" removes each, the paper's own act
-    (Chhabra et al. 2025). Raises `OgaError` for anything else, and for suggestions in a run without classes.
+    (Chhabra et al. 2025). Raises `OgaError` for anything else, and for suggestions in a run without labels.
     """
     if apply not in ("suggestions", "trim"):
         raise unknown("proposal", apply, ("suggestions", "trim"))
-    if apply == "suggestions" and not data.classes:
-        raise OgaError("This run has no class labels, so there are no suggestions to apply. Trim, or apply decisions.")
+    if apply == "suggestions" and not can_relabel(data):
+        raise OgaError("This run has no labels, so there are no suggestions to apply. Trim, or apply decisions.")
     verb: Verb = "suggest" if apply == "suggestions" else "remove"
     return {made.sample_id: made for made in decide_alike(data, flagged, verb, reviewer=MACHINE)}

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from oga_core.projection import points_in_polygon
 from oga_core.review.decisions import ACTIONS
 from oga_core.review.filters import PREDICTIONS, SIDES, UNDECIDED, Filters
-from oga_core.runs.scored import ScoredRun, class_shares, confusion
+from oga_core.runs.counts import class_shares, confusion
+from oga_core.runs.scored import ScoredRun
 
 if TYPE_CHECKING:
     from oga_core.review.board import DecisionBoard

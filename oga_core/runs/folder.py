@@ -137,7 +137,9 @@ class RunFolder:
     @cached_property
     def samples(self) -> SampleSet:
         """The scored samples, read again from their source; inputs stay lazy."""
-        from oga_core.readers import OPTIONS, read_samples  # opening a run imports none of the readers
+        # Opening a run imports none of the readers.
+        from oga_core.readers import OPTIONS, read_samples
+        from oga_core.readers.targets import with_targets
 
         info = self.info
         data = info.data
@@ -151,7 +153,7 @@ class RunFolder:
         samples = read_samples(data.path, **data.options)
         if samples.fingerprint != data.fingerprint:
             raise OgaError(f"{data.path} has changed since it was scored. Put the scored version back, or score again.")
-        return samples.take(self._places(samples)).with_classes(info.classes)
+        return with_targets(samples.take(self._places(samples)), info.target, info.classes)
 
     def _places(self, samples: SampleSet) -> Indices:
         """Return where the rows of the table stand among all samples of the data."""

@@ -11,7 +11,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from oga_core.errors import OgaError
 from oga_core.runs.trained_input import TrainedInput
-from oga_core.samples import MODALITIES
+from oga_core.samples import MODALITIES, TARGETS
 from oga_core.threshold.trim_trial import TrimTrial
 
 SCHEMA = 2
@@ -54,6 +54,7 @@ class RunInfo:
     status: running, done, failed or cancelled. process: id of the process that scores. options: fields of
         `ScoreOptions`. model_format: outputs, live, or one of the loaders' formats.
     trained_input: for a language model, else None. n_samples: rows of the table. classes: in the order of the logits.
+        target: what a sample is labelled with, where it has labels; loss: as the model card names it.
         problems: samples that could not be read, each with sample_id, row and reason. checks: what the trial found.
         jail: which layers of the worker's jail held, and in `missing` a sentence for each that did not.
     gradient_coverage: share of the chosen parameters, 0 to 1. gradient_check_error: largest relative error against
@@ -81,6 +82,8 @@ class RunInfo:
     n_samples: int | None = None
     classes: tuple[str, ...] = ()
     modality: str = ""
+    target: str = "class"
+    loss: dict[str, Any] = field(default_factory=dict)
     problems: tuple[dict[str, Any], ...] = ()
     checks: tuple[dict[str, Any], ...] = ()
     warnings: tuple[str, ...] = ()
@@ -125,6 +128,8 @@ class RunInfo:
                 f"{name} is damaged: 'modality' is {record.modality[:80]!r}, where one of {', '.join(MODALITIES)} "
                 "belongs. Score the data again into a new folder."
             )
+        if record.target not in TARGETS:
+            raise _damaged(name, "target", record.target[:80], f"one of {', '.join(TARGETS)}")
         return record
 
     def as_json(self) -> dict[str, Any]:

@@ -11,11 +11,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from oga_core.errors import OgaError, unknown
+from oga_core.findings import WRONG_PROBABILITY
 from oga_core.findings.clusters import Clusters, Shared, both, named_clusters, pairs
-from oga_core.findings.kinds import MISLABELLED, STRANGE, SUGGESTED_PROBABILITY, WRONG_PROBABILITY
+from oga_core.findings.kinds import MISLABELLED, STRANGE, SUGGESTED_PROBABILITY
 from oga_core.runs.folder import SCORE_PREFIX, RunFolder, score_names
 from oga_core.runs.info import RunInfo
-from oga_core.runs.table import CONTENT
+from oga_core.runs.table import CONTENT, GIVEN_VALUE, PREDICTED_VALUE, check_table
+from oga_core.samples import is_number
 from oga_core.threshold.ranked import RankedScores
 
 NO_FINDING = "none"
@@ -40,7 +42,7 @@ class ScoredRun:
         self.version: tuple[str, tuple[int, int, int]] = (str(path), (0, 0, 0))
         self.info: RunInfo = self.run.info
         self.table: pd.DataFrame = self.run.table
-        _check(self.table, self.info, path)
+        check_table(self.table, self.info, path)
         self.ids: NDArray[np.object_] = self.table["sample_id"].to_numpy(dtype=object)
         self.classes: tuple[str, ...] = self.info.classes
         self.given = self._codes("given_label")
@@ -172,6 +174,16 @@ class ScoredRun:
         return self.table[SUGGESTED_PROBABILITY].to_numpy(dtype=np.float64)
 
     @cached_property
+    def given_values(self) -> NDArray[np.float64]:
+        """The numbers of a run whose samples are labelled with numbers, `(n_samples,)`."""
+        return self.table[GIVEN_VALUE].to_numpy(dtype=np.float64)
+
+    @cached_property
+    def predicted_values(self) -> NDArray[np.float64]:
+        """What its model predicts, in the same units, `(n_samples,)`."""
+        return self.table[PREDICTED_VALUE].to_numpy(dtype=np.float64)
+
+    @cached_property
     def contents(self) -> list[str] | None:
         """A hash of what each sample holds, empty where it has none; None for a run from before there were hashes."""
         return self.table[CONTENT].fillna("").tolist() if CONTENT in self.table else None
@@ -216,6 +228,27 @@ class ScoredRun:
         value: Any = self.table[column].iat[row]
         return "" if pd.isna(value) else str(value)
 
+    @property
+    def target(self) -> str:
+        """What a sample is labelled with, where it has labels: class or number."""
+        return self.info.target
+
+    def require_label(self, label: str | None) -> None:
+        """Raise `OgaError` unless a sample may be relabelled to this: one of the classes, or a number as text."""
+        if self.target != "number":
+            if label not in self.classes:
+                raise unknown("class", str(label), self.classes)
+            return
+        if label is None or not is_number(label):
+            raise OgaError(f"The new value {label!r} is not a number. Write it with a point, such as 3.5.")
+
+    @cached_property
+    def suggested_labels(self) -> NDArray[np.object_]:
+        """The class or number to relabel every sample to, as text, `(n_samples,)`, empty without a suggestion."""
+        if self.target == "number":
+            return self._texts("suggested_label", slice(None))
+        return np.array([*self.classes, ""], dtype=object)[self.suggestions]
+
     def suggestion(self, row: int) -> int:
         """The class to relabel to, -1 where nothing speaks against the given label or for another one.
 
@@ -245,54 +278,20 @@ class ScoredRun:
 
     def proposal(self, row: int) -> str | None:
         """The label a press of one key takes: the suggestion, else the prediction; none out of distribution."""
+        if self.target == "number":
+            return self.text("suggested_label", row) or self.text("predicted_label", row) or None
         if not self.classes or self.text("finding", row) == STRANGE:
             return None
         suggestion = self.suggestion(row)
         return self.class_name(suggestion if suggestion >= 0 else int(self.predicted[row]))
 
+    def given_text(self, row: int) -> str | None:
+        """The label of a sample as text, None where it has none."""
+        if self.target == "number":
+            return self.text("given_label", row)
+        return self.class_name(self.given[row]) if self.given[row] >= 0 else None
+
     def _codes(self, column: str) -> NDArray[np.int64]:
         if column not in self.table or not self.classes:
             return np.full(len(self), -1, dtype=np.int64)
         return pd.Categorical(self.table[column].astype(str), categories=self.classes).codes.astype(np.int64)
-
-
-def _check(table: pd.DataFrame, info: RunInfo, path: Path) -> None:
-    """Raise `OgaError` where the table and the record of a run disagree."""
-    if table.empty:
-        raise OgaError(f"The run {path} has no samples. Score data with at least one sample.")
-    if info.status == "done" and info.n_samples is not None and info.n_samples != len(table):
-        raise OgaError(
-            f"The run {path} is damaged: its table has {len(table):,} rows, its record says {info.n_samples:,}. "
-            "Score the data again into a new folder."
-        )
-    names = score_names(table)
-    if info.default_score is not None and names and info.default_score not in names:
-        raise OgaError(
-            f"The run {path} is damaged: the default score {info.default_score!r} of its record is not in its table. "
-            "Score the data again into a new folder."
-        )
-    for column in ("given_label", "predicted_label"):
-        labels = table[column].dropna().astype(str).unique() if column in table and info.classes else ()
-        strange = [label for label in labels if label and label not in info.classes]
-        if strange:
-            raise OgaError(
-                f"The run {path} is damaged: {column} in its table is {strange[0]!r}, which is not one of the classes "
-                "of its record. Score the data again into a new folder."
-            )
-
-
-def class_shares(codes: NDArray[np.int64], n_classes: int, chosen: NDArray[np.int64]) -> pd.DataFrame:
-    """Per class: number of samples, of chosen ones, and the share chosen in %; the most affected class first."""
-    total = np.bincount(codes[codes >= 0], minlength=n_classes)
-    some = codes[chosen]
-    count = np.bincount(some[some >= 0], minlength=n_classes)
-    share = np.divide(count, total, out=np.zeros(n_classes), where=total > 0)
-    frame = pd.DataFrame({"class": np.arange(n_classes), "samples": total, "flagged": count, "share": 100 * share})
-    return frame.sort_values(["share", "samples"], ascending=False, kind="stable", ignore_index=True)
-
-
-def confusion(given: NDArray[np.int64], predicted: NDArray[np.int64], n_classes: int) -> NDArray[np.int64]:
-    """Counts of samples, `(n_classes, n_classes)`: given label by predicted label."""
-    known = (given >= 0) & (predicted >= 0)
-    flat = np.bincount(given[known] * n_classes + predicted[known], minlength=n_classes * n_classes)
-    return flat.reshape(n_classes, n_classes)

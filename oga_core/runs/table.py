@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import pyarrow as pa
 
 from oga_core.errors import OgaError
 
+if TYPE_CHECKING:
+    from oga_core.runs.info import RunInfo
+
 SCORE_PREFIX = "score_"
 CONTENT = "content_hash"
 """The column that tells whether a sample of another run is the same, whatever its label and id."""
-_NUMBERS = ("given_label_probability", "wrong_label_probability", "map_x", "map_y", "map_cluster")
+GIVEN_VALUE, PREDICTED_VALUE = "given_value", "predicted_value"
+"""The columns of numbers in a run of a model that predicts them; given_label and predicted_label hold them as text."""
+_NUMBERS = (
+    *("given_label_probability", "wrong_label_probability", "map_x", "map_y", "map_cluster"),
+    *(GIVEN_VALUE, PREDICTED_VALUE),
+)
 _AGAIN = "Score the data again into a new folder."
 
 
@@ -43,3 +52,28 @@ def read_table(path: Path) -> pd.DataFrame:
 def score_names(table: pd.DataFrame) -> list[str]:
     """Names of the scores in a run's table, without their prefix."""
     return [column.removeprefix(SCORE_PREFIX) for column in table.columns if column.startswith(SCORE_PREFIX)]
+
+
+def check_table(table: pd.DataFrame, info: RunInfo, path: Path) -> None:
+    """Raise `OgaError` where the table and the record of a run disagree."""
+    if table.empty:
+        raise OgaError(f"The run {path} has no samples. Score data with at least one sample.")
+    if info.status == "done" and info.n_samples is not None and info.n_samples != len(table):
+        raise OgaError(
+            f"The run {path} is damaged: its table has {len(table):,} rows, its record says {info.n_samples:,}. "
+            "Score the data again into a new folder."
+        )
+    names = score_names(table)
+    if info.default_score is not None and names and info.default_score not in names:
+        raise OgaError(
+            f"The run {path} is damaged: the default score {info.default_score!r} of its record is not in its table. "
+            "Score the data again into a new folder."
+        )
+    for column in ("given_label", "predicted_label"):
+        labels = table[column].dropna().astype(str).unique() if column in table and info.classes else ()
+        strange = [label for label in labels if label and label not in info.classes]
+        if strange:
+            raise OgaError(
+                f"The run {path} is damaged: {column} in its table is {strange[0]!r}, which is not one of the classes "
+                "of its record. Score the data again into a new folder."
+            )

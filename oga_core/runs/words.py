@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from oga_core.numerics import Indices
-from oga_core.runs.scored import ScoredRun, class_shares
+from oga_core.runs.counts import class_shares
+from oga_core.runs.scored import ScoredRun
 
 FIRST = 100
 """The most suspicious, which a person looks at first."""

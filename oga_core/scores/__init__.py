@@ -27,6 +27,7 @@ from oga_core.scores import (
     valuation,
 )
 from oga_core.scores.language import given_prompt, plain
+from oga_core.scores.regression import residuals
 from oga_core.scores.score import CHECKPOINTS, VALIDATION, VALIDATION_CHECKPOINTS, Score, installed_scores
 
 __all__ = [
@@ -40,7 +41,11 @@ __all__ = [
     "require_known",
 ]
 
-HEAD = ("logits", "features")
+HEAD = ("delta", "features")
+"""The gradient of the last layer, whatever the loss."""
+CLASSES = ("logits", "features")
+"""The last layer of a model whose samples have one class each."""
+NUMBERS = ("targets", "outputs")
 PROMPT_FREE = ("prompt_free_losses",)
 """Takes one more forward pass, so only for who asks for a score that needs it."""
 
@@ -48,16 +53,16 @@ SCORES: dict[str, Score] = {
     "oga": Score(oga.oga, "combined", uses=(VALIDATION, CHECKPOINTS)),
     "isolation_forest": Score(outlier.isolation_forest, "outlier", HEAD),
     "isolation_forest_paper": Score(outlier.isolation_forest_paper, "outlier", HEAD),
-    "isolation_forest_per_class": Score(outlier.isolation_forest_per_class, "outlier", HEAD),
+    "isolation_forest_per_class": Score(outlier.isolation_forest_per_class, "outlier", CLASSES),
     "isolation_forest_sketch": Score(outlier.isolation_forest_sketch, "outlier"),
     "isolation_forest_sketch_per_class": Score(outlier.isolation_forest_sketch_per_class, "outlier", ("logits",)),
     "l1_norm": Score(outlier.l1_norm, "outlier", HEAD),
-    "l1_norm_per_class": Score(outlier.l1_norm_per_class, "outlier", HEAD),
+    "l1_norm_per_class": Score(outlier.l1_norm_per_class, "outlier", CLASSES),
     "l1_norm_all": Score(outlier.l1_norm_all, "outlier", ("l1_norm_all",)),
     "l1_norm_sketch": Score(outlier.l1_norm_sketch, "outlier"),
     "l1_norm_sketch_per_class": Score(outlier.l1_norm_sketch_per_class, "outlier", ("logits",)),
     "l2_norm": Score(outlier.l2_norm, "outlier", HEAD),
-    "l2_norm_per_class": Score(outlier.l2_norm_per_class, "outlier", HEAD),
+    "l2_norm_per_class": Score(outlier.l2_norm_per_class, "outlier", CLASSES),
     "l2_norm_all": Score(outlier.l2_norm_all, "outlier", ("l2_norm_all",)),
     "l2_norm_sketch": Score(outlier.l2_norm_sketch, "outlier"),
     "l2_norm_sketch_per_class": Score(outlier.l2_norm_sketch_per_class, "outlier", ("logits",)),
@@ -71,14 +76,15 @@ SCORES: dict[str, Score] = {
     "normalized_margin": Score(confidence.normalized_margin, "confidence", ("logits",)),
     "el2n": Score(confidence.el2n, "confidence", ("logits",)),
     "entropy": Score(confidence.entropy, "confidence", ("logits",)),
-    "discriminant_margin": Score(confidence.discriminant_margin, "confidence", HEAD),
-    "out_of_fold": Score(out_of_fold.out_of_fold, "confidence", HEAD),
-    "confident_learning": Score(out_of_fold.confident_learning, "confidence", HEAD),
-    "feature_neighbours": Score(neighbour.feature_neighbours, "neighbour", HEAD),
-    "gradient_neighbours": Score(neighbour.gradient_neighbours, "neighbour", HEAD),
+    "discriminant_margin": Score(confidence.discriminant_margin, "confidence", CLASSES),
+    "out_of_fold": Score(out_of_fold.out_of_fold, "confidence", CLASSES),
+    "confident_learning": Score(out_of_fold.confident_learning, "confidence", CLASSES),
+    "feature_neighbours": Score(neighbour.feature_neighbours, "neighbour", CLASSES),
+    "gradient_neighbours": Score(neighbour.gradient_neighbours, "neighbour", CLASSES),
 }
 
 SCORES |= {
+    "absolute_residual": Score(residuals.absolute_residual, "confidence", NUMBERS),
     "loss_residual": Score(given_prompt.loss_residual, "confidence", STATES),
     "response_residual": Score(given_prompt.response_residual, "outlier", STATES),
     "gradient_residual": Score(given_prompt.gradient_residual, "outlier", STATES),
@@ -95,37 +101,37 @@ SCORES |= {
 
 _WITH_VALIDATION = (VALIDATION,)
 _WITH_CHECKPOINTS = (CHECKPOINTS,)
-_HEAD_AND_VALIDATION = (*HEAD, VALIDATION)
+_CLASSES_AND_VALIDATION = (*CLASSES, VALIDATION)
 
 SCORES |= {
-    "self_hessian": Score(influence.self_hessian, "influence", HEAD),
-    "self_lissa": Score(influence.self_lissa, "influence", HEAD),
+    "self_hessian": Score(influence.self_hessian, "influence", CLASSES),
+    "self_lissa": Score(influence.self_lissa, "influence", CLASSES),
     "self_datainf": Score(influence.self_datainf, "influence"),
-    "self_arnoldi": Score(influence.self_arnoldi, "influence", HEAD),
-    "self_ekfac": Score(influence.self_ekfac, "influence", HEAD),
+    "self_arnoldi": Score(influence.self_arnoldi, "influence", CLASSES),
+    "self_ekfac": Score(influence.self_ekfac, "influence", CLASSES),
     "self_trak": Score(sketch_influence.self_trak, "influence"),
     "self_trak_undamped": Score(sketch_influence.self_trak_undamped, "influence"),
     "self_logra": Score(sketch_influence.self_logra, "influence"),
-    "self_generalized_head": Score(influence.self_generalized_head, "influence", HEAD),
-    "self_mirrored_head": Score(hessian_free.self_mirrored_head, "influence", HEAD),
-    "self_tracin_ensemble": Score(hessian_free.self_tracin_ensemble, "influence", HEAD),
+    "self_generalized_head": Score(influence.self_generalized_head, "influence", CLASSES),
+    "self_mirrored_head": Score(hessian_free.self_mirrored_head, "influence", CLASSES),
+    "self_tracin_ensemble": Score(hessian_free.self_tracin_ensemble, "influence", CLASSES),
     "class_mean_cosine": Score(hessian_free.class_mean_cosine, "influence", ("logits",)),
-    "hessian": Score(influence.hessian, "influence", _HEAD_AND_VALIDATION),
-    "lissa": Score(influence.lissa, "influence", _HEAD_AND_VALIDATION),
+    "hessian": Score(influence.hessian, "influence", _CLASSES_AND_VALIDATION),
+    "lissa": Score(influence.lissa, "influence", _CLASSES_AND_VALIDATION),
     "datainf": Score(influence.datainf, "influence", _WITH_VALIDATION),
-    "arnoldi": Score(influence.arnoldi, "influence", _HEAD_AND_VALIDATION),
-    "ekfac": Score(influence.ekfac, "influence", _HEAD_AND_VALIDATION),
+    "arnoldi": Score(influence.arnoldi, "influence", _CLASSES_AND_VALIDATION),
+    "ekfac": Score(influence.ekfac, "influence", _CLASSES_AND_VALIDATION),
     "trak": Score(sketch_influence.trak, "influence", _WITH_VALIDATION),
     "trak_undamped": Score(sketch_influence.trak_undamped, "influence", _WITH_VALIDATION),
     "logra": Score(sketch_influence.logra, "influence", _WITH_VALIDATION),
-    "generalized_neurons": Score(influence.generalized_neurons, "influence", _HEAD_AND_VALIDATION),
-    "generalized_head": Score(influence.generalized_head, "influence", _HEAD_AND_VALIDATION),
+    "generalized_neurons": Score(influence.generalized_neurons, "influence", _CLASSES_AND_VALIDATION),
+    "generalized_head": Score(influence.generalized_head, "influence", _CLASSES_AND_VALIDATION),
     "tracin": Score(hessian_free.tracin, "influence", _WITH_VALIDATION),
     "tracin_sketch": Score(hessian_free.tracin_sketch, "influence", _WITH_VALIDATION),
-    "tracin_ensemble": Score(hessian_free.tracin_ensemble, "influence", _HEAD_AND_VALIDATION),
-    "tracin_fairness": Score(hessian_free.tracin_fairness, "influence", _HEAD_AND_VALIDATION),
-    "tracin_robustness": Score(hessian_free.tracin_robustness, "influence", _HEAD_AND_VALIDATION),
-    "mirrored_head": Score(hessian_free.mirrored_head, "influence", _HEAD_AND_VALIDATION),
+    "tracin_ensemble": Score(hessian_free.tracin_ensemble, "influence", _CLASSES_AND_VALIDATION),
+    "tracin_fairness": Score(hessian_free.tracin_fairness, "influence", _CLASSES_AND_VALIDATION),
+    "tracin_robustness": Score(hessian_free.tracin_robustness, "influence", _CLASSES_AND_VALIDATION),
+    "mirrored_head": Score(hessian_free.mirrored_head, "influence", _CLASSES_AND_VALIDATION),
     "self_tracin_cp": Score(hessian_free.self_tracin_cp, "influence", _WITH_CHECKPOINTS),
     "tracin_cp": Score(hessian_free.tracin_cp, "influence", (CHECKPOINTS, VALIDATION_CHECKPOINTS)),
     "aum": Score(dynamics.aum, "confidence", ("logits", CHECKPOINTS)),
@@ -133,11 +139,11 @@ SCORES |= {
     "mean_error": Score(dynamics.mean_error, "confidence", _WITH_CHECKPOINTS),
     "variability": Score(dynamics.variability, "confidence", _WITH_CHECKPOINTS),
     "forgetting": Score(dynamics.forgetting, "confidence", ("logits", CHECKPOINTS)),
-    "leave_one_out": Score(valuation.leave_one_out, "retraining", _HEAD_AND_VALIDATION, by_default=False),
-    "self_leave_one_out": Score(valuation.self_leave_one_out, "retraining", HEAD, by_default=False),
-    "data_shapley": Score(valuation.data_shapley, "retraining", _HEAD_AND_VALIDATION, by_default=False),
-    "knn_shapley": Score(valuation.knn_shapley, "retraining", ("features", VALIDATION)),
-    "self_knn_shapley": Score(valuation.self_knn_shapley, "retraining", ("features",), by_default=False),
+    "leave_one_out": Score(valuation.leave_one_out, "retraining", _CLASSES_AND_VALIDATION, by_default=False),
+    "self_leave_one_out": Score(valuation.self_leave_one_out, "retraining", CLASSES, by_default=False),
+    "data_shapley": Score(valuation.data_shapley, "retraining", _CLASSES_AND_VALIDATION, by_default=False),
+    "knn_shapley": Score(valuation.knn_shapley, "retraining", _CLASSES_AND_VALIDATION),
+    "self_knn_shapley": Score(valuation.self_knn_shapley, "retraining", CLASSES, by_default=False),
 }
 
 _INSTALLED, _REFUSED = installed_scores(SCORES)

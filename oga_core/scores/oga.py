@@ -16,6 +16,7 @@ from oga_core.scores.estimators.discriminant import fourier_features, standardis
 from oga_core.scores.estimators.label_noise import log_odds_of_another_label
 from oga_core.scores.estimators.neighbours import neighbour_logits
 from oga_core.scores.language.given_prompt import unusual_response
+from oga_core.scores.regression.witnesses import unusual_value
 
 CLEAN_NEIGHBOURS = 5
 CLEAN_REFERENCES = 4000
@@ -42,8 +43,11 @@ def oga(
     of earlier checkpoints, where they are given, count half a member. A fit on clean validation samples, where they
     are given, counts as much as all other members together, and the nearest of them a third as much.
     Rows of a language model have no classes: of them it is how unusual the response is, given its prompt (see
-    `language.given_prompt`). Raises `OgaError` where there are neither class logits nor states of prompts.
+    `language.given_prompt`); of numbers how far each is from what its like have (see `regression.witnesses`). Raises
+    `OgaError` where there are neither class logits nor numbers nor states of prompts.
     """
+    if sketch.targets is not None:
+        return unusual_value(sketch)
     if sketch.logits is None:
         if sketch.prompt_states is None:
             raise OgaError("The score 'oga' needs logits of classes, or the states of a language model's last layer.")

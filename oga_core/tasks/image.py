@@ -1,4 +1,4 @@
-"""Image classification."""
+"""Images: a class, a number or several labels each."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from oga_core.errors import OgaError
 from oga_core.models.card import ModelCard
 from oga_core.samples import SampleSet
-from oga_core.tasks.task import Batch, classification_losses, first_output
+from oga_core.tasks.losses import PLAIN, Loss, labels_at
+from oga_core.tasks.task import Batch, first_output
 
 _MODES = {1: "L", 3: "RGB"}
 _SMALLEST_SHIFTED = 4
@@ -32,6 +33,7 @@ class ImageTask:
     channels: int
     mean: NDArray[np.float32]
     std: NDArray[np.float32]
+    loss: Loss = PLAIN
 
     @classmethod
     def from_card(cls, card: ModelCard) -> ImageTask:
@@ -43,7 +45,7 @@ class ImageTask:
         std = _per_channel(card.input, "std", 1.0, channels)
         if not (std > 0).all():
             raise OgaError(f"'std' in the model card must be above 0, got {std.tolist()}.")
-        return cls(_image_size(card.input), channels, mean, std)
+        return cls(_image_size(card.input), channels, mean, std, Loss.from_card(card))
 
     def batch(self, samples: SampleSet, rows: NDArray[np.int64]) -> Batch:
         """Decode and normalise the images at `rows`."""
@@ -55,15 +57,15 @@ class ImageTask:
         images = torch.from_numpy(pixels).permute(0, 3, 1, 2).to(torch.float32)
         scale = torch.from_numpy(255.0 * self.std).view(1, -1, 1, 1)
         images.sub_(torch.from_numpy(255.0 * self.mean).view(1, -1, 1, 1)).div_(scale)
-        return {"images": images.contiguous(), "labels": torch.from_numpy(samples.given_labels[rows])}
+        return {"images": images.contiguous(), "labels": labels_at(samples, rows)}
 
     def outputs(self, model: nn.Module, batch: Batch) -> Tensor:
-        """Logits `(batch, n_classes)`."""
-        return first_output(model(batch["images"]))
+        """Logits `(batch, n_classes)`, or one number a sample, `(batch, 1)`."""
+        return self.loss.columns(first_output(model(batch["images"])))
 
     def losses(self, outputs: Tensor, batch: Batch) -> Tensor:
-        """Cross-entropy on the given labels, `(batch,)`."""
-        return classification_losses(outputs, batch)
+        """The card's loss on the given labels, `(batch,)`."""
+        return self.loss(outputs, batch["labels"])
 
     def views(self, batch: Batch) -> list[Batch]:
         """The mirrored image, and image and mirror shifted by a sixteenth of their shorter side in opposite directions.

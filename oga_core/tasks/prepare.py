@@ -8,7 +8,7 @@ from oga_core.tasks import Task, task_for
 
 
 def prepare(samples: SampleSet, loaded: LoadedModel, trained_on: str | None = None) -> tuple[SampleSet, Task]:
-    """Number the labels as the model does and choose the task; raises `OgaError` where data and model do not fit.
+    """Read the labels as the model's loss does and choose the task; raises `OgaError` where data and model do not fit.
 
     trained_on: of rows for a language model, in place of what the card says.
     """

@@ -1,4 +1,4 @@
-"""Classification of table rows."""
+"""Rows of a table: a class, a number or several labels each."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from oga_core.errors import OgaError
 from oga_core.models.card import ModelCard
 from oga_core.samples import SampleSet, UnreadableSample
-from oga_core.tasks.task import Batch, classification_losses, first_output
+from oga_core.tasks.losses import PLAIN, Loss, labels_at
+from oga_core.tasks.task import Batch, first_output
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class TabularTask:
     mean: NDArray[np.float32]
     std: NDArray[np.float32]
     categories: Mapping[str, Sequence[str]]
+    loss: Loss = PLAIN
 
     @classmethod
     def from_card(cls, card: ModelCard) -> TabularTask:
@@ -46,20 +48,20 @@ class TabularTask:
         )
         if not (std > 0).all():
             raise OgaError("'std' in the model card must be above 0 for every feature.")
-        return cls(tuple(features), mean, std, categories)
+        return cls(tuple(features), mean, std, categories, Loss.from_card(card))
 
     def batch(self, samples: SampleSet, rows: NDArray[np.int64]) -> Batch:
         """Encode the rows."""
         values = np.array([self._encode(samples.inputs[int(row)]) for row in rows], dtype=np.float32)
-        return {"values": torch.from_numpy(values), "labels": torch.from_numpy(samples.given_labels[rows])}
+        return {"values": torch.from_numpy(values), "labels": labels_at(samples, rows)}
 
     def outputs(self, model: nn.Module, batch: Batch) -> Tensor:
-        """Logits `(batch, n_classes)`."""
-        return first_output(model(batch["values"]))
+        """Logits `(batch, n_classes)`, or one number a sample, `(batch, 1)`."""
+        return self.loss.columns(first_output(model(batch["values"])))
 
     def losses(self, outputs: Tensor, batch: Batch) -> Tensor:
-        """Cross-entropy on the given labels, `(batch,)`."""
-        return classification_losses(outputs, batch)
+        """The card's loss on the given labels, `(batch,)`."""
+        return self.loss(outputs, batch["labels"])
 
     def views(self, batch: Batch) -> list[Batch]:
         """None: a table row has no views that keep its meaning."""

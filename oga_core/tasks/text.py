@@ -1,4 +1,4 @@
-"""Text classification with a Hugging Face tokenizer."""
+"""Texts and pairs of them, by a Hugging Face tokenizer: a class, a number or several labels each."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from oga_core.models.card import ModelCard
 from oga_core.samples import SampleSet, UnreadableSample
-from oga_core.tasks.task import Batch, classification_losses, first_output, max_length_of, no_tokenizer, tokenized
+from oga_core.tasks.losses import PLAIN, Loss, labels_at
+from oga_core.tasks.task import Batch, first_output, max_length_of, no_tokenizer, tokenized
 
 _MODEL_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
@@ -24,6 +24,7 @@ class TextTask:
     tokenizer: Any
     max_length: int
     fixed_length: bool = False
+    loss: Loss = PLAIN
 
     @classmethod
     def from_card(cls, card: ModelCard, tokenizer: Any | None) -> TextTask:
@@ -31,7 +32,7 @@ class TextTask:
         if tokenizer is None:
             raise no_tokenizer("A text model")
         max_length = max_length_of(card, 128)
-        return cls(tokenizer, max_length, card.input.get("fixed_length") is True)
+        return cls(tokenizer, max_length, card.input.get("fixed_length") is True, Loss.from_card(card))
 
     def batch(self, samples: SampleSet, rows: NDArray[np.int64]) -> Batch:
         """Tokenise the texts or pairs of texts at `rows`; a text without a token is unreadable."""
@@ -43,18 +44,17 @@ class TextTask:
         # Padding alone is no text: its attention has nothing to look at, so its loss would mean nothing.
         if not all(map(any, tokens.get("attention_mask", tokens["input_ids"]))):
             raise UnreadableSample("the text has no tokens: it is blank, or the tokenizer leaves all of it out")
-        return {**tokens.convert_to_tensors("pt"), "labels": torch.from_numpy(samples.given_labels[rows])}
+        return {**tokens.convert_to_tensors("pt"), "labels": labels_at(samples, rows)}
 
     def outputs(self, model: nn.Module, batch: Batch) -> Tensor:
-        """Logits `(batch, n_classes)`."""
+        """Logits `(batch, n_classes)`, or one number a sample, `(batch, 1)`."""
         accepted = getattr(model, "input_names", _MODEL_INPUTS)
-        return first_output(
-            model(**{name: batch[name] for name in _MODEL_INPUTS if name in batch and name in accepted})
-        )
+        inputs = {name: batch[name] for name in _MODEL_INPUTS if name in batch and name in accepted}
+        return self.loss.columns(first_output(model(**inputs)))
 
     def losses(self, outputs: Tensor, batch: Batch) -> Tensor:
-        """Cross-entropy on the given labels, `(batch,)`."""
-        return classification_losses(outputs, batch)
+        """The card's loss on the given labels, `(batch,)`."""
+        return self.loss(outputs, batch["labels"])
 
     def views(self, batch: Batch) -> list[Batch]:
         """None: a text has no views that keep its meaning."""

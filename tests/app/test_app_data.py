@@ -22,8 +22,9 @@ from oga_core.review import queue as ordering
 from oga_core.review.board import DecisionBoard
 from oga_core.review.filters import Filters
 from oga_core.review.selection import Selection
+from oga_core.runs.counts import class_shares, confusion
 from oga_core.runs.evidence import Evidence
-from oga_core.runs.scored import ScoredRun, class_shares, confusion
+from oga_core.runs.scored import ScoredRun
 
 
 @pytest.fixture(scope="module")

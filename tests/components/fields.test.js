@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { it } from "node:test";
 
 import { newPlace, texts } from "./page.js";
-import { fieldTable } from "../../app/components/fields.js";
+import { fieldTable } from "../../app/components/preview/fields.js";
 
 /** @type {import("../../app/components/sample.js").Sample} */
 const ROW = {

@@ -42,6 +42,28 @@ def sketch_of(features: np.ndarray, logits: np.ndarray, given: np.ndarray) -> Gr
     )
 
 
+def numbers(n_samples: int = 300, wrong_share: float = 0.1, seed: int = 0) -> tuple[GradientSketch, np.ndarray]:
+    """Numbers that depend on the features, a share of them another sample's, under a model that knows the true ones."""
+    rng = np.random.default_rng(seed)
+    features = rng.normal(size=(n_samples, 6)).astype(np.float32)
+    true = 50 + features @ np.array([9.0, -6.0, 3.0, 0.0, 0.0, 1.0]) + rng.normal(size=n_samples)
+    wrong = rng.random(n_samples) < wrong_share
+    given = np.where(wrong, true + rng.choice([-30, 30], n_samples), true)
+    errors = (true + 0.5 * rng.normal(size=n_samples) - given)[:, None]
+    gradients = (2 * errors * features).astype(np.float32)
+    sketch = GradientSketch(
+        given_labels=np.full(n_samples, -1),
+        losses=(errors[:, 0] ** 2).astype(np.float32),
+        sketch=gradients,
+        features=features,
+        targets=given,
+        outputs=(given[:, None] + errors).astype(np.float32),
+        output_gradients=(2 * errors).astype(np.float32),
+        inputs=features,
+    )
+    return sketch, wrong
+
+
 def answers(
     n_samples: int = 300, n_kinds: int = 4, bad: float = 0.1, seed: int = 0, spread: float = 0.1
 ) -> tuple[GradientSketch, np.ndarray]:

@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from problems import answers, blobs
+from problems import answers, blobs, numbers
 
 from oga_core.errors import OgaError
 from oga_core.gradient_sketch import LANGUAGE_ARRAYS
@@ -31,7 +31,8 @@ def name(request):
 
 @pytest.fixture(scope="module")
 def problem(name):
-    return answers(SMALL) if LANGUAGE_ARRAYS & set(SCORES[name].needs) else blobs(SMALL)
+    needs = set(SCORES[name].needs)
+    return answers(SMALL) if LANGUAGE_ARRAYS & needs else numbers(SMALL) if "targets" in needs else blobs(SMALL)
 
 
 def test_one_finite_value_per_sample(name, problem):
@@ -74,9 +75,17 @@ def test_every_score_says_its_formula(name):
 
 def test_all_scores_without_names_are_those_whose_needs_are_met():
     scores, seconds = compute_scores(blobs(SMALL)[0])
-    absent = {VALIDATION, CHECKPOINTS, *LANGUAGE_ARRAYS}
+    absent = {VALIDATION, CHECKPOINTS, "targets", *LANGUAGE_ARRAYS}
     expected = [n for n, s in SCORES.items() if s.by_default and absent.isdisjoint(s.needs)]
     assert list(scores) == expected == list(seconds)
+
+
+def test_scores_of_numbers_are_those_that_need_no_class():
+    sketch, wrong = numbers(SMALL)
+    scores, _ = compute_scores(sketch)
+    assert {"oga", "absolute_residual", "loss", "l1_norm", "l2_norm", "isolation_forest"} <= scores.keys()
+    assert not {name for name in scores if "logits" in SCORES[name].needs or name.endswith("per_class")}
+    assert scores["oga"][wrong].min() > np.median(scores["oga"])
 
 
 def test_progress_names_each_score_before_it_is_computed():

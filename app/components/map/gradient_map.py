@@ -6,7 +6,7 @@
             points,                              # MapPoints.pack(...), cached: st.cache_resource
             key="map",
             count=session.flagged_count,         # how many are flagged; the component moves it while dragging
-            color_by="flagged",                  # flagged | score | label | decision | finding
+            color_by="flagged",                  # flagged | score | label | value | decision | finding
             decisions=(rows, codes),             # decided rows and their codes (DECISION_CODES), or None
             selection=session.selected_rows,     # rows to emphasise, or None
             polygon=session.polygon,             # the outline that made the selection, or None
@@ -41,8 +41,9 @@ from oga_app.components.sample_view import SampleView
 from oga_core.errors import unknown
 from oga_core.projection import MAX_CORNERS
 
-ColorBy = Literal["flagged", "score", "label", "decision", "finding"]
-COLOR_BY: tuple[ColorBy, ...] = ("flagged", "score", "label", "decision", "finding")
+ColorBy = Literal["flagged", "score", "label", "value", "decision", "finding"]
+COLOR_BY: tuple[ColorBy, ...] = ("flagged", "score", "label", "value", "decision", "finding")
+"""value: labels that are ranges of a number, in their order."""
 DECISION_CODES = {"keep": 1, "relabel": 2, "remove": 3, "unsure": 4, "edit": 2, "swap": 2}
 
 _SCRIPT = "map/gradient_map.js"

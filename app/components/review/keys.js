@@ -1,19 +1,28 @@
 // What keys mean in the review.
 
 /** @typedef {"keep" | "suggestion" | "swap" | "remove" | "unsure" | "undo" | "redo"} Verb */
-/** @typedef {Verb | "edit" | "back" | "forth" | "search" | "help" | "note" | "overlay" | "contrast"} Action */
+/** @typedef {Verb | "edit" | "value" | "back" | "forth" | "search" | "help" | "note" | "overlay" | "contrast"} Action */
 /** @typedef {{ name: Action } | { name: "class", key: string } | { name: "zoom", factor: number }} Command */
 /** @typedef {Pick<KeyboardEvent, "key" | "shiftKey" | "ctrlKey" | "metaKey" | "altKey">} Key */
 
 const ZOOM = 1.5;
 
 /** What a command writes, where it is not for every run. @type {Record<string, string>} */
-const NEEDS = { suggestion: "relabel", class: "relabel", search: "relabel", edit: "edit", swap: "swap" };
+const NEEDS = {
+  suggestion: "relabel",
+  class: "relabel",
+  search: "relabel",
+  edit: "edit",
+  swap: "swap",
+  value: "value",
+};
+const OF_CLASSES = ["class", "search"];
 
 /** @type {[keys: string, meaning: string, command?: string][]} */
 export const MEANINGS = [
   ["k", "Keep it as it is"],
   ["Enter or s", "Take the suggestion", "suggestion"],
+  ["v", "Write a new value: Enter saves, Escape leaves", "value"],
   ["1 … 9, 0", "Give one of the numbered classes", "class"],
   ["f j", "Of a pair of classes: the given one, or the other", "class"],
   ["/", "Search among all classes", "search"],
@@ -37,6 +46,7 @@ const COMMANDS = {
   s: { name: "suggestion" },
   enter: { name: "suggestion" },
   e: { name: "edit" },
+  v: { name: "value" },
   x: { name: "swap" },
   r: { name: "remove" },
   delete: { name: "remove" },
@@ -56,13 +66,15 @@ const COMMANDS = {
 };
 
 /**
- * Whether a command is for a run in which these actions can be decided: without classes nothing is relabelled.
+ * Whether a command is for a run in which these actions can be decided: without labels nothing is relabelled, and where
+ * labels are numbers ("value") there is no class to choose.
  *
  * @param {string | undefined} name
  * @param {string[]} actions
  */
 export function isAllowed(name, actions) {
   const needed = NEEDS[name ?? ""];
+  if (OF_CLASSES.includes(name ?? "") && actions.includes("value")) return false;
   return needed === undefined || actions.includes(needed);
 }
 

@@ -28,6 +28,7 @@ const VERDICTS = {
 const VERBS = [
   ["k", "Keep", "keep"],
   ["s", "Take suggestion", "suggestion"],
+  ["v", "New value", "value"],
   ["e", "Edit", "edit"],
   ["x", "Swap", "swap"],
   ["r", "Remove", "remove"],
@@ -46,10 +47,10 @@ export class Panel {
   /**
    * @param {(name: Action) => void} act
    * @param {(name: string) => void} choose a class
-   * @param {HTMLElement} note
+   * @param {HTMLElement[]} fields for a new value and for a note
    * @param {string[]} actions that can be decided
    */
-  constructor(act, choose, note, actions) {
+  constructor(act, choose, fields, actions) {
     this.choose = choose;
     this.labels = el("div", { class: "about" });
     this.pairs = el("div", { class: "pair-keys" });
@@ -66,7 +67,7 @@ export class Panel {
       this.pairs,
       this.classes,
       el("div", { class: "actions decide" }, verbs),
-      note,
+      fields,
       el("div", { class: "actions" }, others, this.overlay),
       this.state,
     );
@@ -131,10 +132,10 @@ function probabilityOf({ probabilities = [] }, name) {
 }
 
 /** @param {Sample} sample */
-function factsOf({ finding, wrong, percentile, flagged }) {
+function factsOf({ finding, wrong, percentile, flagged, scale }) {
   const facts = [
     finding,
-    wrong !== undefined && `label ${percent(wrong)} likely wrong`,
+    wrong !== undefined && `${scale ? "value" : "label"} ${percent(wrong)} likely wrong`,
     percentile !== undefined && `percentile ${percentile.toFixed(1)}`,
     flagged && "flagged",
   ];
@@ -142,7 +143,8 @@ function factsOf({ finding, wrong, percentile, flagged }) {
 }
 
 /** @param {Sample} sample */
-function decisionText({ decision = "", new_label }) {
+function decisionText({ decision = "", new_label, scale }) {
+  if (scale && new_label) return `Decided: new value ${new_label}`;
   const verdict = `Decided: ${VERDICTS[decision] ?? decision}`;
   return new_label ? `${verdict} to ${new_label}` : verdict;
 }

@@ -23,6 +23,7 @@ import { Rest } from "./rest.js";
 import { isForReview, KeySheet } from "./sheet.js";
 import { Stage } from "./stage.js";
 import { OtherTabs } from "./tabs.js";
+import { NewValue } from "./editing/value.js";
 import style from "./review_queue.css";
 import previewStyle from "../sample_preview.css";
 import searchStyle from "../class_search.css";
@@ -61,21 +62,20 @@ class ReviewQueue {
     this.position = el("div", { class: "position" });
     this.stage = new Stage();
     this.live = el("div", { class: "hidden", "aria-live": "polite" });
+    const refocus = () => this.#refocus();
     this.note = new Note(
       (text) => this.queue.setNote(this.queue.shown, text),
       () => this.#saveNote(),
-      () => this.#refocus(),
+      refocus,
     );
+    this.value = new NewValue((sample, label) => this.#enqueue({ action: "relabel", label, sample }), refocus);
     this.panel = new Panel(
       (name) => this.#act(name),
       (label) => this.#choose(label),
-      this.note.root,
+      [this.value.root, this.note.root],
       this.actions,
     );
-    this.editor = new Editor(
-      (sample, edit) => this.#saveEdit(sample, edit),
-      () => this.#refocus(),
-    );
+    this.editor = new Editor((sample, edit) => this.#saveEdit(sample, edit), refocus);
     this.root = el(
       "section",
       { class: "review", tabindex: "0", "aria-label": "Review. Press question mark for the keys." },
@@ -85,8 +85,8 @@ class ReviewQueue {
       this.sheet.root,
       this.choice.search.root,
     );
-    closeByEscape(this.sheet.root, () => this.#refocus());
-    closeByEscape(this.choice.search.root, () => this.#refocus());
+    closeByEscape(this.sheet.root, refocus);
+    closeByEscape(this.choice.search.root, refocus);
     addStyle(place, style, previewStyle, searchStyle);
     place.append(this.root);
     this.events = new ReviewEvents(data.store, (events, attempt) => this.#sendEvents(events, String(attempt)));
@@ -168,6 +168,8 @@ class ReviewQueue {
         return this.note.open();
       case "edit":
         return this.#edit();
+      case "value":
+        return this.value.open(this.queue.samples.get(this.queue.shown));
       case "overlay":
         this.#withOverlay = !this.#withOverlay;
         return this.#draw();
@@ -206,7 +208,7 @@ class ReviewQueue {
    */
   #act(name) {
     this.#command({ name });
-    if (name !== "note" && name !== "edit") this.#refocus();
+    if (!["note", "edit", "value"].includes(name)) this.#refocus();
   }
 
   /** @param {string} label */
@@ -282,7 +284,7 @@ class ReviewQueue {
    */
   #drawSample(id, sample) {
     this.rest.watch(id, () => this.events.pending.length > 0);
-    this.editor.follow(id);
+    for (const field of [this.editor, this.value]) field.follow(id);
     this.panel.root.hidden = !sample;
     if (!sample) {
       this.position.textContent = "";

@@ -18,9 +18,9 @@ again. Raise OgaError to refuse an event: the message is shown and the sample st
 The rule the protocol keeps: a sample's decision is on disk before the next sample shows. Every press becomes an event
 with an id of its own and a sample, is sent at once with all that are not acknowledged yet, and is sent again until it
 is, also after the server was killed and after a reload of the page. Keys: k keep, Enter or s take the suggestion,
-1 … 9 and 0 a class, / search a class, e edit (Ctrl+Enter saves, Escape leaves), x swap, r or Delete remove, u unsure,
-← and → look back and forth, z or Ctrl+Z undo, Shift+Z redo, n note (Enter saves it, Escape leaves it), + and - zoom,
-c contrast, o saliency, ? help; of a pair of classes f the given one, j the other.
+v write a new value, 1 … 9 and 0 a class, / search a class, e edit (Ctrl+Enter saves, Escape leaves), x swap, r or
+Delete remove, u unsure, ← and → look back and forth, z or Ctrl+Z undo, Shift+Z redo, n note (Enter saves it, Escape
+leaves it), + and - zoom, c contrast, o saliency, ? help; of a pair of classes f the given one, j the other.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ import streamlit as st
 from oga_app.components import assets
 from oga_app.components.sample_view import SampleView
 from oga_core.errors import OgaError
+from oga_core.samples import is_number
 
 ReviewAction = Literal["keep", "relabel", "remove", "unsure", "edit", "swap", "undo", "redo"]
 DECISIONS: tuple[ReviewAction, ...] = ("keep", "relabel", "remove", "unsure")  # where there are classes
@@ -64,10 +65,11 @@ class ReviewEvent:
 
 @dataclass(frozen=True)
 class Choices:
-    """What a press may ask for: classes of the run, and the decisions that can be made."""
+    """What a press may ask for: classes of the run, or numbers, and the decisions that can be made."""
 
     classes: tuple[str, ...]
     actions: tuple[str, ...]
+    numbers: bool = False
 
 
 class ReviewBackend(Protocol):
@@ -93,12 +95,14 @@ def review_queue(
     classes: Sequence[str] = (),
     actions: Sequence[str] = DECISIONS,
     pair: tuple[str, str] | None = None,
+    numbers: bool = False,
     ahead: int = 20,
     height: int = 640,
 ) -> str | None:
     """Show the queue; see the module for the protocol. Must be called inside a fragment to be fast.
 
     pair: the given and another class, where the queue asks only which of the two it is: by two large keys, f and j.
+    numbers: a relabel is a new number.
 
     actions: what can be decided; the buttons and keys of others are not there.
     Returns the id of the sample at which the person last stopped, None before the first stop. Draw what takes time,
@@ -111,7 +115,7 @@ def review_queue(
         return value if isinstance(value, dict) else {}
 
     def receive() -> None:
-        _receive(backend, message().get("events"), memory, Choices(tuple(classes), tuple(actions)))
+        _receive(backend, message().get("events"), memory, Choices(tuple(classes), tuple(actions), numbers))
 
     again = memory["again"][:ahead]
     order = again + [sample_id for sample_id in backend.upcoming(ahead) if sample_id not in again]
@@ -128,7 +132,7 @@ def review_queue(
             "samples": [backend.view(sample_id).data() for sample_id in order if sample_id not in known],
             "progress": backend.progress(),
             "classes": url,
-            "actions": list(actions),
+            "actions": [*actions, "value"] if numbers else list(actions),
             "pair": list(pair) if pair else None,
             "height": int(height),
             "store": key,
@@ -174,8 +178,8 @@ def _event(raw: dict[str, Any], choices: Choices) -> ReviewEvent:
     label = raw.get("label")
     if action not in choices.actions and action not in STEPS:
         raise OgaError(f"The review sent the unknown action {action!r}. Reload the page.")
-    if action == "relabel" and label not in choices.classes:
-        raise OgaError(f"The review sent the class {label!r}, which the run does not have. Choose one of its classes.")
+    if action == "relabel":
+        _check_label(label, choices)
     return ReviewEvent(
         raw["id"],
         action,
@@ -184,6 +188,13 @@ def _event(raw: dict[str, Any], choices: Choices) -> ReviewEvent:
         note=str(raw.get("note") or "")[:MAX_NOTE],
         edit=_edit(raw.get("edit")) if action == "edit" else (),
     )
+
+
+def _check_label(label: Any, choices: Choices) -> None:
+    if choices.numbers and not (isinstance(label, str) and is_number(label)):
+        raise OgaError(f"The review sent {label!r}, which is not a number. Write it with a point, such as 3.5.")
+    if not choices.numbers and label not in choices.classes:
+        raise OgaError(f"The review sent the class {label!r}, which the run does not have. Choose one of its classes.")
 
 
 def _edit(value: Any) -> tuple[tuple[str, str], ...]:

@@ -53,7 +53,8 @@ def _reason(seen: dict[str, Any]) -> str:
     if n_samples > _FEW_SAMPLES and n_classes > _MOST_CLASSES * n_samples:
         return (
             f"There are {n_classes:,} different labels for {n_samples:,} samples, so these are no classes. "
-            "Choose the column that holds the class as “Label column”."
+            "Choose the column that holds the class as “Label column”. For a model of numbers, its card must "
+            "name the loss."
         )
     return ""
 
@@ -65,6 +66,9 @@ def _summary(seen: dict[str, Any]) -> None:
     megabytes = n_samples * (512 + 2 * n_classes + 512) * 4 / 1e6
     what = MODALITIES.get(seen["modality"], "samples")
     messages.note(f"{n_samples:,} {what}{classes}. The result takes about {max(1, megabytes):,.0f} MB of disk.")
+    if seen["numbers"]:
+        low, high = seen["numbers"]
+        messages.quiet(f"Labels: numbers from {low} to {high}.")
     if seen["n_problems"]:
         messages.note(f"{seen['n_problems']:,} row(s) cannot be read; the first: {seen['first_problem']}")
 

@@ -10,7 +10,7 @@ import streamlit as st
 
 from oga_app.elements import messages
 from oga_core.errors import OgaError
-from oga_core.samples import MODALITIES
+from oga_core.samples import LOSSES, MODALITIES
 
 
 def model_card() -> str | None:
@@ -31,7 +31,20 @@ def model_card() -> str | None:
         features = st.text_area("Features, one a line, in the order the model takes them", key="card-features")
         inputs = {"features": lines(features)}
         inputs |= {name: _numbers(name) for name in ("mean", "std")}
-    return json.dumps({"modality": modality, "classes": lines(classes), "input": inputs})
+    loss = {} if modality in ("causal_lm", "preference") else {"loss": _loss()}
+    return json.dumps({"modality": modality, "classes": lines(classes), "input": inputs, **loss})
+
+
+def _loss() -> dict[str, Any]:
+    """The loss, and of numbers the mean and standard deviation that the model was trained with."""
+    name: str = st.selectbox("Loss", LOSSES, format_func=lambda name: name.replace("_", " "), key="card-loss")
+    if LOSSES[name][0] != "number":
+        return {"name": name}
+    messages.quiet("Where the model was trained on (number - mean) / standard deviation; else 0 and 1.")
+    left, right = st.columns(2)
+    mean = float(left.number_input("Mean of the numbers", value=0.0, format="%g", key="card-number-mean"))
+    std = float(right.number_input("Standard deviation", 0.0, value=1.0, format="%g", key="card-number-std"))
+    return {"name": name, "mean": mean, "std": std}
 
 
 def _image_card() -> dict[str, Any]:

@@ -11,7 +11,7 @@ from oga_app.components.grid.sample_grid import GridAction, sample_grid
 from oga_app.elements import desk, messages
 from oga_app.views import header
 from oga_app.views.header import Opened
-from oga_core.review.proposals import Verb
+from oga_core.review.proposals import Verb, can_relabel
 
 _MOST_ALIKE = 200
 """Of one sample: what lies farther is like it only as everything of its class is."""
@@ -84,7 +84,7 @@ def _dialog() -> None:
     if decided.any():
         over = st.checkbox(f"Also the {int(decided.sum()):,} that are decided already", key="act-over")
         rows = rows if over else rows[~decided]
-    without = int((view.data.suggestions[rows] < 0).sum()) if verb == "suggest" else 0
+    without = int((view.data.suggested_labels[rows] == "").sum()) if verb == "suggest" else 0
     if without:
         messages.quiet(f"{messages.counted(without, 'has', 'have')} no suggestion and stay as they are.")
     count = len(rows) - without
@@ -99,7 +99,8 @@ def _dialog() -> None:
 
 def _what(view: Opened, key: str) -> tuple[Verb, str | None]:
     """The decision that is chosen, and for a relabel the class."""
-    verbs = [verb for verb in _WORDS if view.data.classes or verb not in ("suggest", "relabel")]
+    offered = {"suggest": can_relabel(view.data), "relabel": bool(view.data.classes)}
+    verbs = [verb for verb in _WORDS if offered.get(verb, True)]
     verb: Verb = st.radio("What to decide", verbs, format_func=_WORDS.__getitem__, key=f"{key}-verb")
     label = st.selectbox("New label", view.data.classes, key=f"{key}-label") if verb == "relabel" else None
     return verb, label
@@ -120,7 +121,7 @@ def act_alike(view: Opened, row: int) -> bool:
     verb, label = _what(view, "alike")
     rows = np.array([row, *near], dtype=np.int64)
     if verb == "suggest":
-        rows = rows[view.data.suggestions[rows] >= 0]
+        rows = rows[view.data.suggested_labels[rows] != ""]
     if not st.button(f"{_WORDS[verb]}: {len(rows):,}", type="primary", disabled=not len(rows), key="alike-confirm"):
         return False
     view.session.done = desk.decide_many(view.data, view.board, rows, verb, reviewer=view.session.reviewer, label=label)

@@ -12,6 +12,7 @@ from oga_app.elements import messages
 from oga_app.elements.messages import Figure
 from oga_app.views.header import Opened
 from oga_core.review.decisions import ACTIONS, BAD_ACTIONS, actions_of
+from oga_core.review.proposals import can_relabel
 
 _WORDS = {"decisions": "My decisions", "suggestions": "The machine's suggestions", "trim": "Trim the flagged"}
 
@@ -19,7 +20,7 @@ _WORDS = {"decisions": "My decisions", "suggestions": "The machine's suggestions
 def counts(view: Opened) -> None:
     """How much of what passes the filter is decided."""
     codes = view.board.codes[view.selection.chosen]
-    allowed = actions_of(view.data.classes, view.data.modality)
+    allowed = actions_of(view.data.classes, view.data.modality, view.data.target)
     numbers = {name: int((codes == code).sum()) for code, name in enumerate(ACTIONS)}
     figures = [Figure(name.capitalize(), f"{n:,}") for name, n in numbers.items() if n or name in allowed]
     messages.figures(*figures, Figure("Undecided", f"{int((codes < 0).sum()):,}"))
@@ -33,7 +34,7 @@ def counts(view: Opened) -> None:
 def choice(view: Opened) -> str:
     """Draw the choice with what each would change, and return it."""
     changes = _changes(view)
-    names = [name for name in _WORDS if view.data.classes or name != "suggestions"]
+    names = [name for name in _WORDS if can_relabel(view.data) or name != "suggestions"]
     choice: str = st.radio(
         "What to apply",
         names,
@@ -55,7 +56,7 @@ def _changes(view: Opened) -> dict[str, int]:
     flagged = view.selection.flagged
     return {
         "decisions": int(np.isin(codes, [ACTIONS.index(action) for action in BAD_ACTIONS]).sum()),
-        "suggestions": int((view.data.suggestions[flagged] >= 0).sum()) if view.data.classes else 0,
+        "suggestions": int((view.data.suggested_labels[flagged] != "").sum()),
         "trim": len(flagged),
     }
 

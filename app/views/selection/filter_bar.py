@@ -57,7 +57,7 @@ def _fields(view: Opened) -> None:
     _choice(view, "predicted", "Predicted label", data.classes)
     _choice(view, "prediction", "Prediction", PREDICTIONS if data.classes else ())
     _choice(view, "finding", "Finding", data.finding_names)
-    _choice(view, "decision", "Decision", (UNDECIDED, *actions_of(data.classes, data.modality)))
+    _choice(view, "decision", "Decision", (UNDECIDED, *actions_of(data.classes, data.modality, data.target)))
     _choice(view, "reviewer", "Decided by", tuple(view.board.store.reviewers()))
     _choice(view, "side", "Threshold", SIDES)
     _words(view, "content", "What the sample holds")

@@ -111,13 +111,24 @@ def _mark(output: Tensor, product: Product) -> None:
 def _follow(func: Any, output: Tensor, args: Sequence[Any]) -> None:
     name = getattr(func, "__name__", "").partition(".")[0]
     product = product_of(args[0])
-    if product is None or output is args[0] or output.shape[-1:] != args[0].shape[-1:]:
+    if product is None or output is args[0]:
         return
     features = product.features
+    if _is_one_column(output, args[0]) and (name in _SAME_VALUES or name in _SELECTIONS or name == "unsqueeze"):
+        _mark(output, replace(product, features=features.reshape(-1, features.shape[-1])))
+        return
+    if output.shape[-1:] != args[0].shape[-1:]:
+        return
     if name in _SAME_VALUES:
         _mark(output, replace(product, features=features.reshape(*output.shape[:-1], features.shape[-1])))
     elif name in _SELECTIONS and not _reaches_the_last_axis(name, args[0].ndim, args[1:]):
         _mark(output, replace(product, features=func(features, *args[1:])))
+
+
+def _is_one_column(output: Tensor, column: Tensor) -> bool:
+    """Whether a layer with one output lost or gets back the axis of its outputs: `(batch, 1)` and `(batch,)`."""
+    shapes = {tuple(output.shape), tuple(column.shape)}
+    return shapes == {(len(column), 1), (len(column),)} if column.ndim else False
 
 
 def _reaches_the_last_axis(name: str, n_axes: int, args: Sequence[Any]) -> bool:

@@ -61,7 +61,13 @@ def compare_outputs(model: nn.Module, module: nn.Module, inputs: ExampleInputs, 
                 raise OgaError("The model gives other outputs each time, even in eval mode. Take out what is random.")
             outputs = module(*args, **kwargs)
             _compare(expected.to(outputs.dtype), outputs, _HALF_TOLERANCE if half else _TOLERANCE)
-    if card.modality != "causal_lm" and outputs.shape[-1] != len(card.classes):
+    if card.target == "number":
+        if outputs.shape[1:] not in ((), (1,)):
+            raise OgaError(
+                f"The model gives outputs of shape {tuple(outputs.shape)}, and its loss compares one number a sample. "
+                "Give a model with one output, or name another loss."
+            )
+    elif card.modality != "causal_lm" and outputs.shape[-1] != len(card.classes):
         raise OgaError(
             f"The model gives {outputs.shape[-1]} logits, but {len(card.classes)} classes are named. "
             "Give one name for each logit, in their order."
@@ -93,8 +99,10 @@ def logits_of(output: Any) -> Tensor:
         return named
     values = list(output.values()) if isinstance(output, Mapping) else list(output)
     tensors = [value for value in values if isinstance(value, Tensor) and value.is_floating_point()]
-    for rank in (2, 3):
+    for rank in (2, 3, 1):
         for value in tensors:
             if value.dim() == rank:
                 return value
-    raise OgaError("The model must return logits of shape (batch, classes) or (batch, time, vocabulary).")
+    raise OgaError(
+        "The model must return logits of shape (batch, classes) or (batch, time, vocabulary), or one number a sample."
+    )

@@ -19,6 +19,7 @@ from oga_core.models.huggingface.lengths import max_length
 from oga_core.models.packaging.example_inputs import Example, ExampleInputs
 from oga_core.models.packaging.export import export
 from oga_core.models.packaging.gradients import ENTRY, compare_gradients, gradients_in_memory, unreached
+from oga_core.models.packaging.losses import GivenLoss, loss_entry
 from oga_core.models.packaging.modes import eval_mode, unused_copy, unwrapped
 from oga_core.models.packaging.outputs import compare_outputs, try_model
 from oga_core.models.tokenizer import tokenizer_entries
@@ -30,20 +31,24 @@ def package_model(
     example: Example,
     path: Path | str,
     *,
-    classes: Sequence[str],
+    classes: Sequence[str] = (),
     modality: Modality = "image",
     input: Mapping[str, Any] | None = None,
     tokenizer: Any | None = None,
+    loss: GivenLoss | None = None,
 ) -> Path:
     """Export a model in eval mode to `path` (a `.pt2` file) and check that it reads back with the same outputs.
 
     example: one batch of inputs: a tensor, a tuple of tensors in the order of `forward`, or a dict of them by name.
         Only shapes, dtypes and the range of integers are used, no value is stored. `labels` in a dict is left out.
-    classes: names in the order of the logits; for a causal language model an empty list.
+    classes: names in the order of the logits; none for a causal language model and for a model of numbers.
     input: how inputs are prepared, as in the model card (image_size, channels, mean, std; max_length; features).
         For images image_size and channels are taken from the example if they are not given, for text and language
         models max_length from the tokenizer.
     tokenizer: for text and language models the tokenizer of transformers that goes with them, packed into the file.
+    loss: what the model was trained to make small, cross-entropy by default: the loss of torch (nn.HuberLoss(delta=2)),
+        a name (cross_entropy, mean_squared_error, mean_absolute_error, huber), or the name with its settings:
+        {"name": "mean_squared_error", "mean": 152.1, "std": 77.0} for a model that gives (number - mean) / std.
     The batch size stays open, and so does the length of tokens. Returns the path. The model keeps its mode and weights.
     The parameters' gradients are compared too, on a few samples; a warning names parameters that no gradient reaches.
     Raises `OgaError` where the model cannot be exported, saying what to change in it.
@@ -58,7 +63,7 @@ def package_model(
     model = unwrapped(model)
     tokens = modality in ("text", "causal_lm")
     inputs = replace(ExampleInputs.of(example, model), free_length=tokens)
-    card = _card(classes, modality, _prepared(input or {}, modality, model, inputs, tokenizer))
+    card = _card(classes, modality, _prepared(input or {}, modality, model, inputs, tokenizer), loss_entry(loss))
     extra = {"oga.json": card.to_json()} | (tokenizer_entries(tokenizer) if tokens and tokenizer is not None else {})
     with eval_mode(model), torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(0)
@@ -85,10 +90,12 @@ def _torch_version() -> tuple[int, int]:
     return int(major), int(minor)
 
 
-def _card(classes: Sequence[str], modality: Modality, prepared: Mapping[str, Any]) -> ModelCard:
+def _card(
+    classes: Sequence[str], modality: Modality, prepared: Mapping[str, Any], loss: Mapping[str, Any]
+) -> ModelCard:
     if isinstance(classes, str):
         raise OgaError(f"'classes' must be a list of names, got the text {classes!r}.")
-    card = ModelCard(modality, tuple(map(str, classes)), {name: _plain(value) for name, value in prepared.items()})
+    card = ModelCard(modality, tuple(map(str, classes)), _plain_values(prepared), loss=_plain_values(loss))
     return ModelCard.from_json(card.to_json(), "that was given")
 
 
@@ -103,6 +110,10 @@ def _prepared(
     if modality in ("text", "causal_lm") and tokenizer is not None:
         settings = {"max_length": max_length(getattr(model, "config", None), tokenizer, modality)}
     return settings | dict(card_input)
+
+
+def _plain_values(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _plain(value) for name, value in settings.items()}
 
 
 def _plain(value: Any) -> Any:

@@ -34,7 +34,7 @@ def read_pt2(path: Path) -> tuple[GraphModule, ModelCard | None]:
 
     The module is a `GraphModule`; its `notes` say what was changed (half precision read as float32, dropout
     switched off). Its output is the logits: the output named `logits`, else the first floating-point one of two
-    dimensions (batch, classes), else the first of three (batch, time, vocabulary).
+    dimensions (batch, classes), else the first of three (batch, time, vocabulary), else of one (batch).
     Raises `OgaError` for files that are damaged, of an old layout, or that hold anything that could run code.
     """
     with Archive(Path(path)) as archive:
@@ -174,11 +174,11 @@ def _logits(program: Json, values: Mapping[str, Json]) -> str:
         if label == "logits" and rank >= 2:
             return str(name)
         ranks.setdefault(rank, str(name))
-    for rank in (2, 3):
+    for rank in (2, 3, 1):
         if rank in ranks:
             return ranks[rank]
     raise OgaError(
-        "The model has no output of shape (batch, classes), nor (batch, time, vocabulary). "
+        "The model has no output of shape (batch, classes), (batch, time, vocabulary), or (batch,) for numbers. "
         "Return the logits as a floating-point tensor and export again."
     )
 

@@ -19,7 +19,8 @@ export const PLAIN = 255; // the slot of a point without a colour of its own
  * @returns {Kinds | null}
  */
 export function kindsOf(points, colorBy) {
-  if (colorBy === "label") return { names: points.labels, code: (rank) => points.labelCode(rank) };
+  if (colorBy === "label" || colorBy === "value")
+    return { names: points.labels, code: (rank) => points.labelCode(rank) };
   if (colorBy === "finding") return { names: points.findings, code: (rank) => points.findingCode(rank) };
   return null;
 }

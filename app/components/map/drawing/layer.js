@@ -10,7 +10,7 @@ import { makeResources } from "./resources.js";
 
 /** @typedef {(name: string) => WebGLUniformLocation | null} Uniform */
 
-const COLOR_BY = { flagged: 0, score: 1, label: 2, finding: 2, decision: 3 }; // as the shader numbers them
+const COLOR_BY = { flagged: 0, score: 1, label: 2, value: 2, finding: 2, decision: 3 }; // as the shader numbers them
 const DRAFT_POINTS = 150_000; // drawn while a large map is being moved
 const DIM = 0.25; // weight of a point that is filtered out
 

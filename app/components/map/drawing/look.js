@@ -4,8 +4,8 @@
 
 import { fromHex } from "../../theme.js";
 
-/** @typedef {"flagged" | "score" | "label" | "decision" | "finding"} ColorBy */
-/** @typedef {{ accent: string, plain: string, ramp: string[], palette: string[], verdicts: string[] }} Names */
+/** @typedef {"flagged" | "score" | "label" | "value" | "decision" | "finding"} ColorBy */
+/** @typedef {{ accent: string, plain: string, ramp: string[], palette: string[], verdicts: string[], values: string[] }} Names */
 
 /**
  * @typedef {object} Look
@@ -41,6 +41,7 @@ const LIGHT = {
   ramp: ["#c3cad3", "#e2a24a", "#b8320c"],
   palette: LIGHT_PALETTE.trim().split(/\s+/),
   verdicts: ["#7d8590", "#009e73", "#0072b2", "#b3478f", "#d08e00"],
+  values: ["#a9cce3", "#7fb3d5", "#5499c7", "#2e86c1", "#2874a6", "#1f618d", "#1a3f6b", "#0b1f3a"],
 };
 /** @type {Names} */
 const DARK = {
@@ -49,6 +50,7 @@ const DARK = {
   ramp: ["#4a5361", "#c07f2c", "#ff7043"],
   palette: DARK_PALETTE.trim().split(/\s+/),
   verdicts: ["#9aa4b2", "#33c79a", "#4aa3df", "#d67bbf", "#f0c864"],
+  values: ["#2b4a6f", "#32618f", "#3d7ab0", "#4b93cf", "#69abe0", "#8fc3ec", "#b7dbf5", "#e3f3fd"],
 };
 
 export const DECISIONS = ["", "keep", "corrected", "remove", "unsure"]; // by their codes
@@ -80,7 +82,9 @@ export function pointSize(n, zoom) {
  * @returns {Look}
  */
 export function lookOf(theme, colorBy, size) {
-  const names = namesOf(theme.dark);
+  const own = namesOf(theme.dark);
+  // A number has an order, and so have its colours; the shader wants as many as there are of the palette.
+  const names = colorBy === "value" ? { ...own, palette: own.palette.map((_, i) => own.values[i] ?? own.plain) } : own;
   // Where colour says something else than flagged, the unflagged step back and the flagged stay full.
   const isPlain = colorBy === "flagged";
   return {

@@ -1,8 +1,8 @@
 // The fields of a table's row, each number on the axis of its column beside what is usual in its class.
 
-/** @import { Sample, Value } from "./sample.js" */
+/** @import { Sample, Value } from "../sample.js" */
 
-import { el } from "./dom.js";
+import { el } from "../dom.js";
 
 /**
  * The fields, those with an unusual value first, and what the marks mean.

@@ -1,0 +1,83 @@
+"""What pages show where samples are labelled with numbers: the facts of one, a field for another, and charts of all."""
+
+from __future__ import annotations
+
+import numpy as np
+import plotly.graph_objects as go
+import streamlit as st
+from numpy.typing import NDArray
+
+from oga_app.elements import charts, messages, theme, values
+from oga_app.views.header import Opened
+from oga_core.numerics import evenly_spaced
+from oga_core.samples import is_number
+
+MOST_POINTS = 5000
+"""Of a chart: more hide each other and take the browser seconds."""
+
+
+def facts(view: Opened, row: int) -> None:
+    """The given number, what the model predicts and what is suggested."""
+    data = view.data
+    for label, text in (
+        ("Given value", data.given_text(row)),
+        ("The model predicts", data.text("predicted_label", row)),
+        ("Suggested value", data.text("suggested_label", row)),
+    ):
+        if text:
+            messages.quiet(label)
+            messages.prose(text)
+
+
+def new_value(view: Opened, row: int) -> str | None:
+    """Draw the field for a new number, with the suggestion in it; return the number once it is to be saved."""
+    text: str = st.text_input("New value", view.data.proposal(row) or "", max_chars=40, key="detail-value").strip()
+    if text and not is_number(text):
+        messages.problem("That is not a number. Write it with a point, such as 3.5.")
+    return text if st.button("Save the new value", type="primary", disabled=not is_number(text)) else None
+
+
+@messages.guarded
+def given_and_predicted(view: Opened) -> None:
+    """How the numbers are distributed, and each beside what the model predicts; the flagged stand out."""
+    flagged = np.zeros(len(view.data), dtype=bool)
+    flagged[view.selection.flagged] = True
+    left, right = st.columns(2, gap="medium")
+    with left:
+        st.plotly_chart(_histogram(view, flagged), key="values")
+    with right:
+        st.plotly_chart(_scatter(view, flagged), key="given-predicted")
+
+
+def _parts(view: Opened, flagged: NDArray[np.bool_]) -> list[tuple[str, NDArray[np.int64], str]]:
+    chosen = view.selection.chosen
+    return [
+        ("not flagged", np.flatnonzero(chosen & ~flagged), theme.GREY),
+        ("flagged", np.flatnonzero(chosen & flagged), theme.ACCENT),
+    ]
+
+
+def _histogram(view: Opened, flagged: NDArray[np.bool_]) -> go.Figure:
+    _, edges = values.distribution(view.data)
+    width = edges[1] - edges[0]
+    figure = go.Figure()
+    for name, rows, colour in _parts(view, flagged):
+        counts, _ = np.histogram(np.clip(view.data.given_values[rows], edges[0], edges[-1]), edges)
+        figure.add_bar(x=edges[:-1] + width / 2, y=counts, width=width, name=name, marker_color=colour)
+    return charts.quiet(figure, 320, barmode="stack", bargap=0.04, xaxis_title="given value", yaxis_title="samples")
+
+
+def _scatter(view: Opened, flagged: NDArray[np.bool_]) -> go.Figure:
+    figure = go.Figure()
+    for name, rows, colour in _parts(view, flagged):
+        shown = evenly_spaced(rows, MOST_POINTS)
+        figure.add_scattergl(
+            x=view.data.predicted_values[shown],
+            y=view.data.given_values[shown],
+            mode="markers",
+            name=name,
+            marker={"color": colour, "size": 5, "opacity": 0.6},
+            text=view.data.ids[shown].astype(str),
+            hovertemplate="%{text}: given %{y:.4g}, predicted %{x:.4g}<extra></extra>",
+        )
+    return charts.quiet(figure, 320, xaxis_title="predicted value", yaxis_title="given value")

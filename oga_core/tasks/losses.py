@@ -1,0 +1,126 @@
+"""The losses that a model card can name: each one number a sample, as torch's own losses with reduction="none"."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from oga_core.errors import OgaError
+from oga_core.samples import LOSSES, SampleSet, Target
+
+if TYPE_CHECKING:
+    from oga_core.models.card import ModelCard
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A loss with its settings; called with outputs `(batch, n_outputs)` and labels it returns `(batch,)`.
+
+    class_weights: of cross-entropy, in the order of the classes, () for none. mean, std: the model gives numbers as
+    (number - mean) / std, and so the loss sees them. delta: of Huber's loss, where squares end and lines begin.
+    """
+
+    name: str = "cross_entropy"
+    label_smoothing: float = 0.0
+    class_weights: tuple[float, ...] = ()
+    mean: float = 0.0
+    std: float = 1.0
+    delta: float = 1.0
+
+    @classmethod
+    def from_card(cls, card: ModelCard) -> Loss:
+        """Read the card's loss; raises `OgaError` for a setting that no training could have had."""
+        settings = {key: value for key, value in card.loss.items() if key != "name"}
+        weights = settings.pop("class_weights", [])
+        loss = cls(card.loss["name"], class_weights=_weights(weights, card), **_numbers(settings))
+        if not 0 <= loss.label_smoothing < 1:
+            raise _wrong("label_smoothing", "a number from 0 to below 1", loss.label_smoothing)
+        for setting in ("std", "delta"):
+            if not getattr(loss, setting) > 0:
+                raise _wrong(setting, "a number above 0", getattr(loss, setting))
+        return loss
+
+    @property
+    def target(self) -> Target:
+        """What the outputs are compared with."""
+        return LOSSES[self.name][0]
+
+    def __call__(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        """The loss of every sample, differentiable in the outputs."""
+        return _FUNCTIONS[self.name](self, outputs.float(), labels)
+
+    def columns(self, outputs: Tensor) -> Tensor:
+        """Outputs as `(batch, n_outputs)`: a model of numbers may give `(batch,)`."""
+        return outputs.unsqueeze(-1) if self.target == "number" and outputs.ndim == 1 else outputs
+
+    def in_data_units(self, outputs: Tensor) -> Tensor:
+        """Outputs as the data writes numbers; those of other losses as they are."""
+        return outputs * self.std + self.mean
+
+
+PLAIN = Loss()
+
+
+def loss_of(task: Any) -> Loss:
+    """The loss of a task; plain cross-entropy for one that names none."""
+    loss = getattr(task, "loss", PLAIN)
+    return loss if isinstance(loss, Loss) else PLAIN
+
+
+def labels_at(samples: SampleSet, rows: NDArray[np.int64]) -> Tensor:
+    """What the loss compares with at `rows`: class indices, or the targets in float32."""
+    if samples.targets is None:
+        return torch.from_numpy(samples.given_labels[rows])
+    return torch.from_numpy(samples.targets[rows].astype(np.float32))
+
+
+def _cross_entropy(loss: Loss, outputs: Tensor, labels: Tensor) -> Tensor:
+    weights = torch.tensor(loss.class_weights, device=outputs.device) if loss.class_weights else None
+    return F.cross_entropy(outputs, labels, weights, reduction="none", label_smoothing=loss.label_smoothing)
+
+
+def _errors(loss: Loss, outputs: Tensor, labels: Tensor) -> Tensor:
+    return outputs[:, 0] - (labels - loss.mean) / loss.std
+
+
+def _huber(loss: Loss, outputs: Tensor, labels: Tensor) -> Tensor:
+    errors = _errors(loss, outputs, labels)
+    return F.huber_loss(errors, torch.zeros_like(errors), reduction="none", delta=loss.delta)
+
+
+_FUNCTIONS: dict[str, Callable[[Loss, Tensor, Tensor], Tensor]] = {
+    "cross_entropy": _cross_entropy,
+    "mean_squared_error": lambda *parts: _errors(*parts).square(),
+    "mean_absolute_error": lambda *parts: _errors(*parts).abs(),
+    "huber": _huber,
+}
+
+
+def _weights(value: Any, card: ModelCard) -> tuple[float, ...]:
+    numbers = isinstance(value, list) and all(_is_number(weight) and weight > 0 for weight in value)
+    if not numbers or (value and card.classes and len(value) != len(card.classes)):
+        raise _wrong("class_weights", f"a list of {len(card.classes)} numbers above 0, one a class", value)
+    return tuple(map(float, value))
+
+
+def _numbers(settings: dict[str, Any]) -> dict[str, float]:
+    for setting, value in settings.items():
+        if not _is_number(value):
+            raise _wrong(setting, "a number", value)
+    return {setting: float(value) for setting, value in settings.items()}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _wrong(setting: str, allowed: str, value: Any) -> OgaError:
+    return OgaError(f"{setting!r} of the loss in the model card must be {allowed}, got {value!r}.")

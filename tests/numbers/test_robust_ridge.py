@@ -1,0 +1,102 @@
+"""The closed form for leaving samples out against fits that leave them out, and what robust fits and mixtures see."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from problems import numbers
+from sklearn.linear_model import Ridge
+
+from oga_core.findings.mixture import residual_mixture
+from oga_core.findings.numbers import number_findings, suggested_values
+from oga_core.scores.regression.ridge import PENALTIES, left_out_residuals, robust_ridge
+from oga_core.scores.regression.witnesses import has_memorised, unusual_value, witnesses
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(40, 5))
+Y = X @ np.array([3.0, -2.0, 0.0, 1.0, 0.5]) + 7 + RNG.normal(size=40)
+
+
+@pytest.mark.parametrize("weights", [np.ones(40), np.linspace(0.2, 1, 40)])
+@pytest.mark.parametrize("penalty", [2, 9])
+def test_residuals_are_those_of_a_fit_without_the_sample(weights: np.ndarray, penalty: int) -> None:
+    residuals = left_out_residuals(X, Y, weights)[:, penalty]
+    for i in (0, 17, 39):
+        others = np.arange(40) != i
+        fit = Ridge(alpha=PENALTIES[penalty] * weights.sum())
+        fit.fit(X[others], Y[others], sample_weight=weights[others])
+        assert residuals[i] == pytest.approx(Y[i] - fit.predict(X[i : i + 1])[0], rel=1e-6)
+
+
+def test_a_sample_without_weight_moves_no_other() -> None:
+    weights = np.ones(40)
+    weights[3] = 0
+    moved = Y.copy()
+    moved[3] += 1000
+    before, after = left_out_residuals(X, Y, weights), left_out_residuals(X, moved, weights)
+    others = np.arange(40) != 3
+    np.testing.assert_allclose(before[others], after[others], rtol=1e-6, atol=1e-6)
+
+
+def test_a_robust_fit_is_not_moved_by_wrong_numbers() -> None:
+    wrong = Y.copy()
+    wrong[:6] += 40
+    fit = robust_ridge(X, wrong)
+    assert fit.weights[:6].max() == 0
+    assert np.abs(fit.residuals[6:]).max() < 4
+    np.testing.assert_allclose(fit.residuals[:6], 40, atol=4)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.05, 0.2])
+def test_the_mixture_tells_how_many_are_wrong(share: float) -> None:
+    rng = np.random.default_rng(1)
+    residuals = rng.standard_t(8, size=4000)
+    wrong = np.arange(4000) < round(share * 4000)
+    residuals[wrong] = rng.uniform(-40, 40, wrong.sum())
+    mixture = residual_mixture(residuals)
+    assert mixture.rate == pytest.approx(share, abs=0.025)
+    assert mixture.low <= max(share, 0.004)
+    assert mixture.high >= share - 0.025
+    assert mixture.probability[np.abs(residuals) < 2].max(initial=0) < 0.2
+    assert ((mixture.probability >= 0) & (mixture.probability <= 1)).all()
+
+
+def test_a_memorised_model_is_not_asked() -> None:
+    sketch, wrong = numbers(300)
+    learnt = replace(
+        sketch, outputs=np.asarray(sketch.targets, dtype=np.float32)[:, None], middle_features=sketch.inputs
+    )
+    assert not has_memorised(sketch)
+    assert has_memorised(learnt)
+    scores = unusual_value(learnt)
+    assert scores[wrong].min() > np.quantile(scores[~wrong], 0.95)
+    assert "memorised" in number_findings(learnt, list(range(300)))[1]["warnings"][0]
+
+
+def test_a_slip_is_moved_back_and_a_shift_replaced() -> None:
+    sketch, _ = numbers(300, wrong_share=0)
+    targets = np.array(sketch.targets)
+    true = targets.copy()
+    targets[0] *= 10
+    targets[1] += 60
+    changed = replace(sketch, targets=targets)
+    values, slips = suggested_values(changed)
+    assert slips.tolist().count(True) == 1
+    assert slips[0]
+    assert values[0] == pytest.approx(true[0])
+    assert values[1] == pytest.approx(true[1], abs=6)
+    columns, fields = number_findings(changed, [f"h{i}" for i in range(300)])
+    assert columns["finding"][:2].tolist() == ["likely decimal slip", "likely wrong value"]
+    assert "moved by one place" in columns["reason"][0]
+    assert columns["suggested_label"][1]
+    assert columns["suggested_label"][5] == ""
+    assert fields["suggested_trim_fraction"] < 0.03
+
+
+def test_no_two_fits_say_the_same() -> None:
+    sketch, _ = numbers(300)
+    first, second = witnesses(sketch)
+    assert not np.allclose(first.residuals, second.residuals)
+    assert (first.usual > 0).all()
