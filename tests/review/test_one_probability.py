@@ -5,7 +5,8 @@ import pytest
 from app_runs import image_run
 
 from oga_app.components.map.points import MapPoints
-from oga_core.findings.kinds import SUGGESTED_PROBABILITY, WRONG_PROBABILITY
+from oga_core.findings import WRONG_PROBABILITY
+from oga_core.findings.kinds import SUGGESTED_PROBABILITY
 from oga_core.review import ReviewStore
 from oga_core.review.board import DecisionBoard
 from oga_core.review.decisions import Decision
