@@ -12,7 +12,7 @@ from torch.overrides import TorchFunctionMode
 
 from oga_core.gradients.failures import is_out_of_memory
 from oga_core.gradients.hooks.calls import LINEAR
-from oga_core.gradients.hooks.forward_capture import ADDMM, OPERANDS, ForwardCapture, product_of
+from oga_core.gradients.hooks.forward_capture import ADDMM, CONVOLUTIONS, OPERANDS, ForwardCapture, product_of
 from oga_core.tasks.batches import first_rows, n_samples, one_sample
 from oga_core.tasks.task import Batch, Task
 
@@ -94,11 +94,11 @@ def _head_gradient(task: Task, model: nn.Module, sample: Batch) -> Tensor | None
         if is_out_of_memory(error):
             raise
         return None
-    return gradient.T if id(product.weight) in leaves.transposed else gradient
+    return gradient.T if id(product.weight) in leaves.transposed else gradient.flatten(1)
 
 
 class _LeafWeights(TorchFunctionMode):
-    """Gives every linear layer a weight of its own that asks for a gradient, also where the model asks for none."""
+    """Gives every linear layer and convolution a weight that asks for a gradient, also where the model asks for none."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -107,7 +107,7 @@ class _LeafWeights(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         with torch.enable_grad():
             position = OPERANDS[func in ADDMM].index("weight")
-            if (func in LINEAR or func in ADDMM) and len(args) > position:
+            if (func in LINEAR or func in ADDMM or func in CONVOLUTIONS) and len(args) > position:
                 leaf = args[position].detach().requires_grad_()
                 args = (*args[:position], leaf, *args[position + 1 :])
                 if func in ADDMM:

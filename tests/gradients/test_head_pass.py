@@ -68,6 +68,36 @@ def test_the_head_is_found_behind_reshapes_and_selections(select, tmp_path):
     assert not result.notes
 
 
+@pytest.mark.parametrize(
+    "last",
+    [
+        lambda logits: logits.flatten(1),
+        lambda logits: logits.squeeze(-1).squeeze(-1),
+        lambda logits: logits.mean((2, 3)),
+        lambda logits: nn.functional.adaptive_avg_pool2d(logits, 1).view(len(logits), -1),
+    ],
+)
+@pytest.mark.parametrize(("pool", "size"), [(1, 1), (2, 2)])
+def test_a_convolution_that_sees_all_is_a_last_linear_layer(last, pool, size, tmp_path):
+    body = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(pool))
+    model = nn.Sequential(body, nn.Conv2d(4, 3, size))
+    model.forward = lambda x: last(model[1](body(x)))
+    samples = random_samples(7, 3, 6, 6)
+    result = gradient_pass(ArrayTask(), model, samples, folder=tmp_path, options=PassOptions(batch_size=4))
+    assert not result.notes
+    features = body(torch.from_numpy(samples.inputs)).flatten(1)
+    np.testing.assert_allclose(result.sketch.features, features.detach().numpy(), rtol=1e-5)
+    outer = np.einsum("nc,nf->ncf", result.sketch.delta, result.sketch.features).reshape(7, -1)
+    np.testing.assert_allclose(outer, head_gradients(model, ArrayTask(), samples), atol=1e-6)
+
+
+def test_a_convolution_over_places_is_no_last_linear_layer(tmp_path):
+    model = nn.Sequential(nn.Conv2d(3, 3, 2), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    result = gradient_pass(ArrayTask(), model, random_samples(4, 3, 5, 5), folder=tmp_path)
+    assert result.sketch.features is None
+    assert "no last linear layer" in " ".join(result.notes)
+
+
 def test_a_model_without_a_last_linear_layer_is_scored_from_its_logits(tmp_path):
     class LogSoftmax(nn.Module):
         def __init__(self):

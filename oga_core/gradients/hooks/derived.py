@@ -119,7 +119,8 @@ def _through(output: Tensor, leaf: Tensor) -> Make:
     def make(factor: Factor) -> Factor:
         def compute(rows: slice) -> Tensor:
             explicit = factor.explicit(rows)
-            return torch.stack([back(gradient.reshape(shape)) for gradient in explicit]).to(explicit.dtype)
+            precision = explicit.dtype if leaf.is_complex() else explicit.dtype.to_real()  # a real one's is real
+            return torch.stack([back(gradient.reshape(shape)) for gradient in explicit]).to(precision)
 
         return ComputedFactor(compute, canonical(leaf.shape), len(factor), factor.device)
 

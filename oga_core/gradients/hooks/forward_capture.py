@@ -42,6 +42,7 @@ _SAME_VALUES = {
     "reshape",
     "flatten",
 }
+_MEANS = {"mean", "adaptive_avg_pool1d", "adaptive_avg_pool2d", "_adaptive_avg_pool2d", "adaptive_avg_pool3d"}
 _SELECTIONS = {"__getitem__", "select", "index"}
 
 
@@ -67,7 +68,10 @@ class ForwardCapture(TorchFunctionMode):
             self._layer(_pool_tokens, call["input"], output)
             _mark(output, Product(call["input"], call["weight"]))
         elif func in CONVOLUTIONS:
-            self._layer(_pool_space, Call(("input",), args, kwargs or {})["input"], output)
+            call = Call(("input", "weight"), args, kwargs or {})
+            self._layer(_pool_space, call["input"], output)
+            if _is_linear(call["input"], call["weight"], output):
+                _mark(output, Product(call["input"].flatten(1), call["weight"]))
         elif args and isinstance(output, Tensor):
             _follow(func, output, args)
         return output
@@ -82,7 +86,10 @@ class ForwardCapture(TorchFunctionMode):
 
 @dataclass(frozen=True)
 class Product:
-    """What made a linear layer's output, or a selection of its rows: the rows of its input, and its weight."""
+    """What made a linear layer's output, or a selection of its rows: the rows of its input, and its weight.
+
+    A convolution over the whole of its input is a linear layer: of the input's numbers in a row, `(batch, n_features)`.
+    """
 
     features: Tensor
     weight: Tensor
@@ -117,6 +124,10 @@ def _follow(func: Any, output: Tensor, args: Sequence[Any]) -> None:
     if _is_one_column(output, args[0]) and (name in _SAME_VALUES or name in _SELECTIONS or name == "unsqueeze"):
         _mark(output, replace(product, features=features.reshape(-1, features.shape[-1])))
         return
+    if args[0].ndim > features.ndim:  # of a convolution, `(batch, n_classes, 1, 1)`
+        if name in _SAME_VALUES | _MEANS and output.shape[:2].numel() == output.numel() == args[0].numel():
+            _mark(output, product)
+        return
     if output.shape[-1:] != args[0].shape[-1:]:
         return
     if name in _SAME_VALUES:
@@ -129,6 +140,11 @@ def _is_one_column(output: Tensor, column: Tensor) -> bool:
     """Whether a layer with one output lost or gets back the axis of its outputs: `(batch, 1)` and `(batch,)`."""
     shapes = {tuple(output.shape), tuple(column.shape)}
     return shapes == {(len(column), 1), (len(column),)} if column.ndim else False
+
+
+def _is_linear(inputs: Tensor, weight: Tensor, output: Tensor) -> bool:
+    """Whether a convolution has one place, which sees all of the input."""
+    return inputs.shape[1:] == weight.shape[1:] and output.shape[:2].numel() == output.numel()
 
 
 def _reaches_the_last_axis(name: str, n_axes: int, args: Sequence[Any]) -> bool:

@@ -112,7 +112,7 @@ def contraction(
     sink = tape.sink(weight)
     assert sink is not None
     take = tape.route(sink)
-    kept = [(operands[position].detach(), labels.operands[position]) for position in others]
+    kept = [(operands[position].detach().conj(), labels.operands[position]) for position in others]
 
     def hook(gradient: Tensor) -> None:
         gradient = working(gradient)
@@ -154,7 +154,7 @@ def einsum(tape: Tape, func: Any, call: Call) -> Any:
     if not isinstance(equation, str) or len(operands) != equation.count(",") + 1:
         return None
     labels = Labels.of_einsum(equation, operands)
-    return contraction(tape, call, operands, labels, lambda: func(equation, *map(plain, operands)))
+    return contraction(tape, call, operands, labels, lambda: func(equation, [plain(part) for part in operands]))
 
 
 def matrix_products(tape: Tape, func: Any, call: Call) -> Any:

@@ -58,7 +58,7 @@ def _product(tape: Tape, func: Any, call: Call, oriented: Callable[[ProductFacto
     def hook(gradient: Tensor) -> None:
         gradient = site.positions(working(gradient))  # (batch, time, out)
         if weight:
-            weight(oriented(ProductFactor(gradient, site.positions(site.input(gradient.dtype)))))
+            weight(oriented(ProductFactor(gradient, site.positions(site.input(gradient.dtype).conj()))))
         if bias:
             bias(vector(gradient.sum(1, dtype=wide_dtype(gradient))))
 

@@ -1,0 +1,10 @@
+"""All architectures of the zoo."""
+
+from __future__ import annotations
+
+import zoo_images
+import zoo_tables
+import zoo_texts
+from architecture import Architecture
+
+ARCHITECTURES: list[Architecture] = [*zoo_images.ARCHITECTURES, *zoo_texts.ARCHITECTURES, *zoo_tables.ARCHITECTURES]

@@ -1,0 +1,114 @@
+"""What becomes of an architecture: packaged, read back, scored, and compared with one backward pass a sample."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from architecture import Architecture
+from engine_helpers import ArrayTask, samples_of
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+import oga_core
+from oga_core.errors import OgaError
+from oga_core.gradients.options import PassOptions
+from oga_core.gradients.passes import gradient_pass
+from oga_core.models.pt2.reader import read_pt2
+from oga_core.samples import SampleSet
+
+N_SAMPLES = 12
+TOLERANCE = 1e-3  # relative, of a sample's norm: float32 over some layers; a lost backward is off by a per cent or more
+CLASSES = ("a", "b", "c")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """exact, partial (some parameters left out, and said so), wrong, or refused, and what was said or measured.
+
+    error: the largest relative error of a sample's norm. ratio: to a forward and backward pass of the same batch.
+    """
+
+    result: str
+    note: str = ""
+    error: float = 0.0
+    coverage: float = 0.0
+    ratio: float | None = None
+
+
+def outcome(architecture: Architecture, folder: Path, *, timed: bool = False) -> Outcome:
+    """Bring an architecture through the front door."""
+    try:
+        path = _package(architecture, folder)
+        graph, _ = read_pt2(path)
+        samples = _samples(architecture)
+        result = gradient_pass(
+            ArrayTask(), graph, samples, folder=folder / "arrays", options=PassOptions(parameters="all", batch_size=5)
+        )
+    except OgaError as error:
+        return Outcome("refused", str(error))
+    exact = _exact_norms(architecture.model(), samples)
+    norms = result.sketch.l2_norm_all
+    assert norms is not None
+    error = float(np.max(np.abs(norms - exact) / exact.max()))
+    coverage = float(result.sketch.coverage)
+    name = "exact" if coverage == 1 else "partial"
+    if coverage == 1 and error > TOLERANCE:
+        name = "wrong"
+    ratio = _ratio(architecture, graph, folder) if timed else None
+    return Outcome(name, " ".join(result.notes), error, coverage, ratio)
+
+
+def _package(architecture: Architecture, folder: Path) -> Path:
+    prepared: dict[str, Any] = {"tokens": {"max_length": 12}, "image": {"mean": [0.0], "std": [1.0]}}.get(
+        architecture.kind, {"features": ["x"]}
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return oga_core.package_model(
+            architecture.model(), architecture.inputs(3), folder / "model.pt2", classes=CLASSES,
+            modality={"image": "image", "tokens": "text"}.get(architecture.kind, "tabular"), input=prepared,
+        )  # fmt: skip
+
+
+def _samples(architecture: Architecture, n: int = N_SAMPLES) -> SampleSet:
+    inputs = architecture.inputs(n, seed=5).numpy()
+    return samples_of(inputs, np.arange(n) % len(CLASSES), len(CLASSES))
+
+
+def _exact_norms(model: nn.Module, samples: SampleSet) -> np.ndarray:
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    norms = []
+    for x, label in zip(torch.from_numpy(samples.inputs), torch.from_numpy(samples.given_labels), strict=True):
+        loss = cross_entropy(_logits(model(x[None])), label[None])
+        gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
+        norms.append(torch.cat([g.flatten() for g in gradients if g is not None]).norm().item())
+    return np.array(norms)
+
+
+def _logits(output: Any) -> Tensor:
+    return getattr(output, "logits", output)
+
+
+def _ratio(architecture: Architecture, graph: nn.Module, folder: Path) -> float:
+    """Seconds of the pass over those of forward and backward, each at its best of three."""
+    n = 96
+    samples = _samples(architecture, n)
+    model = architecture.model()
+    x = torch.from_numpy(samples.inputs)
+    labels = torch.from_numpy(samples.given_labels)
+    options = PassOptions(parameters="all", batch_size=n)
+    plain, ours = [], []
+    for turn in range(3):
+        begun = time.perf_counter()
+        cross_entropy(_logits(model(x)), labels).backward()
+        plain.append(time.perf_counter() - begun)
+        begun = time.perf_counter()
+        gradient_pass(ArrayTask(), graph, samples, folder=folder / f"arrays-{turn}", options=options)
+        ours.append(time.perf_counter() - begun)
+    return round(min(ours) / min(plain), 2)
