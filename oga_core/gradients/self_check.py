@@ -98,7 +98,7 @@ def _head_gradient(task: Task, model: nn.Module, sample: Batch) -> Tensor | None
 
 
 class _LeafWeights(TorchFunctionMode):
-    """Gives every linear layer and convolution a weight that asks for a gradient, also where the model asks for none."""
+    """Gives every linear layer and convolution a weight that asks for a gradient, where the model asks for none too."""
 
     def __init__(self) -> None:
         super().__init__()
