@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import zoo_images
+import zoo_published
 import zoo_tables
 import zoo_texts
 from architecture import Architecture
 
-ARCHITECTURES: list[Architecture] = [*zoo_images.ARCHITECTURES, *zoo_texts.ARCHITECTURES, *zoo_tables.ARCHITECTURES]
+ARCHITECTURES: list[Architecture] = [
+    *zoo_images.ARCHITECTURES,
+    *zoo_texts.ARCHITECTURES,
+    *zoo_tables.ARCHITECTURES,
+    *zoo_published.ARCHITECTURES,
+]
