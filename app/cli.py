@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from oga_app.background.progress import ProgressLine
-from oga_app.commands import ask, score, shards
+from oga_app.commands import ask, score, shards, verify
 from oga_core.errors import OgaError
 from oga_core.files import disk_error
 
@@ -63,7 +63,9 @@ def _parser() -> argparse.ArgumentParser:
     shards.add_arguments(_command(commands, "merge", shards.merge, "Join the shards of a run, and score it."))
     _add_export(commands)
     _add_evaluate(commands)
-    _add_verify(commands)
+    verify.add_arguments(
+        _command(commands, "verify", verify.verify, "Retrain without the flagged samples and compare.")
+    )
     ask.add_arguments(_command(commands, "ask", ask.ask, "Say which training rows made a language model say it."))
     _add_compare(commands)
     return parser
@@ -125,19 +127,6 @@ def _add_evaluate(commands: Any) -> None:
     parser.add_argument("--id-column", help="column of the ids (the first)")
 
 
-def _add_verify(commands: Any) -> None:
-    parser = _command(commands, "verify", _verify, "Retrain without the flagged samples and compare.")
-    add = parser.add_argument
-    add("run", type=Path, metavar="RUN")
-    add("--trim-fraction", type=float, help="share of the samples to trim (the run's suggestion)")
-    add("--score", help="score that ranks the samples (the run's default)")
-    add("--validation", type=Path, help="clean data to judge on (else a held-out part of the data)")
-    add("--depth", default="head", help="head or all: how much of the model is trained again (head)")
-    add("--seeds", type=int, default=3, help="trainings of each arm (3)")
-    add("--truth", type=Path, help="CSV of true labels: also trim the truly wrong")
-    add("--min-gain", type=float, help="end with status 3 where the gain may be below this (0 to 1)")
-
-
 def _add_compare(commands: Any) -> None:
     parser = _command(commands, "compare", _compare, "Set an earlier and a later run of the same samples side by side.")
     for name, which in (("old", "the earlier run, on which was decided"), ("new", "the later run")):
@@ -196,21 +185,6 @@ def _evaluate(options: argparse.Namespace) -> dict[str, Any]:
     from oga_core.runs.folder import RunFolder
 
     return evaluate(RunFolder.open(options.run), options.truth, id_column=options.id_column)
-
-
-def _verify(options: argparse.Namespace) -> dict[str, Any]:
-    from oga_core.evaluation.truth import truly_wrong
-    from oga_core.retrain import verify
-    from oga_core.runs.folder import RunFolder
-
-    progress = ProgressLine()
-    run = RunFolder.open(options.run)
-    names = ("trim_fraction", "score", "validation", "depth", "seeds", "min_gain")
-    wrong = truly_wrong(run, options.truth) if options.truth else ()
-    settings = {name: getattr(options, name) for name in names}
-    result = verify(run, truly_wrong=wrong, progress=progress, **settings)
-    progress.close()
-    return result
 
 
 def _compare(options: argparse.Namespace) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import base64
 import io
 import logging
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -68,8 +68,27 @@ def shown(data: ScoredRun, row: int, text: str | None) -> dict[str, Any]:
     if "pixels" in saliency:
         return {"overlay": overlay(np.asarray(saliency["pixels"], dtype=np.float64))}
     if "spans" in saliency and text:
-        return {"weights": tuple((int(a), int(b), float(weight)) for a, b, weight in saliency["spans"])}
+        return {
+            "weights": _weights(saliency["spans"]),
+            "pair_weights": _weights(saliency.get("pair_spans", ())),
+            "weights_note": _sums(saliency),
+        }
     return {}
+
+
+def _weights(spans: Iterable[tuple[float, float, float]]) -> tuple[tuple[int, int, float], ...]:
+    return tuple((int(start), int(end), float(weight)) for start, end, weight in spans)
+
+
+def _sums(saliency: Mapping[str, Any]) -> str:
+    """What the weights of all tokens add up to; empty for one that was computed before sums were kept."""
+    if "sum" not in saliency:
+        return ""
+    total, outside, largest = (float(saliency[name]) for name in ("sum", "outside", "largest"))
+    return (
+        f"Gradient × input adds up to {total:+.3f} over all tokens, {outside:+.3f} of it in those that the model puts "
+        f"around the text. A full shade is {largest:.3f}."
+    )
 
 
 def overlay(weights: np.ndarray) -> str:

@@ -53,12 +53,22 @@ def _is_whole(content: dict[str, Any]) -> bool:
     try:
         arms = content["arms"].values()
         numbers = [arm[name] for arm in arms for name in ("n_train", "n_relabelled")]
-        numbers += [arm[name]["mean"] for arm in arms for name in ("accuracy", "balanced_accuracy", "gain")]
+        judged = ("accuracy", "balanced_accuracy", "gain"), ("loss", "gain")
+        numbers += [arm[name]["mean"] for arm in arms for name in judged["accuracy" not in arm]]
         numbers += [bound for arm in arms for bound in (*arm["gain"]["interval_90"], content["seconds"])]
         texts = [arm["gain"]["says"] for arm in arms] + list(content["warnings"])
+        for point in content.get("removal", {"shares": []})["shares"]:
+            numbers += _numbers_of(point)
     except (KeyError, TypeError, AttributeError):
         return False
     return all(isinstance(value, (int, float)) for value in numbers) and all(isinstance(text, str) for text in texts)
+
+
+def _numbers_of(point: dict[str, Any]) -> list[float]:
+    """What is drawn of one share of a removal curve."""
+    parts = [*point["rise"].values(), point["over_random"], point["over_bm25"]]
+    bounds = [bound for part in parts for bound in part["interval_90"] or ()]
+    return [point["share"], point["n_removed"], *(part["mean"] for part in parts), *bounds]
 
 
 def _work(job: Verification, options: dict[str, Any]) -> None:

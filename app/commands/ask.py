@@ -15,13 +15,14 @@ _WIDTH = 90  # characters of a row's text on its line
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Say what the command takes."""
-    from oga_core.ask.methods import DEFAULT_METHOD, METHODS
+    from oga_core.ask.methods import METHODS, OF_SKETCHES, OF_WHOLE
 
     parser.add_argument("run", type=Path, metavar="RUN")
     parser.add_argument("--prompt", help="what the model is asked")
     parser.add_argument("--response", help="what it says (the model writes it, its likeliest token each time)")
     parser.add_argument("--file", type=Path, help="rows with prompts and responses, answered together and each")
-    parser.add_argument("--method", default=DEFAULT_METHOD, help=f"{', '.join(METHODS)} ({DEFAULT_METHOD})")
+    default = f"{OF_WHOLE} on whole gradients, {OF_SKETCHES} on sketches"
+    parser.add_argument("--method", help=f"{', '.join(METHODS)} ({default})")
     parser.add_argument("--top", type=int, default=10, help="rows of each list (10)")
 
 

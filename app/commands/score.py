@@ -35,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--scores", type=_names, default=(), help="scores to compute, separated by commas (all that are possible)")
     add("--map", default="umap", help="umap, pca or none (umap)")
     add("--validation", help="clean data that validation-based influence is measured on")
+    add("--reference", help="model that preference pairs are measured against (the base, its adapter switched off)")
     add("--checkpoints", type=_names, default=(), help="files of weights from earlier in training, oldest first")
     add("--parameters", default="auto", help="whose gradients: head, all, last:N, lora or pattern:REGEX (auto)")
     add("--trained-on", help="of language-model rows: assistant, last, completion or all (as the rows are)")

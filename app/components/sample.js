@@ -20,6 +20,8 @@
  * @property {string} [text_pair]
  * @property {boolean} [cut] the text is longer than what was sent
  * @property {[start: number, end: number, weight: number][]} [weights] parts of `text` to shade, -1 to 1
+ * @property {[start: number, end: number, weight: number][]} [pair_weights] the same of `text_pair`
+ * @property {string} [weights_note] what the weights add up to
  * @property {[name: string, value: string][]} [fields] of a table row
  * @property {Value[]} [values] of the fields that are numbers, the unusual ones first
  * @property {[role: string, content: string][]} [messages] of a chat

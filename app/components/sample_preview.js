@@ -20,8 +20,9 @@ export function samplePreview(sample) {
   const parts = [];
   if (sample.unreadable) parts.push(el("p", { class: "unreadable" }, sample.unreadable));
   if (sample.image) parts.push(picture(sample));
-  if (sample.text !== undefined) parts.push(...shadedText(sample.text, sample.weights ?? [], sample.given));
-  if (sample.text_pair !== undefined) parts.push(...shadedText(sample.text_pair, [], sample.given));
+  if (sample.text !== undefined) parts.push(shadedText(sample.text, sample.weights));
+  if (sample.text_pair !== undefined) parts.push(shadedText(sample.text_pair, sample.pair_weights));
+  if (sample.weights?.length || sample.pair_weights?.length) parts.push(shadeLegend(sample.given, sample.weights_note));
   if (sample.cut) parts.push(el("p", { class: "cut" }, "The text is longer; its beginning is shown."));
   if (sample.fields) parts.push(...fieldTable(sample));
   if (sample.messages) parts.push(...shadedChat(sample.messages, sample.heat, sample.heat_note));
@@ -42,25 +43,24 @@ function picture(sample) {
 }
 
 /**
- * A text with its shades, and what they mean.
+ * A text with its shades.
  *
  * @param {string} text
- * @param {[start: number, end: number, weight: number][]} weights
- * @param {string | undefined} given
+ * @param {[start: number, end: number, weight: number][]} [weights]
  */
-function shadedText(text, weights, given) {
+function shadedText(text, weights = []) {
   const parts = shadedParts(text, weights);
   const words = parts.map((part) => (part.weight === null ? part.text : shade(part.text, part.weight)));
-  const box = el("div", { class: "text", dir: "auto", tabindex: "0" }, words);
-  return weights.length ? [box, shadeLegend(given)] : [box];
+  return el("div", { class: "text", dir: "auto", tabindex: "0" }, words);
 }
 
 /**
  * What the shades mean: warm raises the loss on the given label.
  *
  * @param {string | undefined} given
+ * @param {string} [note]
  */
-function shadeLegend(given) {
+function shadeLegend(given, note = "") {
   const label = given === undefined ? "the given label" : `“${given}”`;
   return el(
     "p",
@@ -68,7 +68,7 @@ function shadeLegend(given) {
     shade("Words", 1),
     ` speak against ${label}, `,
     shade("words", -1),
-    " for it; the stronger the shade, the more they weigh.",
+    ` for it; the stronger the shade, the more they weigh. ${note}`,
   );
 }
 

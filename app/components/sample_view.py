@@ -27,7 +27,8 @@ class SampleView:
 
     image, overlay: `data:image/…` addresses; the overlay (a saliency map) is laid over the image when asked for.
     pixelated: a tile enlarges it without smoothing (small images).
-    text, text_pair: plain text; `weights`: (start, end, weight in -1 … 1) of the parts of `text` to shade.
+    text, text_pair: plain text; weights, pair_weights: (start, end, weight in -1 … 1) of the parts of each to shade;
+    weights_note: what they add up to.
     fields: (name, value) of a table row. messages: (role, content) of a chat.
     heat: (message, start, end, loss) of the tokens of messages to shade; heat_note: what else is to be said of them.
     values: numbers of a row beside those of its class. probabilities: (class, probability), most likely first.
@@ -46,6 +47,8 @@ class SampleView:
     text: str | None = None
     text_pair: str | None = None
     weights: tuple[tuple[int, int, float], ...] = ()
+    pair_weights: tuple[tuple[int, int, float], ...] = ()
+    weights_note: str = ""
     fields: tuple[tuple[str, str], ...] = ()
     messages: tuple[tuple[str, str], ...] = ()
     pair: tuple[tuple[str, str], ...] = ()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from oga_core.ask.methods import DEFAULT_METHOD, METHODS
+from oga_core.ask.methods import METHODS, default_method
 from oga_core.errors import OgaError, unknown
 from oga_core.models import files_of
 from oga_core.models.factory import OWN_CODE
@@ -77,7 +77,7 @@ class Asker:
     """One run's process: started when first asked or by `start`, ended when idle or by `close`.
 
     file: rows that it may be asked about, in any form that `read_samples` takes. Raises `OgaError` for a run that is
-    not of a language model.
+    not of a language model. Where no method is asked for, it is `default_method`.
     """
 
     def __init__(self, run: RunFolder, *, file: Path | str | None = None):
@@ -86,6 +86,7 @@ class Asker:
             raise OgaError(f"Only runs of language models can be asked, and {run.path.name} is of another kind.")
         if info.options.get("model_factory"):
             raise OgaError(OWN_CODE)
+        self.default_method = default_method(whole=(run.arrays / "gradients.npy").is_file())
         self._file = None if file is None else Path(file)
         if self._file is not None and not self._file.exists():
             raise OgaError(f"The file of rows {str(file)!r} does not exist. Give a file on this machine.")
@@ -106,19 +107,20 @@ class Asker:
         """End the process."""
         self._service.close()
 
-    def about(self, prompt: str, response: str | None = None, *, method: str = DEFAULT_METHOD, top: int = 10) -> Answer:
+    def about(self, prompt: str, response: str | None = None, *, method: str | None = None, top: int = 10) -> Answer:
         """Ask which rows pushed for and against `response`; where it is None the model writes it first, greedily."""
         return self._ask({"prompt": prompt, "response": response}, method, top)
 
-    def about_file(self, *, method: str = DEFAULT_METHOD, top: int = 10) -> Answer:
+    def about_file(self, *, method: str | None = None, top: int = 10) -> Answer:
         """Ask about the rows of the file, all together and each."""
         return self._ask({"file": str(self._file.resolve()) if self._file else ""}, method, top)
 
-    def like(self, rows: Sequence[int], *, method: str = DEFAULT_METHOD, top: int = 10) -> Answer:
+    def like(self, rows: Sequence[int], *, method: str | None = None, top: int = 10) -> Answer:
         """Ask which other rows pushed for and against what the rows at these positions of the table say."""
         return self._ask({"rows": [int(row) for row in rows]}, method, top)
 
-    def _ask(self, query: dict[str, Any], method: str, top: int) -> Answer:
+    def _ask(self, query: dict[str, Any], method: str | None, top: int) -> Answer:
+        method = method or self.default_method
         if method not in METHODS:
             raise unknown("method", method, METHODS)
         if not 1 <= top <= MOST_ROWS:

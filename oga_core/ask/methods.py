@@ -9,6 +9,11 @@ METHODS = {
     "fisher": "the dot product after the damped inverse of the gradients' second moment, over all parameters",
     "ekfac": "the same, layer by layer, by EK-FAC and conjugate gradients; needs whole gradients",
 }
-DEFAULT_METHOD = "cosine"
-"""The first by removal of those that need no whole gradients; the damped Fisher is close, and finds a row's own group
-a little better. EK-FAC, which needs them, is ahead in both (one set of tests/benchmarks/answers/retrieval.py)."""
+OF_WHOLE, OF_SKETCHES = "ekfac", "cosine"
+"""The first by removal on whole gradients, and the first of those that can do without (the three sets of
+tests/benchmarks/answers/retrieval.py)."""
+
+
+def default_method(*, whole: bool) -> str:
+    """The method that is used where none is asked for; whole: whether the run keeps whole gradients."""
+    return OF_WHOLE if whole else OF_SKETCHES

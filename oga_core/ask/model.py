@@ -16,7 +16,7 @@ from oga_core.gradient_sketch import GradientSketch
 from oga_core.gradients.batches import pass_order, to_device
 from oga_core.gradients.devices import choose_device
 from oga_core.gradients.failures import StartAgain
-from oga_core.gradients.hooks.forward_capture import survey
+from oga_core.gradients.forward import first_look
 from oga_core.gradients.options import PassOptions
 from oga_core.gradients.parameter_choice import choose_parameters
 from oga_core.gradients.passes import evaluating, first_batch, fits, new_pass
@@ -65,7 +65,7 @@ class QueryPass:
     def _checked(self) -> BatchPass:
         first = self._first
         with evaluating(self.model), fits(first):
-            seen = survey(lambda: self.task.outputs(self.model, first), len(first["labels"]))
+            seen = first_look(self.task, self.model, self.options.parameters, first)
             return new_pass(self.task, self.model, self.options, seen, first, self.device, self._given_up)
 
 

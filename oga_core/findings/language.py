@@ -26,6 +26,7 @@ _WORDS = {
     "end": "it ends where the model expects it to go on ({rank})",
     "response": "it is unlike the responses to such prompts ({rank})",
     "new tokens": "it has more words that are not in its prompt than such responses have ({rank})",
+    "length": "it is longer or shorter than the responses to such prompts ({rank})",
 }
 """What each part of the default score says of a response."""
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor, nn
 
-from oga_core.gradients.hooks.forward_capture import ForwardCapture
+from oga_core.gradients.hooks.forward_capture import ForwardCapture, Survey, survey
+from oga_core.gradients.parameter_choice import choose_parameters
+from oga_core.tasks.batches import first_rows
+from oga_core.tasks.language.late_head import LateHead, head_input, output_layer
 from oga_core.tasks.task import Batch, Task, TokenTask
 
 ReadOutputs = Callable[[Tensor, ForwardCapture, Batch], dict[str, Tensor]]
@@ -28,7 +32,8 @@ class Forward:
     """Runs a model and reads its outputs while they are there; the backward pass alone holds what it needs of them.
 
     middle: positions of the layers whose inputs are pooled. read: makes arrays of outputs and what was captured;
-    read_tokens: the same of outputs and token losses, for a task that has a loss for every token.
+    read_tokens: the same of outputs and token losses, for a task that has a loss for every token. late_head: whether
+    the last layer of a language model is multiplied out only where a token counts.
     """
 
     task: Task
@@ -36,12 +41,49 @@ class Forward:
     middle: tuple[int, ...]
     read: ReadOutputs
     read_tokens: ReadTokens
+    late_head: bool = False
 
     def __call__(self, batch: Batch, watch: AbstractContextManager[object] | None = None) -> Losses:
         """Return losses and arrays, on the tape where gradients are enabled; `watch` sees the model run."""
         with watch or nullcontext(), ForwardCapture(self.middle, batch.get("attention_mask")) as capture:
-            outputs = self.task.outputs(self.model, batch)
+            outputs = self.outputs(batch)
         if not isinstance(self.task, TokenTask):
             return Losses(self.task.losses(outputs, batch), self.read(outputs, capture, batch))
         losses = self.task.token_losses(outputs, batch)
         return Losses(self.task.mean_losses(losses, batch), self.read_tokens(outputs, losses, batch))
+
+    def outputs(self, batch: Batch) -> Tensor:
+        """The model's outputs, or what stands in for the logits until the loss needs them."""
+        return outputs_of(self.task, self.model, batch, late_head=self.late_head)
+
+
+def outputs_of(task: Task, model: nn.Module, batch: Batch, *, late_head: bool) -> Tensor:
+    """The model's outputs, logits of a language model as a stand-in where the head is late."""
+    with LateHead(model) if late_head else nullcontext():
+        return task.outputs(model, batch)
+
+
+@torch.no_grad()
+def suits_late_head(task: Task, model: nn.Module, parameters: Iterable[Tensor], batch: Batch) -> bool:
+    """Whether a language model's logits are the product of a layer that is none of `parameters`, and nothing more."""
+    layer = output_layer(model)
+    if not isinstance(task, TokenTask) or layer is None:
+        return False
+    chosen = {id(parameter) for parameter in parameters}
+    if not chosen.isdisjoint(id(parameter) for parameter in layer.parameters()):
+        return False
+    return head_input(outputs_of(task, model, first_rows(batch, 1), late_head=True)) is not None
+
+
+def first_look(task: Task, model: nn.Module, choice: str, first: Batch) -> Survey:
+    """Survey a model with a few samples, its logits held only where a pass over what is chosen holds them."""
+    late_head = False
+    if isinstance(task, TokenTask):
+        parameters = choose_parameters(model, instead_of_head(model) if choice == "head" else choice)
+        late_head = suits_late_head(task, model, parameters.values(), first)
+    return survey(lambda: outputs_of(task, model, first, late_head=late_head), len(first["labels"]))
+
+
+def instead_of_head(model: nn.Module) -> str:
+    """The choice of parameters for a model without classes, which has no head of its own."""
+    return "lora" if any("lora_" in name for name, _ in model.named_parameters()) else "all"

@@ -120,7 +120,7 @@ class HeadPass:
         arrays = language_arrays(outputs, token_losses, batch, self.sketcher)
         if self.options.without_prompt and isinstance(self.task, PromptTask):
             shorter = self.task.without_prompt(batch)
-            arrays["prompt_free_losses"] = self.task.losses(self.task.outputs(self.model, shorter), shorter).float()
+            arrays["prompt_free_losses"] = self.task.losses(self.forward.outputs(shorter), shorter).float()
         return arrays
 
     def _views(self, batch: Batch) -> Iterator[dict[str, Tensor | None]]:

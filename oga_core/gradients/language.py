@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
 
 from oga_core.gradient_sketch import TOKEN_LOSSES
-from oga_core.gradients.factors.sketching import Sketcher
 from oga_core.gradients.hooks.forward_capture import product_of
+from oga_core.tasks.language.late_head import head_input
 from oga_core.tasks.task import Batch
+
+if TYPE_CHECKING:
+    from oga_core.gradients.factors.sketching import Sketcher
 
 STATE_SIZE = 512
 """Numbers of each state that are kept, by random projection where a model is wider: dot products stay within a few per
@@ -35,11 +40,18 @@ def language_arrays(outputs: Tensor, token_losses: Tensor, batch: Batch, sketche
         "peak_losses": token_losses.amax(1),
         "new_token_shares": _new_token_shares(batch, trained, first),
     }
-    product = product_of(outputs)
-    if product is not None and product.features.shape[:2] == outputs.shape[:2]:
-        states = product.features.detach().float()
-        arrays |= _states(states, batch, trained, first, sketcher)
+    states = _states_behind(outputs)
+    if states is not None and states.shape[:2] == outputs.shape[:2]:
+        arrays |= _states(states.detach().float(), batch, trained, first, sketcher)
     return arrays
+
+
+def _states_behind(outputs: Tensor) -> Tensor | None:
+    """What the last linear layer was given, `(batch, time, n_features)`, whether its logits are there or not."""
+    given, product = head_input(outputs), product_of(outputs)
+    if given is not None:
+        return given.states
+    return None if product is None else product.features
 
 
 def _states(states: Tensor, batch: Batch, trained: Tensor, first: Tensor, sketcher: Sketcher) -> dict[str, Tensor]:

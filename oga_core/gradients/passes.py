@@ -22,9 +22,10 @@ from oga_core.gradients.arrays import PROGRESS, PassArrays
 from oga_core.gradients.batches import Part, load, to_device
 from oga_core.gradients.devices import batch_size_for, choose_device, device_name, forget_peak, peak_mb, unusable_card
 from oga_core.gradients.failures import OutOfMemory, model_runs, not_enough_memory
+from oga_core.gradients.forward import first_look, instead_of_head, suits_late_head
 from oga_core.gradients.full_pass import FullPass
 from oga_core.gradients.head_pass import HeadPass, outputs_arrays, outputs_fingerprint
-from oga_core.gradients.hooks.forward_capture import Survey, survey
+from oga_core.gradients.hooks.forward_capture import Survey
 from oga_core.gradients.methods.hooks import HookMethod
 from oga_core.gradients.methods.plain import LoopMethod, VmapMethod
 from oga_core.gradients.options import PassOptions
@@ -181,7 +182,7 @@ def _walk(
     progress: Progress,
 ) -> Walk:
     with fits(first):
-        seen = survey(lambda: task.outputs(model, first), len(first["labels"]))
+        seen = first_look(task, model, options.parameters, first)
     unlikely = seen.unlikely if loss_of(task) == PLAIN else None
     checked = first if unlikely is None else {**first, "labels": unlikely}
     arrays.batch_size = arrays.batch_size or options.batch_size or _batch_size(device, seen, options)
@@ -221,7 +222,7 @@ def new_pass(
         if choice == "head":
             return head
     if choice == "head":
-        choice = "lora" if any("lora_" in name for name, _ in model.named_parameters()) else "all"
+        choice = instead_of_head(model)
         head.notes.append(f"The model has no classes, so the gradient of its parameters is computed: {choice}.")
     return full_pass(task, model, options, head, choose_parameters(model, choice), first, device)
 
@@ -236,7 +237,7 @@ def full_pass(
     device: torch.device,
 ) -> FullPass:
     """Return a pass over the gradients of `parameters` by the fastest method that suits the `first` samples."""
-    forward = head.forward
+    forward = head.forward = replace(head.forward, late_head=suits_late_head(task, model, parameters.values(), first))
     methods = (
         HookMethod(forward, parameters, head.given_up),
         VmapMethod(forward, parameters, head.given_up),
@@ -290,7 +291,9 @@ def _fingerprint(task: Task, model: nn.Module, samples: SampleSet, options: Pass
         digest.update(np.ascontiguousarray(samples.targets).tobytes())
     digest.update(repr(loss_of(task)).encode())
     digest.update(_ADDRESS.sub("", str(model)).encode())
-    for name, tensor in sorted({**model.state_dict(), **first}.items()):
+    reference = getattr(task, "reference", None)  # of preference pairs
+    others = {} if reference is None else {f"reference {name}": part for name, part in reference.state_dict().items()}
+    for name, tensor in sorted({**model.state_dict(), **others, **first}.items()):
         if isinstance(tensor, Tensor):
             digest.update(name.encode())
             digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)

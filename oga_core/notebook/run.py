@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from oga_core.ask.methods import DEFAULT_METHOD
 from oga_core.errors import OgaError, unknown
 from oga_core.notebook.dashboard import Dashboard, open_dashboard
 from oga_core.readers.answers.responses import responses
@@ -191,15 +190,15 @@ class Run:
         response: str | None = None,
         *,
         rows: Sequence[str] = (),
-        method: str = DEFAULT_METHOD,
+        method: str | None = None,
         top: int = 10,
     ) -> Answer:
         """Return the training rows that made a language model say `response`, and those that pushed against it.
 
         Where no response is given, the model writes one first, its likeliest token each time. rows: ids of the run's
-        own rows to ask about instead. method: one of `oga_core.ask.methods.METHODS`. The first question loads the model
-        in a worker, which stays for the next ones. Raises `OgaError` for a run of another kind, and for a question that
-        the model cannot be asked.
+        own rows to ask about instead. method: one of `oga_core.ask.methods.METHODS`; by default EK-FAC on whole
+        gradients and cosine on sketches. The first question loads the model in a worker, which stays for the next
+        ones. Raises `OgaError` for a run of another kind, and for a question that the model cannot be asked.
         """
         from oga_core.ask.asker import Asker  # brings in the readers and the models
 

@@ -15,6 +15,7 @@ _CALLED = {
     "data": "data set",
     "model": "model",
     "labels": "table of labels",
+    "reference": "reference model",
     "validation": "validation set",
 }
 _FLAGS = {
@@ -31,6 +32,7 @@ def check_options(data: Path, model: Path | None, options: ScoreOptions) -> None
         ("data", data),
         ("model", model),
         ("labels", options.labels),
+        ("reference", options.reference),
         ("validation", options.validation),
     ):
         if path is not None and not Path(path).exists():

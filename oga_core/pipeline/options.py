@@ -16,6 +16,7 @@ class ScoreOptions:
         classifiers and the trainable parameters for language models.
     trained_on: of rows for a language model: assistant, last, completion or all; None takes what the model card says,
         else completions, every turn of the assistant, and all of a plain text.
+    reference: of preference pairs: the model that they are measured against; None switches the adapter off.
     sketch_dim: numbers kept of each gradient; None stands for 512, and for 4,096 of language models.
     """
 
@@ -39,6 +40,7 @@ class ScoreOptions:
     max_samples: int | None = None
     force: bool = False
     trained_on: str | None = None
+    reference: str | None = None
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> ScoreOptions:
@@ -63,4 +65,4 @@ class ScoreOptions:
 
 
 _LISTS = {"scores", "checkpoints"}
-_FILES = ("labels", "model_card", "model_factory", "checkpoints", "force")
+_FILES = ("labels", "model_card", "model_factory", "checkpoints", "reference", "force")

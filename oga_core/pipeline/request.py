@@ -25,11 +25,11 @@ _VIEWED_SCORES = {"oga", "view_margin"}
 class PassRequest:
     """The gradient pass of one run.
 
-    data, model, validation, checkpoints: full paths; model is None for a bundle of outputs. data_options: arguments of
-    `read_samples`. model_card: its JSON. model_factory: fields of `ModelFactory`. folder: the run's. pass_options:
-    fields of `PassOptions`, with parameters "auto" still open. needs: of each score that was asked for. shard: as
-    3/16, None for all samples. given_up: what other shards found not to hold for the model. threads: of the processor,
-    None for as many as there are.
+    data, model, reference, validation, checkpoints: full paths; model is None for a bundle of outputs. data_options:
+    arguments of `read_samples`. model_card: its JSON. model_factory: fields of `ModelFactory`. folder: the run's.
+    pass_options: fields of `PassOptions`, with parameters "auto" still open. needs: of each score that was asked for.
+    shard: as 3/16, None for all samples. given_up: what other shards found not to hold for the model. threads: of the
+    processor, None for as many as there are.
     """
 
     data: str
@@ -47,6 +47,7 @@ class PassRequest:
     shard: str | None = None
     given_up: tuple[str, ...] = ()
     threads: int | None = None
+    reference: str | None = None
 
     @classmethod
     def of(
@@ -78,6 +79,7 @@ class PassRequest:
             shard=str(shard) if shard else None,
             given_up=tuple(sorted(given_up)),
             threads=threads,
+            reference=full_path(options.reference) if options.reference else None,
         )
 
     @classmethod
@@ -89,7 +91,8 @@ class PassRequest:
         """The files and folders that the worker must be able to read."""
         paths = [self.data, self.data_options.get("labels"), self.validation, *self.checkpoints]
         files = [Path(path) for path in paths if path is not None]
-        files += files_of(Path(self.model)) if self.model else []
+        for path in (self.model, self.reference):
+            files += files_of(Path(path)) if path else []
         return files + ([Path(self.model_factory["folder"])] if self.model_factory else [])
 
 

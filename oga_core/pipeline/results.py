@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from oga_core.files import write_whole
 from oga_core.findings.clusters import find_clusters
 from oga_core.findings.diagnosis import Diagnosis, diagnose
 from oga_core.findings.numbers import DIGITS
@@ -71,7 +74,7 @@ def write_results(
         progress=lambda name: progress({"stage": "scores", "score": name}),
     )
     table = _table(sketch, samples, scores)
-    np.save(run.path / "sketch.npy", sketch.sketch, allow_pickle=False)
+    _link_sketch(run)
     start = time.perf_counter()
     progress({"stage": "findings"})
     diagnosis = _diagnosis(sketch, samples, scores, names, seed)
@@ -118,11 +121,21 @@ def write_scored(
 def draw_map(run: RunFolder, method: str, *, seed: int = 0) -> None:
     """Place the samples of a scored run on a 2-D map, with its clusters, and write it into the run's table."""
     start = time.perf_counter()
-    sketch = np.load(run.path / "sketch.npy", mmap_mode="r", allow_pickle=False)
+    sketch = np.load(run.arrays / "sketch.npy", mmap_mode="r", allow_pickle=False)
     positions = project(sketch, method=method, seed=seed)
     clusters = find_clusters(positions)
     run.write_table(run.table.assign(map_x=positions[:, 0], map_y=positions[:, 1], map_cluster=clusters))
     run.update(map=method, seconds={**run.info.seconds, f"map_{method}": round(time.perf_counter() - start, 3)})
+
+
+def _link_sketch(run: RunFolder) -> None:
+    """Give the pass's sketch, which may be gigabytes, a second name; a copy where the file system has none."""
+    source, target = run.arrays / "sketch.npy", run.path / "sketch.npy"
+    target.unlink(missing_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:
+        write_whole(target, lambda path: shutil.copyfile(source, path))
 
 
 def _checkpoints(run: RunFolder, name: str, count: int) -> list[GradientSketch]:

@@ -15,8 +15,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from oga_core.errors import UnreadableSample
 from oga_core.readers.turns import conversation, parsed, turns_of
-from oga_core.samples import UnreadableSample
 
 MEANINGFUL = ("tools", "system", "history", "input", "context", "weight", "chat_template_kwargs", "documents")
 """Fields that some trainer reads; also those of pictures and sound, which a language model of texts cannot see."""

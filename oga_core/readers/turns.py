@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from oga_core.samples import UnreadableSample
+from oga_core.errors import UnreadableSample
 
 # Roles that chat templates know stay as they are, which is what trainers do.
 ROLES = {

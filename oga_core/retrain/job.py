@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from oga_core.ask.desk import Asked, Desk
+from oga_core.ask.model import QueryModel
 from oga_core.errors import OgaError
 from oga_core.files import temporary_folder
 from oga_core.gradients.devices import choose_device
@@ -23,16 +25,16 @@ from oga_core.models import load_model
 from oga_core.models.card import ModelCard
 from oga_core.numerics import softmax
 from oga_core.readers import read_samples
+from oga_core.retrain.adapters import AdapterTraining
 from oga_core.retrain.arms import HELD_OUT_SHARE, NOTHING_CHANGED, Arm, Plan, stratified_split
+from oga_core.retrain.removal import MOST_QUERIES, removal_curve, removal_trials, trainings
 from oga_core.retrain.training import (
     CachedInputs,
-    Recipe,
     choose_penalty,
     fit_head,
     head_logits,
     labelled,
     network_logits,
-    network_losses,
     recipe_for,
     restart_adapters,
     train_network,
@@ -43,7 +45,6 @@ from oga_core.tasks import Task, task_for
 from oga_core.worker.stages import Progress
 
 Judge = Callable[[Arm, int], "tuple[NDArray[np.float32], NDArray[np.int64]]"]
-LossJudge = Callable[[Arm, int], "NDArray[np.float64]"]
 DRAWN_SHARE = 0.9
 WHOLE_RATE = 2e-5
 """Of a language model that has no adapter: it is all there, and should not forget."""
@@ -54,14 +55,13 @@ def run(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
     """Return, for every seed and arm, accuracy, loss and paired comparison with the unchanged arm.
 
     arguments: run, plan (fields of `Plan`), labels (given, class indices), n_classes, depth, seeds, validation (path or
-    None), device, epochs (None for the recipe's).
+    None), device, epochs (None for the recipe's), question (of a language model: what `Desk.asked` takes, or None).
     """
     labels = np.array(arguments["labels"], dtype=np.int64)
     experiment = _Experiment(arguments, labels, progress)
     seeds = range(arguments["seeds"])
     if not experiment.n_classes:
-        with experiment.adapters() as (losses_of, details):
-            return {"trials": [trial for seed in seeds for trial in experiment.losses(losses_of, seed)], **details}
+        return experiment.language()
     trainer = experiment.heads if arguments["depth"] == "head" else experiment.networks
     with trainer() as (judge, details):
         trials = [trial for seed in seeds for trial in experiment.trials(judge, seed)]
@@ -141,11 +141,26 @@ class _Experiment:
             logits, truth = judge(arm, seed)
             yield {"count": count, "seed": seed, "accuracy": float((logits.argmax(axis=1) == truth).mean())}
 
-    def losses(self, losses_of: LossJudge, seed: int) -> Iterator[dict[str, Any]]:
-        """Train a language model on every arm of one seed, and compare the losses of the same responses."""
+    def language(self) -> dict[str, Any]:
+        """Train a language model on every arm with every seed, and without the rows that pushed for a response."""
+        training, seeds = self._adapters(), self.arguments["seeds"]
+        asked = self._asked()
+        per_seed = sum(len(arm.rows) for arm in self.arms(0))
+        per_seed += 0 if asked is None else trainings(len(asked.samples)) * len(training.samples)
+        self._expect(seeds * per_seed * training.recipe.epochs)
+        result: dict[str, Any] = {"trials": [trial for seed in range(seeds) for trial in self._losses(training, seed)]}
+        if asked is not None:
+            trials = list(removal_trials(training, asked.rankings, asked.samples, seeds))
+            result["removal"] = {**removal_curve(trials, asked.method), "queries": asked.queries, "trials": trials}
+        return {**result, **training.described}
+
+    def _losses(self, training: AdapterTraining, seed: int) -> Iterator[dict[str, Any]]:
+        """Train on every arm of one seed, and compare the losses of the same responses."""
+        judged = self._validation() if self.arguments["validation"] is not None else None
+        judged = training.samples.take(self.split(seed)[1]) if judged is None else judged
         unchanged: NDArray[np.float64] | None = None
         for arm in self.arms(seed):
-            losses = losses_of(arm, seed)
+            losses = training.losses(training.trained(seed, arm.rows), judged)
             unchanged = losses if unchanged is None else unchanged
             yield {
                 "arm": arm.name,
@@ -155,6 +170,27 @@ class _Experiment:
                 "loss": float(losses.mean()),
                 "difference_std": float((unchanged - losses).std()),
             }
+
+    def _asked(self) -> Asked | None:
+        if self.arguments["question"] is None:
+            return None
+        self.progress({"stage": "asking which rows pushed for the response"})
+        asked = Desk(self.run, QueryModel, self.progress).ranked(self.arguments["question"])
+        if len(asked.samples) > MOST_QUERIES:
+            raise OgaError(f"At most {MOST_QUERIES} responses can be followed, and the file has {len(asked.samples)}.")
+        return asked
+
+    def _adapters(self) -> AdapterTraining:
+        """What a language model trains: new adapters on its base, or the model itself where it has none."""
+        model, task, card = self._model()
+        samples = self.run.samples
+        recipe = recipe_for(card.modality, len(samples))
+        has_adapters = restart_adapters(model)
+        if not has_adapters:
+            recipe = replace(recipe, learning_rate=WHOLE_RATE)
+        recipe = replace(recipe, epochs=self.arguments["epochs"] or recipe.epochs)
+        device = choose_device(self.arguments["device"])
+        return AdapterTraining(model, task, samples, recipe, device, has_adapters, self._advance)
 
     @contextmanager
     def heads(self) -> Iterator[tuple[Judge, dict[str, Any]]]:
@@ -246,32 +282,7 @@ class _Experiment:
             logits, rows = network_logits(network, task, judged, device=device)
             return logits, judged.given_labels[rows]
 
-        yield judge, _described(recipe)
-
-    @contextmanager
-    def adapters(self) -> Iterator[tuple[LossJudge, dict[str, Any]]]:
-        """What a language model trains: new adapters on its base, or the model itself where it has none."""
-        device = choose_device(self.arguments["device"])
-        model, task, card = self._model()
-        samples = self.run.samples
-        validation = self._validation() if self.arguments["validation"] is not None else None
-        recipe = recipe_for(card.modality, len(samples))
-        has_adapters = restart_adapters(model)
-        if not has_adapters:
-            recipe = replace(recipe, learning_rate=WHOLE_RATE)
-        recipe = replace(recipe, epochs=self.arguments["epochs"] or recipe.epochs)
-        per_seed = sum(len(arm.rows) for arm in self.arms(0))
-        self._expect(self.arguments["seeds"] * per_seed * recipe.epochs)
-
-        def losses_of(arm: Arm, seed: int) -> NDArray[np.float64]:
-            network = copy.deepcopy(model).to(device)
-            train_network(
-                network, task, samples.take(arm.rows), recipe, seed=seed, device=device, progress=self._advance
-            )
-            judged = validation if validation is not None else samples.take(self.split(seed)[1])
-            return network_losses(network, task, judged, device=device)
-
-        yield losses_of, {**_described(recipe), **({"start": "new adapters"} if has_adapters else {})}
+        yield judge, recipe.described
 
     def _expect(self, total: int) -> None:
         self.total = total
@@ -282,8 +293,3 @@ class _Experiment:
         left = (time.perf_counter() - self.start) / self.done * max(self.total - self.done, 0)
         done = min(self.done, self.total)
         self.progress({"stage": "retraining", "done": done, "total": self.total, "seconds_left": round(left, 1)})
-
-
-def _described(recipe: Recipe) -> dict[str, Any]:
-    start = "random weights" if recipe.reinitialise else "the scored model's weights"
-    return {"start": start, "epochs": recipe.epochs, "learning_rate": recipe.learning_rate}

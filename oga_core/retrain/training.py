@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from oga_core.gradients.batches import batches, to_device
+from oga_core.gradients.forward import outputs_of, suits_late_head
 from oga_core.samples import SampleSet
 from oga_core.tasks.task import Batch, Task
 
@@ -72,6 +73,12 @@ class Recipe:
     weight_decay: float = 0.01
     adapters: bool = False
 
+    @property
+    def described(self) -> dict[str, Any]:
+        """How it trains, for the record."""
+        start = "random weights" if self.reinitialise else "the scored model's weights"
+        return {"start": start, "epochs": self.epochs, "learning_rate": self.learning_rate}
+
 
 def recipe_for(modality: str, n_samples: int) -> Recipe:
     """Images and tables from random weights; texts fine-tune the given ones, which hold the language.
@@ -98,9 +105,12 @@ def train_network(
     *,
     seed: int,
     device: torch.device,
+    without: NDArray[np.int64] | None = None,
     progress: Callable[[int], object] = lambda steps: None,
 ) -> None:
     """Train `model` in place on all of `samples`; `progress` is called with the number of samples of each step.
+
+    without: positions whose loss counts for nothing, while order and steps stay as they are.
 
     Graphs that were exported in eval mode train too: batch norm uses the batch's statistics and keeps its running ones.
     """
@@ -116,14 +126,19 @@ def train_network(
     parts = [part for order in orders for part in order]
     optimizer = torch.optim.AdamW(parameters, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rise_and_fall(step, len(parts)))
+    counted = torch.ones(len(samples), device=device)
+    counted[[] if without is None else without] = 0
+    late_head: bool | None = None
     model.train()
     for loaded in batches(task, samples, parts):
         if loaded.batch is not None:
             batch = _shifted(to_device(loaded.batch, device), rng)
             optimizer.zero_grad()
+            if late_head is None:
+                late_head = suits_late_head(task, model, parameters, batch)
             with _TrainingBatchNorm():
-                loss = task.losses(task.outputs(model, batch), batch).mean()
-            loss.backward()
+                losses = task.losses(outputs_of(task, model, batch, late_head=late_head), batch)
+            (losses * counted[loaded.rows]).mean().backward()
             nn.utils.clip_grad_norm_(parameters, 5.0)
             optimizer.step()
         schedule.step()
@@ -225,10 +240,13 @@ def network_losses(
     """Loss of every sample that can be read, `(n_readable,)`."""
     parts = [np.arange(i, min(i + batch_size, len(samples))) for i in range(0, len(samples), batch_size)]
     losses = []
+    late_head: bool | None = None
     for loaded in batches(task, samples, parts):
         if loaded.batch is not None:
             batch = to_device(loaded.batch, device)
-            losses.append(task.losses(task.outputs(model, batch), batch).double().cpu().numpy())
+            late_head = suits_late_head(task, model, (), batch) if late_head is None else late_head
+            outputs = outputs_of(task, model, batch, late_head=late_head)
+            losses.append(task.losses(outputs, batch).double().cpu().numpy())
     return np.concatenate(losses)
 
 

@@ -19,6 +19,7 @@ from oga_core.models.factory import OWN_CODE
 from oga_core.retrain.arms import HELD_OUT_SHARE, TRIMMED, Plan, curve_counts
 from oga_core.retrain.comparison import compare, curve_of, verdict, warnings
 from oga_core.retrain.losses import compare_losses, verdict_on_losses, warnings_on_losses
+from oga_core.retrain.removal import removal_verdict
 from oga_core.review.store import standing_decisions
 from oga_core.runs.folder import RunFolder
 from oga_core.runs.scored import ScoredRun
@@ -42,6 +43,7 @@ def verify(
     epochs: int | None = None,
     min_gain: float | None = None,
     truly_wrong: Sequence[int] = (),
+    question: Path | str | tuple[str, str | None] | None = None,
     progress: Callable[[dict[str, Any]], None] = lambda event: None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> dict[str, Any]:
@@ -54,8 +56,10 @@ def verify(
     network. A language model trains new adapters on its base, whatever the depth, and is judged by the loss of held-out
     responses; nothing is relabelled, and gains are falls of the loss. truly_wrong: positions, where they are known;
     trimming them is one more arm. min_gain: in accuracy, 0 to 1; `reaches_min_gain` says whether the lower end of the
-    flagged trim's interval does. Returns what is also written to `verify.json` in the run folder. Raises `OgaError` for
-    what cannot be compared.
+    flagged trim's interval does. question: of a language model, a file of prompts and responses, or one prompt with its
+    response (None: the model's own); `removal` then says how much the loss of these responses rises when the rows that
+    pushed most for them are not learnt, against as many random ones and those with most words in common. Returns what
+    is also written to `verify.json` in the run folder. Raises `OgaError` for what cannot be compared.
     """
     start = time.perf_counter()
     scored = ScoredRun(run.path)
@@ -74,13 +78,14 @@ def verify(
         "validation": None if validation is None else str(Path(validation).resolve()),
         "device": device,
         "epochs": epochs,
+        "question": _request(question, info.modality),
     }
     result = run_job(
         "verify",
         arguments,
         progress=progress,
         cancelled=cancelled,
-        readable=_readable(run, validation),
+        readable=[*_readable(run, validation), *_question_files(question)],
         writable=[run.path.resolve()],
     )
     summary = {
@@ -104,6 +109,8 @@ def verify(
         summary["warnings"] = warnings(summary, info.model_accuracy_on_given_labels or 0.0)
     else:
         summary["verdict"] = verdict_on_losses(summary)
+        if "removal" in summary:
+            summary["verdict"] += f" {removal_verdict(summary['removal'])}"
         summary["warnings"] = warnings_on_losses(summary)
     summary["trials"] = result["trials"]
     summary["seconds"] = round(time.perf_counter() - start, 2)
@@ -111,6 +118,23 @@ def verify(
     text = json.dumps(summary, indent=1, ensure_ascii=False)
     write_whole(run.path / "verify.json", lambda path: path.write_text(text, encoding="utf-8"))
     return summary
+
+
+def _request(question: Path | str | tuple[str, str | None] | None, modality: str) -> dict[str, Any] | None:
+    """What the worker is asked about a language model's responses."""
+    if question is None:
+        return None
+    if modality != "causal_lm":
+        raise OgaError("Only rows of language models push for a response, and this run is of another kind.")
+    if isinstance(question, tuple):
+        return {"prompt": question[0], "response": question[1]}
+    if not Path(question).exists():
+        raise OgaError(f"The file of prompts and responses {str(question)!r} does not exist. Give a file.")
+    return {"file": str(Path(question).resolve())}
+
+
+def _question_files(question: Path | str | tuple[str, str | None] | None) -> list[Path]:
+    return [] if question is None or isinstance(question, tuple) else [Path(question).resolve()]
 
 
 def _trim_fraction(scored: ScoredRun, wanted: float | None) -> float:

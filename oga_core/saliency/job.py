@@ -90,21 +90,29 @@ class _FirstEmbedding(TorchFunctionMode):
 
 
 def _spans(task: Task, model: torch.nn.Module, batch: Batch, text: Any) -> dict[str, Any]:
+    """Gradient × embedding by token: as spans of the text, of both texts of a pair, and its sum over all tokens."""
+    tokenizer = getattr(task, "tokenizer", None)
+    texts = [text] if isinstance(text, str) else list(text) if isinstance(text, (tuple, list)) else []
+    if tokenizer is None or not tokenizer.is_fast or not texts:
+        return {}
     with _FirstEmbedding(batch["input_ids"]) as first:
         losses = task.losses(task.outputs(model, batch), batch)
-    tokenizer = getattr(task, "tokenizer", None)
-    if first.output is None or tokenizer is None or not tokenizer.is_fast or not isinstance(text, str):
+    if first.output is None:
         return {}
     (gradient,) = torch.autograd.grad(losses.sum(), first.output)
-    weights = _scaled((gradient * first.output.detach()).sum(dim=-1)[0])
+    products = (gradient * first.output.detach()).sum(dim=-1)[0]
     limit = getattr(task, "max_length", None)
-    places = tokenizer(text, truncation=True, max_length=limit, return_offsets_mapping=True)["offset_mapping"]
-    spans = [
-        [start, end, round(float(weight), 3)]
-        for (start, end), weight in zip(places, weights, strict=False)
-        if end > start
-    ]
-    return {"spans": spans}
+    encoded = tokenizer(*texts, truncation=True, max_length=limit, return_offsets_mapping=True)
+    spans: list[list[list[float]]] = [[] for _ in texts]
+    inside = 0.0
+    tokens = zip(encoded["offset_mapping"], encoded.sequence_ids(0), products, _scaled(products), strict=False)
+    for (start, end), number, product, weight in tokens:
+        if number is not None and end > start:
+            spans[number].append([start, end, round(float(weight), 3)])
+            inside += float(product)
+    total, largest = float(products.sum()), float(products.abs().max())
+    sums = {"sum": round(total, 5), "outside": round(total - inside, 5), "largest": round(largest, 5)}
+    return {"spans": spans[0], **({"pair_spans": spans[1]} if len(spans) > 1 else {}), **sums}
 
 
 def _columns(task: Any, weights: Tensor) -> dict[str, float]:

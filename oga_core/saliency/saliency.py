@@ -26,9 +26,10 @@ def explain(
     """Return the saliency of the samples at `rows` (positions in the run's table), computing those that are missing.
 
     Images: {"pixels": rows of numbers}, the sum over channels of gradient × input, scaled to -1 … 1. Text: {"spans":
-    [[start, end, weight], …]} of characters. Rows of a language model: {"gradient_norms": a number for each trained
-    token}. Tables: {"columns": {name: weight}}. Positive raises the loss on the given
-    label. A sample that cannot be explained is left out.
+    [[start, end, weight], …]} of characters, "pair_spans" of a second text, each weight over the largest of a token;
+    "sum" of all tokens before that, "outside" of those that are not in the text, and "largest". Rows of a language
+    model: {"gradient_norms": a number for each trained token}. Tables: {"columns": {name: weight}}. Positive raises
+    the loss on the given label. A sample that cannot be explained is left out.
     Simonyan et al. 2014 (arXiv 1312.6034), Shrikumar et al. 2016 (arXiv 1605.01713).
     Raises `OgaError` for runs without a model: bundles of outputs have no inputs to differentiate.
     """
@@ -54,10 +55,12 @@ def _is_whole(content: dict[str, Any]) -> bool:
     """Whether the pixels are a picture of numbers and the spans triples of them."""
     try:
         pixels = np.asarray(content.get("pixels", [[0.0]]), dtype=np.float64)
-        spans = np.asarray(content.get("spans", [[0, 0, 0.0]]), dtype=np.float64).reshape(-1, 3)
+        parts = [content.get(name, [[0, 0, 0.0]]) for name in ("spans", "pair_spans")]
+        spans = np.concatenate([np.asarray(part, dtype=np.float64).reshape(-1, 3) for part in parts])
+        sums = np.array([float(content.get(name, 0.0)) for name in ("sum", "outside", "largest")])
     except (ValueError, TypeError, OverflowError):
         return False
-    return pixels.ndim == 2 and bool(np.isfinite(pixels).all() and np.isfinite(spans).all())
+    return pixels.ndim == 2 and all(bool(np.isfinite(part).all()) for part in (pixels, spans, sums))
 
 
 def _compute(run: RunFolder, rows: Sequence[int], progress: Progress) -> dict[str, dict[str, Any]]:

@@ -16,7 +16,8 @@ from oga_core.errors import UntrainedSample, unknown
 from oga_core.models.card import TRAINED_ON, ModelCard
 from oga_core.readers.turns import words
 from oga_core.samples import SampleSet
-from oga_core.tasks.cross_entropy import token_losses
+from oga_core.tasks.cross_entropy import late_token_losses, token_losses
+from oga_core.tasks.language.late_head import head_input
 from oga_core.tasks.language.survey import survey
 from oga_core.tasks.language.tokens import RowReader, RowTokens
 from oga_core.tasks.task import Batch, first_output, max_length_of, no_tokenizer
@@ -72,6 +73,11 @@ class CausalLMTask:
     def token_losses(self, outputs: Tensor, batch: Batch) -> Tensor:
         """Cross-entropy of every token but the first, `(batch, time - 1)`, zero where it is not trained on."""
         targets = batch["labels"][:, 1:]
+        given = head_input(outputs)
+        if given is not None:
+            counted = targets != IGNORED
+            losses = late_token_losses(given.states[:, :-1][counted], given.weight, given.bias, targets[counted])
+            return losses.new_zeros(targets.shape).masked_scatter(counted, losses)
         return token_losses(outputs[:, :-1].flatten(0, 1), targets.flatten(), IGNORED).view_as(targets)
 
     def mean_losses(self, token_losses: Tensor, batch: Batch) -> Tensor:

@@ -23,6 +23,38 @@ def token_losses(logits: Tensor, targets: Tensor, ignored: int = -100) -> Tensor
     return losses * counted
 
 
+def late_token_losses(states: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor) -> Tensor:
+    """Return the cross-entropy of the logits `states @ weight.T + bias` of every row, `(rows,)`, a few rows at a time.
+
+    states: `(rows, n_features)`. Gradients flow to the states alone, and are made with the losses, so that no logits
+    are kept or computed twice. Hsu et al. 2024, Liger Kernel, arXiv 2410.10989.
+    """
+    losses: Tensor = _LateTokenLosses.apply(states, weight, bias, targets)
+    return losses
+
+
+class _LateTokenLosses(torch.autograd.Function):
+    """Losses of rows of states, with (softmax - one-hot) @ weight, a chunk of logits at a time."""
+
+    @staticmethod
+    def forward(ctx: Any, states: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor) -> Tensor:
+        losses, gradients = [], []
+        for part in _chunks(len(states), len(weight)):
+            logits = _wide(torch.nn.functional.linear(states[part], weight, bias))
+            sums = logits.logsumexp(1)
+            losses.append(sums - logits.gather(1, targets[part, None])[:, 0])
+            if ctx.needs_input_grad[0]:
+                rows = _row_gradients(logits, targets[part], sums, torch.ones_like(sums))
+                gradients.append((rows.to(weight.dtype) @ weight).to(states.dtype))
+        ctx.save_for_backward(*([torch.cat(gradients)] if gradients else []))
+        return torch.cat(losses) if losses else states.new_zeros(0)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, None, None, None]:
+        (rows,) = ctx.saved_tensors
+        return (rows * gradient[:, None]).to(rows.dtype), None, None, None
+
+
 class _TokenLosses(torch.autograd.Function):
     """log Σ exp(logits) - logit of the target, with its gradient softmax - one-hot in the logits' own dtype."""
 
@@ -30,7 +62,7 @@ class _TokenLosses(torch.autograd.Function):
 
     @staticmethod
     def forward(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        sums = torch.cat([_wide(logits[part]).logsumexp(1) for part in _chunks(logits)])
+        sums = torch.cat([_wide(logits[part]).logsumexp(1) for part in _chunks(*logits.shape)])
         return sums - logits.gather(1, targets[:, None])[:, 0].to(sums.dtype), sums
 
     @staticmethod
@@ -41,7 +73,9 @@ class _TokenLosses(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor, _: Tensor) -> tuple[Tensor, None]:
         logits, targets, sums = ctx.saved_tensors
-        parts = [_row_gradients(logits[part], targets[part], sums[part], gradient[part]) for part in _chunks(logits)]
+        parts = [
+            _row_gradients(logits[part], targets[part], sums[part], gradient[part]) for part in _chunks(*logits.shape)
+        ]
         return torch.cat(parts) if len(parts) > 1 else parts[0], None
 
 
@@ -55,7 +89,7 @@ def _wide(logits: Tensor) -> Tensor:
     return logits.float() if logits.element_size() < 4 else logits
 
 
-def _chunks(logits: Tensor) -> Iterator[slice]:
-    step = max(1, CHUNK_NUMBERS // logits.shape[1])
-    for start in range(0, len(logits), step):
+def _chunks(rows: int, vocabulary: int) -> Iterator[slice]:
+    step = max(1, CHUNK_NUMBERS // vocabulary)
+    for start in range(0, rows, step):
         yield slice(start, start + step)

@@ -33,11 +33,15 @@ Tokens = list[int]
 
 @dataclass(frozen=True)
 class PreferenceTask:
-    """Token ids `(batch, 2, time)`, the chosen answer first, with `labels` that are -100 on prompt and padding."""
+    """Token ids `(batch, 2, time)`, the chosen answer first, with `labels` that are -100 on prompt and padding.
+
+    reference: the model before the training; where it is None, the adapter is switched off instead.
+    """
 
     tokenizer: Any
     max_length: int
     beta: float = BETA
+    reference: nn.Module | None = None
 
     @classmethod
     def from_card(cls, card: ModelCard, tokenizer: Any | None) -> PreferenceTask:
@@ -68,9 +72,15 @@ class PreferenceTask:
         """The margin of every pair, `(batch,)`: log π(chosen) - log π(rejected), less what the reference gives it."""
         margins = _margins(model, batch)
         # The reference is a constant: what watches the model for its gradient must not see it run.
-        with torch.no_grad(), torch._C.DisableTorchFunction(), without_adapter(model):
-            reference = _margins(model, batch)
+        with torch.no_grad(), torch._C.DisableTorchFunction():
+            reference = self._reference_margins(model, batch)
         return margins - reference
+
+    def _reference_margins(self, model: nn.Module, batch: Batch) -> Tensor:
+        if self.reference is not None:
+            return _margins(self.reference.to(batch["input_ids"].device), batch)
+        with without_adapter(model):
+            return _margins(model, batch)
 
     def losses(self, outputs: Tensor, batch: Batch) -> Tensor:
         """-log σ(β · margin), `(batch,)`."""
@@ -123,7 +133,8 @@ def without_adapter(model: nn.Module) -> Iterator[None]:
     if not layers:
         raise OgaError(
             "The loss of a preference pair is measured against the model before the training, and this model has no "
-            "adapter that could be switched off. Give the PEFT adapter and its base model instead of the merged model."
+            "adapter that could be switched off. Give the PEFT adapter and its base model instead of the merged model, "
+            "or the model before the training as the reference model."
         )
     before = [getattr(layer, _SWITCH) for layer in layers]
     for layer in layers:

@@ -108,6 +108,14 @@ def test_what_is_wrong_with_a_question_is_said_and_the_next_one_answered(asker):
     assert len(asker.about("red ", "blue", top=2).pushed_for) <= 2
 
 
+def test_unless_another_method_is_asked_for_whole_gradients_are_compared_by_ekfac(asker):
+    row = rows()[ROW]
+    answer = asker.about(row["prompt"], row["completion"], top=5)
+    named = asker.about(row["prompt"], row["completion"], method="ekfac", top=5)
+    assert answer.method == asker.default_method == "ekfac"
+    assert answer.pushed_for["id"].tolist() == named.pushed_for["id"].tolist()
+
+
 def test_sketches_answer_where_gradients_are_not_whole(tmp_path):
     run = scored_run(tmp_path, sketch_dim=64, parameters="lora", seed=3)
     (run.arrays / "gradients.npy").unlink()
@@ -117,6 +125,7 @@ def test_sketches_answer_where_gradients_are_not_whole(tmp_path):
     answer = asker.about(rows()[ROW]["prompt"], rows()[ROW]["completion"], method="tracin", top=5)
     close(answer.pushed_for["score"], np.sort(sketch @ sketch[ROW])[::-1][:5])
     assert not answer.whole
+    assert asker.default_method == "cosine"
     with pytest.raises(OgaError, match="needs whole gradients"):
         asker.like([0], method="ekfac")
     asker.close()

@@ -69,6 +69,7 @@ def test_the_run_folder_keeps_its_contract(tumours):
     assert tumours.table["sample_id"].tolist() == pd.read_csv(TUMOURS[0])["id"].tolist()
     assert np.isfinite(tumours.table.select_dtypes("number")).all(axis=None)
     assert np.load(tumours.path / "sketch.npy").shape[0] == 569
+    assert (tumours.path / "sketch.npy").samefile(tumours.arrays / "sketch.npy")  # stored once
 
 
 def test_flipped_labels_rank_first(tumours):

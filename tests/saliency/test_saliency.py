@@ -2,14 +2,19 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from here import score_here, without_workers
 
 import oga_sample_data
+from oga_app.background.explaining import shown
 from oga_core.errors import OgaError
+from oga_core.models import load_model
 from oga_core.pipeline.options import ScoreOptions
 from oga_core.runs.folder import RunFolder
+from oga_core.runs.scored import ScoredRun
 from oga_core.saliency.saliency import explain, stored
+from oga_core.tasks.prepare import prepare
 
 SAMPLE_DATA = Path(oga_sample_data.__file__).parent
 
@@ -58,14 +63,49 @@ def test_a_sample_that_cannot_be_read_is_left_out_and_counted(tmp_path):
     assert stored(run, 1) is None
 
 
-def test_saliency_of_a_text_covers_its_words(tmp_path):
+def products(run: RunFolder, row: int) -> np.ndarray:
+    """Gradient × embedding of each token of a text, from a hook on the model's own embedding."""
+    loaded = load_model(SAMPLE_DATA / "messages")
+    samples, task = prepare(run.samples, loaded, None)
+    batch = task.batch(samples, np.array([row]))
+    outputs = []
+    layer = loaded.module.get_input_embeddings()
+    handle = layer.register_forward_hook(lambda *call: outputs.append(call[2]) or call[2].retain_grad())
+    task.losses(task.outputs(loaded.module, batch), batch).sum().backward()
+    handle.remove()
+    return (outputs[0].grad * outputs[0]).sum(-1)[0].detach().numpy()
+
+
+def test_saliency_of_a_text_covers_its_words_and_says_its_sum(tmp_path):
     run = scored("messages.csv", "messages", tmp_path / "run", max_samples=30)
     text = run.samples.inputs[0]
     with without_workers():
-        spans = explain(run, [0])[0]["spans"]
+        saliency = explain(run, [0])[0]
+    spans, exact = saliency["spans"], products(run, 0)
     covered = "".join(text[start:end] for start, end, _ in spans)
     assert covered == "".join(text.split())
-    assert max(abs(weight) for *_, weight in spans) > 0.1
+    assert "pair_spans" not in saliency
+    assert saliency["sum"] == pytest.approx(exact.sum(), abs=1e-4)
+    assert saliency["largest"] == pytest.approx(np.abs(exact).max(), abs=1e-4)
+    inside = sum(weight for *_, weight in spans) * saliency["largest"]
+    assert saliency["sum"] - saliency["outside"] == pytest.approx(inside, abs=0.001 * len(spans))
+    assert shown(ScoredRun(run.path), 0, text)["weights_note"].startswith(
+        f"Gradient × input adds up to {exact.sum():+.3f}"
+    )
+
+
+def test_both_texts_of_a_pair_are_shaded(tmp_path):
+    messages = pd.read_csv(SAMPLE_DATA / "messages.csv").head(30)
+    pairs = {"sentence1": messages["text"], "sentence2": messages["text"][::-1].tolist(), "label": messages["label"]}
+    pd.DataFrame(pairs).to_csv(tmp_path / "pairs.csv", index=False)
+    options = ScoreOptions(map="none", scores=("loss",))
+    run = score_here(tmp_path / "pairs.csv", SAMPLE_DATA / "messages", tmp_path / "run", options)
+    with without_workers():
+        saliency = explain(run, [3])[3]
+    for text, spans in zip(run.samples.inputs[3], (saliency["spans"], saliency["pair_spans"]), strict=True):
+        assert "".join(text[start:end] for start, end, _ in spans) == "".join(text.split())
+    assert saliency["sum"] == pytest.approx(products(run, 3).sum(), abs=1e-4)
+    assert len(shown(ScoredRun(run.path), 3, run.samples.inputs[3][0])["pair_weights"]) == len(saliency["pair_spans"])
 
 
 def test_saliency_of_a_table_names_its_columns(tmp_path):

@@ -13,6 +13,7 @@ from oga_app import cache
 from oga_app.background import verifying
 from oga_app.background.progress import duration
 from oga_app.elements import messages, retraining
+from oga_app.views.comparison import removal
 from oga_app.views.header import Opened
 from oga_core.retrain.arms import NOTHING_CHANGED
 
@@ -52,14 +53,30 @@ def _form(view: Opened) -> None:
         validation = st.text_input(
             "Clean validation data (path)", placeholder="else a held-out fifth", key="verify-validation"
         )
-        go_on = st.button("Retrain and compare", type="primary", key="verify")
+    question = _question() if view.session.speaks else None
+    go_on = st.button("Retrain and compare", type="primary", key="verify")
     if not view.flagged:
         messages.quiet("Nothing is flagged, so there is nothing to trim. Move the threshold on the Explore page.")
     if go_on and view.flagged:
-        _start(view, depth, int(seeds), validation)
+        _start(view, depth, int(seeds), validation, question)
 
 
-def _start(view: Opened, depth: str, seeds: int, validation: str) -> None:
+def _question() -> tuple[str, str | None] | None:
+    """What the model is asked, and says; None where the person asks nothing."""
+    left, right = st.columns(2, gap="medium")
+    prompt = left.text_area(
+        "Also without the rows that pushed for an answer: prompt", key="verify-prompt", height=80,
+        placeholder="Leave empty to compare the flagged rows only",
+    )  # fmt: skip
+    response = right.text_area(
+        "Response", key="verify-response", height=80, placeholder="Leave empty, and the model writes it"
+    )
+    return (prompt, response or None) if prompt.strip() else None
+
+
+def _start(
+    view: Opened, depth: str, seeds: int, validation: str, question: tuple[str, str | None] | None = None
+) -> None:
     view.session.settings.require_jail()
     path = view.session.settings.confined(validation) if validation.strip() else None
     cache.verifications()[str(view.data.path)] = verifying.start(
@@ -69,6 +86,7 @@ def _start(view: Opened, depth: str, seeds: int, validation: str) -> None:
         validation=path,
         seeds=seeds,
         depth=depth,
+        question=question,
     )
     st.rerun()
 
@@ -101,6 +119,8 @@ def _result(result: dict[str, Any], classes: Sequence[str]) -> None:
         with right:
             st.plotly_chart(retraining.curve(result["curve"], result["trim_fraction"]), key="trim-curve")
     _of_classes(arms, classes)
+    if "removal" in result:
+        removal.show(result["removal"])
     with st.expander("How this was computed"):
         messages.prose(str(result.get("verdict", "")))
         for warning in result.get("warnings", ()):

@@ -14,7 +14,7 @@ from oga_app.views import header
 from oga_app.views.detail import detail
 from oga_app.views.header import Opened
 from oga_core.ask.asker import Answer
-from oga_core.ask.methods import DEFAULT_METHOD, METHODS
+from oga_core.ask.methods import METHODS
 
 _NAMES = {"tracin": "TracIn", "cosine": "Cosine", "datainf": "DataInf", "fisher": "Damped Fisher", "ekfac": "EK-FAC"}
 _TOP = 10
@@ -61,8 +61,8 @@ def _answer(view: Opened) -> None:
         )
         return
     method = st.segmented_control(
-        "By", list(METHODS), default=DEFAULT_METHOD, format_func=_NAMES.__getitem__, required=True, key="ask-method",
-        label_visibility="collapsed", persist_state="session",
+        "By", list(METHODS), default=cache.asker(view.data).default_method, format_func=_NAMES.__getitem__,
+        required=True, key="ask-method", label_visibility="collapsed", persist_state="session",
     )  # fmt: skip
     answer = _ask(view, asked, method)
     _said(view, asked, answer)

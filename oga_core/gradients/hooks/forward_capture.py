@@ -7,15 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from oga_core.gradients.factors.sketching import Sketcher
 from oga_core.gradients.hooks.calls import LINEAR, Call
+
+if TYPE_CHECKING:
+    from oga_core.gradients.factors.sketching import Sketcher
 
 MIDDLE_DEPTHS = (0.5, 0.65)  # where in the network middle features are taken: shares of its layers
 MIDDLE_SIZE = 512  # numbers of all depths together

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from oga_core.errors import UnreadableSample
 from oga_core.readers.turns import conversation, parsed
-from oga_core.samples import UnreadableSample
 
 Row = Mapping[str, Any]
 FORMS = {"trl": frozenset({"chosen", "rejected"}), "openai": frozenset({"preferred_output", "non_preferred_output"})}

@@ -15,6 +15,8 @@ MEMORISED = 0.1
 """Mean loss of a token below which a model has learnt its rows by heart: it gives nine tenths to each right token."""
 _LEAST = 1e-6
 """Losses and lengths below this are rounding; their logarithms stay finite."""
+NORMAL_DEVIATION, ROUNDING = 1.4826, 1e-9
+"""Standard deviations of a normal distribution in its median absolute deviation; a spread below that is none."""
 
 
 @once_per_sketch
@@ -74,22 +76,39 @@ PARTS: dict[str, Callable[..., Values]] = {
     "end": end_residual,
     "response": response_residual,
     "new tokens": new_token_residual,
+    "length": length_residual,
 }
 """What the default score asks of a row. The gradient is not among them: in none of the conditions of
 `tests/benchmarks/language/responses.py` did it raise the average precision."""
+LARGEST = 5.0
+"""A residual of more spreads than this counts as so many: it is out of the ordinary in any case, and one part alone
+must not outweigh four."""
 
 
 def unusual_response(sketch: GradientSketch, checkpoints: Sequence[GradientSketch] = ()) -> Values:
-    """How unusual a response is, given its prompt: the sum of -log of the share of rows that are as extreme, over the
-    residuals in `PARTS`, `(n_samples,)`. Fisher 1932, Statistical Methods for Research Workers.
+    """How unusual a response is, given its prompt: the sum of the squares of the residuals in `PARTS` above their
+    median, in units of their spread, `(n_samples,)`, 0 or more; no paper.
 
-    Where the model has learnt its rows by heart, losses are the mean over checkpoints, if there are any.
+    A part whose residuals are spread as those of a normal distribution adds little, so that a part counts for more the
+    further a few rows stand out in it. Where the model has learnt its rows by heart, losses are the mean over
+    checkpoints, if there are any.
     """
     parts = {name: part(sketch, seed=0) for name, part in PARTS.items()}
     if checkpoints and learnt_by_heart(sketch):
         parts["loss"] = _of_logarithm(sketch, np.mean([each.losses for each in checkpoints], axis=0))
-    total: Values = np.sum([-np.log(1 - share_below(part)) for part in parts.values()], axis=0)
+    total: Values = np.sum([np.square(standing_out(part)) for part in parts.values()], axis=0)
     return total
+
+
+def standing_out(values: Values) -> Values:
+    """How many spreads each value is above the median, `(n_samples,)`, 0 to `LARGEST`.
+
+    The spread is the median absolute deviation, scaled to the standard deviation of normal values. Rousseeuw and Croux
+    1993.
+    """
+    above = values - np.median(values)
+    spread = max(NORMAL_DEVIATION * float(np.median(np.abs(above))), ROUNDING)
+    return np.clip(above / spread, 0, LARGEST)
 
 
 def share_below(values: Values) -> Values:

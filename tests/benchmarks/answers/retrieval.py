@@ -1,6 +1,7 @@
 """Which training rows made a language model say it? Two experiments on DataInf's three sets (arXiv 2310.00902).
 
 Run: OMP_NUM_THREADS=1 python tests/benchmarks/answers/retrieval.py [--sets …] [--experiments …] [--queries N]
+     [--methods …] [--shares …] [--size small]
 
 A Llama of 2 M parameters (`--size small`: 0.4 M) learns half of the rows of both files, then LoRA adapters are tuned on
 the other half's responses, all on the CPU.
@@ -158,9 +159,12 @@ def _forests(setting: Setting, groups: NDArray[np.str_]) -> Floats:
     return scores
 
 
-def removal_table(setting: Setting, queries: NDArray[np.int64], shares: Sequence[float], seed: int) -> dict[str, Any]:
-    """What each query's loss gains without the top rows of each method."""
-    methods = {**setting.influences(None), "bm25": setting.by_words}
+def removal_table(
+    setting: Setting, queries: NDArray[np.int64], shares: Sequence[float], names: Sequence[str], seed: int
+) -> dict[str, Any]:
+    """What each query's loss gains without the top rows of each method in `names`, and of BM25."""
+    influences = setting.influences(None)
+    methods = {**{name: influences[name] for name in names}, "bm25": setting.by_words}
     random = np.random.default_rng(seed)
     reference = losses_of(setting.model, setting.task, setting.test)
     table: dict[str, Any] = {}
@@ -207,6 +211,7 @@ def main() -> None:
     parser.add_argument("--size", default="whole", choices=list(SIZES))
     parser.add_argument("--queries", type=int, default=10)
     parser.add_argument("--shares", nargs="+", type=float, default=list(SHARES))
+    parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS), help="whose rows go")
     parser.add_argument("--epochs", type=int, default=4, help="of both trainings")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
@@ -230,7 +235,7 @@ def experiments(setting: Setting, options: argparse.Namespace) -> dict[str, Any]
         row["groups"] = groups_table(setting)
     if "removal" in options.experiments:
         queries = np.random.default_rng(options.seed).choice(len(setting.test), options.queries, replace=False)
-        row["removal"] = removal_table(setting, queries, options.shares, options.seed)
+        row["removal"] = removal_table(setting, queries, options.shares, options.methods, options.seed)
     return row
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from oga_core.gradients.forward import outputs_of
 from oga_core.models.card import ModelCard
 from oga_core.readers import read_samples
 from oga_core.samples import SampleSet
@@ -119,7 +120,7 @@ def tune(
     for _ in range(epochs):
         for part in np.array_split(order.permutation(len(samples)), len(samples) // BATCH + 1):
             batch = task.batch(samples, part)
-            losses = task.losses(task.outputs(model, batch), batch)
+            losses = task.losses(outputs_of(task, model, batch, late_head=True), batch)
             (losses * torch.from_numpy(counted[part])).mean().backward()
             optimizer.step()
             optimizer.zero_grad()

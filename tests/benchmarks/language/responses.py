@@ -147,10 +147,15 @@ def condition(
     from sklearn.metrics import average_precision_score
 
     rows, bad = planted(SETS[name](), kind, share, seed)
-    with tempfile.TemporaryDirectory() as folder:
-        sketch, facts = trained(rows, epochs, seed, options.lora, Path(folder))
-    if options.keep:
-        keep(sketch, rows, bad, options.keep / f"{name}-{kind}-{share}-{epochs}-{seed}.npz")
+    own = f"{name}-{kind}-{share}-{epochs}-{seed}{'-lora' if options.lora else ''}.npz"
+    archive = options.keep / own if options.keep else None
+    if archive is not None and archive.exists():
+        sketch, facts = read_kept(archive)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            sketch, facts = trained(rows, epochs, seed, options.lora, Path(folder))
+        if archive is not None:
+            keep(sketch, facts, archive)
     names = options.scores or [key for key, score in SCORES.items() if score.by_default]
     scores, _ = compute_scores(sketch, [key for key in names if not _missing(key, sketch)], seed=seed)
     groups = np.array([row.group for row in rows])
@@ -162,10 +167,21 @@ def condition(
     }
 
 
-def keep(sketch: GradientSketch, rows: list[Row], bad: NDArray[np.bool_], path: Path) -> None:
-    """Write the arrays of a condition, for looking at scores without training again."""
+def keep(sketch: GradientSketch, facts: dict[str, Any], path: Path) -> None:
+    """Write the arrays of a condition and what they cost, for scoring them again without training again."""
     arrays = {name: value for name, value in vars(sketch).items() if isinstance(value, np.ndarray)}
-    np.savez(path, bad=bad, groups=np.array([row.group for row in rows]), **arrays)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_suffix(".part").open("wb") as file:
+        np.savez(file, facts=np.array(json.dumps(facts)), **arrays)
+    path.with_suffix(".part").replace(path)
+
+
+def read_kept(path: Path) -> tuple[GradientSketch, dict[str, Any]]:
+    """The arrays and facts that `keep` wrote."""
+    with np.load(path) as file:
+        arrays = {name: file[name] for name in file.files}
+    facts: dict[str, Any] = json.loads(str(arrays.pop("facts")))
+    return GradientSketch(**arrays), facts
 
 
 def _missing(name: str, sketch: GradientSketch) -> bool:
@@ -207,7 +223,9 @@ def main() -> None:
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--lora", action="store_true", help="adapters of rank 8 in place of the whole model")
     parser.add_argument("--scores", type=lambda text: text.split(","))
-    parser.add_argument("--keep", type=Path, help="a folder for the arrays of each condition")
+    parser.add_argument(
+        "--keep", type=Path, help="a folder for the arrays of each condition; those there are not trained again"
+    )
     options = parser.parse_args()
     seeds = range(options.first_seed, options.first_seed + options.seeds)
     choices = [options.sets.split(","), options.kinds.split(","), options.shares.split(","), options.epochs.split(",")]
