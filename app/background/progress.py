@@ -18,17 +18,18 @@ class ProgressLine:
 
     def __init__(self, path: Path | None = None):
         self._path = path
-        self._stage = ""
+        self._step = "", ""
         self._shown_at = 0.0
         self._terminal = sys.stderr.isatty()
 
     def __call__(self, event: dict[str, Any]) -> None:
         now = time.monotonic()
         stage = describe(event)
-        if event.get("stage") == self._stage and now - self._shown_at < _INTERVAL:
+        step = event.get("stage", ""), event.get("score", "")
+        if step == self._step and now - self._shown_at < _INTERVAL:
             return
-        new_stage = event.get("stage") != self._stage
-        self._stage = event.get("stage", "")
+        new_stage = step != self._step
+        self._step = step
         self._shown_at = now
         if self._terminal:
             print(f"\r\x1b[K{stage}", end="", file=sys.stderr, flush=True)

@@ -70,7 +70,7 @@ def _standing(
 def _asked(count: int) -> str:
     if not count:
         return "They differ on no other sample at this threshold, so any of them does."
-    return f"Review the {count} on which they differ most to tell them apart." if count > 1 else "Review the one."
+    return f"Review the {f'{count} ' if count > 1 else 'one '}on which they differ most to tell them apart."
 
 
 def shown_first(data: ScoredRun, table: pd.DataFrame, score: str) -> list[str]:

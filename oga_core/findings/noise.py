@@ -113,26 +113,24 @@ def surely_wrong(probabilities: Floats, labels: Indices) -> Values:
         return np.zeros(len(labels))
     moved = least_moved(probabilities, labels)
     rows = np.arange(len(labels))
-    true = np.maximum(_unmixed(moved, probabilities, labels), 0)
+    true = np.maximum(np.einsum("ij,ij->i", probabilities, inverse(moved).T[labels]), 0)
     right = true * np.diag(moved)[labels] / np.maximum(probabilities[rows, labels], 1e-12)
     return np.asarray(1 - np.clip(right, 0, 1))
 
 
-def _unmixed(moved: Values, probabilities: Floats, labels: Indices) -> Values:
-    """The probability of each sample's own class before labels were `moved`, `(n_samples,)`.
+def inverse(moved: Values) -> Values:
+    """The inverse of what moved the labels, `(n_classes, n_classes)`; where there is none, the one that fits best.
 
-    The matrix is sparse, as a class is given for few others, so that thousands of classes are no cubic work; where it
-    cannot be inverted, what fits best.
+    Few classes are given for any one, so the matrix is sparse, and thousands of classes are no cubic work.
     """
     from scipy.sparse import csc_array
     from scipy.sparse.linalg import splu
 
     try:
-        inverse = splu(csc_array(moved)).solve(np.eye(len(moved)))
+        inverted: Values = splu(csc_array(moved)).solve(np.eye(len(moved)))
     except RuntimeError:  # singular
-        inverse = np.linalg.pinv(moved)
-    own: Values = np.einsum("ij,ij->i", probabilities, inverse.T[labels])
-    return own
+        return np.asarray(np.linalg.pinv(moved))
+    return inverted
 
 
 def least_moved(probabilities: Floats, labels: Indices) -> Values:

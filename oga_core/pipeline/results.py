@@ -71,7 +71,7 @@ def write_results(
         validation=GradientSketch.load(run.path / "validation") if has_validation else None,
         checkpoints=_checkpoints(run, "checkpoint", n_checkpoints),
         validation_checkpoints=_checkpoints(run, "validation_checkpoint", n_checkpoints) if has_validation else (),
-        progress=lambda name: progress({"stage": "scores", "score": name}),
+        progress=lambda name, done, total: progress({"stage": "scores", "score": name, "done": done, "total": total}),
     )
     table = _table(sketch, samples, scores)
     _link_sketch(run)

@@ -160,12 +160,13 @@ def compute_scores(
     validation: GradientSketch | None = None,
     checkpoints: Sequence[GradientSketch] = (),
     validation_checkpoints: Sequence[GradientSketch] = (),
-    progress: Callable[[str], object] = lambda name: None,
+    progress: Callable[[str, int, int], object] = lambda name, done, total: None,
 ) -> tuple[dict[str, Values], dict[str, float]]:
     """Compute the named scores, or every score whose needs are met; return them and the seconds that each took.
 
-    progress: called with the name of each score before it is computed. Scores are `(n_samples,)` and finite.
-    Raises `OgaError` for a name that is not known and for a named score whose needs are not met.
+    progress: called before each score with its name, how many are done and how many there are. Scores are
+    `(n_samples,)` and finite. Raises `OgaError` for a name that is not known and for a named score whose needs are not
+    met.
     """
     names = tuple(names or ())
     require_known(names)
@@ -181,8 +182,9 @@ def compute_scores(
             raise OgaError(f"The score {name!r} needs {needs}. {_advice(missing[name])}")
     scores: dict[str, Values] = {}
     seconds: dict[str, float] = {}
-    for name in names or [name for name, score in SCORES.items() if score.by_default and not missing[name]]:
-        progress(name)
+    wanted = names or [name for name, score in SCORES.items() if score.by_default and not missing[name]]
+    for done, name in enumerate(wanted):
+        progress(name, done, len(wanted))
         start = time.perf_counter()
         try:
             scores[name] = _computed(name, sketch, more, seed)

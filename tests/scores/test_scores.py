@@ -89,9 +89,9 @@ def test_scores_of_numbers_are_those_that_need_no_class():
 
 
 def test_progress_names_each_score_before_it_is_computed():
-    names = []
-    compute_scores(blobs(SMALL)[0], ["loss", "margin"], progress=names.append)
-    assert names == ["loss", "margin"]
+    told = []
+    compute_scores(blobs(SMALL)[0], ["loss", "margin"], progress=lambda *progress: told.append(progress))
+    assert told == [("loss", 0, 2), ("margin", 1, 2)]
 
 
 def test_an_unknown_name_is_refused_with_the_names_there_are():

@@ -9,6 +9,8 @@ from oga_core.numerics import Array, Indices, cross_entropy, softmax
 LARGEST_MARGIN = 30.0
 """Calibrated logits of separable classes would grow without end; e^-30 is as good as never."""
 NEWTON_STEPS = 16
+CONVERGED = 1e-5
+"""Relative change of the scale, the precision of its float32 sums: steps beyond it cost and change nothing."""
 SHARE_PRIOR = 0.5
 """Samples added to every class, so that a class without any has a share (Jeffreys' prior)."""
 
@@ -37,7 +39,10 @@ def calibrated(logits: Array, labels: Indices) -> Array:
         slope = float((at_label - mean).mean())
         curvature = float((np.einsum("ij,ij,ij->i", p, logits, logits) - mean**2).mean())
         step = slope / max(curvature, 1e-12)
+        before = scale
         scale = float(np.clip(scale + step, scale / 3, min(scale * 3, LARGEST_MARGIN / typical)))
+        if abs(scale - before) <= CONVERGED * scale:
+            break
     result: Array = np.float32(scale) * logits
     return result
 
