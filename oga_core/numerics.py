@@ -132,3 +132,18 @@ def principal_axes(rows: Floats, count: int) -> PrincipalAxes:
     axes *= np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])])
     precision = np.promote_types(rows.dtype, np.float32)
     return PrincipalAxes(mean.astype(precision), axes.astype(precision), np.maximum(variances[::-1][:count], 0))
+
+
+def sparse_inverse(matrix: Values) -> Values:
+    """The inverse of a square matrix of which most entries are 0, so that thousands of rows are no cubic work.
+
+    Where there is none, the one that fits best by least squares.
+    """
+    from scipy.sparse import csc_array
+    from scipy.sparse.linalg import splu
+
+    try:
+        inverted: Values = splu(csc_array(matrix)).solve(np.eye(len(matrix)))
+    except RuntimeError:  # singular
+        return np.asarray(np.linalg.pinv(matrix))
+    return inverted

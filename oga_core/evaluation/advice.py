@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from oga_core.evaluation.verdicts import family, flagged_weights
+from oga_core.evaluation.verdicts import family, flagged_weights, interval
 from oga_core.review.decisions import ACTIONS
 from oga_core.runs.scored import ScoredRun
 
@@ -53,18 +53,22 @@ def _standing(
         return f"Nothing has been reviewed, so nothing tells the {count} apart."
     if np.ptp(votes[:, judged], axis=0).max() == 0:
         return f"The {count} agree on all {len(judged):,} that you reviewed."
-    first, second = table.iloc[0], table.iloc[1]
-    name = str(first["score"]).replace("_", " ")
-    share = f"{first['precision']:.0f} % of what it flags and you reviewed was wrong ({first['interval']})"
-    right = verdicts == ACTIONS.index("keep")
-    bad = votes[:2, judged][:, ~right[judged]].sum(axis=1)
-    other = str(second["score"]).replace("_", " ")
-    if first["low"] * 100 > second["precision"]:
-        return f"By your verdicts {name} is ahead: {share}, of {other} {second['precision']:.0f} %."
+    bad = verdicts != ACTIONS.index("keep")
+    found = [(int((bad & (verdicts >= 0))[vote > 0].sum()), int((verdicts >= 0)[vote > 0].sum())) for vote in votes[:2]]
+    first, second = (str(name).replace("_", " ") for name in table["score"][:2])
+    (low, high), (_, most) = (interval(*counts) for counts in found)
+    share = f"{_share(found[0])} of what it flags and you reviewed was wrong ({100 * low:.0f} to {100 * high:.0f} %)"
+    if low > most:
+        return f"By your verdicts {first} is ahead: {share}, of {second} {_share(found[1])}."
     return (
-        f"By your verdicts {name} leads, not clearly: {share}. It flags {bad[0]:,.0f} of the wrong ones you found, "
-        f"{other} {bad[1]:,.0f}."
+        f"By your verdicts {first} leads, not clearly: {share}. It flags {found[0][0]:,} of the wrong ones you found, "
+        f"{second} {found[1][0]:,}."
     )
+
+
+def _share(counts: tuple[int, int]) -> str:
+    wrong, judged = counts
+    return f"{wrong / max(judged, 1):.0%}".replace("%", " %")
 
 
 def _asked(count: int) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 
 from oga_core.errors import OgaError
 from oga_core.gradient_sketch import GradientSketch
-from oga_core.numerics import NORMAL_90, Floats, Indices, Values
+from oga_core.numerics import NORMAL_90, Floats, Indices, Values, sparse_inverse
 from oga_core.scores.ensemble import ensemble, is_informative, mean_probabilities
 from oga_core.scores.estimators.calibration import information, log_shares
 from oga_core.scores.estimators.confident import most_confident_class
@@ -113,24 +113,9 @@ def surely_wrong(probabilities: Floats, labels: Indices) -> Values:
         return np.zeros(len(labels))
     moved = least_moved(probabilities, labels)
     rows = np.arange(len(labels))
-    true = np.maximum(np.einsum("ij,ij->i", probabilities, inverse(moved).T[labels]), 0)
+    true = np.maximum(np.einsum("ij,ij->i", probabilities, sparse_inverse(moved).T[labels]), 0)
     right = true * np.diag(moved)[labels] / np.maximum(probabilities[rows, labels], 1e-12)
     return np.asarray(1 - np.clip(right, 0, 1))
-
-
-def inverse(moved: Values) -> Values:
-    """The inverse of what moved the labels, `(n_classes, n_classes)`; where there is none, the one that fits best.
-
-    Few classes are given for any one, so the matrix is sparse, and thousands of classes are no cubic work.
-    """
-    from scipy.sparse import csc_array
-    from scipy.sparse.linalg import splu
-
-    try:
-        inverted: Values = splu(csc_array(moved)).solve(np.eye(len(moved)))
-    except RuntimeError:  # singular
-        return np.asarray(np.linalg.pinv(moved))
-    return inverted
 
 
 def least_moved(probabilities: Floats, labels: Indices) -> Values:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from oga_core.findings.noise import inverse
 from oga_core.gradient_sketch import GradientSketch
-from oga_core.numerics import NORMAL_90, Array, Indices, Values, evenly_spaced
+from oga_core.numerics import NORMAL_90, Array, Indices, Values, evenly_spaced, sparse_inverse
 from oga_core.scores.common import canonical_order
 from oga_core.scores.ensemble import has_memorised
 from oga_core.scores.heads import held_out_logits
@@ -37,7 +36,7 @@ def try_trim(sketch: GradientSketch, flagged: Indices, moved: Values, *, seed: i
     trained[flagged] = True
     labels = np.asarray(sketch.given_labels)[rows]
     trained = trained[rows]
-    right = inverse(moved)
+    right = sparse_inverse(moved)
     x = np.asarray(features)[rows]
     rng = np.random.default_rng(seed)
     order = np.arange(len(rows))

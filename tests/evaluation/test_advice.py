@@ -39,20 +39,20 @@ def test_scores_that_agree_on_all_that_was_reviewed_are_said_to(data):
     assert not set(found.rows) & set(same)
 
 
-def test_the_better_one_is_named_and_only_clearly_where_it_is(data):
+def test_the_better_one_is_named_and_only_clearly_where_it_is(tmp_path):
+    run = image_run(tmp_path)
+    places = np.arange(len(run.table), dtype=float)
+    run.write_table(run.table.assign(score_loss=-places, score_l2_norm=places))
+    data = ScoredRun(run.path)
     codes = np.full(120, -1, dtype=np.int8)
-    loss, norm = (flagged_weights(data, name, 40) > 0 for name in ("loss", "l2_norm"))
-    codes[loss & ~norm] = REMOVE
-    codes[norm & ~loss] = KEEP
-    found = advice(data, codes, flagged=40)
-    assert found.sentence.startswith(
-        "By your verdicts loss is ahead: 100 % of what it flags and you reviewed was wrong"
-    )
-    assert found.sentence.endswith("They differ on no other sample at this threshold, so any of them does.")
-    few = np.full(120, -1, dtype=np.int8)
-    few[np.flatnonzero(loss & ~norm)[:1]] = REMOVE
-    few[np.flatnonzero(norm & ~loss)[:1]] = KEEP
-    assert "leads, not clearly" in advice(data, few, flagged=40).sentence
+    codes[:20], codes[100:] = REMOVE, KEEP
+    sentence = advice(data, codes, flagged=40).sentence
+    assert "By your verdicts loss is ahead: 100 % of what it flags and you reviewed was wrong (88 to 100 %)" in sentence
+    assert "of l2 norm 0 %. Review the 40 on which they differ most" in sentence
+    codes[1:119] = -1
+    unclear = advice(data, codes, flagged=40).sentence
+    assert "loss leads, not clearly" in unclear
+    assert "It flags 1 of the wrong ones you found, l2 norm 0." in unclear
 
 
 def test_one_score_or_nothing_flagged_needs_no_advice(data):
