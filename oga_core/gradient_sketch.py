@@ -38,7 +38,8 @@ class GradientSketch:
         after the other, in the model's order, each flattened.
     l1_norm_all, l2_norm_all: `(n_samples,)` exact norms of the gradient of all selected parameters.
     middle_features: `(n_samples, n_middle)` features pooled from middle layers, averaged over views if any.
-    targets: `(n_samples,)` the numbers that a model was trained to predict, or `(n_samples, n_labels)` of 0 and 1.
+    targets: `(n_samples,)` the numbers that a model was trained to predict.
+    given_flags: `(n_samples, n_labels)` of 0 and 1, which of several labels each sample has.
     outputs: `(n_samples, n_outputs)` what it gives where that is no logits of classes; numbers in the data's units.
     output_gradients: `(n_samples, n_outputs)` loss gradient at the outputs, where it is not p - y.
     view_logits: `(n_samples, n_classes)` logits averaged over test-time views, for images.
@@ -63,6 +64,7 @@ class GradientSketch:
     logits: Array | None = None
     features: Array | None = None
     targets: Values | None = None
+    given_flags: Values | None = None
     outputs: Array | None = None
     output_gradients: Array | None = None
     gradients: Array | None = None

@@ -21,6 +21,8 @@ BLOCK = 8192
 """Rows read at once from arrays that may be memory-mapped and larger than memory."""
 NORMAL_90 = 1.645
 """Standard deviations on either side of the mean within which 90 % of normal draws lie."""
+TO_SIGMA = 1.4826
+"""A normal distribution's standard deviation over its median absolute deviation."""
 SMALLEST = 1e-12
 """A probability below this share counts as this share, so that its logarithm is finite."""
 

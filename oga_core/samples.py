@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,9 +19,12 @@ MODALITIES: tuple[Modality, ...] = get_args(Modality)
 Target = Literal["class", "number", "labels"]
 """What the loss compares the model's outputs with: one class, a number, or any of several labels for each sample."""
 TARGETS: tuple[Target, ...] = get_args(Target)
+BETWEEN, NO_LABELS = " | ", "(none)"
+"""Several labels of a sample are one text in tables and on pages: with a bar between them, and this for none."""
 
 LOSSES: dict[str, tuple[Target, tuple[str, ...]]] = {
     "cross_entropy": ("class", ("label_smoothing", "class_weights")),
+    "binary_cross_entropy": ("labels", ()),
     "mean_squared_error": ("number", ("mean", "std")),
     "mean_absolute_error": ("number", ("mean", "std")),
     "huber": ("number", ("mean", "std", "delta")),
@@ -132,8 +134,8 @@ class SampleSet:
             return self._renumbered([int(name) for name in self.class_names], target)
         strangers = [name for name in self.class_names if name not in target]
         raise OgaError(
-            f"The data has {len(strangers)} label(s) that the model does not know: {_some(strangers)}. "
-            f"The model's classes are: {_some(target)}. Correct the labels, or the classes in the model card."
+            f"The data has {len(strangers)} label(s) that the model does not know: {some_names(strangers)}. "
+            f"The model's classes are: {some_names(target)}. Correct the labels, or the classes in the model card."
         )
 
     def _renumbered(self, new_index: list[int], class_names: tuple[str, ...]) -> SampleSet:
@@ -181,10 +183,26 @@ def is_number(text: str) -> bool:
 
 
 def labels_text(names: Iterable[str]) -> str:
-    """Several labels of a sample as one text: a list in JSON."""
-    return json.dumps(list(names), ensure_ascii=False)
+    """Several labels of a sample as one text, with bars between them."""
+    return BETWEEN.join(names) or NO_LABELS
 
 
-def _some(names: Sequence[str], shown: int = 8) -> str:
+def labels_of(text: str) -> list[str]:
+    """The labels in a text that `labels_text` made."""
+    return [] if text == NO_LABELS else text.split(BETWEEN)
+
+
+def require_labels(text: str | None, names: Sequence[str]) -> list[str]:
+    """Return the labels in a text that `labels_text` made; raises `OgaError` for one that is not among `names`."""
+    labels = labels_of(text or NO_LABELS)
+    if strange := [label for label in labels if label not in names]:
+        raise OgaError(
+            f"The label {strange[0]!r} is not one of the run's: {some_names(names)}. Write several with bars between "
+            f"them, as in {names[0]}{BETWEEN}{names[-1]}, and {NO_LABELS} for none."
+        )
+    return labels
+
+
+def some_names(names: Sequence[str], shown: int = 8) -> str:
     more = f" and {len(names) - shown} more" if len(names) > shown else ""
     return ", ".join(repr(name) for name in names[:shown]) + more

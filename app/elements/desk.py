@@ -45,7 +45,7 @@ def sample_view(
         predicted=data.proposal(row),
         probabilities=cache.evidence(data).probabilities(row, wrong) if full else (),
         wrong=wrong,
-        values=tuple(cache.evidence(data).values(row)) if full and shown.fields else (),
+        values=tuple(cache.evidence(data).values(row)) if full and shown.fields and data.classes else (),
         percentile=data.percentile(score, row),
         flagged=bool(data.rank(score)[row] < flagged),
         finding=data.text("finding", row) if full else "",

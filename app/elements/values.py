@@ -8,14 +8,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from oga_core.numerics import TO_SIGMA
 from oga_core.runs.scored import ScoredRun
 from oga_core.samples import number_text
 
 BARS = 40
 MAP_BINS = 8
 """Ranges that the map tells apart by colour: as many steps of one hue as eyes can order."""
-OUTER = 0.005
-"""Share of the numbers on either side that the scale leaves out, so that a slip does not press all others together."""
+WIDTH = 4.0
+"""Of the scale on either side of the median, in robust standard deviations: a slip must not press all others together.
+"""
 
 
 def scale(data: ScoredRun, row: int) -> dict[str, Any] | None:
@@ -36,9 +38,12 @@ def scale(data: ScoredRun, row: int) -> dict[str, Any] | None:
 
 def distribution(data: ScoredRun) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Heights of the bars, 0 to 1, and their edges."""
-    low, high = np.quantile(data.given_values, [OUTER, 1 - OUTER])
+    numbers = data.given_values
+    middle = float(np.median(numbers))
+    reach = WIDTH * TO_SIGMA * float(np.median(np.abs(numbers - middle)))
+    low, high = max(middle - reach, float(numbers.min())), min(middle + reach, float(numbers.max()))
     edges = np.linspace(low, high if high > low else low + 1, BARS + 1)
-    counts, _ = np.histogram(data.given_values, edges)
+    counts, _ = np.histogram(np.clip(numbers, edges[0], edges[-1]), edges)
     return counts / max(int(counts.max()), 1), edges
 
 

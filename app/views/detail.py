@@ -12,6 +12,7 @@ from oga_app.views import numbers
 from oga_app.views.header import Opened
 from oga_app.views.selection.act import act_alike
 from oga_core.review.decisions import Decision
+from oga_core.review.proposals import can_relabel
 from oga_core.runs.evidence import Neighbour
 
 
@@ -55,11 +56,11 @@ def _facts(view: Opened, row: int) -> None:
         if data.classes:
             messages.quiet(label)
             messages.prose(data.class_name(int(code)))
-    if data.target == "number":
+    if data.target != "class":
         numbers.facts(view, row)
     wrong = desk.wrong_probability(view.board, row)
     if wrong is not None:
-        what = "value" if data.target == "number" else "label"
+        what = {"number": "value", "labels": "list of labels"}.get(data.target, "label")
         messages.prose(f"The given {what} is {messages.percent(wrong, 0)} likely wrong.")
     probabilities = cache.evidence(data).probabilities(row, wrong)
     if probabilities:
@@ -103,7 +104,7 @@ def _buttons(view: Opened, row: int) -> None:
         if st.button("Relabel", type="primary", disabled=label is None, key="detail-relabel"):
             _decide(view, Decision(sample_id, "relabel", label, view.session.reviewer))
 
-    if data.target == "number" and (value := numbers.new_value(view, row)):
+    if can_relabel(data) and not data.classes and (value := numbers.new_value(view, row)):
         _decide(view, Decision(sample_id, "relabel", value, view.session.reviewer))
 
 

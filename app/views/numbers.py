@@ -1,4 +1,4 @@
-"""What pages show where samples are labelled with numbers: the facts of one, a field for another, and charts of all."""
+"""What pages show where samples are labelled with numbers or several labels: facts, a field for others, and charts."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ from numpy.typing import NDArray
 from oga_app.elements import charts, messages, theme, values
 from oga_app.views.header import Opened
 from oga_core.numerics import evenly_spaced
-from oga_core.samples import is_number
+from oga_core.samples import NO_LABELS, is_number, labels_of, labels_text
 
-MOST_POINTS = 5000
-"""Of a chart: more hide each other and take the browser seconds."""
+MOST_POINTS = 2000
+"""Of a chart, of either colour: more hide each other and take the browser seconds."""
 
 
 def facts(view: Opened, row: int) -> None:
-    """The given number, what the model predicts and what is suggested."""
+    """The given number or labels, what the model predicts and what is suggested."""
     data = view.data
+    what = "value" if data.target == "number" else "labels"
     for label, text in (
-        ("Given value", data.given_text(row)),
+        (f"Given {what}", data.given_text(row)),
         ("The model predicts", data.text("predicted_label", row)),
-        ("Suggested value", data.text("suggested_label", row)),
+        (f"Suggested {what}", data.text("suggested_label", row)),
     ):
         if text:
             messages.quiet(label)
@@ -30,11 +31,19 @@ def facts(view: Opened, row: int) -> None:
 
 
 def new_value(view: Opened, row: int) -> str | None:
-    """Draw the field for a new number, with the suggestion in it; return the number once it is to be saved."""
+    """Draw the field for a new number or other labels, with the suggestion in it; return it once it is to be saved."""
+    if view.data.target == "labels":
+        return _new_labels(view, row)
     text: str = st.text_input("New value", view.data.proposal(row) or "", max_chars=40, key="detail-value").strip()
     if text and not is_number(text):
         messages.problem("That is not a number. Write it with a point, such as 3.5.")
     return text if st.button("Save the new value", type="primary", disabled=not is_number(text)) else None
+
+
+def _new_labels(view: Opened, row: int) -> str | None:
+    proposed = labels_of(view.data.proposal(row) or NO_LABELS)
+    chosen = st.multiselect("New labels", view.data.info.label_names, proposed, key="detail-labels")
+    return labels_text(chosen) if st.button("Save the new labels", type="primary") else None
 
 
 @messages.guarded
@@ -71,7 +80,7 @@ def _scatter(view: Opened, flagged: NDArray[np.bool_]) -> go.Figure:
     figure = go.Figure()
     for name, rows, colour in _parts(view, flagged):
         shown = evenly_spaced(rows, MOST_POINTS)
-        figure.add_scattergl(
+        figure.add_scatter(
             x=view.data.predicted_values[shown],
             y=view.data.given_values[shown],
             mode="markers",

@@ -111,8 +111,8 @@ def _queue() -> None:
     resting = review_queue(
         backend,
         key=f"review-{view.data.name}-{view.session.reviewer}",
-        classes=view.data.classes,
-        numbers=view.data.target == "number",
+        classes=view.data.classes or view.data.info.label_names,
+        target=view.data.target,
         actions=actions_of(view.data.classes, view.data.modality, view.data.target),
         pair=desk.pair_of(view.session.filters),
         height=_HEIGHT,

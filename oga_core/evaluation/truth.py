@@ -10,7 +10,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from oga_core.errors import OgaError
+from oga_core.readers.targets import labels_in
 from oga_core.runs.folder import SCORE_PREFIX, RunFolder, score_names
+from oga_core.samples import is_number, labels_text, number_text
 
 TRUE_LABEL = "true_label"
 MOST_MISSING = 0.05
@@ -20,13 +22,14 @@ def evaluate(run: RunFolder, truth_csv: Path, id_column: str | None = None) -> d
     """Judge every score of a run against `truth_csv`, a CSV with an id column and `true_label`.
 
     Returns `n` samples compared, `missing` true labels whose sample the run has not, `noise_rate`,
-    `noise_rate_by_class` of the given labels, and `scores`: for each its `auroc`, `ap` (average precision), precision
+    `noise_rate_by_class` of the given classes, and `scores`: for each its `auroc`, `ap` (average precision), precision
     `p_at_…` and recall `r_at_…` among the most suspicious 5 %, 10 % and noise rate (`p_at_noise`, where both are
     equal). All in 0 to 1, None where there is no wrong or no right label. The first column is the id unless
     `id_column` names it. Raises `OgaError` where columns, ids or labels do not fit.
     """
     table = run.table
-    matched, n_missing = _matched(table, read_truth(truth_csv, id_column), truth_csv)
+    truth = _as_written_here(read_truth(truth_csv, id_column), run)
+    matched, n_missing = _matched(table, truth, truth_csv)
     labels = matched["given_label"].astype(str)
     wrong = (labels != matched[TRUE_LABEL]).to_numpy()
     return {
@@ -34,7 +37,9 @@ def evaluate(run: RunFolder, truth_csv: Path, id_column: str | None = None) -> d
         "missing": n_missing,
         "noise_rate": float(wrong.mean()),
         "noise_rate_by_class": {
-            str(label): float(group.mean()) for label, group in pd.Series(wrong).groupby(labels.to_numpy())
+            str(label): float(group.mean())
+            for label, group in pd.Series(wrong).groupby(labels.to_numpy())
+            if run.info.target == "class"
         },
         "scores": {name: detection(wrong, matched[SCORE_PREFIX + name].to_numpy(float)) for name in score_names(table)},
     }
@@ -43,7 +48,8 @@ def evaluate(run: RunFolder, truth_csv: Path, id_column: str | None = None) -> d
 def truly_wrong(run: RunFolder, truth_csv: Path, id_column: str | None = None) -> list[int]:
     """Positions of the samples whose given label is not the true one; `truth_csv` and errors as in `evaluate`."""
     table = run.table.reset_index(drop=True)
-    matched, _ = _matched(table, read_truth(truth_csv, id_column), truth_csv)
+    truth = _as_written_here(read_truth(truth_csv, id_column), run)
+    matched, _ = _matched(table, truth, truth_csv)
     wrong = matched["given_label"].astype(str) != matched[TRUE_LABEL]
     return [int(row) for row in matched.index[wrong]]
 
@@ -74,6 +80,16 @@ def read_truth(path: Path, id_column: str | None = None) -> pd.Series[str]:
     if not len(table):
         raise OgaError(f"{path.name} has no rows. Give one row per sample.")
     return table.set_index(key)[TRUE_LABEL]
+
+
+def _as_written_here(truth: pd.Series[str], run: RunFolder) -> pd.Series[str]:
+    """True numbers and lists of labels as the run's table writes them, so that equal ones are the same text."""
+    if run.info.target == "number":
+        return truth.map(lambda text: number_text(float(text)) if is_number(text) else text)
+    if run.info.target == "labels":
+        names = run.info.label_names
+        return truth.map(lambda text: labels_text(name for name in names if name in labels_in(text)))
+    return truth
 
 
 def _matched(table: pd.DataFrame, truth: pd.Series[str], path: Path) -> tuple[pd.DataFrame, int]:

@@ -108,7 +108,7 @@ class Decided:
 
 def names_in_data(raw: SampleSet, samples: SampleSet) -> dict[str, str]:
     """Return how the data, read as `raw`, writes each class of `samples`; empty where it writes them alike."""
-    if not samples.class_names or not raw.class_names or raw.class_names == samples.class_names:
+    if samples.target != "class" or not raw.class_names or raw.class_names == samples.class_names:
         return {}
     position = {sample_id: i for i, sample_id in enumerate(raw.ids)}
     raw_labels = raw.given_labels[[position[sample_id] for sample_id in samples.ids]]

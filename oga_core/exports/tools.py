@@ -15,7 +15,8 @@ from oga_core.exports.decided import Decided, original_row
 from oga_core.exports.members import Member, write_members
 from oga_core.readers.image_data import SUFFIXES
 from oga_core.readers.image_inputs import ImageInputs
-from oga_core.samples import Subset
+from oga_core.review.edits import typed_label
+from oga_core.samples import Subset, labels_of
 
 
 def write_huggingface(decided: Decided, out: Path, spreadsheet_safe: bool = False) -> Path:
@@ -32,6 +33,7 @@ def write_label_studio(decided: Decided, out: Path, spreadsheet_safe: bool = Fal
         raise OgaError(
             f"Label Studio is for images and texts, not for {decided.samples.modality} data. Export csv instead."
         )
+    _require_classes(decided, "Label Studio's choices")
     return _write(decided, out, _label_studio_members(decided))
 
 
@@ -39,7 +41,13 @@ def write_fiftyone(decided: Decided, out: Path, spreadsheet_safe: bool = False) 
     """Write `data/` and `labels.json`, FiftyOne's image classification dataset."""
     if decided.samples.modality != "image":
         raise OgaError(f"FiftyOne is for images, not for {decided.samples.modality} data. Export csv instead.")
+    _require_classes(decided, "FiftyOne's classifications")
     return _write(decided, out, _fiftyone_members(decided))
+
+
+def _require_classes(decided: Decided, what: str) -> None:
+    if decided.samples.target != "class":
+        raise OgaError(f"{what} are one class a sample, which these data do not have. Export csv or fixed instead.")
 
 
 def _write(decided: Decided, out: Path, members: Iterator[Member]) -> Path:
@@ -51,7 +59,9 @@ def _image_members(decided: Decided) -> Iterator[Member]:
     for i in decided.remaining.tolist():
         name, content = _image_file(decided, i)
         yield f"train/{name}", content
-        label = decided.final_label(i)
+        label: Any = decided.final_label(i)
+        if label is not None and decided.samples.target != "class":
+            label = float(label) if decided.samples.target == "number" else labels_of(label)
         lines.append(json.dumps({"file_name": name, "label": label, "id": decided.samples.ids[i]}, ensure_ascii=False))
     yield "train/metadata.jsonl", ("\n".join(lines) + "\n").encode()
 
@@ -63,7 +73,7 @@ def _row_members(decided: Decided) -> Iterator[Member]:
         row = original_row(decided.final_row(i))
         label = decided.edits.labels.get(decided.samples.ids[i])
         if label is not None:
-            row[column] = label
+            row[column] = typed_label(label, row.get(column))
         lines.append(json.dumps(row, ensure_ascii=False, default=str))
     yield "train.jsonl", ("\n".join(lines) + "\n").encode()
 

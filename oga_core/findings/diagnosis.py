@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from oga_core.findings import NONE, WRONG_PROBABILITY
 from oga_core.findings.kinds import SUGGESTED_PROBABILITY, find
+from oga_core.findings.labels import label_findings
 from oga_core.findings.language import language_findings
 from oga_core.findings.noise import estimate_noise, least_moved, suggested_trim_fraction
 from oga_core.findings.numbers import number_findings
@@ -58,8 +59,10 @@ def diagnose(
     groups: further columns of the data with few distinct values. Rows of a language model have no classes: of them it
     says what is unusual given the prompt and what is there twice, and claims no noise rate.
     """
+    if sketch.given_flags is not None:
+        return _of_targets(label_findings(sketch, class_names, ids.tolist()), score, groups)
     if sketch.targets is not None:
-        return _of_numbers(sketch, score, ids, groups)
+        return _of_targets(number_findings(sketch, ids.tolist()), score, groups)
     if sketch.logits is None:
         flagged = _flagged(score, _FALLBACK_FRACTION)
         unusual = {} if sketch.prompt_states is None else language_findings(sketch, ids.tolist())
@@ -98,13 +101,10 @@ def diagnose(
     return Diagnosis(columns, fields)
 
 
-def _of_numbers(
-    sketch: GradientSketch,
-    score: NDArray[np.float64],
-    ids: NDArray[np.object_],
-    groups: Mapping[str, Sequence[object]],
+def _of_targets(
+    found: tuple[dict[str, Any], dict[str, Any]], score: NDArray[np.float64], groups: Mapping[str, Sequence[object]]
 ) -> Diagnosis:
-    columns, fields = number_findings(sketch, ids.tolist())
+    columns, fields = found
     flagged = _flagged(score, fields["suggested_trim_fraction"] or _FALLBACK_FRACTION)
     return Diagnosis(columns, {**fields, "warnings": [*fields["warnings"], *group_warnings(flagged, groups)]})
 

@@ -14,7 +14,7 @@ from oga_core.findings.duplicates import near_duplicates
 from oga_core.findings.image_duplicates import image_duplicates
 from oga_core.findings.text_duplicates import text_duplicates
 from oga_core.gradient_sketch import GradientSketch
-from oga_core.numerics import Array, Indices, Values, evenly_spaced, principal_axes
+from oga_core.numerics import TO_SIGMA, Array, Indices, Values, evenly_spaced, principal_axes
 from oga_core.scores.common import canonical_order
 from oga_core.scores.ensemble import has_memorised, is_informative, mean_probabilities
 from oga_core.scores.estimators.confident import most_confident_class
@@ -158,6 +158,6 @@ def _unusualness(sketch: GradientSketch) -> Values:
     references = evenly_spaced(canonical_order(sketch), REFERENCES)
     count = int(np.clip(len(references) * NEIGHBOUR_SHARE, FEWEST_NEIGHBOURS, MOST_NEIGHBOURS))
     logs = np.log(np.maximum(distances_to_references(features, references, count=count), 1e-12))
-    spread = 1.4826 * float(np.median(np.abs(logs - np.median(logs))))
+    spread = TO_SIGMA * float(np.median(np.abs(logs - np.median(logs))))
     result: Values = (logs - np.median(logs)) / max(spread, 1e-12)
     return result

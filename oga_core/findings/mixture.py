@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from oga_core.numerics import Values
+from oga_core.numerics import NORMAL_90, TO_SIGMA, Values
 
 TAILS = (2.5, 4.0, 8.0, 30.0)
 """Degrees of freedom of the core, from heavy tails to nearly normal ones; the likeliest is taken."""
@@ -37,7 +37,7 @@ def residual_mixture(residuals: Values) -> ResidualMixture:
     best = max(fits, key=lambda fit: fit[0])
     rates = [rate for likelihood, rate, _ in fits if likelihood >= best[0] - PLAUSIBLE]
     _, rate, probability = best
-    chance = 1.645 * float(np.sqrt(rate * (1 - rate) / len(residuals)))
+    chance = NORMAL_90 * float(np.sqrt(rate * (1 - rate) / len(residuals)))
     return ResidualMixture(rate, max(min(rates) - chance, 0.0), min(max(rates) + chance, 1.0), probability)
 
 
@@ -47,7 +47,7 @@ def _fit(residuals: Values, tail: float) -> tuple[float, float, Values]:
 
     uniform = 1 / max(float(np.ptp(residuals)), 1e-12)
     constant = np.exp(gammaln((tail + 1) / 2) - gammaln(tail / 2)) / np.sqrt(tail * np.pi)
-    scale = max(1.4826 * float(np.median(np.abs(residuals))), 1e-12)
+    scale = max(TO_SIGMA * float(np.median(np.abs(residuals))), 1e-12)
     rate = START
     for _ in range(STEPS):
         squares = (residuals / scale) ** 2

@@ -89,11 +89,11 @@ def _twins(sketch: GradientSketch) -> Indices:
 
 
 def _sentence(finding: str, suggested: str, times: float, twin: object) -> str:
-    far = f"{times:.1f} times as far from what its like let expect as is usual"
+    far = f"{times:.1f} times the usual error away from what fits that leave it out expect"
     if finding == SLIP:
         return f"It is {far}; with the decimal point moved by one place it fits: {suggested}."
     if finding == WRONG_VALUE:
-        return f"It is {far}; fits that leave it out expect about {suggested}."
+        return f"It is {far}, about {suggested}."
     return f"Nearly the same as {twin}." if finding == DUPLICATE else ""
 
 

@@ -132,7 +132,9 @@ class Walk:
 
 def _labels(samples: SampleSet) -> dict[str, NDArray[np.generic]]:
     labels: dict[str, NDArray[np.generic]] = {"given_labels": samples.given_labels}
-    return labels if samples.targets is None else {**labels, "targets": samples.targets}
+    if samples.targets is None:
+        return labels
+    return {**labels, "targets" if samples.target == "number" else "given_flags": samples.targets}
 
 
 def _finite_rows(values: Mapping[str, NDArray[np.generic]]) -> NDArray[np.bool_]:

@@ -28,8 +28,8 @@ class ModelCard:
     fixed_length where all are padded to it), and for language models trained_on, one of `TRAINED_ON`, and
     encoder_decoder, true for a model that reads the prompt with an encoder; for tabular data: features, mean, std, and
     optionally categories {column: [values]}.
-    `loss`, of a model that classifies or predicts numbers: the name of one of `LOSSES` and its settings: of
-    cross_entropy label_smoothing and class_weights, of the losses of numbers mean and std, where the model gives
+    `loss`, of a model that predicts classes, several labels or numbers: the name of one of `LOSSES` and its settings:
+    of cross_entropy label_smoothing and class_weights, of the losses of numbers mean and std, where the model gives
     (number - mean) / std, and of huber its delta (1). A name alone stands for {"name": …}.
     `architecture`, for plain weights: {"name": …}, one of `architectures.ARCHITECTURES`; None: found by the shapes.
     """

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from oga_core.gradients.failures import OutOfMemory, model_runs
 from oga_core.numerics import softmax
-from oga_core.samples import SampleSet, UnreadableSample
+from oga_core.samples import SampleSet, UnreadableSample, is_number
 from oga_core.tasks import Batch, Task
 from oga_core.tasks.batches import one_sample
 from oga_core.tasks.task import TokenTask
@@ -27,6 +27,11 @@ _TOLERANCE = 1e-3
 _CAUSAL_TOLERANCE = 1e-5  # the same arithmetic on the same numbers: only rounding differs
 _VIEWS_KEPT = 0.9
 _OTHER_TOKENS = 8  # a token that differs is taken from the first few, which every vocabulary has
+
+NAME_THE_LOSS = (
+    "If the model predicts a number, its loss belongs into the model card, so that labels are read as numbers: "
+    '"loss": "mean_squared_error".'
+)
 
 
 @dataclass(frozen=True)
@@ -106,20 +111,19 @@ def _shape(outputs: Tensor, samples: SampleSet) -> Check:
     if samples.target == "number":
         told = f"The model answers with shape {shape}; its loss compares one number a sample, (batch, 1)."
         return Check("shape", "ok" if shape[1:] == (1,) else "failure", told)
-    if not samples.class_names:
+    if not samples.target:
         told = f"The model answers with shape {shape}, language models need (batch, time, vocabulary)."
         return Check("shape", "ok" if outputs.ndim == 3 else "failure", told)
     if outputs.ndim != 2:
         return Check("shape", "failure", f"The model answers with shape {shape}; a classifier needs (batch, classes).")
     n_classes = len(samples.class_names)
     if shape[1] != n_classes:
-        return Check(
-            "classes",
-            "failure",
-            f"The model has {shape[1]} logits and the data {n_classes} classes. "
-            "List every class in the model card, in the order of the logits.",
-        )
-    return Check("classes", "ok", f"{n_classes} logits for {n_classes} classes.")
+        told = f"The model has {shape[1]} logits and the data {n_classes} classes. "
+        if shape[1] == 1 and all(map(is_number, samples.class_names)):
+            return Check("classes", "failure", told + NAME_THE_LOSS)
+        return Check("classes", "failure", told + "List every class in the model card, in the order of the logits.")
+    what = "classes" if samples.target == "class" else "labels"
+    return Check("classes", "ok", f"{n_classes} logits for {n_classes} {what}.")
 
 
 def _finite(outputs: Tensor) -> Check:

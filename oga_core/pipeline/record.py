@@ -29,7 +29,8 @@ def pass_record(samples: SampleSet, result: PassResult) -> dict[str, Any]:
     problems = [*samples.problems, *result.problems]
     return {
         "n_samples": len(result.rows),
-        "classes": list(samples.class_names),
+        "classes": list(samples.class_names) if samples.target == "class" else [],
+        "label_names": list(samples.class_names) if samples.target == "labels" else [],
         "modality": samples.modality,
         "target": samples.target or "class",
         "problems": [problem_record(problem) for problem in problems],
@@ -88,7 +89,8 @@ def groups_of(samples: SampleSet, data: SampleSet | None = None) -> pd.DataFrame
     data = data or samples
     if samples.modality == "outputs" or len(data) > _GROUPED_SAMPLES:
         return pd.DataFrame()
-    known = {*samples.source.columns.values(), "file", "label"}
+    roles = samples.source.columns
+    known = {*roles.values(), *roles.get("label", "").split(","), "file", "label"}
     names = [name for name in data.rows[0] if name not in known] if len(samples) else []
     values: dict[str, list[str]] = {name: [] for name in names}
     distinct: dict[str, set[str]] = {name: set() for name in names}

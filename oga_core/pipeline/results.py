@@ -22,7 +22,7 @@ from oga_core.pipeline.recording import identified
 from oga_core.projection import project
 from oga_core.runs.folder import SCORE_PREFIX, RunFolder
 from oga_core.runs.table import PREDICTED_VALUE
-from oga_core.samples import number_text
+from oga_core.samples import labels_text, number_text
 from oga_core.scores import compute_scores, default_score
 from oga_core.worker.stages import Progress
 
@@ -42,7 +42,8 @@ class ScoredSamples:
     def of(cls, run: RunFolder) -> ScoredSamples:
         """Read what the worker left in the run folder."""
         samples = pd.read_parquet(run.path / "samples.parquet")
-        return cls(samples, run.info.classes, pd.read_parquet(run.path / "groups.parquet"))
+        names = run.info.classes or run.info.label_names
+        return cls(samples, names, pd.read_parquet(run.path / "groups.parquet"))
 
 
 def write_results(
@@ -165,7 +166,13 @@ def _diagnosis(
 
 def _table(sketch: GradientSketch, samples: ScoredSamples, scores: dict[str, NDArray[np.float64]]) -> pd.DataFrame:
     columns: dict[str, Any] = {"predicted_label": "", "given_label_probability": np.exp(-sketch.losses)}
-    if sketch.targets is not None and sketch.outputs is not None:
+    if sketch.given_flags is not None and sketch.outputs is not None:
+        lists = np.asarray(sketch.outputs) > 0
+        columns["predicted_label"] = [
+            labels_text(name for name, has in zip(samples.classes, row, strict=True) if has) for row in lists
+        ]
+        columns["given_label_probability"] = np.nan
+    elif sketch.targets is not None and sketch.outputs is not None:
         predicted = np.asarray(sketch.outputs, dtype=np.float64)[:, 0]
         columns[PREDICTED_VALUE] = predicted
         columns["predicted_label"] = [number_text(value, DIGITS) for value in predicted.tolist()]

@@ -16,6 +16,7 @@ from oga_core.readers.assembly import Draft, ReadOptions
 from oga_core.readers.columns import candidates, choose, missing, recognise, some, text_pair
 from oga_core.readers.image_inputs import ImageInputs, image_bytes
 from oga_core.readers.tables.delimited import DELIMITERS
+from oga_core.readers.tables.flags import flag_columns, flagged
 from oga_core.readers.tables.table import Scan, Table, label_text, value_text
 from oga_core.samples import Modality, Problem, Source
 
@@ -124,6 +125,8 @@ def _read_labelled(
 ) -> Draft:
     """Read rows that have labels; `content` maps the roles image, text and text_pair to their columns."""
     id_column = choose("id", table.columns, options.id_column, table.name)
+    if labels is None and (flags := flag_columns(options.label_column, table.columns)):
+        return _read_flagged(table, path, id_column, flags, content)
     if labels is None:
         label_column = choose("label", table.columns, options.label_column, table.name)
     else:
@@ -145,12 +148,24 @@ def _read_labelled(
     return draft
 
 
-def _inputs(scan: Scan, content: Mapping[str, str], id_column: str | None, label_column: str | None) -> Sequence[Any]:
+def _read_flagged(
+    table: Table, path: Path, id_column: str | None, flags: Sequence[str], content: Mapping[str, str]
+) -> Draft:
+    """Read rows whose labels are columns of 0 and 1."""
+    scan = table.scan([*([id_column] if id_column else []), *flags])
+    modality: Modality = "image" if "image" in content else "text" if content else "tabular"
+    draft = _draft(table, path, modality, scan, id_column, {"label": ",".join(flags), **content})
+    draft.labels = flagged(flags, [scan.values[name] for name in flags])
+    draft.inputs = _inputs(scan, content, id_column, *flags)
+    return draft
+
+
+def _inputs(scan: Scan, content: Mapping[str, str], *left_out: str | None) -> Sequence[Any]:
     if "image" in content:
         return ImageInputs(len(scan.rows), lambda i: image_bytes(scan.rows[i], content["image"]))
     if content:
         return MappedRows(scan.rows, _text_of(tuple(content.values())))
-    return MappedRows(scan.rows, _features_of(id_column, label_column))
+    return MappedRows(scan.rows, _features_of(*left_out))
 
 
 def _note_contradictions(draft: Draft) -> None:

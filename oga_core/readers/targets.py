@@ -1,14 +1,20 @@
-"""Labels read as what a loss compares outputs with: as classes, or as numbers."""
+"""Labels read as what a loss compares outputs with: as classes, numbers, or several labels."""
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
 
-from oga_core.samples import Problem, SampleSet, check_share, is_number
+from oga_core.errors import OgaError
+from oga_core.samples import NO_LABELS, Problem, SampleSet, check_share, is_number, some_names
+
+SEPARATORS = ("|", ";", ",")
+"""Between the labels of one cell, the rarest in names first."""
 
 
 def with_targets(samples: SampleSet, target: str | None, class_names: Sequence[str]) -> SampleSet:
@@ -18,7 +24,9 @@ def with_targets(samples: SampleSet, target: str | None, class_names: Sequence[s
     """
     if samples.target != "class":
         return samples
-    return with_numbers(samples) if target == "number" else samples.with_classes(class_names)
+    if target == "number":
+        return with_numbers(samples)
+    return with_flags(samples, class_names) if target == "labels" else samples.with_classes(class_names)
 
 
 def with_numbers(samples: SampleSet) -> SampleSet:
@@ -45,6 +53,41 @@ def with_numbers(samples: SampleSet) -> SampleSet:
 
 def _number(text: str) -> float:
     return float(text) if is_number(text) else math.nan
+
+
+def with_flags(samples: SampleSet, class_names: Sequence[str]) -> SampleSet:
+    """Return the samples with several labels each as 0 and 1 in `targets`, in the order of `class_names`.
+
+    Without `class_names` all labels of the data, sorted. Raises `OgaError` for labels that are not among them.
+    """
+    lists = [labels_in(name) for name in samples.class_names]
+    used = sorted({label for labels in lists for label in labels})
+    names = tuple(map(str, class_names)) or tuple(used)
+    if strange := [label for label in used if label not in names]:
+        raise OgaError(
+            f"The data has {len(strange)} label(s) that the model does not know: {some_names(strange)}. "
+            f"The model's are: {some_names(names)}. Correct the labels, or the classes in the model card."
+        )
+    if barred := [name for name in names if "|" in name]:
+        raise OgaError(f"The label {barred[0]!r} has a bar in its name, which stands between labels. Rename it.")
+    flags = np.array([[name in labels for name in names] for labels in lists], dtype=np.float64)
+    given = np.full(len(samples), -1, dtype=np.int64)
+    return replace(samples, given_labels=given, class_names=names, targets=flags[samples.given_labels])
+
+
+def labels_in(text: str) -> list[str]:
+    """The labels that a text holds: a list in JSON, else names between bars, semicolons or commas."""
+    if text == NO_LABELS:
+        return []
+    if text.startswith("["):
+        with suppress(ValueError):
+            return [str(label) for label in json.loads(text)]
+    return [part.strip() for part in text.split(separator_of(text)) if part.strip()]
+
+
+def separator_of(text: str) -> str:
+    """What stands between the labels in a text."""
+    return next((mark for mark in SEPARATORS if mark in text), SEPARATORS[-1])
 
 
 def _short(samples: SampleSet, i: int) -> str:

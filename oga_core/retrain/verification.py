@@ -164,7 +164,10 @@ def _check(
             raise OgaError(f"The number of {name} must be 1 or more, got {value}.")
     is_language = info.modality == "causal_lm"
     if not info.classes and not is_language:
-        raise OgaError("This run's data has no class labels, so trainings cannot be compared by their accuracy.")
+        raise OgaError(
+            "This run's data has no class labels, so trainings cannot be compared by their accuracy. Export the fixed "
+            "data, train your model on them, and score them again to compare the two runs."
+        )
     if len(scored) < FEWEST_SAMPLES:
         raise OgaError(f"The run has {len(scored)} samples; a comparison needs at least {FEWEST_SAMPLES}.")
     if validation is not None and not Path(validation).exists():

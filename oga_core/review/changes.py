@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from oga_core.readers.answers.responses import PAIRS
+from oga_core.readers.tables.flags import as_written
 from oga_core.readers.tables.pointers import pointer
+from oga_core.readers.targets import separator_of
 from oga_core.review.decisions import Decision
 from oga_core.review.edits import Edits
-from oga_core.samples import SampleSet
+from oga_core.samples import SampleSet, require_labels
 
 
 def edits_of(decisions: Mapping[str, Decision], samples: SampleSet, names: Mapping[str, str]) -> Edits:
@@ -18,6 +21,10 @@ def edits_of(decisions: Mapping[str, Decision], samples: SampleSet, names: Mappi
     Decisions on samples that are not in the set change nothing.
     """
     rows = dict(zip(samples.ids, samples.row_numbers.tolist(), strict=True))
+    if samples.target == "labels":
+        decisions, changed = _without_lists(decisions), dict(_new_lists(decisions, samples))
+    else:
+        changed = {}
     labels = {
         sample_id: names.get(decision.new_label, decision.new_label)
         for sample_id, decision in decisions.items()
@@ -26,7 +33,7 @@ def edits_of(decisions: Mapping[str, Decision], samples: SampleSet, names: Mappi
     removed = frozenset(key for key, decision in decisions.items() if decision.action == "remove" and key in rows)
     label_of_row = {rows[sample_id]: label for sample_id, label in labels.items()}
     removed_rows = frozenset(rows[sample_id] for sample_id in removed)
-    return Edits(labels, removed, label_of_row, removed_rows, dict(_new_values(decisions, samples)))
+    return Edits(labels, removed, label_of_row, removed_rows, {**changed, **dict(_new_values(decisions, samples))})
 
 
 def _new_values(decisions: Mapping[str, Decision], samples: SampleSet) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -38,6 +45,39 @@ def _new_values(decisions: Mapping[str, Decision], samples: SampleSet) -> Iterat
             decision = decisions[sample_id]
             values = dict(decision.edit) if decision.action == "edit" else swapped(samples.rows[i])
             yield int(samples.row_numbers[i]), values
+
+
+def _without_lists(decisions: Mapping[str, Decision]) -> dict[str, Decision]:
+    return {key: decision for key, decision in decisions.items() if decision.action != "relabel"}
+
+
+def _new_lists(decisions: Mapping[str, Decision], samples: SampleSet) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The new labels of samples with several, by row: in each column of 0 and 1, or as the list that stood there."""
+    column = samples.source.columns.get("label", "")
+    for i, sample_id in enumerate(samples.ids):
+        decision = decisions.get(sample_id)
+        if decision is None or decision.action != "relabel":
+            continue
+        labels = require_labels(decision.new_label, samples.class_names)
+        row = samples.rows[i]
+        yield (
+            int(samples.row_numbers[i]),
+            (
+                {pointer(column): listed(labels, row[column])}
+                if column in row
+                else {pointer(name): as_written(name in labels, row[name]) for name in column.split(",")}
+            ),
+        )
+
+
+def listed(labels: list[str], old: Any) -> Any:
+    """Several labels in the form in which the data writes them, by what stood there."""
+    if not isinstance(old, str):
+        return labels
+    if old.startswith("["):
+        return json.dumps(labels, ensure_ascii=False)
+    mark = separator_of(old)
+    return (f"{mark} " if f"{mark} " in old else mark).join(labels)
 
 
 def swapped(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ MACHINE = "machine's proposal, not reviewed"
 
 def can_relabel(data: ScoredRun) -> bool:
     """Whether the samples of a run have labels, classes or numbers, that can be others."""
-    return bool(data.classes) or data.target == "number"
+    return bool(data.classes) or data.target in ("number", "labels")
 
 
 def decide_alike(

@@ -153,7 +153,7 @@ class RunFolder:
         samples = read_samples(data.path, **data.options)
         if samples.fingerprint != data.fingerprint:
             raise OgaError(f"{data.path} has changed since it was scored. Put the scored version back, or score again.")
-        return with_targets(samples.take(self._places(samples)), info.target, info.classes)
+        return with_targets(samples.take(self._places(samples)), info.target, info.classes or info.label_names)
 
     def _places(self, samples: SampleSet) -> Indices:
         """Return where the rows of the table stand among all samples of the data."""

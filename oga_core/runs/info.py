@@ -54,7 +54,8 @@ class RunInfo:
     status: running, done, failed or cancelled. process: id of the process that scores. options: fields of
         `ScoreOptions`. model_format: outputs, live, or one of the loaders' formats.
     trained_input: for a language model, else None. n_samples: rows of the table. classes: in the order of the logits.
-        target: what a sample is labelled with, where it has labels; loss: as the model card names it.
+        target: what a sample is labelled with, where it has labels. label_names: where it may have several, in the
+        order of the outputs. loss: as the model card names it.
         problems: samples that could not be read, each with sample_id, row and reason. checks: what the trial found.
         jail: which layers of the worker's jail held, and in `missing` a sentence for each that did not.
     gradient_coverage: share of the chosen parameters, 0 to 1. gradient_check_error: largest relative error against
@@ -83,6 +84,7 @@ class RunInfo:
     classes: tuple[str, ...] = ()
     modality: str = ""
     target: str = "class"
+    label_names: tuple[str, ...] = ()
     loss: dict[str, Any] = field(default_factory=dict)
     problems: tuple[dict[str, Any], ...] = ()
     checks: tuple[dict[str, Any], ...] = ()

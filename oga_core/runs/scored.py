@@ -17,7 +17,7 @@ from oga_core.findings.kinds import MISLABELLED, STRANGE, SUGGESTED_PROBABILITY
 from oga_core.runs.folder import SCORE_PREFIX, RunFolder, score_names
 from oga_core.runs.info import RunInfo
 from oga_core.runs.table import CONTENT, GIVEN_VALUE, PREDICTED_VALUE, check_table
-from oga_core.samples import is_number
+from oga_core.samples import is_number, require_labels
 from oga_core.threshold.ranked import RankedScores
 
 NO_FINDING = "none"
@@ -230,12 +230,15 @@ class ScoredRun:
 
     @property
     def target(self) -> str:
-        """What a sample is labelled with, where it has labels: class or number."""
+        """What a sample is labelled with, where it has labels: class, number or labels."""
         return self.info.target
 
     def require_label(self, label: str | None) -> None:
         """Raise `OgaError` unless a sample may be relabelled to this: one of the classes, or a number as text."""
-        if self.target != "number":
+        if self.target == "labels":
+            require_labels(label, self.info.label_names)
+            return
+        if self.target == "class":
             if label not in self.classes:
                 raise unknown("class", str(label), self.classes)
             return
@@ -245,7 +248,7 @@ class ScoredRun:
     @cached_property
     def suggested_labels(self) -> NDArray[np.object_]:
         """The class or number to relabel every sample to, as text, `(n_samples,)`, empty without a suggestion."""
-        if self.target == "number":
+        if self.target != "class":
             return self._texts("suggested_label", slice(None))
         return np.array([*self.classes, ""], dtype=object)[self.suggestions]
 
@@ -278,7 +281,7 @@ class ScoredRun:
 
     def proposal(self, row: int) -> str | None:
         """The label a press of one key takes: the suggestion, else the prediction; none out of distribution."""
-        if self.target == "number":
+        if self.target != "class":
             return self.text("suggested_label", row) or self.text("predicted_label", row) or None
         if not self.classes or self.text("finding", row) == STRANGE:
             return None
@@ -287,7 +290,7 @@ class ScoredRun:
 
     def given_text(self, row: int) -> str | None:
         """The label of a sample as text, None where it has none."""
-        if self.target == "number":
+        if self.target != "class":
             return self.text("given_label", row)
         return self.class_name(self.given[row]) if self.given[row] >= 0 else None
 

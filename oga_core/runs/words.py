@@ -15,6 +15,8 @@ CERTAIN = 0.99
 PAIRS = 2
 """Of classes that are named: more would be a table."""
 
+_LABELS = {"class": "labels", "number": "numbers", "labels": "lists of labels"}
+
 
 def result_in_words(data: ScoredRun) -> list[str]:
     """Return the sentences; what is not known is left out, so a run of a language model has few."""
@@ -25,7 +27,9 @@ def result_in_words(data: ScoredRun) -> list[str]:
     if data.wrong_probability is not None:
         first = data.order(data.default_score)[:FIRST]
         chance = min(float(data.wrong_probability[first].mean()), CERTAIN)
-        sentences.append(f"The labels of the first {len(first):,} are {100 * chance:.0f}\u00a0% likely wrong.")
+        sentences.append(
+            f"The {_LABELS[data.target]} of the first {len(first):,} are {100 * chance:.0f}\u00a0% likely wrong."
+        )
     return [sentence for sentence in sentences if sentence]
 
 
@@ -34,7 +38,7 @@ def _noise(data: ScoredRun) -> str:
     if noise is None:
         return ""
     rate, low, high = (f"{100 * share:.0f}\u00a0%" for share in (noise.rate, noise.low, noise.high))
-    return f"About {rate} of the labels look wrong ({low} to {high})."
+    return f"About {rate} of the {_LABELS[data.target]} look wrong ({low} to {high})."
 
 
 def _worst_class(data: ScoredRun, flagged: Indices) -> str:

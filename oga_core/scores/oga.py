@@ -16,6 +16,7 @@ from oga_core.scores.estimators.discriminant import fourier_features, standardis
 from oga_core.scores.estimators.label_noise import log_odds_of_another_label
 from oga_core.scores.estimators.neighbours import neighbour_logits
 from oga_core.scores.language.given_prompt import unusual_response
+from oga_core.scores.multilabel.evidence import several_labels
 from oga_core.scores.regression.witnesses import unusual_value
 
 CLEAN_NEIGHBOURS = 5
@@ -43,9 +44,12 @@ def oga(
     of earlier checkpoints, where they are given, count half a member. A fit on clean validation samples, where they
     are given, counts as much as all other members together, and the nearest of them a third as much.
     Rows of a language model have no classes: of them it is how unusual the response is, given its prompt (see
-    `language.given_prompt`); of numbers how far each is from what its like have (see `regression.witnesses`). Raises
-    `OgaError` where there are neither class logits nor numbers nor states of prompts.
+    `language.given_prompt`); of numbers how far each is from what its like have (see `regression.witnesses`); of
+    several labels the largest probability that one is wrong (see `multilabel.evidence`). Raises `OgaError` where there
+    are neither class logits nor labels of another kind nor states of prompts.
     """
+    if sketch.given_flags is not None:
+        return several_labels(sketch)
     if sketch.targets is not None:
         return unusual_value(sketch)
     if sketch.logits is None:

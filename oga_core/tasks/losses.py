@@ -87,6 +87,10 @@ def _cross_entropy(loss: Loss, outputs: Tensor, labels: Tensor) -> Tensor:
     return F.cross_entropy(outputs, labels, weights, reduction="none", label_smoothing=loss.label_smoothing)
 
 
+def _binary(loss: Loss, outputs: Tensor, labels: Tensor) -> Tensor:
+    return F.binary_cross_entropy_with_logits(outputs, labels, reduction="none").mean(dim=1)
+
+
 def _errors(loss: Loss, outputs: Tensor, labels: Tensor) -> Tensor:
     return outputs[:, 0] - (labels - loss.mean) / loss.std
 
@@ -98,6 +102,7 @@ def _huber(loss: Loss, outputs: Tensor, labels: Tensor) -> Tensor:
 
 _FUNCTIONS: dict[str, Callable[[Loss, Tensor, Tensor], Tensor]] = {
     "cross_entropy": _cross_entropy,
+    "binary_cross_entropy": _binary,
     "mean_squared_error": lambda *parts: _errors(*parts).square(),
     "mean_absolute_error": lambda *parts: _errors(*parts).abs(),
     "huber": _huber,

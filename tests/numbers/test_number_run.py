@@ -15,6 +15,7 @@ from sklearn.metrics import average_precision_score
 
 from oga_core import open_run
 from oga_core.errors import OgaError
+from oga_core.evaluation.truth import evaluate
 from oga_core.models.pt2.reader import read_pt2
 from oga_core.pipeline.options import ScoreOptions
 from oga_core.review.proposals import decide_alike
@@ -92,6 +93,24 @@ def test_a_new_value_is_decided_and_exported(numbers: NumberRun, tmp_path: Path)
     assert row["given_label"] == f"{numbers.given[3]:.1f}".removesuffix(".0")
     report = export_here(numbers.run, "report", tmp_path / "report.html").read_text()
     assert "201.5" in report or "Relabel" in report
+
+
+def test_the_run_is_judged_by_true_numbers_however_they_are_written(numbers: NumberRun, tmp_path: Path) -> None:
+    truth = pd.DataFrame({"id": numbers.run.table["sample_id"], "true_label": [f"{x:.3f}" for x in numbers.true]})
+    truth.to_csv(tmp_path / "truth.csv", index=False)
+    judged = evaluate(numbers.run, tmp_path / "truth.csv")
+    assert judged["noise_rate"] == pytest.approx(numbers.wrong.mean())
+    assert judged["noise_rate_by_class"] == {}
+    assert judged["scores"]["oga"]["ap"] > 0.95
+
+
+def test_other_formats_hold_numbers_or_say_why_not(numbers: NumberRun, tmp_path: Path) -> None:
+    open_run(numbers.run.path).decide("h007", relabel="99.5")
+    folder = export_here(numbers.run, "huggingface", tmp_path / "hf")
+    rows = {row["id"]: row for row in map(json.loads, (folder / "train.jsonl").read_text().splitlines())}
+    assert float(rows["h007"]["price"]) == 99.5
+    with pytest.raises(OgaError, match=r"Label Studio|images and texts"):
+        export_here(numbers.run, "label-studio", tmp_path / "ls")
 
 
 def test_suggestions_are_taken_in_one_step(numbers: NumberRun) -> None:

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,13 @@ class Wrong(nn.Module):
 def test_each_fault_is_found_by_its_check(kind):
     torch.manual_seed(0)
     assert levels(Wrong(kind))[kind] == "failure"
+
+
+def test_a_model_of_numbers_without_its_loss_is_told_how_to_name_it():
+    numbers = replace(samples(), class_names=("1.5", "2", "30"))
+    checks = {check.name: check for check in check_model(nn.Linear(2, 1), TASK, numbers, ROWS)}
+    assert checks["classes"].level == "failure"
+    assert '"loss": "mean_squared_error"' in checks["classes"].message
 
 
 def test_a_model_without_trainable_parameters_is_refused():

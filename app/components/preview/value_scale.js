@@ -17,7 +17,7 @@ export function valueScale({ low, high, bars, given, suggested, words }) {
   const label = `${words[0]} on the distribution of all numbers; expected ${words[1]}`;
   return el(
     "figure",
-    { class: "scale", role: "img", "aria-label": label },
+    { class: "distribution", role: "img", "aria-label": label },
     el(
       "div",
       { class: "bars" },
@@ -28,8 +28,8 @@ export function valueScale({ low, high, bars, given, suggested, words }) {
     el(
       "figcaption",
       {},
-      el("span", { class: "key given" }, `given ${words[0]}`),
-      el("span", { class: "key expected" }, `expected ${words[1]}`),
+      el("span", { class: "what given" }, `given ${words[0]}`),
+      el("span", { class: "what expected" }, `expected ${words[1]}`),
     ),
   );
 }

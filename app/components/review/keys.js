@@ -1,7 +1,7 @@
 // What keys mean in the review.
 
 /** @typedef {"keep" | "suggestion" | "swap" | "remove" | "unsure" | "undo" | "redo"} Verb */
-/** @typedef {Verb | "edit" | "value" | "back" | "forth" | "search" | "help" | "note" | "overlay" | "contrast"} Action */
+/** @typedef {Verb | "edit" | "change" | "back" | "forth" | "search" | "help" | "note" | "overlay" | "contrast"} Action */
 /** @typedef {{ name: Action } | { name: "class", key: string } | { name: "zoom", factor: number }} Command */
 /** @typedef {Pick<KeyboardEvent, "key" | "shiftKey" | "ctrlKey" | "metaKey" | "altKey">} Key */
 
@@ -14,7 +14,7 @@ const NEEDS = {
   search: "relabel",
   edit: "edit",
   swap: "swap",
-  value: "value",
+  change: "change",
 };
 const OF_CLASSES = ["class", "search"];
 
@@ -22,7 +22,7 @@ const OF_CLASSES = ["class", "search"];
 export const MEANINGS = [
   ["k", "Keep it as it is"],
   ["Enter or s", "Take the suggestion", "suggestion"],
-  ["v", "Write a new value: Enter saves, Escape leaves", "value"],
+  ["v", "Write a new value, or choose other labels: Enter saves, Escape leaves", "change"],
   ["1 … 9, 0", "Give one of the numbered classes", "class"],
   ["f j", "Of a pair of classes: the given one, or the other", "class"],
   ["/", "Search among all classes", "search"],
@@ -46,7 +46,7 @@ const COMMANDS = {
   s: { name: "suggestion" },
   enter: { name: "suggestion" },
   e: { name: "edit" },
-  v: { name: "value" },
+  v: { name: "change" },
   x: { name: "swap" },
   r: { name: "remove" },
   delete: { name: "remove" },
@@ -67,14 +67,14 @@ const COMMANDS = {
 
 /**
  * Whether a command is for a run in which these actions can be decided: without labels nothing is relabelled, and where
- * labels are numbers ("value") there is no class to choose.
+ * labels are numbers or several ("change") there is no class to choose.
  *
  * @param {string | undefined} name
  * @param {string[]} actions
  */
 export function isAllowed(name, actions) {
   const needed = NEEDS[name ?? ""];
-  if (OF_CLASSES.includes(name ?? "") && actions.includes("value")) return false;
+  if (OF_CLASSES.includes(name ?? "") && actions.includes("change")) return false;
   return needed === undefined || actions.includes(needed);
 }
 

@@ -28,7 +28,7 @@ const VERDICTS = {
 const VERBS = [
   ["k", "Keep", "keep"],
   ["s", "Take suggestion", "suggestion"],
-  ["v", "New value", "value"],
+  ["v", "Change", "change"],
   ["e", "Edit", "edit"],
   ["x", "Swap", "swap"],
   ["r", "Remove", "remove"],
@@ -52,6 +52,7 @@ export class Panel {
    */
   constructor(act, choose, fields, actions) {
     this.choose = choose;
+    this.hasClasses = !actions.includes("change");
     this.labels = el("div", { class: "about" });
     this.pairs = el("div", { class: "pair-keys" });
     this.classes = el("ol", { class: "classes", "aria-label": "Classes" });
@@ -88,7 +89,7 @@ export class Panel {
     this.overlay.hidden = !sample.overlay;
     this.overlay.setAttribute("aria-pressed", String(withOverlay));
     this.labels.replaceChildren(...labelsOf(sample));
-    this.classes.replaceChildren(...classButtons(sample, classes, this.choose));
+    this.classes.replaceChildren(...classButtons(sample, this.hasClasses ? classes : [], this.choose));
   }
 }
 

@@ -168,8 +168,8 @@ class ReviewQueue {
         return this.note.open();
       case "edit":
         return this.#edit();
-      case "value":
-        return this.value.open(this.queue.samples.get(this.queue.shown));
+      case "change":
+        return this.value.open(this.queue.samples.get(this.queue.shown), this.choice.classes);
       case "overlay":
         this.#withOverlay = !this.#withOverlay;
         return this.#draw();
@@ -208,7 +208,7 @@ class ReviewQueue {
    */
   #act(name) {
     this.#command({ name });
-    if (!["note", "edit", "value"].includes(name)) this.#refocus();
+    if (!["note", "edit", "change"].includes(name)) this.#refocus();
   }
 
   /** @param {string} label */

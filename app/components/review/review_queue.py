@@ -34,7 +34,7 @@ import streamlit as st
 from oga_app.components import assets
 from oga_app.components.sample_view import SampleView
 from oga_core.errors import OgaError
-from oga_core.samples import is_number
+from oga_core.samples import is_number, require_labels
 
 ReviewAction = Literal["keep", "relabel", "remove", "unsure", "edit", "swap", "undo", "redo"]
 DECISIONS: tuple[ReviewAction, ...] = ("keep", "relabel", "remove", "unsure")  # where there are classes
@@ -69,7 +69,7 @@ class Choices:
 
     classes: tuple[str, ...]
     actions: tuple[str, ...]
-    numbers: bool = False
+    target: str = "class"
 
 
 class ReviewBackend(Protocol):
@@ -95,14 +95,14 @@ def review_queue(
     classes: Sequence[str] = (),
     actions: Sequence[str] = DECISIONS,
     pair: tuple[str, str] | None = None,
-    numbers: bool = False,
+    target: str = "class",
     ahead: int = 20,
     height: int = 640,
 ) -> str | None:
     """Show the queue; see the module for the protocol. Must be called inside a fragment to be fast.
 
     pair: the given and another class, where the queue asks only which of the two it is: by two large keys, f and j.
-    numbers: a relabel is a new number.
+    target: what a relabel gives, one of the classes, a number, or several of them ("labels").
 
     actions: what can be decided; the buttons and keys of others are not there.
     Returns the id of the sample at which the person last stopped, None before the first stop. Draw what takes time,
@@ -115,7 +115,7 @@ def review_queue(
         return value if isinstance(value, dict) else {}
 
     def receive() -> None:
-        _receive(backend, message().get("events"), memory, Choices(tuple(classes), tuple(actions), numbers))
+        _receive(backend, message().get("events"), memory, Choices(tuple(classes), tuple(actions), target))
 
     again = memory["again"][:ahead]
     order = again + [sample_id for sample_id in backend.upcoming(ahead) if sample_id not in again]
@@ -132,7 +132,7 @@ def review_queue(
             "samples": [backend.view(sample_id).data() for sample_id in order if sample_id not in known],
             "progress": backend.progress(),
             "classes": url,
-            "actions": [*actions, "value"] if numbers else list(actions),
+            "actions": list(actions) if target == "class" else [*actions, "change"],
             "pair": list(pair) if pair else None,
             "height": int(height),
             "store": key,
@@ -191,9 +191,12 @@ def _event(raw: dict[str, Any], choices: Choices) -> ReviewEvent:
 
 
 def _check_label(label: Any, choices: Choices) -> None:
-    if choices.numbers and not (isinstance(label, str) and is_number(label)):
-        raise OgaError(f"The review sent {label!r}, which is not a number. Write it with a point, such as 3.5.")
-    if not choices.numbers and label not in choices.classes:
+    if choices.target == "labels":
+        require_labels(str(label), choices.classes)
+    elif choices.target == "number":
+        if not (isinstance(label, str) and is_number(label)):
+            raise OgaError(f"The review sent {label!r}, which is not a number. Write it with a point, such as 3.5.")
+    elif label not in choices.classes:
         raise OgaError(f"The review sent the class {label!r}, which the run does not have. Choose one of its classes.")
 
 

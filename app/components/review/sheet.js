@@ -5,7 +5,7 @@ import { isAllowed, MEANINGS } from "./keys.js";
 
 const STORE = "oga-review-keys-anywhere";
 const FIELDS =
-  "input, textarea, select, [contenteditable=true], [role=textbox], [role=combobox], dialog, [role=dialog]";
+  "input, textarea, select, [contenteditable=true], [role=textbox], [role=combobox], dialog, [role=dialog], .new-value";
 const CONTROLS = "button, a, summary, [role=button], [role=slider]";
 const GROUNDS = "body, [data-testid=stMain], [data-testid=stApp], .stMain, section";
 

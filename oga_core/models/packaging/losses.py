@@ -36,6 +36,8 @@ def _of_module(loss: nn.Module) -> Mapping[str, Any]:
         return {"name": "mean_absolute_error"}
     if isinstance(loss, nn.HuberLoss):
         return {"name": "huber", "delta": loss.delta}
+    if isinstance(loss, nn.BCEWithLogitsLoss) and loss.weight is None and loss.pos_weight is None:
+        return {"name": "binary_cross_entropy"}
     if isinstance(loss, nn.SmoothL1Loss) and loss.beta == 1:  # Huber's loss over β
         return {"name": "huber", "delta": 1.0}
     raise OgaError(f"The loss {type(loss).__name__} has no name in a model card. Use one of: {', '.join(LOSSES)}.")

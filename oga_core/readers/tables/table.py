@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -70,9 +71,13 @@ class RowCollector:
 
 
 def label_text(value: Any) -> str | None:
-    """Return a label as a class name: as written; None where it is missing; a whole float without its point."""
+    """Return a label as a class name: as written; None where it is missing; a whole float without its point;
+    several as a list in JSON.
+    """
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return None
+    if isinstance(value, (list, tuple)):
+        return json.dumps(list(map(str, value)), ensure_ascii=False)
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float) and value.is_integer():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from oga_core.numerics import Values
+from oga_core.numerics import TO_SIGMA, Values
 
 KEPT = 0.75
 STARTS = 20
@@ -14,8 +14,6 @@ SEARCHED = 2000
 """Starts are compared on at most this many samples."""
 FIRST_STEPS = 3
 LAST_STEPS = 15
-SCALE = 1.4826
-"""The median absolute deviation times this is the standard deviation of a normal distribution."""
 
 Fit = tuple[Values, Values]
 """Centre `(n_axes,)` and covariance `(n_axes, n_axes)`."""
@@ -39,7 +37,7 @@ def robust_distances(points: Values, seed: int) -> Values:
 
 def _starts(points: Values, generator: np.random.Generator) -> list[Fit]:
     centre = np.median(points, axis=0)
-    deviation = SCALE * np.median(np.abs(points - centre), axis=0)
+    deviation = TO_SIGMA * np.median(np.abs(points - centre), axis=0)
     spread = np.where(deviation > 0, deviation, points.std(axis=0))
     drawn = [
         points[generator.choice(len(points), min(len(points), points.shape[1] + 1), replace=False)]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from oga_core.numerics import Floats, Values
+from oga_core.numerics import TO_SIGMA, Floats, Values
 
 ROUNDS = 6
 """Reweighted fits; the weights of most samples no longer move after four."""
@@ -16,8 +16,6 @@ PENALTIES = np.logspace(-5, 1, 13)
 """Shares of the weight of all samples: from a fit that follows every sample to one that is nearly constant."""
 TRUNCATION = 2.5
 """Robust standard deviations above which errors count alike in the choice of a penalty."""
-TO_SIGMA = 1.4826
-"""A normal distribution's standard deviation over its median absolute deviation."""
 LARGEST_LEVERAGE = 0.99
 """A sample that a fit nearly reproduces has no error left out worth dividing by."""
 

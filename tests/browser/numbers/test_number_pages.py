@@ -41,7 +41,7 @@ def test_numbers_from_an_upload_to_the_table_with_new_values(page, desk, tmp_pat
     page.locator(".js-plotly-plot").nth(1).wait_for(timeout=60_000)
     visit(page, desk, "review?run=prices")
     queue(page).wait_for(timeout=60_000)
-    assert page.locator(".scale .mark").count() == 2
+    assert page.locator(".distribution .mark").count() == 2
     shot(page, "review-number")
     page.keyboard.press("v")
     page.get_by_role("textbox", name="New value").fill("123.4")

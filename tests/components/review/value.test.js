@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it, mock } from "node:test";
 
-import { buttonOf, newPlace, press, settled, texts } from "../page.js";
+import { buttonOf, newPlace, press, serve, settled, texts } from "../page.js";
 
 // Only now are style sheets imported as text.
 const { mount } = await import("../../../app/components/review/review_queue.js");
@@ -31,7 +31,7 @@ beforeEach(async () => {
   sent = [];
   const data = {
     acked: [], order: ["a", "b"], errors: {}, samples: [house("a"), house("b")], progress: { done: 0, total: 2 },
-    classes: null, actions: ["keep", "relabel", "remove", "unsure", "value"], height: 500, store: "values",
+    classes: null, actions: ["keep", "relabel", "remove", "unsure", "change"], height: 500, store: "values",
   }; // prettier-ignore
   leave = mount({ parentElement: place, data, setStateValue: (name, value) => sent.push([name, value]) });
   await settled();
@@ -80,18 +80,64 @@ describe("a new value", () => {
       pending().map(({ action, label }) => [action, label]),
       [["relabel", "152"]],
     );
-    assert.ok(buttonOf(place, "vNew value"));
+    assert.ok(buttonOf(place, "vChange"));
     assert.ok(!texts(place, "button").some((text) => text.includes("Search class")));
+  });
+});
+
+describe("several labels", () => {
+  /** @type {Sample} */
+  const scene = { id: "a", given: "sea", predicted: "sea | snow", fields: [["a", "1"]] };
+
+  beforeEach(async () => {
+    serve({ "/names": ["sea", "city", "snow"] });
+    const data = {
+      acked: [], order: ["a"], errors: {}, samples: [scene], progress: { done: 0, total: 1 }, classes: "/names",
+      actions: ["keep", "relabel", "remove", "unsure", "change"], height: 500, store: "labels",
+    }; // prettier-ignore
+    leave();
+    leave = mount({ parentElement: place, data, setStateValue: (name, value) => sent.push([name, value]) });
+    await settled();
+  });
+  const chips = () => [...place.querySelectorAll(".chip")].map((chip) => chip.getAttribute("aria-pressed"));
+  const box = () => /** @type {HTMLElement} */ (place.querySelector(".chips"));
+
+  it("begin with the suggestion, and numbers add and take away", () => {
+    press("v");
+    assert.deepEqual(chips(), ["true", "false", "true"]);
+    press("1", box());
+    press("2", box());
+    assert.deepEqual(chips(), ["false", "true", "true"]);
+    press("Enter", box());
+    assert.deepEqual(
+      pending().map((/** @type {any} */ { action, label }) => [action, label]),
+      [["relabel", "city | snow"]],
+    );
+  });
+
+  it("can be none", () => {
+    press("v");
+    press("1", box());
+    press("3", box());
+    press("Enter", box());
+    assert.equal(pending()[0].label, "(none)");
+  });
+
+  it("as given are kept", () => {
+    press("v");
+    press("3", box());
+    press("Enter", box());
+    assert.equal(pending()[0].action, "keep");
   });
 });
 
 describe("keys", () => {
   it("are for numbers or for classes, not for both", () => {
     const actions = ["keep", "relabel", "remove", "unsure"];
-    const names = ["value", "suggestion", "class", "search"];
+    const names = ["change", "suggestion", "class", "search"];
     assert.deepEqual(
-      names.filter((name) => isAllowed(name, [...actions, "value"])),
-      ["value", "suggestion"],
+      names.filter((name) => isAllowed(name, [...actions, "change"])),
+      ["change", "suggestion"],
     );
     assert.deepEqual(
       names.filter((name) => isAllowed(name, actions)),
@@ -102,13 +148,13 @@ describe("keys", () => {
 
 describe("the scale", () => {
   it("shows all numbers as bars, with a mark for the given and the expected one", () => {
-    assert.equal(place.querySelectorAll(".scale .bars span").length, 3);
-    const marks = [...place.querySelectorAll(".scale .mark")];
+    assert.equal(place.querySelectorAll(".distribution .bars span").length, 3);
+    const marks = [...place.querySelectorAll(".distribution .mark")];
     assert.deepEqual(
       marks.map((mark) => mark.getAttribute("style")),
       ["left:100.0%", "left:26.0%"],
     );
-    assert.deepEqual(texts(place, ".scale .key"), ["given 1520", "expected 152"]);
+    assert.deepEqual(texts(place, ".distribution .what"), ["given 1520", "expected 152"]);
   });
 
   it("keeps every mark inside", () => {

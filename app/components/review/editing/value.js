@@ -1,12 +1,19 @@
-// The field for a new number: it begins with the suggestion; Enter saves it, Escape leaves.
+// The field for a new number, or the choice of several labels: it begins with the suggestion; Enter saves, Escape leaves.
 
 /** @import { Sample } from "../../sample.js" */
 
-import { el } from "../../dom.js";
+import { button, el } from "../../dom.js";
+
+const BETWEEN = " | "; // as the server writes several labels
+const NONE = "(none)";
 
 export class NewValue {
   /** @type {Sample | null} */
   #sample = null;
+  /** @type {string[]} labels to choose from, none where the value is a number */
+  #names = [];
+  /** @type {Set<string>} */
+  #chosen = new Set();
 
   /**
    * @param {(sample: string, value: string) => void} save
@@ -15,30 +22,37 @@ export class NewValue {
   constructor(save, left) {
     this.save = save;
     this.left = left;
-    this.field = el("input", {
-      type: "text",
-      inputmode: "decimal",
-      "aria-label": "New value",
-      on: { keydown: (event) => this.#press(event) },
-    });
+    this.field = el("input", { type: "text", inputmode: "decimal", "aria-label": "New value" });
+    this.labels = el("div", { class: "chips", role: "group", "aria-label": "New labels", tabindex: "0" });
     this.fault = el("span", { class: "hint", role: "alert" });
     this.root = el(
       "div",
-      { class: "new-value", hidden: true },
-      el("label", {}, "New value ", this.field),
+      { class: "new-value", hidden: true, on: { keydown: (event) => this.#press(event) } },
+      this.field,
+      this.labels,
+      button("Save", "Save (Enter)", () => this.#save()),
       this.fault,
       el("span", { class: "hint" }, "Enter saves, Escape leaves"),
     );
   }
 
-  /** @param {Sample | undefined} sample */
-  open(sample) {
+  /**
+   * @param {Sample | undefined} sample
+   * @param {string[]} names
+   */
+  open(sample, names) {
     if (!sample) return;
+    const value = sample.new_label ?? sample.predicted ?? sample.given ?? "";
     this.#sample = sample;
-    this.field.value = sample.new_label ?? sample.predicted ?? sample.given ?? "";
+    this.#names = names;
+    this.#chosen = new Set(value.split(BETWEEN));
+    this.field.value = value;
+    this.field.hidden = names.length > 0;
+    this.labels.hidden = !names.length;
     this.fault.textContent = "";
     this.root.hidden = false;
-    this.field.focus();
+    this.#draw();
+    (names.length ? this.labels : this.field).focus();
     this.field.select();
   }
 
@@ -61,9 +75,32 @@ export class NewValue {
     this.left();
   }
 
+  #draw() {
+    const chips = this.#names.map((name, i) => {
+      const key = i < 10 ? el("kbd", { "aria-hidden": "true" }, String((i + 1) % 10)) : null;
+      const attributes = {
+        type: "button",
+        class: "chip",
+        "aria-pressed": String(this.#chosen.has(name)),
+        on: { click: () => this.#toggle(name) },
+      };
+      return el("button", attributes, key, name);
+    });
+    this.labels.replaceChildren(...chips);
+  }
+
+  /** @param {string | undefined} name */
+  #toggle(name) {
+    if (name === undefined) return;
+    if (!this.#chosen.delete(name)) this.#chosen.add(name);
+    this.#draw();
+    this.labels.focus();
+  }
+
   #save() {
-    const value = this.field.value.trim();
-    if (value === "" || !Number.isFinite(Number(value))) {
+    const labels = this.#names.filter((name) => this.#chosen.has(name)).join(BETWEEN) || NONE;
+    const value = this.#names.length ? labels : this.field.value.trim();
+    if (!this.#names.length && (value === "" || !Number.isFinite(Number(value)))) {
       this.fault.textContent = "That is not a number. Write it with a point, such as 3.5.";
       return;
     }
@@ -74,9 +111,12 @@ export class NewValue {
   /** @param {KeyboardEvent} event */
   #press(event) {
     event.stopPropagation();
-    if (event.isComposing || (event.key !== "Enter" && event.key !== "Escape")) return;
+    if (event.isComposing) return;
+    const isNumber = this.#names.length > 0 && /^[0-9]$/.test(event.key);
+    if (!isNumber && event.key !== "Enter" && event.key !== "Escape") return;
     event.preventDefault();
-    if (event.key === "Enter") this.#save();
+    if (isNumber) this.#toggle(this.#names[(Number(event.key) + 9) % 10]);
+    else if (event.key === "Enter") this.#save();
     else this.#close();
   }
 }

@@ -1,0 +1,42 @@
+"""Several labels a sample as columns of 0 and 1, one a label."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from oga_core.samples import labels_text
+
+YES = ("1", "true", "yes")
+NO = ("0", "false", "no")
+
+
+def flag_columns(option: str | None, columns: Sequence[str]) -> tuple[str, ...]:
+    """The columns that a person named with commas between them; none where that is one column, or not all are there."""
+    names = tuple(name.strip() for name in option.split(",")) if option and option not in columns else ()
+    return names if len(names) > 1 and set(names) <= set(columns) else ()
+
+
+def flagged(names: Sequence[str], columns: Sequence[Sequence[Any]]) -> list[str | None]:
+    """The labels of every row as one text; None where a column holds neither yes nor no."""
+    rows = ([is_yes(value) for value in row] for row in zip(*columns, strict=True))
+    return [
+        None if None in row else labels_text(name for name, has in zip(names, row, strict=True) if has) for row in rows
+    ]
+
+
+def is_yes(value: Any) -> bool | None:
+    """Whether a value says that a sample has a label; None where it says neither."""
+    text = str(int(value) if isinstance(value, float) and value.is_integer() else value).strip().casefold()
+    return True if text in YES else False if text in NO else None
+
+
+def as_written(has: bool, old: Any) -> Any:
+    """Yes or no as the column writes it, by what stood there."""
+    if not isinstance(old, str):
+        return type(old)(has)
+    for yes, no in zip(YES, NO, strict=True):
+        if old.strip().casefold() in (yes, no):
+            word = yes if has else no
+            return word.capitalize() if old[:1].isupper() else word
+    return "1" if has else "0"

@@ -1,0 +1,1 @@
+"""Scores of models that give several labels a sample."""
