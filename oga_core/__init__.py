@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from oga_core.api import compute_scores, open_run, score
     from oga_core.errors import OgaError
     from oga_core.gradient_sketch import GradientSketch
+    from oga_core.live.generalized import generalized_influence
     from oga_core.live.gradients import per_sample_gradients
     from oga_core.live.label_issues import find_label_issues
+    from oga_core.live.mirrored import mirrored_influence
     from oga_core.models.packaging.package import package_model
     from oga_core.notebook.run import Run
 
@@ -26,6 +28,8 @@ __all__ = [
     "__version__",
     "compute_scores",
     "find_label_issues",
+    "generalized_influence",
+    "mirrored_influence",
     "open_run",
     "package_model",
     "per_sample_gradients",
@@ -38,6 +42,8 @@ _HOMES = {
     "Run": "oga_core.notebook.run",
     "compute_scores": "oga_core.api",
     "find_label_issues": "oga_core.live.label_issues",
+    "generalized_influence": "oga_core.live.generalized",
+    "mirrored_influence": "oga_core.live.mirrored",
     "open_run": "oga_core.api",
     "package_model": "oga_core.models.packaging.package",
     "per_sample_gradients": "oga_core.live.gradients",

@@ -25,15 +25,17 @@ def compute_scores(
     names: Sequence[str] | str | None = None,
     *,
     validation: GradientSketch | None = None,
+    groups: Sequence[object] | None = None,
     seed: int = 0,
 ) -> pd.DataFrame:
     """Return the scores of every sample, one column a score, `(n_samples, n_scores)`; higher is more suspicious.
 
-    names: of the scores, every one whose needs are met by default. validation: the sketch of clean samples.
+    names: of the scores, every one whose needs are met by default. validation: the sketch of clean samples. groups: of
+    every validation sample, for the scores that compare groups.
     Raises `OgaError` for a name that is not known or needs what the sketch does not have.
     """
     wanted = (names,) if isinstance(names, str) else names
-    return pd.DataFrame(scores.compute_scores(sketch, wanted, validation=validation, seed=seed)[0])
+    return pd.DataFrame(scores.compute_scores(sketch, wanted, validation=validation, groups=groups, seed=seed)[0])
 
 
 def open_run(path: Path | str) -> Run:

@@ -20,6 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--depth", default="head", help="head or all: how much of the model is trained again (head)")
     add("--seeds", type=int, default=3, help="trainings of each arm (3)")
     add("--truth", type=Path, help="CSV of true labels: also trim the truly wrong")
+    add("--curve", action="store_true", help="trim, and relabel, shares from 2.5 %% to the noise rate too")
     add("--min-gain", type=float, help="end with status 3 where the gain may be below this (0 to 1)")
     add("--prompt", help="of a language model: also train without the rows that pushed for its response")
     add("--response", help="what it says to the prompt (the model writes it)")
@@ -37,7 +38,7 @@ def verify(options: argparse.Namespace) -> dict[str, Any]:
     if options.response is not None and options.prompt is None:
         raise OgaError("A response answers a prompt. Give it with --prompt.")
     progress, run = ProgressLine(), RunFolder.open(options.run)
-    names = ("trim_fraction", "score", "validation", "depth", "seeds", "min_gain")
+    names = ("trim_fraction", "score", "validation", "depth", "seeds", "curve", "min_gain")
     wrong = truly_wrong(run, options.truth) if options.truth else ()
     chosen = {name: getattr(options, name) for name in names}
     question = options.questions if options.prompt is None else (options.prompt, options.response)

@@ -63,6 +63,16 @@ def curve(points: list[dict[str, Any]], threshold: float) -> go.Figure:
             showlegend=False,
         )
     )
+    relabelled = [point for point in points if "relabelled_accuracy" in point]
+    if relabelled:
+        figure.add_scatter(
+            x=[100 * point["trim_fraction"] for point in relabelled],
+            y=[point["relabelled_accuracy"] for point in relabelled],
+            mode="lines+markers",
+            line={"color": DECISION_COLOURS["relabel"]},
+            name="with each suggestion",
+            hovertemplate="%{x:.1f} % relabelled: %{y:.3f}<extra></extra>",
+        )
     figure.add_vline(
         x=100 * threshold, line={"color": GREY, "dash": "dot"}, annotation_text="threshold", annotation_position="top"
     )

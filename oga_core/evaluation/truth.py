@@ -45,8 +45,13 @@ def evaluate(run: RunFolder, truth_csv: Path, id_column: str | None = None) -> d
     }
 
 
-def truly_wrong(run: RunFolder, truth_csv: Path, id_column: str | None = None) -> list[int]:
-    """Positions of the samples whose given label is not the true one; `truth_csv` and errors as in `evaluate`."""
+def truly_wrong(run: RunFolder, truth_csv: Path | None, id_column: str | None = None) -> list[int]:
+    """Positions of the samples whose given label is not the true one; `truth_csv` and errors as in `evaluate`.
+
+    None where no truth is known.
+    """
+    if truth_csv is None:
+        return []
     table = run.table.reset_index(drop=True)
     truth = _as_written_here(read_truth(truth_csv, id_column), run)
     matched, _ = _matched(table, truth, truth_csv)

@@ -13,9 +13,8 @@ from oga_core.findings import NONE, WRONG_PROBABILITY
 from oga_core.findings.kinds import SUGGESTED_PROBABILITY, find
 from oga_core.findings.labels import label_findings
 from oga_core.findings.language import language_findings
-from oga_core.findings.noise import estimate_noise, least_moved, suggested_trim_fraction
+from oga_core.findings.noise import estimate_noise, least_moved, suggested_trim_fraction, wrong_label_probability
 from oga_core.findings.numbers import number_findings
-from oga_core.findings.probability import wrong_label_probability
 from oga_core.findings.set_warnings import group_warnings, set_warnings
 from oga_core.findings.trim_trial import try_trim
 from oga_core.gradient_sketch import GradientSketch
@@ -79,7 +78,7 @@ def diagnose(
         SUGGESTED_PROBABILITY: findings.suggested_probability,
         "twin_id": [names[other] if other >= 0 else None for other in findings.duplicate_of],
     }
-    probability = wrong_label_probability(sketch, score, noise)
+    probability = wrong_label_probability(sketch, score, noise.middle)
     if probability is not None:
         columns[WRONG_PROBABILITY] = probability
         others = np.maximum(1 - findings.given_probability, findings.suggested_probability)

@@ -18,7 +18,7 @@ from oga_core.gradient_sketch import GradientSketch
 from oga_core.gradients.options import PassOptions
 from oga_core.gradients.passes import PassResult, gradient_pass
 from oga_core.live.dataset import LiveData
-from oga_core.live.task import LiveTask
+from oga_core.live.task import LiveTask, device_of, require_module
 from oga_core.numerics import Indices
 from oga_core.samples import SampleSet, Source
 from oga_core.worker.stages import Progress
@@ -61,18 +61,6 @@ def per_sample_gradients(
     with TemporaryDirectory(prefix="oga-") as folder:
         result = take_pass(task, model, bare_samples(data, task), Path(folder), options, progress)
         return in_memory(result.sketch)
-
-
-def require_module(model: Any) -> None:
-    """Raise `OgaError` unless the model is a module."""
-    if not isinstance(model, nn.Module):
-        raise OgaError(f"model is {type(model).__name__!r}. Give a torch.nn.Module, or the path of a model's file.")
-
-
-def device_of(model: nn.Module) -> str:
-    """Return the device that the model is on; the CPU for one without parameters."""
-    parameter = next(model.parameters(), None)
-    return "cpu" if parameter is None else parameter.device.type
 
 
 def take_pass(

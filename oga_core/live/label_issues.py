@@ -10,8 +10,7 @@ import pandas as pd
 
 from oga_core.errors import OgaError
 from oga_core.findings.kinds import find
-from oga_core.findings.noise import estimate_noise
-from oga_core.findings.probability import wrong_label_probability
+from oga_core.findings.noise import estimate_noise, wrong_label_probability
 from oga_core.gradient_sketch import GradientSketch
 from oga_core.gradients.head_pass import outputs_arrays
 from oga_core.gradients.options import PassOptions
@@ -49,7 +48,7 @@ def find_label_issues(
     ranked = RankedScores(compute_scores(sketch, [score], seed=seed)[0][score])
     findings = find(sketch)
     noise = estimate_noise(sketch)
-    probability = wrong_label_probability(sketch, ranked.values, noise)
+    probability = wrong_label_probability(sketch, ranked.values, noise.middle)
     flagged = np.zeros(len(codes), dtype=bool)
     flagged[ranked.flagged(noise.rate)] = True
     issues = pd.DataFrame(

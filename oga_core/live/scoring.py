@@ -12,9 +12,9 @@ from torch import nn
 
 from oga_core.errors import OgaError
 from oga_core.live.dataset import LiveData
-from oga_core.live.gradients import bare_samples, device_of, require_module, take_pass
+from oga_core.live.gradients import bare_samples, take_pass
 from oga_core.live.keeping import keep
-from oga_core.live.task import LiveTask
+from oga_core.live.task import LiveTask, device_of, require_module
 from oga_core.live.weights import lent_weights
 from oga_core.pipeline.options import ScoreOptions
 from oga_core.pipeline.record import pass_record, write_samples

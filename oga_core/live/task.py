@@ -87,6 +87,18 @@ class LiveTokens(LiveTask):
         return _mean_over_tokens(token_losses, batch["labels"])
 
 
+def require_module(model: Any) -> None:
+    """Raise `OgaError` unless the model is a module."""
+    if not isinstance(model, nn.Module):
+        raise OgaError(f"model is {type(model).__name__!r}. Give a torch.nn.Module, or the path of a model's file.")
+
+
+def device_of(model: nn.Module) -> str:
+    """Return the device that the model is on; the CPU for one without parameters."""
+    parameter = next(model.parameters(), None)
+    return "cpu" if parameter is None else parameter.device.type
+
+
 def is_cross_entropy(loss: Any) -> bool:
     """Tell plain cross-entropy, without class weights or smoothed labels."""
     if isinstance(loss, nn.CrossEntropyLoss):

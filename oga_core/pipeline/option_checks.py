@@ -9,7 +9,7 @@ from oga_core.errors import OgaError, unknown
 from oga_core.models.card import TRAINED_ON
 from oga_core.pipeline.options import ScoreOptions
 from oga_core.projection import METHODS
-from oga_core.scores import CHECKPOINTS, SCORES, VALIDATION, VALIDATION_CHECKPOINTS, require_known
+from oga_core.scores import CHECKPOINTS, GROUPS, SCORES, VALIDATION, VALIDATION_CHECKPOINTS, require_known
 
 _CALLED = {
     "data": "data set",
@@ -22,6 +22,7 @@ _FLAGS = {
     VALIDATION: "clean samples: give them with --validation DATA",
     CHECKPOINTS: "weights saved during training: give them with --checkpoints FILE,FILE",
     VALIDATION_CHECKPOINTS: "clean samples and weights saved during training: give --validation and --checkpoints",
+    GROUPS: "the group of every validation sample, which compute_scores takes in Python",
 }
 _ALL_NORMS = {"l1_norm_all", "l2_norm_all"}
 
@@ -64,10 +65,11 @@ def _check_needs(options: ScoreOptions) -> None:
         VALIDATION: bool(options.validation),
         CHECKPOINTS: bool(options.checkpoints),
         VALIDATION_CHECKPOINTS: bool(options.validation and options.checkpoints),
+        GROUPS: False,
     }
     for name in options.scores:
         needs = SCORES[name].needs
-        for need in (VALIDATION_CHECKPOINTS, VALIDATION, CHECKPOINTS):
+        for need in (VALIDATION_CHECKPOINTS, VALIDATION, CHECKPOINTS, GROUPS):
             if need in needs and not given[need]:
                 raise OgaError(f"The score {name!r} needs {_FLAGS[need]}.")
         if options.parameters == "head" and _ALL_NORMS & set(needs):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,9 @@ DECIDED = "decided"
 TRULY_WRONG = "truly_wrong_trimmed"
 
 
+FIRST_SHARE = 0.025
+SAME_SHARE = 0.9
+"""A share as near as this to the last one would tell nothing that the last does not."""
 CURVE_STEPS = (0.25, 0.5, 1.5, 2.0)
 """Shares that the curve is drawn at, as multiples of the flagged one; each costs one more head a seed."""
 
@@ -38,7 +41,8 @@ class Plan:
 
     predicted: class index that each flagged sample would be relabelled to. removed, relabelled: by decision.
     wrong: whose label is truly wrong, where that is known. order: the most suspicious, of which `curve` says how many
-    to trim for the curve of accuracy over the share that is trimmed.
+    to trim for the curve of accuracy over the share that is trimmed. suggested: class index that each of these would be
+    relabelled to, where that is to be drawn beside.
     """
 
     flagged: Sequence[int]
@@ -48,16 +52,21 @@ class Plan:
     wrong: Sequence[int] = ()
     order: Sequence[int] = ()
     curve: Sequence[int] = ()
+    suggested: Sequence[int] = ()
 
     @property
     def has_decisions(self) -> bool:
         """Whether the person's decisions change anything."""
         return bool(self.removed or self.relabelled)
 
-    def trimmed(self, training: NDArray[np.int64], labels: NDArray[np.int64], count: int) -> Arm:
-        """The training part without the `count` most suspicious samples."""
-        gone = np.array(self.order[:count], dtype=np.int64)
-        return _arm(TRIMMED, np.setdiff1d(training, gone), labels, labels)
+    def along_the_curve(self, training: NDArray[np.int64], labels: NDArray[np.int64]) -> Iterator[tuple[int, str, Arm]]:
+        """Without each count of the most suspicious, and with suggestions for them, and which of the two it is."""
+        for count in self.curve:
+            rows = np.setdiff1d(training, np.array(self.order[:count], dtype=np.int64))
+            yield count, TRIMMED, _arm(f"{TRIMMED}_{count}", rows, labels, labels)
+            if self.suggested:
+                corrected = _relabelled(labels, self.order[:count], self.suggested[:count])
+                yield count, RELABELLED, _arm(f"{RELABELLED}_{count}", training, corrected, labels)
 
     def arms(self, training: NDArray[np.int64], labels: NDArray[np.int64], seed: int) -> list[Arm]:
         """Return every arm over the training part `training`; `labels` `(n_samples,)` are the given ones.
@@ -66,14 +75,13 @@ class Plan:
         """
         flagged = np.intersect1d(np.array(self.flagged, dtype=np.int64), training)
         at_random = np.random.default_rng([seed, 1]).choice(training, len(flagged), replace=False)
-        corrected = labels.copy()
-        corrected[np.array(self.flagged, dtype=np.int64)] = np.array(self.predicted, dtype=np.int64)
         arms = [
             _arm(NOTHING_CHANGED, training, labels, labels),
             _arm(TRIMMED, np.setdiff1d(training, flagged), labels, labels),
             _arm(RANDOM_TRIM, np.setdiff1d(training, at_random), labels, labels),
         ]
         if (labels >= 0).any():  # a language model's rows have none
+            corrected = _relabelled(labels, self.flagged, self.predicted)
             arms.append(_arm(RELABELLED, training, corrected, labels))
         if self.has_decisions:
             decided = labels.copy()
@@ -90,6 +98,18 @@ def curve_counts(flagged: int, most: int) -> list[int]:
     """How many to trim beside the `flagged`, at most `most`: enough points to see where a curve bends."""
     counts = {round(step * flagged) for step in CURVE_STEPS}
     return sorted(count for count in counts if 0 < count <= most and count != flagged)
+
+
+def curve_shares(most: float) -> list[float]:
+    """Shares to trim, doubling from 2.5 % and ending with `most`, in rising order."""
+    shares = [FIRST_SHARE * 2**i for i in range(8) if FIRST_SHARE * 2**i < SAME_SHARE * most]
+    return [*shares, most]
+
+
+def _relabelled(labels: NDArray[np.int64], rows: Sequence[int], new: Sequence[int]) -> NDArray[np.int64]:
+    changed = labels.copy()
+    changed[np.array(rows, dtype=np.int64)] = np.array(new, dtype=np.int64)
+    return changed
 
 
 def _arm(name: str, rows: NDArray[np.int64], labels: NDArray[np.int64], given: NDArray[np.int64]) -> Arm:

@@ -56,19 +56,29 @@ def _mean_of_classes(trials: list[list[float | None]]) -> list[float | None]:
 def curve_of(
     trials: Sequence[dict[str, Any]], arms: dict[str, dict[str, Any]], flagged: int, n_samples: int
 ) -> list[dict[str, Any]]:
-    """Accuracy over the share that is trimmed, 0 to 1 each, from none on; empty where no other shares were tried."""
+    """Accuracy over the share that is trimmed, 0 to 1 each, from none on; empty where no other shares were tried.
+
+    Beside it, where it was tried, that with the same samples relabelled to what is suggested for them.
+    """
     if not trials:
         return []
-    values: dict[int, list[float]] = {
-        0: arms[NOTHING_CHANGED]["accuracy"]["values"],
-        flagged: arms[TRIMMED]["accuracy"]["values"],
+    values: dict[tuple[str, int], list[float]] = {
+        (name, count): arms[arm]["accuracy"]["values"]
+        for name in (TRIMMED, RELABELLED)
+        for arm, count in ((NOTHING_CHANGED, 0), (name, flagged))
+        if arm in arms
     }
     for trial in trials:
-        values.setdefault(trial["count"], []).append(trial["accuracy"])
-    return [
-        {"trim_fraction": count / n_samples, "accuracy": float(np.mean(some)), "std": spread(np.array(some))}
-        for count, some in sorted(values.items())
-    ]
+        values.setdefault((trial["kind"], trial["count"]), []).append(trial["accuracy"])
+    with_suggestions = any(trial["kind"] == RELABELLED for trial in trials)
+    points = []
+    for count in sorted({count for _, count in values}):
+        some = values[TRIMMED, count]
+        point = {"trim_fraction": count / n_samples, "accuracy": float(np.mean(some)), "std": spread(np.array(some))}
+        if with_suggestions:
+            point["relabelled_accuracy"] = float(np.mean(values[RELABELLED, count]))
+        points.append(point)
+    return points
 
 
 def headline(summary: dict[str, Any]) -> tuple[str, str]:

@@ -23,10 +23,9 @@ from oga_core.gradients.options import PassOptions
 from oga_core.gradients.passes import gradient_pass
 from oga_core.models import load_model
 from oga_core.models.card import ModelCard
-from oga_core.numerics import softmax
 from oga_core.readers import read_samples
 from oga_core.retrain.adapters import AdapterTraining
-from oga_core.retrain.arms import HELD_OUT_SHARE, NOTHING_CHANGED, Arm, Plan, stratified_split
+from oga_core.retrain.arms import HELD_OUT_SHARE, Arm, Plan, stratified_split
 from oga_core.retrain.removal import MOST_QUERIES, removal_curve, removal_trials, trainings
 from oga_core.retrain.training import (
     CachedInputs,
@@ -39,6 +38,7 @@ from oga_core.retrain.training import (
     restart_adapters,
     train_network,
 )
+from oga_core.retrain.trials import Trial, classified, spoken
 from oga_core.runs.folder import RunFolder
 from oga_core.samples import SampleSet
 from oga_core.tasks import Task, task_for
@@ -55,7 +55,8 @@ def run(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
     """Return, for every seed and arm, accuracy, loss and paired comparison with the unchanged arm.
 
     arguments: run, plan (fields of `Plan`), labels (given, class indices), n_classes, depth, seeds, validation (path or
-    None), device, epochs (None for the recipe's), question (of a language model: what `Desk.asked` takes, or None).
+    None), device, epochs (None for the recipe's), question (of a language model: what `Desk.asked` takes, or None),
+    finished (trials of the same comparison, which was cut off).
     """
     labels = np.array(arguments["labels"], dtype=np.int64)
     experiment = _Experiment(arguments, labels, progress)
@@ -65,17 +66,8 @@ def run(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
     trainer = experiment.heads if arguments["depth"] == "head" else experiment.networks
     with trainer() as (judge, details):
         trials = [trial for seed in seeds for trial in experiment.trials(judge, seed)]
-        curve = (
-            [] if arguments["depth"] != "head" else [point for seed in seeds for point in experiment.curve(judge, seed)]
-        )
+        curve = [point for seed in seeds for point in experiment.curve(judge, seed)]
         return {"trials": trials, "curve_trials": curve, **details}
-
-
-def class_accuracies(right: NDArray[np.bool_], truth: NDArray[np.int64], n_classes: int) -> NDArray[np.float64]:
-    """Share that is right among the samples of each class, `(n_classes,)`, NaN for one without any."""
-    counts = np.bincount(truth, minlength=n_classes)
-    hits = np.bincount(truth, weights=right, minlength=n_classes)
-    return np.divide(hits, counts, out=np.full(len(counts), np.nan), where=counts > 0)
 
 
 class _Experiment:
@@ -88,6 +80,7 @@ class _Experiment:
         self.run = RunFolder.open(Path(arguments["run"]))
         self.plan = Plan(**arguments["plan"])
         self.n_classes = int(arguments["n_classes"])
+        self.finished = {(trial["arm"], trial["seed"]): trial for trial in arguments.get("finished", ())}
         self.done = 0
         self.total = 1
         self.start = time.perf_counter()
@@ -103,73 +96,67 @@ class _Experiment:
         """The arms of one seed."""
         return self.plan.arms(self.split(seed)[0], self.labels, seed)
 
-    def trials(self, judge: Judge, seed: int) -> Iterator[dict[str, Any]]:
-        """Train and judge every arm of one seed."""
-        unchanged: NDArray[np.bool_] | None = None
+    def trials(self, judge: Judge, seed: int) -> Iterator[Trial]:
+        """Train and judge every arm of one seed, but those that were trained before the comparison was cut off."""
+        unchanged: Trial = {}
         for arm in self.arms(seed):
             if len(np.unique(arm.labels)) < 2:
                 raise OgaError(
                     f"The training set {arm.name!r} has samples of only one class left. Choose a smaller trim fraction."
                 )
-            logits, truth = judge(arm, seed)
-            right = logits.argmax(axis=1) == truth
-            unchanged = right if arm.name == NOTHING_CHANGED else unchanged
-            assert unchanged is not None
-            of_class = class_accuracies(right, truth, self.n_classes)
-            chances = softmax(logits)[np.arange(len(truth)), truth]
-            yield {
-                "arm": arm.name,
-                "seed": seed,
-                "n_train": len(arm.rows),
-                "n_relabelled": arm.n_relabelled,
-                "n_judged": len(truth),
-                "accuracy": float(right.mean()),
-                "balanced_accuracy": float(np.nanmean(of_class)),
-                "loss": float(-np.log(np.maximum(chances, 1e-12)).mean()),
-                "of_class": [None if np.isnan(share) else round(float(share), 4) for share in of_class],
-                "only_this_right": int((right & ~unchanged).sum()),
-                "only_unchanged_right": int((unchanged & ~right).sum()),
-            }
+            trial = self.finished.get((arm.name, seed)) or self.said(
+                classified(arm, seed, *judge(arm, seed), n_classes=self.n_classes, unchanged=unchanged)
+            )
+            unchanged = unchanged or trial
+            yield trial
 
-    def curve(self, judge: Judge, seed: int) -> Iterator[dict[str, Any]]:
+    def curve(self, judge: Judge, seed: int) -> Iterator[Trial]:
         """Trim other shares than the flagged one, and judge each."""
-        training = self.split(seed)[0]
-        for count in self.plan.curve:
-            arm = self.plan.trimmed(training, self.labels, count)
+        for count, kind, arm in self.plan.along_the_curve(self.split(seed)[0], self.labels):
             if len(np.unique(arm.labels)) < 2:
                 return  # what is left of the curve has nothing to tell apart
-            logits, truth = judge(arm, seed)
-            yield {"count": count, "seed": seed, "accuracy": float((logits.argmax(axis=1) == truth).mean())}
+            trial = self.finished.get((arm.name, seed))
+            if trial is None:
+                logits, truth = judge(arm, seed)
+                accuracy = float((logits.argmax(axis=1) == truth).mean())
+                trial = self.said({"arm": arm.name, "seed": seed, "kind": kind, "count": count, "accuracy": accuracy})
+            yield trial
+
+    def said(self, trial: Trial) -> Trial:
+        """The trial, which the parent has been told of."""
+        self.progress({"stage": "retraining", "trial": trial})
+        return trial
+
+    def left(self) -> Iterator[Arm]:
+        """The trainings that are still to be done, of all seeds."""
+        for seed in range(self.arguments["seeds"]):
+            along = (arm for _, _, arm in self.plan.along_the_curve(self.split(seed)[0], self.labels))
+            yield from (arm for arm in (*self.arms(seed), *along) if (arm.name, seed) not in self.finished)
 
     def language(self) -> dict[str, Any]:
         """Train a language model on every arm with every seed, and without the rows that pushed for a response."""
         training, seeds = self._adapters(), self.arguments["seeds"]
         asked = self._asked()
-        per_seed = sum(len(arm.rows) for arm in self.arms(0))
-        per_seed += 0 if asked is None else trainings(len(asked.samples)) * len(training.samples)
-        self._expect(seeds * per_seed * training.recipe.epochs)
+        n_rows = sum(len(arm.rows) for arm in self.left())
+        n_rows += 0 if asked is None else seeds * trainings(len(asked.samples)) * len(training.samples)
+        self._expect(n_rows * training.recipe.epochs)
         result: dict[str, Any] = {"trials": [trial for seed in range(seeds) for trial in self._losses(training, seed)]}
         if asked is not None:
             trials = list(removal_trials(training, asked.rankings, asked.samples, seeds))
             result["removal"] = {**removal_curve(trials, asked.method), "queries": asked.queries, "trials": trials}
         return {**result, **training.described}
 
-    def _losses(self, training: AdapterTraining, seed: int) -> Iterator[dict[str, Any]]:
+    def _losses(self, training: AdapterTraining, seed: int) -> Iterator[Trial]:
         """Train on every arm of one seed, and compare the losses of the same responses."""
         judged = self._validation() if self.arguments["validation"] is not None else None
         judged = training.samples.take(self.split(seed)[1]) if judged is None else judged
-        unchanged: NDArray[np.float64] | None = None
+        unchanged: Trial = {}
         for arm in self.arms(seed):
-            losses = training.losses(training.trained(seed, arm.rows), judged)
-            unchanged = losses if unchanged is None else unchanged
-            yield {
-                "arm": arm.name,
-                "seed": seed,
-                "n_train": len(arm.rows),
-                "n_judged": len(losses),
-                "loss": float(losses.mean()),
-                "difference_std": float((unchanged - losses).std()),
-            }
+            trial = self.finished.get((arm.name, seed)) or self.said(
+                spoken(arm, seed, training.losses(training.trained(seed, arm.rows), judged), unchanged=unchanged)
+            )
+            unchanged = unchanged or trial
+            yield trial
 
     def _asked(self) -> Asked | None:
         if self.arguments["question"] is None:
@@ -207,7 +194,7 @@ class _Experiment:
         features = torch.from_numpy((raw - mean) / spread)
         validation, truth = self._validation_features()
         outside = None if validation is None else torch.from_numpy((validation - mean) / spread)
-        self._expect(self.arguments["seeds"] * (len(self.arms(0)) + len(self.plan.curve)))
+        self._expect(sum(1 for _ in self.left()))
         training = self.split(0)[0]
         inner = stratified_split(self.labels[training], INNER_SHARE, 0)[1]
         targets = torch.from_numpy(self.labels[training])
@@ -271,8 +258,7 @@ class _Experiment:
         validation = self._validation() if self.arguments["validation"] is not None else None
         recipe = recipe_for(card.modality, len(samples))
         recipe = replace(recipe, epochs=self.arguments["epochs"] or recipe.epochs)
-        per_seed = sum(len(arm.rows) for arm in self.arms(0))
-        self._expect(self.arguments["seeds"] * per_seed * recipe.epochs)
+        self._expect(sum(len(arm.rows) for arm in self.left()) * recipe.epochs)
 
         def judge(arm: Arm, seed: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
             network = copy.deepcopy(model).to(device)

@@ -16,10 +16,11 @@ from oga_core.errors import OgaError, unknown
 from oga_core.files import write_whole
 from oga_core.models import files_of
 from oga_core.models.factory import OWN_CODE
-from oga_core.retrain.arms import HELD_OUT_SHARE, TRIMMED, Plan, curve_counts
+from oga_core.retrain.arms import HELD_OUT_SHARE, TRIMMED, Plan, curve_counts, curve_shares
 from oga_core.retrain.comparison import compare, curve_of, verdict, warnings
 from oga_core.retrain.losses import compare_losses, verdict_on_losses, warnings_on_losses
 from oga_core.retrain.removal import removal_verdict
+from oga_core.retrain.trials import UnfinishedTrials, without_evidence
 from oga_core.review.store import standing_decisions
 from oga_core.runs.folder import RunFolder
 from oga_core.runs.scored import ScoredRun
@@ -44,6 +45,7 @@ def verify(
     min_gain: float | None = None,
     truly_wrong: Sequence[int] = (),
     question: Path | str | tuple[str, str | None] | None = None,
+    curve: bool = False,
     progress: Callable[[dict[str, Any]], None] = lambda event: None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> dict[str, Any]:
@@ -55,11 +57,13 @@ def verify(
     of `seeds` trainings. depth: `head` trains a softmax regression on the run's frozen features, `all` the whole
     network. A language model trains new adapters on its base, whatever the depth, and is judged by the loss of held-out
     responses; nothing is relabelled, and gains are falls of the loss. truly_wrong: positions, where they are known;
-    trimming them is one more arm. min_gain: in accuracy, 0 to 1; `reaches_min_gain` says whether the lower end of the
-    flagged trim's interval does. question: of a language model, a file of prompts and responses, or one prompt with its
-    response (None: the model's own); `removal` then says how much the loss of these responses rises when the rows that
-    pushed most for them are not learnt, against as many random ones and those with most words in common. Returns what
-    is also written to `verify.json` in the run folder. Raises `OgaError` for what cannot be compared.
+    trimming them is one more arm. curve: trim, and relabel, shares from 2.5 % to the noise rate too. min_gain: in
+    accuracy, 0 to 1; `reaches_min_gain` says whether the lower end of the flagged trim's interval does. question: of a
+    language model, a file of prompts and responses, or one prompt with its response (None: the model's own); `removal`
+    then says how much the loss of these responses rises when the rows that pushed most for them are not learnt, against
+    as many random ones and those with most words in common. Arms of a comparison that was cut off are not trained
+    again. Returns what is also written to `verify.json` in the run folder. Raises `OgaError` for what cannot be
+    compared.
     """
     start = time.perf_counter()
     scored = ScoredRun(run.path)
@@ -68,6 +72,7 @@ def verify(
     _check(scored, score, depth, seeds, epochs, validation)
     fraction = _trim_fraction(scored, trim_fraction)
     plan = replace(_plan(scored, score, fraction, decisions), wrong=list(truly_wrong))
+    plan = _with_curve(plan, scored, score, fraction, depth, asked=curve)
     arguments = {
         "run": str(run.path.resolve()),
         "plan": asdict(plan),
@@ -80,14 +85,24 @@ def verify(
         "epochs": epochs,
         "question": _request(question, info.modality),
     }
+    readable = [*_readable(run, validation), *_question_files(question)]
+    unfinished = UnfinishedTrials(run.path, arguments, readable)
+
+    def heard(event: dict[str, Any]) -> None:
+        if "trial" in event:
+            unfinished.append(event["trial"])
+        else:
+            progress(event)
+
     result = run_job(
         "verify",
-        arguments,
-        progress=progress,
+        {**arguments, "finished": unfinished.trials},
+        progress=heard,
         cancelled=cancelled,
-        readable=[*_readable(run, validation), *_question_files(question)],
+        readable=readable,
         writable=[run.path.resolve()],
     )
+    trials = without_evidence(result["trials"])
     summary = {
         "score": score,
         "trim_fraction": fraction,
@@ -97,8 +112,8 @@ def verify(
         "depth": depth,
         "seeds": seeds,
         **{name: value for name, value in result.items() if name not in ("trials", "curve_trials", "jail")},
-        "judged_on": _judged_on(result["trials"], validation),
-        "arms": (compare if info.classes else compare_losses)(result["trials"], split=validation is None),
+        "judged_on": _judged_on(trials, validation),
+        "arms": (compare if info.classes else compare_losses)(trials, split=validation is None),
     }
     summary["curve"] = curve_of(result.get("curve_trials", ()), summary["arms"], len(plan.flagged), len(scored))
     if min_gain is not None:
@@ -112,11 +127,12 @@ def verify(
         if "removal" in summary:
             summary["verdict"] += f" {removal_verdict(summary['removal'])}"
         summary["warnings"] = warnings_on_losses(summary)
-    summary["trials"] = result["trials"]
+    summary["trials"] = trials
     summary["seconds"] = round(time.perf_counter() - start, 2)
     summary["finished"] = datetime.now(UTC).isoformat(timespec="seconds")
     text = json.dumps(summary, indent=1, ensure_ascii=False)
     write_whole(run.path / "verify.json", lambda path: path.write_text(text, encoding="utf-8"))
+    unfinished.remove()
     return summary
 
 
@@ -190,9 +206,24 @@ def _plan(scored: ScoredRun, score: str, fraction: float, decisions: bool) -> Pl
     flagged = scored.ranked(score).flagged(fraction)
     suggested = np.where(scored.suggestions >= 0, scored.suggestions, scored.given)[flagged]
     removed, relabelled = _decided(scored) if decisions else ([], {})
-    curve = curve_counts(len(flagged), round(LARGEST_TRIM_FRACTION * len(scored)))
-    order = scored.order(score)[: max(curve, default=0)]
-    return Plan(flagged.tolist(), suggested.tolist(), removed, relabelled, order=order.tolist(), curve=curve)
+    return Plan(flagged.tolist(), suggested.tolist(), removed, relabelled)
+
+
+def _with_curve(plan: Plan, scored: ScoredRun, score: str, fraction: float, depth: str, *, asked: bool) -> Plan:
+    """The plan with other shares to trim: a few about the flagged one where heads are trained, which takes seconds.
+
+    Where they were asked for, from 2.5 % to the noise rate, or to the flagged share where none was estimated, and each
+    with the suggestions beside.
+    """
+    if not scored.classes or (depth != "head" and not asked):
+        return plan
+    most = round(LARGEST_TRIM_FRACTION * len(scored))
+    if not asked:
+        counts = curve_counts(len(plan.flagged), most)
+        return replace(plan, order=scored.order(score)[: max(counts, default=0)].tolist(), curve=counts)
+    counts = sorted({min(round(share * len(scored)), most) for share in curve_shares(scored.noise_rate or fraction)})
+    longest = _plan(scored, score, counts[-1] / len(scored), decisions=False)
+    return replace(plan, order=longest.flagged, curve=[c for c in counts if c], suggested=longest.predicted)
 
 
 def _decided(scored: ScoredRun) -> tuple[list[int], dict[str, int]]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from oga_core.errors import OgaError, unknown
 from oga_core.gradient_sketch import STATES, GradientSketch
@@ -17,21 +18,20 @@ from oga_core.numerics import Floats, Values
 from oga_core.scores import (
     confidence,
     dynamics,
-    hessian_free,
-    influence,
     neighbour,
     oga,
     out_of_fold,
     outlier,
-    sketch_influence,
     valuation,
 )
+from oga_core.scores.influence import fairness, hessian, hessian_free, sketched
 from oga_core.scores.language import given_prompt, plain
 from oga_core.scores.regression import residuals
-from oga_core.scores.score import CHECKPOINTS, VALIDATION, VALIDATION_CHECKPOINTS, Score, installed_scores
+from oga_core.scores.score import CHECKPOINTS, GROUPS, VALIDATION, VALIDATION_CHECKPOINTS, Score, installed_scores
 
 __all__ = [
     "CHECKPOINTS",
+    "GROUPS",
     "SCORES",
     "VALIDATION",
     "VALIDATION_CHECKPOINTS",
@@ -104,32 +104,34 @@ _WITH_CHECKPOINTS = (CHECKPOINTS,)
 _CLASSES_AND_VALIDATION = (*CLASSES, VALIDATION)
 
 SCORES |= {
-    "self_hessian": Score(influence.self_hessian, "influence", CLASSES),
-    "self_lissa": Score(influence.self_lissa, "influence", CLASSES),
-    "self_datainf": Score(influence.self_datainf, "influence"),
-    "self_arnoldi": Score(influence.self_arnoldi, "influence", CLASSES),
-    "self_ekfac": Score(influence.self_ekfac, "influence", CLASSES),
-    "self_trak": Score(sketch_influence.self_trak, "influence"),
-    "self_trak_undamped": Score(sketch_influence.self_trak_undamped, "influence"),
-    "self_logra": Score(sketch_influence.self_logra, "influence"),
-    "self_generalized_head": Score(influence.self_generalized_head, "influence", CLASSES),
+    "self_hessian": Score(hessian.self_hessian, "influence", CLASSES),
+    "self_lissa": Score(hessian.self_lissa, "influence", CLASSES),
+    "self_datainf": Score(hessian.self_datainf, "influence"),
+    "self_arnoldi": Score(hessian.self_arnoldi, "influence", CLASSES),
+    "self_ekfac": Score(hessian.self_ekfac, "influence", CLASSES),
+    "self_trak": Score(sketched.self_trak, "influence"),
+    "self_trak_undamped": Score(sketched.self_trak_undamped, "influence"),
+    "self_logra": Score(sketched.self_logra, "influence"),
+    "self_generalized_head": Score(hessian.self_generalized_head, "influence", CLASSES),
     "self_mirrored_head": Score(hessian_free.self_mirrored_head, "influence", CLASSES),
     "self_tracin_ensemble": Score(hessian_free.self_tracin_ensemble, "influence", CLASSES),
     "class_mean_cosine": Score(hessian_free.class_mean_cosine, "influence", ("logits",)),
-    "hessian": Score(influence.hessian, "influence", _CLASSES_AND_VALIDATION),
-    "lissa": Score(influence.lissa, "influence", _CLASSES_AND_VALIDATION),
-    "datainf": Score(influence.datainf, "influence", _WITH_VALIDATION),
-    "arnoldi": Score(influence.arnoldi, "influence", _CLASSES_AND_VALIDATION),
-    "ekfac": Score(influence.ekfac, "influence", _CLASSES_AND_VALIDATION),
-    "trak": Score(sketch_influence.trak, "influence", _WITH_VALIDATION),
-    "trak_undamped": Score(sketch_influence.trak_undamped, "influence", _WITH_VALIDATION),
-    "logra": Score(sketch_influence.logra, "influence", _WITH_VALIDATION),
-    "generalized_neurons": Score(influence.generalized_neurons, "influence", _CLASSES_AND_VALIDATION),
-    "generalized_head": Score(influence.generalized_head, "influence", _CLASSES_AND_VALIDATION),
+    "hessian": Score(hessian.hessian, "influence", _CLASSES_AND_VALIDATION),
+    "lissa": Score(hessian.lissa, "influence", _CLASSES_AND_VALIDATION),
+    "datainf": Score(hessian.datainf, "influence", _WITH_VALIDATION),
+    "arnoldi": Score(hessian.arnoldi, "influence", _CLASSES_AND_VALIDATION),
+    "ekfac": Score(hessian.ekfac, "influence", _CLASSES_AND_VALIDATION),
+    "trak": Score(sketched.trak, "influence", _WITH_VALIDATION),
+    "trak_undamped": Score(sketched.trak_undamped, "influence", _WITH_VALIDATION),
+    "logra": Score(sketched.logra, "influence", _WITH_VALIDATION),
+    "generalized_neurons": Score(hessian.generalized_neurons, "influence", _CLASSES_AND_VALIDATION),
+    "generalized_head": Score(hessian.generalized_head, "influence", _CLASSES_AND_VALIDATION),
     "tracin": Score(hessian_free.tracin, "influence", _WITH_VALIDATION),
     "tracin_sketch": Score(hessian_free.tracin_sketch, "influence", _WITH_VALIDATION),
     "tracin_ensemble": Score(hessian_free.tracin_ensemble, "influence", _CLASSES_AND_VALIDATION),
-    "tracin_fairness": Score(hessian_free.tracin_fairness, "influence", _CLASSES_AND_VALIDATION),
+    "tracin_fairness": Score(fairness.tracin_fairness, "influence", _CLASSES_AND_VALIDATION, uses=(GROUPS,)),
+    "tracin_opportunity_gap": Score(fairness.tracin_opportunity_gap, "influence", (*_CLASSES_AND_VALIDATION, GROUPS)),
+    "tracin_parity_gap": Score(fairness.tracin_parity_gap, "influence", (*_CLASSES_AND_VALIDATION, GROUPS)),
     "tracin_robustness": Score(hessian_free.tracin_robustness, "influence", _CLASSES_AND_VALIDATION),
     "mirrored_head": Score(hessian_free.mirrored_head, "influence", _CLASSES_AND_VALIDATION),
     "self_tracin_cp": Score(hessian_free.self_tracin_cp, "influence", _WITH_CHECKPOINTS),
@@ -160,13 +162,14 @@ def compute_scores(
     validation: GradientSketch | None = None,
     checkpoints: Sequence[GradientSketch] = (),
     validation_checkpoints: Sequence[GradientSketch] = (),
+    groups: Sequence[object] | NDArray[np.generic] | None = None,
     progress: Callable[[str, int, int], object] = lambda name, done, total: None,
 ) -> tuple[dict[str, Values], dict[str, float]]:
     """Compute the named scores, or every score whose needs are met; return them and the seconds that each took.
 
-    progress: called before each score with its name, how many are done and how many there are. Scores are
-    `(n_samples,)` and finite. Raises `OgaError` for a name that is not known and for a named score whose needs are not
-    met.
+    groups: of every validation sample, for what compares groups. progress: called before each score with its name, how
+    many are done and how many there are. Scores are `(n_samples,)` and finite. Raises `OgaError` for a name that is not
+    known and for a named score whose needs are not met.
     """
     names = tuple(names or ())
     require_known(names)
@@ -174,6 +177,7 @@ def compute_scores(
         VALIDATION: validation,
         CHECKPOINTS: checkpoints or None,
         VALIDATION_CHECKPOINTS: validation_checkpoints or None,
+        GROUPS: groups,
     }
     missing = {name: _missing(score, sketch, more) for name, score in SCORES.items()}
     for name in names:
@@ -235,6 +239,8 @@ def _advice(needs: list[str]) -> str:
         return "Give clean samples with --validation DATA."
     if CHECKPOINTS in needs:
         return "Give weights saved during training with --checkpoints FILE,FILE."
+    if GROUPS in needs:
+        return "Give the group of every validation sample with groups=… in Python."
     return "This model and data do not offer them; choose another score."
 
 

@@ -13,7 +13,7 @@ from oga_core.scores.common import canonical_order
 from oga_core.scores.ensemble import Member, all_layers, ensemble, has_memorised, held_out_fits, weighed
 from oga_core.scores.estimators.calibration import calibrated, log_likelihood
 from oga_core.scores.estimators.discriminant import fourier_features, standardised, validated_logits
-from oga_core.scores.estimators.label_noise import log_odds_of_another_label
+from oga_core.scores.estimators.label_noise import LabelNoise, agreement
 from oga_core.scores.estimators.neighbours import neighbour_logits
 from oga_core.scores.language.given_prompt import unusual_response
 from oga_core.scores.multilabel.evidence import several_labels
@@ -33,16 +33,17 @@ def oga(
     validation: GradientSketch | None = None,
     checkpoints: Sequence[GradientSketch] = (),
 ) -> Values:
-    """Mean log odds that the label is wrong, by an ensemble of up to five, each over its own spread, `(n_samples,)`.
+    """Mean log odds that the label is wrong, by an ensemble of up to six, each over its own spread, `(n_samples,)`.
 
     Its members: the model's logits, averaged over views and adjusted for class priors (Menon et al. 2021, arXiv
     2007.07314); leave-one-out discriminant analysis on the features of the last and the middle layers; the same on the
     middle layers alone; the same with a kernel, where that explains the labels better; for the rows of a table,
-    boosted trees out of fold, which count as much as all others. Each is calibrated and combined with estimates of
-    which classes are mistaken for which (see `label_noise`); one that tells much less of the labels than the best
-    counts for less. A memorised model's own logits and last features say nothing and are left out; the middle layers
-    of earlier checkpoints, where they are given, count half a member. A fit on clean validation samples, where they
-    are given, counts as much as all other members together, and the nearest of them a third as much.
+    boosted trees out of fold, which count as much as all others, and a straight fit where it tells nearly as much as
+    the trees. Each is calibrated and combined with estimates of which classes are mistaken for which (see
+    `label_noise`); one that tells much less of the labels than the best counts for less. A memorised model's own
+    logits and last features say nothing and are left out; the middle layers of earlier checkpoints, where they are
+    given, count half a member. A fit on clean validation samples, where they are given, counts as much as all other
+    members together, and the nearest of them a third as much.
     Rows of a language model have no classes: of them it is how unusual the response is, given its prompt (see
     `language.given_prompt`); of numbers how far each is from what its like have (see `regression.witnesses`); of
     several labels the largest probability that one is wrong (see `multilabel.evidence`). Raises `OgaError` where there
@@ -64,11 +65,20 @@ def oga(
         clean = (clean_logits(sketch, validation), clean_neighbours(sketch, validation))
         members += [Member(logits, total * share) for logits, share in zip(clean, CLEAN_WEIGHTS, strict=True)]
     members = weighed(members, sketch)
+    fits = [LabelNoise.of(member.logits, sketch.given_labels) for member in members]
+    agreed = _agreement(members, fits)
     odds = [
-        log_odds_of_another_label(member.logits, sketch.given_labels, anchor=member.sees_rows) for member in members
+        fit.log_odds_of_another_label(agreed=agreed, anchor=member.sees_rows)
+        for fit, member in zip(fits, members, strict=True)
     ]
     scaled = [part / max(float(part.std()), 1e-12) for part in odds]
     return np.asarray(np.average(scaled, axis=0, weights=[member.weight for member in members]), dtype=np.float64)
+
+
+def _agreement(members: Sequence[Member], fits: Sequence[LabelNoise]) -> float:
+    """By the fits that have not seen the label which they judge; a model learns noise that it was trained on."""
+    held_out = [(fit, member.weight) for fit, member in zip(fits, members, strict=True) if not member.has_seen_labels]
+    return agreement(*zip(*held_out, strict=True))
 
 
 def checkpoint_logits(checkpoints: Sequence[GradientSketch]) -> Array:

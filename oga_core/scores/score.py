@@ -15,6 +15,7 @@ Family = Literal["combined", "outlier", "confidence", "influence", "neighbour", 
 VALIDATION = "validation"
 CHECKPOINTS = "checkpoints"
 VALIDATION_CHECKPOINTS = "validation_checkpoints"
+GROUPS = "groups"
 
 
 @dataclass(frozen=True)
@@ -22,10 +23,11 @@ class Score:
     """One score and what it needs.
 
     function: called as `function(sketch, seed=…)`, with `validation=` (a `GradientSketch`) or `checkpoints=` (several
-        of them, in training order) or `validation_checkpoints=` (the validation samples at the same checkpoints) when
-        `needs` or `uses` names them; returns `(n_samples,)`, higher = more suspicious.
-    needs: arrays of the sketch, "validation", "checkpoints", "validation_checkpoints".
-    uses: which of the last three it takes where they are given, and does without where they are not.
+        of them, in training order) or `validation_checkpoints=` (the validation samples at the same checkpoints) or
+        `groups=` (of the validation samples) when `needs` or `uses` names them; returns `(n_samples,)`, higher = more
+        suspicious.
+    needs: arrays of the sketch, "validation", "checkpoints", "validation_checkpoints", "groups".
+    uses: which of the last four it takes where they are given, and does without where they are not.
     by_default: False for what costs too much to compute unasked.
     """
 

@@ -2,7 +2,7 @@
 
 Run: OMP_NUM_THREADS=1 python tests/benchmarks/detection.py [--sets GROUP,…|NAME,…]
      [--scores NAME,…] [--seeds N] [--first-seed N] [--truth] [--folds] [--data DIR] [--cache DIR] [--max-samples N]
-     [--table [--metric NAME]]
+     [--out FILE] [--table [--metric NAME]]
 
 Groups: small (by default), random, tables, clean, rare, bundles, photographs, memorised, text, all. `random` is sixty
 small problems drawn at random from data, kinds and shares of noise, and models (`random_sets.py`); `tables` are real
@@ -223,6 +223,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, default=DATA, help="the shared data")
     parser.add_argument("--cache", type=Path, default=CACHE, help=f"where trained weights are kept ({CACHE})")
     parser.add_argument("--max-samples", type=int, help="fewer samples of the shared data")
+    parser.add_argument("--out", type=Path, help="file that keeps what each set gave; none of them is run again")
     parser.add_argument("--table", action="store_true", help="print a Markdown table instead of JSON")
     parser.add_argument("--metric", default="ap", help="what the table shows: ap, auroc, p_at_5pct, identification …")
     return parser.parse_args()
@@ -238,12 +239,17 @@ def main() -> None:
         raise SystemExit(f"Unknown set {unknown[0]!r}. Choose from: {', '.join([*GROUPS, *SETS])}.")
     options.cache.mkdir(parents=True, exist_ok=True)
     settings = Settings(options.data, options.cache, options.max_samples)
-    results = {}
+    kept = json.loads(options.out.read_text()) if options.out and options.out.exists() else {}
+    results = {name: kept[name] for name in names if name in kept}
     for name in names:
+        if name in results:
+            continue
         if name not in (*GROUPS["small"], *GROUPS["random"]) and not options.data.is_dir():
             print(f"{name}: skipped, no shared data at {options.data}", file=sys.stderr)
             continue
         results[name] = run_set(name, settings, options)
+        if options.out:
+            options.out.write_text(json.dumps(kept | results))
     if options.table:
         print(as_table(results, options.metric))
     else:

@@ -147,8 +147,7 @@ def random_problems(count: int) -> dict[str, object]:
     from made_sets import Settings
     from random_sets import random_sets
 
-    from oga_core.findings.noise import estimate_noise
-    from oga_core.findings.probability import wrong_label_probability
+    from oga_core.findings.noise import estimate_noise, wrong_label_probability
     from oga_core.scores.oga import oga
 
     hits, widths, errors = [], [], []
@@ -157,7 +156,7 @@ def random_problems(count: int) -> dict[str, object]:
         for draw in list(random_sets().values())[:count]:
             problem = draw(Settings(SHARED, Path(cache)), 0)
             score, noise = oga(problem.sketch), estimate_noise(problem.sketch)
-            chance = wrong_label_probability(problem.sketch, score, noise)
+            chance = wrong_label_probability(problem.sketch, score, noise.middle)
             ranked = RankedScores(score)
             flagged = problem.wrong[ranked.flagged(noise.rate)]
             if chance is None or not len(flagged):

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from made_sets import BenchmarkSet, Made, Settings, gaussians, moons, sketch_of, table
+from made_sets import BenchmarkSet, Made, Settings, flipped, gaussians, moons, sketch_of, table
 from numpy.typing import NDArray
 from table_sets import BUNDLES, CLEAN, RARE_CLASS, TABLES, Bundle, Table
 from torch import Tensor, nn
@@ -73,6 +73,53 @@ class Photographs:
                 if epoch in (*self.checkpoint_epochs, self.epochs):
                     save_file(model.state_dict(), settings.cache / f"{name}_{epoch:02d}.safetensors")
         return paths
+
+
+@dataclass(frozen=True)
+class FlippedPhotographs:
+    """The photographs with a tenth of their true labels moved to another class at random, and a ResNet trained on that.
+
+    The setting in which dattri publishes how well attribution finds noisy labels: on CIFAR-10 with ResNet-9 an area
+    under the ROC curve of 0.67 for TRAK with fifty models and of 0.51 for TracIn.
+    """
+
+    share: float = 0.1
+    epochs: int = 5
+    seeds: int = 1
+
+    def __call__(self, settings: Settings, seed: int) -> BenchmarkSet:
+        folder = settings.data / "cifar10n"
+        loaded = load_model(folder / "model_aggre.safetensors")
+        samples = read_samples(
+            folder / "images.zip",
+            labels=folder / "truth.csv",
+            label_column="true_label",
+            max_samples=settings.max_samples,
+        ).with_classes(loaded.card.classes)
+        rng = np.random.default_rng([seed, 10])
+        rows = rng.choice(len(samples), round(self.share * len(samples)), replace=False)
+        given = flipped(samples.given_labels, rows, len(loaded.card.classes), rng)
+        wrong = given != samples.given_labels
+        samples = replace(samples, given_labels=given, fingerprint=f"flipped-{seed}")
+        model, task = loaded.module, task_for(loaded.card)
+        path = settings.cache / f"flipped_{seed}_{self.epochs}_{len(samples)}.safetensors"
+        if not path.exists():
+            self._train(model, task, samples, path, seed)
+        load_weights(model, path)
+        sketch, seconds = sketch_of(task, model, samples, views=True)
+        return BenchmarkSet(sketch, wrong, pass_seconds=seconds)
+
+    def _train(self, model: nn.Module, task: Task, samples: SampleSet, path: Path, seed: int) -> None:
+        from safetensors.torch import save_file
+
+        from oga_core.retrain.training import reinitialise
+
+        torch.manual_seed(seed)
+        reinitialise(model)
+        batch = task.batch(samples, np.arange(len(samples)))
+        for _ in _fit(model, batch["images"], batch["labels"], self.epochs):
+            pass
+        save_file(model.state_dict(), path)
 
 
 def _fit(model: nn.Module, images: Tensor, labels: Tensor, epochs: int) -> Any:
@@ -168,7 +215,7 @@ def _sentences(settings: Settings) -> tuple[Task, nn.Module, SampleSet, SampleSe
     return task_for(card, loaded.tokenizer), loaded.module.float(), samples, clean
 
 
-Build = Made | Photographs | Sentences | OneSidedSentences | Table | Bundle
+Build = Made | Photographs | FlippedPhotographs | Sentences | OneSidedSentences | Table | Bundle
 
 SETS: dict[str, Build] = {
     "gaussians": Made(gaussians, 10 / 150, seeds=100),
@@ -182,6 +229,7 @@ SETS: dict[str, Build] = {
     "breast_cancer_one_sided": Made(table("breast_cancer"), 0.35, noise="one_sided", hidden=32, epochs=20),
     "aggre": Photographs("aggre"),
     "worse": Photographs("worse"),
+    "flipped": FlippedPhotographs(),
     "memorised_aggre": Photographs("aggre", memorised=True),
     "memorised_worse": Photographs("worse", memorised=True),
     "sentences": Sentences(),

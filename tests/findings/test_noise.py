@@ -7,8 +7,11 @@ import pytest
 from problems import blobs, sketch_of
 
 from oga_core.errors import OgaError
+from oga_core.findings import noise
 from oga_core.findings.noise import estimate_noise, suggested_trim_fraction, surely_wrong
+from oga_core.scores import oga
 from oga_core.scores.ensemble import ensemble, mean_probabilities
+from oga_core.threshold.ranked import RankedScores
 
 
 def overlapping(flipped, seed=0, n_samples=3000, shift=1.2):
@@ -97,3 +100,17 @@ def test_the_trimming_budget_caps_the_suggestion():
     assert suggested_trim_fraction(sketch, budget=0.05) == 0.05
     with pytest.raises(OgaError, match="budget must be above 0 and at most 1, got 5"):
         suggested_trim_fraction(sketch, budget=5)
+
+
+def test_what_calibrated_probabilities_say_is_wrong_at_the_least_is_trimmed_too(monkeypatch):
+    sketch, wrong = overlapping(0.1, n_samples=2000, shift=0.8)
+    score = oga.oga(sketch)
+    share = suggested_trim_fraction(sketch, score)
+    assert wrong[RankedScores(score).flagged(share)].mean() > 0.5
+    shares = []
+    for caution in (0.0, 0.75, 1.0):  # with 0 unmixing alone says
+        monkeypatch.setattr(noise, "CAUTION", caution)
+        shares.append(suggested_trim_fraction(sketch, score))
+    assert shares == sorted(shares)
+    assert shares[0] < shares[2] <= estimate_noise(sketch).rate
+    assert shares[1] == share

@@ -5,8 +5,7 @@ import pytest
 from problems import blobs, sketch_of
 from test_noise import overlapping
 
-from oga_core.findings.noise import estimate_noise
-from oga_core.findings.probability import wrong_label_probability
+from oga_core.findings.noise import estimate_noise, wrong_label_probability
 from oga_core.scores.oga import oga
 from oga_core.threshold.expectation import Expectation
 from oga_core.threshold.ranked import RankedScores
@@ -14,7 +13,7 @@ from oga_core.threshold.ranked import RankedScores
 
 def told(sketch):
     score = oga(sketch)
-    return wrong_label_probability(sketch, score, estimate_noise(sketch)), score
+    return wrong_label_probability(sketch, score, estimate_noise(sketch).middle), score
 
 
 @pytest.mark.parametrize("flipped", [0.1, 0.3])
@@ -41,7 +40,7 @@ def test_it_rises_with_the_score_and_is_a_probability():
     assert (np.diff(chance[np.argsort(score)]) >= 0).all()
     assert 0 <= chance.min() <= chance.max() <= 1
     score[:5] = np.nan
-    again = wrong_label_probability(sketch, score, estimate_noise(sketch))
+    again = wrong_label_probability(sketch, score, estimate_noise(sketch).middle)
     assert np.isfinite(again).all()
 
 

@@ -18,7 +18,15 @@ from oga_core.pipeline.options import ScoreOptions
 from oga_core.retrain import job as retraining_job
 from oga_core.retrain import verification as retrain
 from oga_core.retrain import verify
-from oga_core.retrain.arms import DECIDED, NOTHING_CHANGED, RANDOM_TRIM, RELABELLED, TRIMMED, TRULY_WRONG
+from oga_core.retrain.arms import (
+    DECIDED,
+    NOTHING_CHANGED,
+    RANDOM_TRIM,
+    RELABELLED,
+    TRIMMED,
+    TRULY_WRONG,
+    curve_shares,
+)
 from oga_core.retrain.comparison import compare, headline, verdict, warnings
 from oga_core.review import ReviewStore
 from oga_core.review.decisions import Decision
@@ -133,6 +141,20 @@ def test_the_truly_wrong_are_one_more_arm_and_a_gain_can_be_asked_for(scored, tm
     assert result["reaches_min_gain"]
     assert f"the {wrong.sum():,} samples whose label is truly wrong" in result["verdict"]
     assert main([*command, "--min-gain", "0.9"]) == 3
+
+
+def test_a_curve_trims_and_relabels_shares_up_to_the_noise_rate(scored):
+    assert curve_shares(0.3) == [0.025, 0.05, 0.1, 0.2, 0.3]
+    assert curve_shares(0.21) == [0.025, 0.05, 0.1, 0.21]
+    assert curve_shares(0.02) == [0.02]
+    result = verify(scored[0], trim_fraction=0.27, score="truth", seeds=1, curve=True, validation=scored[1])
+    fractions = [point["trim_fraction"] for point in result["curve"]]
+    assert fractions == pytest.approx([0, 6 / 240, 12 / 240, 24 / 240, 48 / 240, 65 / 240])
+    unchanged, last = result["curve"][0], result["curve"][-1]
+    assert unchanged["relabelled_accuracy"] == unchanged["accuracy"]
+    assert last["accuracy"] == pytest.approx(result["arms"][TRIMMED]["accuracy"]["mean"])
+    assert last["relabelled_accuracy"] == pytest.approx(result["arms"][RELABELLED]["accuracy"]["mean"])
+    assert last["accuracy"] > unchanged["accuracy"]
 
 
 def test_decisions_can_be_left_out(scored):

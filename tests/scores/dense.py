@@ -7,8 +7,8 @@ import torch
 from problems import sketch_of
 
 from oga_core.numerics import softmax
-from oga_core.scores import hessian_free
 from oga_core.scores.estimators import curvature
+from oga_core.scores.influence import hessian_free
 
 
 def trained(n_samples=80, n_classes=3, width=4, penalty=0.05, seed=0, rows=None):

@@ -1,5 +1,7 @@
 """Which classes are mistaken for which, and how the shares of the classes are taken into account."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from problems import sketch_of
@@ -8,7 +10,7 @@ from oga_core.scores import oga
 from oga_core.scores.ensemble import Member, weighed
 from oga_core.scores.estimators.calibration import calibrated, information, log_likelihood, log_shares
 from oga_core.scores.estimators.confusion import anchored, anchors, either_way, joint_of_labels, one_way_share
-from oga_core.scores.estimators.label_noise import log_odds_of_another_label
+from oga_core.scores.estimators.label_noise import LabelNoise, agreement
 
 
 def two_classes(one_way, other_way, shift=1.5, n_samples=6000, seed=0):
@@ -79,11 +81,24 @@ def test_directions_are_not_believed_where_the_joint_explains_next_to_nothing_of
     assert one_way_share(joint, anchors(with_shares(logits, labels), labels)) > 0.6
     # Equal evidence for and against: what remains of the odds is how often each class is believed to be wrong.
     even = np.zeros((2, 2), dtype=np.float32)
-    odds = log_odds_of_another_label(np.concatenate([logits, even]), np.concatenate([labels, [0, 1]]))
+    odds = LabelNoise.of(np.concatenate([logits, even]), np.append(labels, [0, 1])).log_odds_of_another_label()
     assert abs(odds[-1] - odds[-2]) < 0.2
     logits, labels = two_classes(0.25, 0.0)
-    odds = log_odds_of_another_label(np.concatenate([logits, even]), np.concatenate([labels, [0, 1]]))
+    odds = LabelNoise.of(np.concatenate([logits, even]), np.append(labels, [0, 1])).log_odds_of_another_label()
     assert odds[-1] - odds[-2] > 1
+
+
+def test_a_direction_that_one_fit_sees_counts_only_as_far_as_all_together_see_it():
+    seen = LabelNoise.of(*two_classes(0.25, 0.0))
+    unseen = replace(seen, one_way=0.0)
+    assert seen.one_way > 0.99
+    assert agreement([seen, seen, seen, seen, unseen], [1, 1, 1, 1, 1]) == pytest.approx(1, abs=0.02)
+    assert agreement([seen, unseen, unseen], [1, 1, 1]) == 0
+    assert 0 < agreement([seen, unseen], [3, 2]) < 1
+    # Where it does not count at all, the odds are those of noise both ways.
+    alone = seen.log_odds_of_another_label(agreed=0)
+    np.testing.assert_allclose(alone, unseen.log_odds_of_another_label())
+    assert np.abs(alone - seen.log_odds_of_another_label()).max() > 1
 
 
 def average_precision(scores, wrong):

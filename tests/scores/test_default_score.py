@@ -13,7 +13,7 @@ from oga_core.scores.estimators import discriminant
 from oga_core.scores.estimators.calibration import calibrated
 from oga_core.scores.estimators.confident import class_thresholds
 from oga_core.scores.estimators.confusion import joint_of_labels
-from oga_core.scores.estimators.label_noise import log_odds_of_another_label
+from oga_core.scores.estimators.label_noise import LabelNoise
 from oga_core.scores.estimators.neighbours import neighbour_logits
 from oga_core.scores.out_of_fold import out_of_fold_logits
 
@@ -79,7 +79,7 @@ def test_one_way_noise_clears_the_other_way():
     true = rng.integers(2, size=4000)
     given = np.where((true == 1) & (rng.random(4000) < 0.3), 0, true)
     logits = (1.5 * np.eye(2)[true] + rng.normal(size=(4000, 2))).astype(np.float32)
-    odds = log_odds_of_another_label(logits, given)
+    odds = LabelNoise.of(logits, given).log_odds_of_another_label()
     margins = logits[np.arange(4000), 1 - given] - logits[np.arange(4000), given]
     assert average_precision(odds, given != true) > average_precision(margins, given != true) + 0.05
 
@@ -121,7 +121,9 @@ def test_a_kernel_is_one_more_member_where_no_linear_fit_parts_the_classes():
     assert len(ensemble.held_out_fits(blobs(600, flipped=0.2)[0])) == 1
     assert average_precision(oga.oga(sketch), wrong) > 0.8
     assert (
-        average_precision(log_odds_of_another_label(ensemble.held_out_fits(sketch)[0], sketch.given_labels), wrong)
+        average_precision(
+            LabelNoise.of(ensemble.held_out_fits(sketch)[0], sketch.given_labels).log_odds_of_another_label(), wrong
+        )
         < 0.4
     )
 

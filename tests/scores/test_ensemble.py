@@ -42,6 +42,29 @@ def test_trees_have_not_seen_the_label_that_they_judge():
     assert abs((logits.argmax(axis=1) == labels).mean() - 0.5) < 0.06
 
 
+def test_a_straight_fit_on_the_rows_counts_where_the_trees_tell_no_more():
+    sketch, inputs, _ = table()
+    assert sum(member.sees_rows for member in ensemble.ensemble(replace(sketch, inputs=inputs))) == 1
+    rng = np.random.default_rng(0)
+    true = (inputs[:, 0] + inputs[:, 1] + 0.5 * rng.normal(size=len(inputs)) > 0).astype(np.int64)
+    # Half of the labels in a corner are wrong: the trees learn it, a straight line cannot.
+    wrong = (inputs[:, 2] > 0.8) & (rng.random(len(inputs)) < 0.5)
+    given = np.where(wrong, 1 - true, true)
+    corner = replace(sketch, given_labels=given, inputs=inputs)
+    trees, straight = (member for member in ensemble.ensemble(corner) if member.sees_rows)
+    assert 0 < straight.weight <= trees.weight
+    own = np.arange(len(given)), given
+    assert average_precision(-straight.logits[own], wrong) > average_precision(-trees.logits[own], wrong)
+
+
+def test_a_table_of_very_many_columns_has_no_straight_fit(monkeypatch):
+    sketch, inputs, _ = table()
+    monkeypatch.setattr(ensemble, "MOST_INPUTS", 5)
+    labels = (inputs[:, 0] > 0).astype(np.int64)
+    wide = replace(sketch, given_labels=labels, inputs=inputs)
+    assert sum(member.sees_rows for member in ensemble.ensemble(wide)) == 1
+
+
 def test_the_order_of_the_rows_does_not_matter():
     sketch, inputs, _ = table(1000)
     order = np.random.default_rng(1).permutation(1000)

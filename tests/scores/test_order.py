@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from problems import blobs, sketch_of
 
-from oga_core.scores import common, hessian_free, influence, neighbour, valuation
+from oga_core.scores import common, neighbour, valuation
 from oga_core.scores.estimators import curvature, inverse
+from oga_core.scores.influence import hessian, hessian_free
 
 N = 150
 
@@ -13,7 +14,7 @@ N = 150
 @pytest.fixture(autouse=True)
 def small_caps(monkeypatch):
     monkeypatch.setattr(curvature, "CURVATURE_SAMPLES", 60)
-    monkeypatch.setattr(influence, "DATAINF_SAMPLES", 40)
+    monkeypatch.setattr(hessian, "DATAINF_SAMPLES", 40)
     monkeypatch.setattr(inverse, "TARGET_SAMPLES", 40)
     monkeypatch.setattr(inverse, "LISSA_BATCH", 16)
     monkeypatch.setattr(neighbour, "REFERENCES", 50)
@@ -30,23 +31,23 @@ def tied():
 
 
 ALONE = (
-    influence.self_hessian,
-    influence.self_lissa,
-    influence.self_datainf,
-    influence.self_arnoldi,
-    influence.self_ekfac,
-    influence.self_generalized_head,
+    hessian.self_hessian,
+    hessian.self_lissa,
+    hessian.self_datainf,
+    hessian.self_arnoldi,
+    hessian.self_ekfac,
+    hessian.self_generalized_head,
     hessian_free.self_tracin_ensemble,
     valuation.self_knn_shapley,
     neighbour.feature_neighbours,
     neighbour.gradient_neighbours,
 )
 WITH_VALIDATION = (
-    influence.hessian,
-    influence.lissa,
-    influence.arnoldi,
-    influence.ekfac,
-    influence.generalized_head,
+    hessian.hessian,
+    hessian.lissa,
+    hessian.arnoldi,
+    hessian.ekfac,
+    hessian.generalized_head,
     hessian_free.tracin_ensemble,
     valuation.knn_shapley,
     valuation.data_shapley,

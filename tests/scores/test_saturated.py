@@ -6,18 +6,19 @@ import numpy as np
 import pytest
 from problems import blobs, sketch_of
 
-from oga_core.scores import influence, outlier
+from oga_core.scores import outlier
 from oga_core.scores.estimators import curvature, spectrum
+from oga_core.scores.influence import hessian
 
 HEAD_SCORES = (
-    influence.self_hessian,
-    influence.self_lissa,
-    influence.self_arnoldi,
-    influence.self_ekfac,
-    influence.self_datainf,
-    influence.self_generalized_head,
+    hessian.self_hessian,
+    hessian.self_lissa,
+    hessian.self_arnoldi,
+    hessian.self_ekfac,
+    hessian.self_datainf,
+    hessian.self_generalized_head,
 )
-VALIDATION_SCORES = (influence.hessian, influence.lissa, influence.arnoldi, influence.ekfac, influence.datainf)
+VALIDATION_SCORES = (hessian.hessian, hessian.lissa, hessian.arnoldi, hessian.ekfac, hessian.datainf)
 
 
 def memorised(scale, n_classes=10, width=40, n_samples=200):
@@ -31,7 +32,7 @@ def memorised(scale, n_classes=10, width=40, n_samples=200):
 @pytest.mark.parametrize("scale", [3, 10, 17, 20, 30, 90, 1e4])
 @pytest.mark.parametrize("parameters", [1, curvature.EXACT_PARAMETERS], ids=["large", "exact"])
 def test_memorised_models_have_finite_scores(scale, parameters, monkeypatch):
-    monkeypatch.setattr(influence, "EXACT_PARAMETERS", parameters)
+    monkeypatch.setattr(hessian, "EXACT_PARAMETERS", parameters)
     sketch = memorised(scale)
     for score in HEAD_SCORES:
         assert np.isfinite(score(sketch)).all(), score
@@ -80,10 +81,10 @@ def test_a_matrix_that_rounding_made_indefinite_is_inverted_all_the_same():
 def test_features_of_any_size_have_the_influence_of_the_same_data_in_other_units():
     sketch, _ = blobs(80)
     large = sketch_of(sketch.features * np.float32(1e15), sketch.logits, sketch.given_labels)
-    scores = influence.self_datainf(large)
+    scores = hessian.self_datainf(large)
     assert np.ptp(scores) > 0
     unbiased = sketch_of(sketch.features * np.float32(1e6), sketch.logits, sketch.given_labels)
-    np.testing.assert_allclose(scores, influence.self_datainf(unbiased), rtol=1e-3)
+    np.testing.assert_allclose(scores, hessian.self_datainf(unbiased), rtol=1e-3)
 
 
 def test_one_sample_lies_at_the_centre():

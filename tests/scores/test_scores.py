@@ -8,7 +8,15 @@ from problems import answers, blobs, numbers
 
 from oga_core.errors import OgaError
 from oga_core.gradient_sketch import LANGUAGE_ARRAYS
-from oga_core.scores import CHECKPOINTS, SCORES, VALIDATION, VALIDATION_CHECKPOINTS, compute_scores, default_score
+from oga_core.scores import (
+    CHECKPOINTS,
+    GROUPS,
+    SCORES,
+    VALIDATION,
+    VALIDATION_CHECKPOINTS,
+    compute_scores,
+    default_score,
+)
 
 SMALL = 120
 
@@ -20,6 +28,7 @@ def scores_of(sketch, name, seed=0):
         "validation": clean if VALIDATION in score.needs else None,
         "checkpoints": [sketch, sketch] if CHECKPOINTS in score.needs else (),
         "validation_checkpoints": [clean, clean] if VALIDATION_CHECKPOINTS in score.needs else (),
+        "groups": np.arange(60) % 2 if GROUPS in score.needs else None,
     }
     return compute_scores(sketch, [name], seed=seed, **options)[0][name]
 
@@ -55,7 +64,8 @@ def test_the_order_of_the_samples_does_not_matter(name, problem):
 
 
 FINDS_OTHER_THINGS = {
-    *("entropy", "variability", "tracin_ensemble", "tracin_fairness", "tracin_robustness", "prompt_free_loss")
+    *("entropy", "variability", "prompt_free_loss", "tracin_ensemble", "tracin_robustness"),
+    *("tracin_fairness", "tracin_opportunity_gap", "tracin_parity_gap"),
 }
 """These find hard or unusual samples, or serve another aim; a wrong label alone need not raise them."""
 
@@ -75,7 +85,7 @@ def test_every_score_says_its_formula(name):
 
 def test_all_scores_without_names_are_those_whose_needs_are_met():
     scores, seconds = compute_scores(blobs(SMALL)[0])
-    absent = {VALIDATION, CHECKPOINTS, "targets", *LANGUAGE_ARRAYS}
+    absent = {VALIDATION, CHECKPOINTS, GROUPS, "targets", *LANGUAGE_ARRAYS}
     expected = [n for n, s in SCORES.items() if s.by_default and absent.isdisjoint(s.needs)]
     assert list(scores) == expected == list(seconds)
 

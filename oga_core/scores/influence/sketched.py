@@ -1,6 +1,6 @@
 """Influence by the sketch of the gradients of all selected parameters: TRAK and LoGra, in sketch space.
 
-The two forms and their signs are those of `influence`.
+The two forms and their signs are those of `hessian`.
 """
 
 from __future__ import annotations

@@ -162,26 +162,6 @@ def head_weights(sketch: GradientSketch) -> Floats:
     return weights.astype(np.float32)
 
 
-def tracin_fairness(
-    sketch: GradientSketch, *, validation: GradientSketch, groups: NDArray[np.generic] | None = None, seed: int = 0
-) -> Floats:
-    """Influence on the gap between the worst and the best group: -∇(L_worst - L_best)·g_i on the head, `(n_samples,)`.
-    Fairness form of Yang et al. 2024, arXiv 2405.17490.
-
-    L is the mean validation loss of a group; `groups` `(n_validation,)` names each validation sample's, the given
-    class by default. Positive: a step on the sample widens the gap.
-    """
-    groups = validation.given_labels if groups is None else np.asarray(groups)
-    if len(groups) != len(validation):
-        raise OgaError(f"There are {len(groups)} groups for {len(validation)} validation samples. Give one group each.")
-    members = [np.flatnonzero(groups == name) for name in np.unique(groups)]
-    if len(members) < 2:
-        raise OgaError("Fairness needs at least two groups in the validation data. Choose another group column.")
-    losses = [float(np.mean(validation.losses[rows])) for rows in members]
-    worst, best = (validation.take(members[int(pick(losses))]) for pick in (np.argmax, np.argmin))
-    return -gradients(sketch).dot(mean_gradient(sketch, worst) - mean_gradient(sketch, best))
-
-
 def tracin_robustness(sketch: GradientSketch, *, validation: GradientSketch, seed: int = 0) -> Floats:
     """Influence on the loss of validation samples moved across the decision boundary: -v̄_adv·g_i, `(n_samples,)`.
     Robustness form of Yang et al. 2024, arXiv 2405.17490.

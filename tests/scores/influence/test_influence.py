@@ -9,8 +9,8 @@ from problems import blobs, sketch_of
 from scipy.stats import spearmanr
 
 from oga_core.gradient_sketch import GradientSketch
-from oga_core.scores import hessian_free, influence, sketch_influence
 from oga_core.scores.estimators import curvature, inverse, spectrum
+from oga_core.scores.influence import hessian, hessian_free, sketched
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def test_factored_gradients_are_the_gradients(problem, dense):
 
 
 def test_blocks_of_rows_give_what_one_block_gives(problem, monkeypatch):
-    scores = [influence.self_datainf, influence.self_hessian, hessian_free.class_mean_cosine, influence.self_arnoldi]
+    scores = [hessian.self_datainf, hessian.self_hessian, hessian_free.class_mean_cosine, hessian.self_arnoldi]
     whole = [score(problem[0]) for score in scores]
     monkeypatch.setattr(curvature, "BLOCK", 7)
     for score, expected in zip(scores, whole, strict=True):
@@ -55,8 +55,8 @@ def test_hessian_products_need_no_hessian(problem, dense):
 def test_exact_influence(problem, dense):
     grads, direction, matrix, damping = dense
     inverse = np.linalg.inv(matrix + damping * np.eye(15))
-    close(influence.self_hessian(problem[0]), np.einsum("ip,pq,iq->i", grads, inverse, grads))
-    close(influence.hessian(problem[0], validation=problem[1]), -grads @ inverse @ direction)
+    close(hessian.self_hessian(problem[0]), np.einsum("ip,pq,iq->i", grads, inverse, grads))
+    close(hessian.hessian(problem[0], validation=problem[1]), -grads @ inverse @ direction)
 
 
 def test_influence_predicts_leave_one_out_retraining():
@@ -66,8 +66,8 @@ def test_influence_predicts_leave_one_out_retraining():
     for i in range(len(sketch)):
         without = trained(penalty=penalty * 80 / 79, rows=np.delete(np.arange(80), i))[2]
         change.append(loss_of(weights, validation).mean() - loss_of(without, validation).mean())
-    assert np.corrcoef(influence.hessian(sketch, validation=validation), change)[0, 1] > 0.9
-    assert np.corrcoef(influence.lissa(sketch, validation=validation), change)[0, 1] > 0.9
+    assert np.corrcoef(hessian.hessian(sketch, validation=validation), change)[0, 1] > 0.9
+    assert np.corrcoef(hessian.lissa(sketch, validation=validation), change)[0, 1] > 0.9
 
 
 def test_lanczos_finds_the_leading_eigenpairs(monkeypatch):
@@ -81,10 +81,10 @@ def test_lanczos_finds_the_leading_eigenpairs(monkeypatch):
 
 
 def test_large_heads_are_solved_in_their_leading_eigenpairs(problem, dense, monkeypatch):
-    monkeypatch.setattr(influence, "EXACT_PARAMETERS", 1)
+    monkeypatch.setattr(hessian, "EXACT_PARAMETERS", 1)
     grads, _, matrix, damping = dense
     expected = np.einsum("ip,pq,iq->i", grads, np.linalg.inv(matrix + damping * np.eye(15)), grads)
-    close(influence.self_hessian(problem[0]), expected)
+    close(hessian.self_hessian(problem[0]), expected)
 
 
 def test_arnoldi_is_the_influence_in_the_leading_eigenpairs(problem, dense, monkeypatch):
@@ -93,22 +93,22 @@ def test_arnoldi_is_the_influence_in_the_leading_eigenpairs(problem, dense, monk
     values, vectors = np.linalg.eigh(matrix)
     vectors, values = vectors[:, -4:], values[-4:]
     sketch = problem[0].take(np.arange(80))
-    close(influence.self_arnoldi(sketch), ((grads @ vectors) ** 2 / (values + damping)).sum(axis=1))
+    close(hessian.self_arnoldi(sketch), ((grads @ vectors) ** 2 / (values + damping)).sum(axis=1))
     expected = -(grads @ vectors) @ ((vectors.T @ direction) / (values + damping))
-    close(influence.arnoldi(sketch, validation=problem[1]), expected)
+    close(hessian.arnoldi(sketch, validation=problem[1]), expected)
 
 
 def test_lissa_converges_to_the_exact_influence(problem, monkeypatch):
-    exact = influence.hessian(problem[0], validation=problem[1])
-    monkeypatch.setattr(influence, "LISSA_TERMS", 5000)
-    close(influence.lissa(problem[0], validation=problem[1]), exact, rtol=5e-3)
-    close(influence.self_lissa(problem[0]), influence.self_hessian(problem[0]), rtol=5e-3)
+    exact = hessian.hessian(problem[0], validation=problem[1])
+    monkeypatch.setattr(hessian, "LISSA_TERMS", 5000)
+    close(hessian.lissa(problem[0], validation=problem[1]), exact, rtol=5e-3)
+    close(hessian.self_lissa(problem[0]), hessian.self_hessian(problem[0]), rtol=5e-3)
 
 
 def test_lissa_stays_stable_over_random_batches():
     sketch, validation, _ = trained(n_samples=600)
-    exact = influence.hessian(sketch, validation=validation)
-    assert np.corrcoef(influence.lissa(sketch, validation=validation), exact)[0, 1] > 0.99
+    exact = hessian.hessian(sketch, validation=validation)
+    assert np.corrcoef(hessian.lissa(sketch, validation=validation), exact)[0, 1] > 0.99
 
 
 def test_lissa_reaches_the_exact_influence_of_badly_scaled_features():
@@ -117,8 +117,8 @@ def test_lissa_reaches_the_exact_influence_of_badly_scaled_features():
     logits = (features @ rng.normal(size=(20, 4)) * 3).astype(np.float32)
     both = sketch_of(features, logits, rng.integers(4, size=900))
     sketch, validation = both.take(np.arange(600)), both.take(np.arange(600, 900))
-    exact = influence.hessian(sketch, validation=validation)
-    assert spearmanr(influence.lissa(sketch, validation=validation), exact).statistic > 0.998
+    exact = hessian.hessian(sketch, validation=validation)
+    assert spearmanr(hessian.lissa(sketch, validation=validation), exact).statistic > 0.998
 
 
 def datainf_inverse(grads):
@@ -129,15 +129,15 @@ def datainf_inverse(grads):
 def test_datainf_is_the_mean_of_inverses(problem, dense):
     grads, direction, _, _ = dense
     inverse = datainf_inverse(grads.astype(np.float64))
-    close(influence.self_datainf(problem[0]), np.einsum("ip,pq,iq->i", grads, inverse, grads))
-    close(influence.datainf(problem[0], validation=problem[1]), -grads @ inverse @ direction)
+    close(hessian.self_datainf(problem[0]), np.einsum("ip,pq,iq->i", grads, inverse, grads))
+    close(hessian.datainf(problem[0], validation=problem[1]), -grads @ inverse @ direction)
 
 
 def test_datainf_without_a_head_uses_the_sketch(problem):
     sketch, validation = (GradientSketch(s.given_labels, s.losses, s.sketch) for s in problem)
     inverse = datainf_inverse(problem[0].sketch.astype(np.float64))
     expected = -sketch.sketch @ inverse @ validation.sketch.mean(axis=0)
-    close(influence.datainf(sketch, validation=validation), expected)
+    close(hessian.datainf(sketch, validation=validation), expected)
 
 
 def test_ekfac_is_diagonal_in_the_kronecker_eigenbasis(problem, dense):
@@ -147,18 +147,16 @@ def test_ekfac_is_diagonal_in_the_kronecker_eigenbasis(problem, dense):
     basis = np.kron(np.linalg.eigh(outer)[1], np.linalg.eigh(features.T @ features / 80)[1])
     diagonal = np.diag(basis.T @ matrix @ basis)
     inverse = basis @ np.diag(1 / (diagonal + damping)) @ basis.T
-    close(influence.self_ekfac(problem[0]), np.einsum("ip,pq,iq->i", grads, inverse, grads))
-    close(influence.ekfac(problem[0], validation=problem[1]), -grads @ inverse @ direction)
+    close(hessian.self_ekfac(problem[0]), np.einsum("ip,pq,iq->i", grads, inverse, grads))
+    close(hessian.ekfac(problem[0], validation=problem[1]), -grads @ inverse @ direction)
 
 
 def test_logra_is_the_leverage_of_the_sketch(problem):
     sketch, validation = problem
     fisher = sketch.sketch.T.astype(np.float64) @ sketch.sketch / 80
     inverse = np.linalg.inv(fisher + curvature.DAMPING * np.trace(fisher) / 16 * np.eye(16))
-    close(sketch_influence.self_logra(sketch), np.einsum("ip,pq,iq->i", sketch.sketch, inverse, sketch.sketch))
-    close(
-        sketch_influence.logra(sketch, validation=validation), -sketch.sketch @ inverse @ validation.sketch.mean(axis=0)
-    )
+    close(sketched.self_logra(sketch), np.einsum("ip,pq,iq->i", sketch.sketch, inverse, sketch.sketch))
+    close(sketched.logra(sketch, validation=validation), -sketch.sketch @ inverse @ validation.sketch.mean(axis=0))
 
 
 def test_trak_uses_gradients_of_the_log_odds(problem):
@@ -167,8 +165,8 @@ def test_trak_uses_gradients_of_the_log_odds(problem):
     phi, target = -sketch.sketch / errors[:, None], (-validation.sketch / validation_errors[:, None]).mean(axis=0)
     moment = phi.T @ phi / 80
     inverse = np.linalg.inv(moment + 1e-2 * np.trace(moment) / 16 * np.eye(16))
-    close(sketch_influence.self_trak(sketch), np.einsum("ip,pq,iq->i", phi, inverse, phi) * errors)
-    close(sketch_influence.trak(sketch, validation=validation), -phi @ inverse @ target * errors)
+    close(sketched.self_trak(sketch), np.einsum("ip,pq,iq->i", phi, inverse, phi) * errors)
+    close(sketched.trak(sketch, validation=validation), -phi @ inverse @ target * errors)
 
 
 def test_trak_as_published_is_not_damped_and_what_no_gradient_reaches_has_no_influence(problem):
@@ -176,10 +174,10 @@ def test_trak_as_published_is_not_damped_and_what_no_gradient_reaches_has_no_inf
     errors, validation_errors = (1 - np.exp(-s.losses.astype(np.float64)) for s in problem)
     phi, target = -sketch.sketch / errors[:, None], (-validation.sketch / validation_errors[:, None]).mean(axis=0)
     inverse = np.linalg.pinv(phi.T @ phi / 80, rcond=1e-6, hermitian=True)
-    close(sketch_influence.self_trak_undamped(sketch), np.einsum("ip,pq,iq->i", phi, inverse, phi) * errors)
-    close(sketch_influence.trak_undamped(sketch, validation=validation), -phi @ inverse @ target * errors)
+    close(sketched.self_trak_undamped(sketch), np.einsum("ip,pq,iq->i", phi, inverse, phi) * errors)
+    close(sketched.trak_undamped(sketch, validation=validation), -phi @ inverse @ target * errors)
     empty = replace(sketch, sketch=np.pad(sketch.sketch, ((0, 0), (0, 5))))
-    close(sketch_influence.self_trak_undamped(empty), sketch_influence.self_trak_undamped(sketch))
+    close(sketched.self_trak_undamped(empty), sketched.self_trak_undamped(sketch))
 
 
 def test_generalized_influence_through_neurons_moves_all_of_one_output(problem, dense):
@@ -190,7 +188,7 @@ def test_generalized_influence_through_neurons_moves_all_of_one_output(problem, 
     squared = (matrix @ matrix)[np.ix_(chosen, chosen)]
     squared += curvature.DAMPING**2 * np.trace(squared) / 5 * np.eye(5)
     change = np.linalg.solve(squared, (matrix @ grads.T)[chosen])
-    close(influence.generalized_neurons(problem[0], validation=problem[1]), -direction[chosen] @ change)
+    close(hessian.generalized_neurons(problem[0], validation=problem[1]), -direction[chosen] @ change)
 
 
 def test_generalized_influence_moves_only_the_selected_parameters(problem, dense, monkeypatch):
@@ -201,12 +199,12 @@ def test_generalized_influence_moves_only_the_selected_parameters(problem, dense
     gram = selected.T @ selected
     gram += curvature.DAMPING**2 * np.trace(gram) / 5 * np.eye(5)
     change = grads @ selected @ np.linalg.inv(gram)
-    close(influence.self_generalized_head(problem[0]), (grads[:, chosen] * change).sum(axis=1))
-    close(influence.generalized_head(problem[0], validation=problem[1]), -change @ direction[chosen])
+    close(hessian.self_generalized_head(problem[0]), (grads[:, chosen] * change).sum(axis=1))
+    close(hessian.generalized_head(problem[0], validation=problem[1]), -change @ direction[chosen])
 
 
 def test_a_model_without_any_curvature_has_finite_scores():
     sketch, _ = blobs(60)
     certain = sketch_of(sketch.features, 1e4 * np.eye(3, dtype=np.float32)[sketch.given_labels], sketch.given_labels)
-    for score in (influence.self_hessian, influence.self_arnoldi, influence.self_ekfac, influence.self_lissa):
+    for score in (hessian.self_hessian, hessian.self_arnoldi, hessian.self_ekfac, hessian.self_lissa):
         assert np.isfinite(score(certain)).all()
