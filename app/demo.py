@@ -4,36 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import oga_sample_data
+from oga_app.background.samples import SAMPLES
 from oga_core.errors import OgaError
-from oga_core.pipeline.options import ScoreOptions
 from oga_core.pipeline.results import draw_map
 from oga_core.pipeline.score import score
 from oga_core.runs.folder import RunFolder
 
 Progress = Callable[[dict[str, Any]], None]
-SAMPLE_DATA = Path(oga_sample_data.__file__).parent
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One sample data set: its run's name, and the data and the model as files of sample_data/."""
-
-    name: str
-    data: str
-    model: str
-    label_column: str | None = None
-
-
-SAMPLES = (
-    Sample("digits (images)", "digits.zip", "digits.pt2"),
-    Sample("messages (text)", "messages.csv", "messages"),
-    Sample("tumours (tabular)", "tumours.csv", "tumours.pt2", "diagnosis"),
-)
 
 
 def prepare_demo(folder: Path | None, progress: Progress) -> Path:
@@ -47,8 +27,7 @@ def prepare_demo(folder: Path | None, progress: Progress) -> Path:
         path = folder / sample.name
         if RunFolder(path).info.status == "done":
             continue
-        options = ScoreOptions(label_column=sample.label_column, map="pca")
-        score(SAMPLE_DATA / sample.data, SAMPLE_DATA / sample.model, path, options, _named(sample.name, progress))
+        score(*sample.paths, path, sample.options, _named(sample.name, progress))
     return folder
 
 

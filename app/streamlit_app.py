@@ -9,7 +9,7 @@ import streamlit as st
 from oga_app import state
 from oga_app.elements import messages, theme
 from oga_app.server.settings import Settings
-from oga_app.views import compare, explore, export, guide, login, review, run
+from oga_app.views import compare, explore, export, frame, guide, login, review, run
 from oga_app.views.language import ask
 
 
@@ -38,6 +38,7 @@ def main() -> None:
     page = st.navigation([home, *pages], position="top")
     if page is not home:
         state.write_address(current)
+    frame.draw(current, page.title)
     if current.notice:
         messages.note(current.notice)
         current.notice = ""

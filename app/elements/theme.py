@@ -31,6 +31,14 @@ a.oga { color: inherit; }
 .oga-figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(8.5rem, 1fr)); gap: .8rem 1.2rem; }
 .oga-figure { font-size: 1.75rem; font-weight: 600; letter-spacing: -.015em; line-height: 1.15; }
 .oga-figure.flagged { color: #c2410c; }
+.stAppHeader { padding-left: calc(var(--oga-brand, 5ch) + 1.6rem); }
+.st-key-frame { position: absolute; width: 0; height: 0; overflow: hidden; }
+.oga-brand { position: fixed; top: 0; left: 1.4rem; height: 3.6rem; line-height: 3.6rem; z-index: 999991; margin: 0;
+  max-width: calc(var(--oga-brand) + 1ch); white-space: nowrap; overflow: hidden; text-overflow: ellipsis;
+  font-weight: 700; letter-spacing: .04em; }
+.oga-brand b { font-weight: 400; letter-spacing: 0; padding-left: .5rem; }
+.oga-gone { position: fixed; inset: auto 0 0 0; z-index: 999992; padding: .9rem 1.4rem; background: #c2410c;
+  color: #fff; }
 .oga-problem, .oga-note { border-left: 3px solid #9a958c; padding: .7rem 1rem; border-radius: 0 6px 6px 0; }
 .oga-note { background: rgba(154, 149, 140, .13); }
 .oga-problem { border-color: #c2410c; background: rgba(194, 65, 12, .09); }
@@ -66,6 +74,10 @@ ul.oga-pictures, ul.oga-texts, ol.oga-classes { list-style: none; padding: 0; ma
   .stButtonGroup [data-selected="true"] p { color: #ffab85; }
 }
 [data-testid="stFileUploaderDropzone"] { min-height: 6rem; border-style: dashed; border-width: 1.5px; }
+@media (max-width: 768px) {
+  .stAppHeader { padding-left: 0; }
+  .oga-brand { left: 3.6rem; right: 1rem; max-width: none; pointer-events: none; }
+}
 @media (max-width: 640px) { .stMainBlockContainer { padding: 4rem .9rem 3rem; } .oga-figure { font-size: 1.4rem; } }
 </style>
 """

@@ -10,6 +10,7 @@ import streamlit as st
 from oga_app import state
 from oga_app.background import jobs
 from oga_app.background.progress import duration
+from oga_app.background.samples import SAMPLES
 from oga_app.elements import messages
 from oga_app.state import Session
 from oga_app.views.guide import question_mark
@@ -107,7 +108,8 @@ def _continue(current: Session) -> None:
 def _recent(current: Session, runs: list[Path]) -> None:
     messages.section("Runs", f"In {current.settings.folder}")
     if not runs:
-        messages.empty("No runs yet.\nScore your own data on the left, or start with the samples: oga demo")
+        messages.empty("No runs yet.\nBegin with your own files, or try it with one of the samples.")
+        _samples(current)
     for path in runs[:30]:
         with st.container(border=True, horizontal=True, vertical_alignment="center"):
             with st.container(gap=None):
@@ -125,6 +127,17 @@ def _recent(current: Session, runs: list[Path]) -> None:
             path = current.settings.confined(typed)
             current.open(RunFolder.open(path).path)
             st.rerun()
+
+
+def _samples(current: Session) -> None:
+    """One button for each sample data set, which scores and opens it."""
+    with st.container(horizontal=True):
+        for sample in SAMPLES:
+            if st.button(f"Try {sample.name}", key=f"try-{sample.data}", icon=":material/science:"):
+                data, model = sample.paths
+                jobs.start(data, model, current.settings.folder / sample.name, sample.options)
+                current.open(current.settings.folder / sample.name)
+                st.rerun()
 
 
 def _about(path: Path) -> str:

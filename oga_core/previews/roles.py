@@ -7,13 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
-from oga_core.readers.columns import OTHER_SPLITS
-
 Role = Literal["data", "labels", "model", "card", "validation", "checkpoint", "unused"]
 ROLES: tuple[Role, ...] = get_args(Role)
 
 _MANY = ("checkpoint", "unused")  # roles that several files may have
-_CLEAN = (*OTHER_SPLITS, "clean")
 _BARE_COLUMNS = 3  # id, label, and one more, such as who labelled it
 
 
@@ -111,7 +108,9 @@ def _label_tables(files: Sequence[FileContent], roles: Mapping[int, Role]) -> li
 
 
 def _says_validation(name: str) -> bool:
-    return not set(re.split(r"[^a-z]+", name.casefold())).isdisjoint(_CLEAN)
+    from oga_core.readers.columns import OTHER_SPLITS  # with all readers, which pages need nothing of
+
+    return not set(re.split(r"[^a-z]+", name.casefold())).isdisjoint((*OTHER_SPLITS, "clean"))
 
 
 def _age(name: str) -> tuple[bool, list[int], str]:

@@ -9,7 +9,8 @@ import pytest
 from here import without_workers
 
 from oga_app import demo
-from oga_app.demo import SAMPLE_DATA, SAMPLES, default_folder, improve_maps, prepare_demo
+from oga_app.background.samples import SAMPLE_DATA, SAMPLES
+from oga_app.demo import default_folder, improve_maps, prepare_demo
 from oga_core.errors import OgaError
 from oga_core.runs.folder import RunFolder
 
