@@ -8,6 +8,7 @@ import streamlit as st
 
 from oga_app import state
 from oga_app.elements import messages
+from oga_app.views.frame import tour
 
 FOLDER = Path(__file__).parents[1] / "help"
 TOPICS = ("Run", "Explore", "Review", "Compare", "Export")
@@ -25,8 +26,13 @@ def show() -> None:
         "Page", TOPICS, default=TOPICS[0], required=True, key="help-topic", label_visibility="collapsed"
     )
     st.markdown(_below_title(text(topic)), width=760)
-    if st.button(f"Go to {topic}", key="help-go"):
-        state.session().go(topic)
+    current = state.session()
+    with st.container(horizontal=True):
+        if st.button(f"Go to {topic}", key="help-go"):
+            current.go(topic)
+        if st.button("Show the tour again", key="tour-again", help="On runs of the sample data sets"):
+            tour.begin_again(current)
+            messages.quiet("It begins on the Run page of a sample.")
 
 
 def question_mark(topic: str) -> None:

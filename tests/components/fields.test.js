@@ -35,7 +35,7 @@ it("stand with the unusual first, each number on its axis", () => {
 });
 
 it("say what the marks mean, and only where there are any", () => {
-  assert.match(texts(shown(ROW), ".shades")[0] ?? "", /10 to 90 %\):  of yes,  of no\.$/);
+  assert.match(texts(shown(ROW), ".shades")[0] ?? "", /10 to 90 %\): {2}of yes, {2}of no\.$/);
   assert.match(texts(shown({ ...ROW, predicted: "yes" }), ".shades")[0] ?? "", /: {2}of yes\.$/);
   const plain = shown({ ...ROW, values: undefined });
   assert.deepEqual(texts(plain, "th"), ["job", "age", "income"]);

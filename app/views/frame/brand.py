@@ -16,4 +16,5 @@ def draw(current: Session) -> None:
     name = current.run.name if current.run else ""
     width = 5 + min(len(name), _LONGEST)
     run = f'<b dir="auto" title="{html.escape(name)}">{html.escape(name)}</b>' if name else ""
-    st.html(f'<style>:root {{ --oga-brand: {width}ch; }}</style><p class="oga-brand">OGA {run}</p>')
+    st.html(f"<style>:root {{ --oga-brand: {width}ch; }}</style>")
+    st.html(f'<p class="oga-brand">OGA {run}</p>')
