@@ -38,10 +38,10 @@ def test_the_form_leads_to_the_page_asked_for_and_out_again(browser, shared, sch
     page.get_by_text("The name or the password is wrong.").wait_for()
     shot(page, f"sign-in-{scheme}-{width}")
     sign_in(page)
-    page.get_by_text("9 flagged").wait_for(timeout=120_000)
+    page.get_by_text("9 flagged (").wait_for(timeout=120_000)
     assert page.url == f"{shared.url}/review?run=digits&flagged=9"
     page.reload()
-    page.get_by_text("9 flagged").wait_for(timeout=120_000)
+    page.get_by_text("9 flagged (").wait_for(timeout=120_000)
     page.get_by_role("button", name="Ada").click()
     page.get_by_text("Decisions are written as Ada.").wait_for()
     shot(page, f"signed-in-{scheme}-{width}")
