@@ -58,7 +58,8 @@ ul.oga-pictures, ul.oga-texts, ol.oga-classes { list-style: none; padding: 0; ma
 .oga-pictures img { width: 100%; aspect-ratio: 1; object-fit: contain; border-radius: 4px; display: block; }
 .oga-pictures img.pixelated { image-rendering: pixelated; }
 .oga-pictures b, .oga-texts b { font-weight: 600; font-size: .86rem; display: block; }
-.oga-texts li { padding: .4rem 0; border-top: 1px solid rgba(140, 134, 124, .28); }
+.oga-texts li { display: flex; gap: 1rem; padding: .35rem 0; border-top: 1px solid rgba(140, 134, 124, .28); }
+.oga-texts b { flex: 0 0 7rem; }
 .oga-classes { display: flex; flex-wrap: wrap; gap: .3rem; font-size: .88rem; }
 .oga-classes li { border: 1px solid rgba(140, 134, 124, .4); border-radius: 4px; padding: .05rem .45rem; }
 .oga-classes i { font-style: normal; opacity: .74; }
@@ -73,7 +74,7 @@ ul.oga-pictures, ul.oga-texts, ol.oga-classes { list-style: none; padding: 0; ma
   .oga-tokens .trained { background: rgba(86, 180, 233, .3); }
   .stButtonGroup [data-selected="true"] p { color: #ffab85; }
 }
-[data-testid="stFileUploaderDropzone"] { min-height: 6rem; border-style: dashed; border-width: 1.5px; }
+[data-testid="stFileUploaderDropzone"] { min-height: 6rem; align-items: center; border-style: dashed; border-width: 1.5px; }
 @media (max-width: 768px) {
   .stAppHeader { padding-left: 0; }
   .oga-brand { left: 3.6rem; right: 1rem; max-width: none; pointer-events: none; }
