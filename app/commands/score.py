@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +53,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--overwrite", action="store_true", help="remove the run of other data in the run folder, and its decisions")
     add("--force", action="store_true", help="score even where the classes seem to be in another order")
     add("--shard", help="take the gradients of one part only, as 3/16; oga merge joins them")
+    add("--on", choices=("local", "ray"), help="take them in shards at once: on this machine, or on a Ray cluster")
+    add("--workers", type=int, help="with --on: shards at once (the cores of this machine, or what the cluster has)")
+    add("--shards", type=int, help="with --on: how many shards (four a worker)")
 
 
 def score(options: argparse.Namespace) -> dict[str, Any]:
@@ -59,6 +64,10 @@ def score(options: argparse.Namespace) -> dict[str, Any]:
 
     if options.shard:
         return _score_shard(options)
+    if options.on:
+        return _score_in_shards(options)
+    if options.workers or options.shards:
+        raise OgaError("--workers and --shards are for --on local and --on ray.")
     progress = ProgressLine(options.run / "progress.json")
     more = {"overwrite": options.overwrite, "previous": options.previous}
     run = score(options.data, options.model, options.run, score_options(options), progress, **more)
@@ -77,6 +86,34 @@ def _score_shard(options: argparse.Namespace) -> dict[str, Any]:
     marker = score_shard(options.data, options.model, options.run, score_options(options), shard, progress)
     progress.close()
     return {"shard": str(shard), "marker": str(marker)}
+
+
+def _score_in_shards(options: argparse.Namespace) -> dict[str, Any]:
+    from oga_core.shards.executor import LocalExecutor
+    from oga_core.shards.ray_executor import RayExecutor
+    from oga_core.shards.spread import score_in_shards
+
+    if options.overwrite:
+        raise OgaError("Shards replace no run of other data. Remove the run folder first, or give another.")
+    for name in ("workers", "shards"):
+        if getattr(options, name) is not None and getattr(options, name) < 1:
+            raise OgaError(f"--{name} must be 1 or more, got {getattr(options, name)}.")
+    workers = options.workers or os.cpu_count() or 1
+    executor = RayExecutor if options.on == "ray" else partial(LocalExecutor, workers=workers)
+    progress = ProgressLine()  # the folder is no run before it is merged
+    run = score_in_shards(
+        options.data,
+        options.model,
+        options.run,
+        score_options(options),
+        executor,
+        progress,
+        workers=workers,
+        count=options.shards,
+        previous=options.previous,
+    )
+    progress.close()
+    return summary(run)
 
 
 def score_options(options: argparse.Namespace) -> ScoreOptions:

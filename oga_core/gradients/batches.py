@@ -54,7 +54,8 @@ class Shard:
         if n_batches < self.count:
             raise OgaError(
                 f"{n_samples:,} samples are {n_batches:,} batch(es) of {batch:,}, too few for {self.count:,} shards, "
-                f"which take whole batches. Use at most {n_batches:,} shard(s), or smaller batches (--batch-size)."
+                f"which take whole batches. Use at most {n_batches:,} shard(s), or smaller batches (--batch-size).",
+                {"batches": n_batches},
             )
         if spread:
             mine = np.arange(self.number - 1, n_batches, self.count)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,12 +20,8 @@ def complete_shards(run: Path) -> list[tuple[Path, Marker]]:
     shards = markers(run)
     if not shards:
         raise OgaError(f"{run} has no finished shards. Make them with: oga score DATA --run {run} --shard 1/4, 2/4, …")
-    counts = sorted({marker.shard.count for _, marker in shards})
-    if len(counts) > 1:
-        raise OgaError(
-            f"The run holds shards of {' and of '.join(f'{count:,}' for count in counts)}, which overlap: the same "
-            f"samples would count twice. Remove the folders of the others from {run / 'shards'}."
-        )
+    check_counts(run)
+    counts = [shards[0][1].shard.count]
     missing = sorted({*range(1, counts[0] + 1)} - {marker.shard.number for _, marker in shards})
     if missing:
         raise OgaError(
@@ -36,6 +31,16 @@ def complete_shards(run: Path) -> list[tuple[Path, Marker]]:
     _check_agreement([marker for _, marker in shards])
     _check_given_up(shards)
     return shards
+
+
+def check_counts(run: Path, count: int | None = None) -> None:
+    """Raise `OgaError` where the finished shards of a run are not all of one count, or not of the one that is given."""
+    counts = sorted({marker.shard.count for _, marker in markers(run)} | ({count} if count else set()))
+    if len(counts) > 1:
+        raise OgaError(
+            f"The run holds shards of {' and of '.join(f'{count:,}' for count in counts)}, which overlap: the same "
+            f"samples would count twice. Remove the folders of the others from {run / 'shards'}."
+        )
 
 
 def _check_agreement(shards: Sequence[Marker]) -> None:
@@ -64,14 +69,20 @@ def _differences(one: Marker, other: Marker) -> list[str]:
     return differences
 
 
+def shards_behind(shards: Sequence[tuple[Path, Marker]]) -> list[int]:
+    """Return the numbers of the shards that did not give up all that others gave up.
+
+    A pass that finds something not to hold for a model starts again without it; so must the others.
+    """
+    given_up = {marker.shard.number: given_up_in(folder) for folder, marker in shards}
+    everything = set().union(*given_up.values())
+    return sorted(number for number, names in given_up.items() if names != everything)
+
+
 def _check_given_up(shards: Sequence[tuple[Path, Marker]]) -> None:
-    """A pass that finds something not to hold for a model starts again without; so must the others."""
-    numbers: dict[frozenset[str], list[int]] = defaultdict(list)
-    for folder, marker in shards:
-        numbers[frozenset(given_up_in(folder))].append(marker.shard.number)
-    everything = frozenset().union(*numbers)
-    behind = sorted(number for given_up, those in numbers.items() if given_up != everything for number in those)
+    behind = shards_behind(shards)
     if behind:
+        everything = set().union(*(given_up_in(folder) for folder, _ in shards))
         raise OgaError(
             f"Another shard found that gradients of this model must be computed in another way ({_some(everything)}), "
             f"which is not how {_some(behind)} of {shards[0][1].shard.count:,} did it. Score these shards again by the "

@@ -1,0 +1,73 @@
+"""Shards as tasks of a Ray cluster, which starts them again elsewhere when it loses a node."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import Future
+from typing import Any
+
+from oga_core.errors import OgaError
+from oga_core.shards.executor import Executor, ShardWork
+
+
+class RayExecutor(Executor):
+    """A task a shard, with the resources of the device that was asked for.
+
+    Joins the cluster that RAY_ADDRESS names or that runs on this machine, else starts one here. Every node needs this
+    package, and the data, the model and the run folder under the same paths.
+    """
+
+    def __init__(self, work: ShardWork):
+        super().__init__(work)
+        try:
+            import ray
+        except ImportError:
+            raise OgaError("Ray is not installed here. Install it with: pip install 'oga[ray]'.") from None
+        self.ray = ray
+        if not ray.is_initialized():
+            ray.init(address=os.environ.get("RAY_ADDRESS"), log_to_driver=False, include_dashboard=False)
+        # Every retry takes one shard only; what a task itself has to say is no reason for one.
+        self.task = ray.remote(**self.resources(), max_retries=-1)(_outcome)
+        self.tasks: list[Any] = []
+
+    def resources(self) -> dict[str, int]:
+        """Return what Ray must keep free for a task: one core, and one card where the device is one."""
+        device = self.work.options.device
+        on_card = device.startswith("cuda") or (device == "auto" and self.ray.cluster_resources().get("GPU", 0) >= 1)
+        return {"num_cpus": 1, "num_gpus": 1 if on_card else 0}
+
+    def slots(self) -> int:
+        """Return how many tasks the cluster has room for at once, at least 1."""
+        total = self.ray.cluster_resources()
+        kind = "GPU" if self.resources()["num_gpus"] else "CPU"
+        return max(1, int(total.get(kind, 1)))
+
+    def submit(self, rank: int) -> Future[str]:
+        reference = self.task.remote(self.work, rank)
+        self.tasks.append(reference)
+        result: Future[str] = Future()
+        reference.future().add_done_callback(lambda outcome: _settle(result, outcome))
+        return result
+
+    def close(self) -> None:
+        super().close()
+        for reference in self.tasks:
+            self.ray.cancel(reference, force=True)
+
+
+def _outcome(work: ShardWork, rank: int) -> dict[str, Any]:
+    """A task's marker, or what the person can correct: Ray would wrap an error of ours into its own."""
+    try:
+        return {"marker": work(rank, threads=1)}
+    except OgaError as error:
+        return {"error": str(error), "detail": error.detail}
+
+
+def _settle(result: Future[str], outcome: Future[Any]) -> None:
+    failure = outcome.exception()
+    if failure is not None:
+        return result.set_exception(failure)
+    content = outcome.result()
+    if "error" in content:
+        return result.set_exception(OgaError(content["error"], content["detail"]))
+    result.set_result(content["marker"])
