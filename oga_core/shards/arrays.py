@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import astuple
 from pathlib import Path
@@ -26,6 +27,9 @@ def join_arrays(folders: Sequence[Path], placement: Placement, target: Path, nam
     target.mkdir(parents=True, exist_ok=True)
     for path in (*target.glob("*.npy"), target / PROGRESS, TokenLosses(target).path):
         path.unlink(missing_ok=True)
+    for path in sources[0].iterdir():
+        if path.suffix == ".json" and path.name != PROGRESS:  # what the columns are called, the same in all
+            shutil.copyfile(path, target / path.name)
     for array in _shared_names(sources):
         parts = [np.load(source / f"{array}.npy", mmap_mode="r", allow_pickle=False) for source in sources]
         if array == SPANS:
