@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ import pytest
 import worker_jobs
 
 from oga_core.errors import OgaError
+from oga_core.files import scratch_folder
 from oga_core.worker import child
 from oga_core.worker import supervisor as worker
 from oga_core.worker.limits import Cancelled, WorkerError, WorkerFault
@@ -207,8 +209,17 @@ def test_the_scratch_folder_of_a_killed_parent_goes(tmp_path: Path, monkeypatch:
     left = tmp_path / ".oga-worker.0123456789abcdef.part"
     left.mkdir()
     (left / "cache").touch()
+    os.utime(left, (0, 0))
     run("echo")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_scratch_folder_that_another_worker_has_just_made_stays(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    new = tmp_path / ".oga-worker.0123456789abcdef.part"
+    new.mkdir()  # and is not held yet
+    with scratch_folder("oga-worker"):
+        assert new.is_dir()
 
 
 def test_importing_the_worker_imports_no_heavy_library() -> None:
