@@ -90,8 +90,9 @@ def _score_shard(options: argparse.Namespace) -> dict[str, Any]:
 
 def _score_in_shards(options: argparse.Namespace) -> dict[str, Any]:
     from oga_core.shards.executor import LocalExecutor
+    from oga_core.shards.merge import merge
     from oga_core.shards.ray_executor import RayExecutor
-    from oga_core.shards.spread import score_in_shards
+    from oga_core.shards.spread import take_shards
 
     if options.overwrite:
         raise OgaError("Shards replace no run of other data. Remove the run folder first, or give another.")
@@ -101,17 +102,9 @@ def _score_in_shards(options: argparse.Namespace) -> dict[str, Any]:
     workers = options.workers or os.cpu_count() or 1
     executor = RayExecutor if options.on == "ray" else partial(LocalExecutor, workers=workers)
     progress = ProgressLine()  # the folder is no run before it is merged
-    run = score_in_shards(
-        options.data,
-        options.model,
-        options.run,
-        score_options(options),
-        executor,
-        progress,
-        workers=workers,
-        count=options.shards,
-        previous=options.previous,
-    )
+    work = (options.data, options.model, options.run, score_options(options))
+    take_shards(*work, executor, progress, workers=workers, count=options.shards)
+    run = merge(options.run, progress, previous=options.previous)
     progress.close()
     return summary(run)
 

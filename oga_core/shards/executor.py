@@ -17,7 +17,6 @@ from oga_core.files import write_whole
 from oga_core.gradients.batches import Shard
 from oga_core.pipeline.options import ScoreOptions
 from oga_core.shards.marker import shard_folder
-from oga_core.shards.scoring import score_shard
 
 PROGRESS = "progress.json"
 _SECONDS_BETWEEN_WRITES = 1.0  # of a shard's progress, for whoever waits for all
@@ -35,6 +34,8 @@ class ShardWork:
 
     def __call__(self, rank: int, cancelled: Callable[[], bool] = lambda: False, threads: int | None = None) -> str:
         """Take the pass of the shard with this rank, from 0; return the path of its marker."""
+        from oga_core.shards.scoring import score_shard  # who waits for the shards needs no models and scores
+
         shard = Shard(rank + 1, self.count)
         progress = _ProgressFile(shard_folder(Path(self.run), shard) / PROGRESS)
         return str(

@@ -1,4 +1,4 @@
-"""A whole run through an executor: all shards at work, their progress in one line, then merged."""
+"""A whole run through an executor: all shards at work, and their progress in one line."""
 
 from __future__ import annotations
 
@@ -13,11 +13,9 @@ from oga_core.errors import OgaError
 from oga_core.files import full_path
 from oga_core.gradients.batches import Shard
 from oga_core.pipeline.options import ScoreOptions
-from oga_core.runs.folder import RunFolder
 from oga_core.shards.agreement import check_counts, shards_behind
 from oga_core.shards.executor import PROGRESS, Executor, ShardWork
 from oga_core.shards.marker import markers, shard_folder
-from oga_core.shards.merge import merge
 from oga_core.worker.stages import Progress
 
 SHARDS_A_WORKER = 4
@@ -25,7 +23,7 @@ SHARDS_A_WORKER = 4
 _POLL_SECONDS = 0.5
 
 
-def score_in_shards(
+def take_shards(
     data: Path | str,
     model: Path | str | None,
     run_path: Path | str,
@@ -35,9 +33,8 @@ def score_in_shards(
     *,
     workers: int,
     count: int | None = None,
-    previous: Path | None = None,
-) -> RunFolder:
-    """Take the passes of all shards by an executor, merge them, and score.
+) -> None:
+    """Take the passes of all shards by an executor; `merge` then makes them a run.
 
     Shards that are done already are not done again. count: of shards; None for four a worker, or as many as there are
     batches. Raises `OgaError` for anything that the person can correct; what is done by then stays.
@@ -51,7 +48,6 @@ def score_in_shards(
         if count is not None or "batches" not in error.detail:
             raise
         _take_passes(replace(work, count=error.detail["batches"]), executor, progress)
-    return merge(run, progress, previous=previous)
 
 
 def _take_passes(work: ShardWork, make: Callable[[ShardWork], Executor], progress: Progress) -> None:

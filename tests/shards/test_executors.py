@@ -16,8 +16,9 @@ from oga_core.errors import OgaError
 from oga_core.gradients.batches import Shard
 from oga_core.shards.executor import PROGRESS, Executor, LocalExecutor, ShardWork, _ProgressFile
 from oga_core.shards.marker import markers, shard_folder
+from oga_core.shards.merge import merge
 from oga_core.shards.ray_executor import RayExecutor
-from oga_core.shards.spread import ProgressOfAll, score_in_shards
+from oga_core.shards.spread import ProgressOfAll, take_shards
 
 
 class Here(Executor):
@@ -43,7 +44,8 @@ class Here(Executor):
 def spread(run, ranks, *, broken=(), options=OPTIONS, **more):
     executor = partial(Here, ranks=ranks, broken=broken)
     with without_workers():
-        return score_in_shards(*TUMOURS, run, options, executor, **{"workers": 2, **more})
+        take_shards(*TUMOURS, run, options, executor, **{"workers": 2, **more})
+    return merge(run)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +56,8 @@ def whole(tmp_path_factory):
 def test_two_workers_on_this_machine_make_the_run_of_one(whole, tmp_path):
     events = []
     executor = partial(LocalExecutor, workers=2)
-    run = score_in_shards(*TUMOURS, tmp_path / "run", OPTIONS, executor, events.append, workers=2, count=2)
+    take_shards(*TUMOURS, tmp_path / "run", OPTIONS, executor, events.append, workers=2, count=2)
+    run = merge(tmp_path / "run")
     assert run.table.equals(whole.table)
     assert run.info.fingerprint == whole.info.fingerprint
     assert "gradients, 2 of 2 shards done" in {event["stage"] for event in events}
@@ -99,9 +102,9 @@ def test_shards_are_taken_again_where_one_gave_a_way_up(tmp_path):
     ranks = []
     with without_workers():
         executor = partial(GivingUp, ranks=ranks)
-        run = score_in_shards(*TUMOURS, tmp_path / "run", OPTIONS, executor, workers=1, count=2)
+        take_shards(*TUMOURS, tmp_path / "run", OPTIONS, executor, workers=1, count=2)
     assert ranks == [0, 1, 0]
-    assert run.info.status == "done"
+    assert merge(tmp_path / "run").info.status == "done"
 
 
 def test_the_progress_of_all_is_one_line(tmp_path):
