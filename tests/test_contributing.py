@@ -10,16 +10,18 @@ from documents import python_blocks, run_blocks
 
 from oga_core.exports import EXPORTS
 from oga_core.gradients.hooks.gradient_capture import RULES
+from oga_core.samples import LOSSES
 from oga_core.scores import SCORES
+from oga_core.tasks.losses import FUNCTIONS
 
 GUIDE = Path(__file__).parents[1] / ".github" / "CONTRIBUTING.md"
-EXAMPLES = ("score", "reader", "layer rule", "export")
+EXAMPLES = ("score", "reader", "layer rule", "loss", "export")
 
 
 @pytest.fixture
 def unchanged_registries():
     """Give every registry back as it was."""
-    before = [(registry, dict(registry)) for registry in (SCORES, EXPORTS, RULES)]
+    before = [(registry, dict(registry)) for registry in (SCORES, EXPORTS, RULES, LOSSES, FUNCTIONS)]
     yield
     for registry, entries in before:
         registry.clear()

@@ -55,7 +55,7 @@ class Loss:
 
     def __call__(self, outputs: Tensor, labels: Tensor) -> Tensor:
         """The loss of every sample, differentiable in the outputs."""
-        return _FUNCTIONS[self.name](self, outputs.float(), labels)
+        return FUNCTIONS[self.name](self, outputs.float(), labels)
 
     def columns(self, outputs: Tensor) -> Tensor:
         """Outputs as `(batch, n_outputs)`: a model of numbers may give `(batch,)`."""
@@ -91,22 +91,24 @@ def _binary(loss: Loss, outputs: Tensor, labels: Tensor) -> Tensor:
     return F.binary_cross_entropy_with_logits(outputs, labels, reduction="none").mean(dim=1)
 
 
-def _errors(loss: Loss, outputs: Tensor, labels: Tensor) -> Tensor:
+def errors(loss: Loss, outputs: Tensor, labels: Tensor) -> Tensor:
+    """Outputs minus numbers in the units that the model was trained in, `(batch,)`."""
     return outputs[:, 0] - (labels - loss.mean) / loss.std
 
 
 def _huber(loss: Loss, outputs: Tensor, labels: Tensor) -> Tensor:
-    errors = _errors(loss, outputs, labels)
-    return F.huber_loss(errors, torch.zeros_like(errors), reduction="none", delta=loss.delta)
+    distance = errors(loss, outputs, labels)
+    return F.huber_loss(distance, torch.zeros_like(distance), reduction="none", delta=loss.delta)
 
 
-_FUNCTIONS: dict[str, Callable[[Loss, Tensor, Tensor], Tensor]] = {
+FUNCTIONS: dict[str, Callable[[Loss, Tensor, Tensor], Tensor]] = {
     "cross_entropy": _cross_entropy,
     "binary_cross_entropy": _binary,
-    "mean_squared_error": lambda *parts: _errors(*parts).square(),
-    "mean_absolute_error": lambda *parts: _errors(*parts).abs(),
+    "mean_squared_error": lambda *parts: errors(*parts).square(),
+    "mean_absolute_error": lambda *parts: errors(*parts).abs(),
     "huber": _huber,
 }
+"""What each loss of `LOSSES` computes: from its settings, outputs and labels one number a sample."""
 
 
 def _weights(value: Any, card: ModelCard) -> tuple[float, ...]:
