@@ -20,15 +20,26 @@ export function samplePreview(sample) {
   const parts = [];
   if (sample.unreadable) parts.push(el("p", { class: "unreadable" }, sample.unreadable));
   if (sample.image) parts.push(picture(sample));
-  if (sample.text !== undefined) parts.push(shadedText(sample.text, sample.weights));
-  if (sample.text_pair !== undefined) parts.push(shadedText(sample.text_pair, sample.pair_weights));
-  if (sample.weights?.length || sample.pair_weights?.length) parts.push(shadeLegend(sample.given, sample.weights_note));
-  if (sample.cut) parts.push(el("p", { class: "cut" }, "The text is longer; its beginning is shown."));
+  parts.push(...textsOf(sample));
   if (sample.fields) parts.push(...fieldTable(sample));
   if (sample.messages) parts.push(...shadedChat(sample.messages, sample.heat, sample.heat_note));
   if (sample.pair) parts.push(answers(sample.pair, sample.decision === "swap"));
   if (!parts.length) parts.push(el("p", { class: "unreadable" }, "There is no preview of this sample."));
   if (sample.scale) parts.unshift(valueScale(sample.scale));
+  return parts;
+}
+
+/**
+ * One text or two, with their shades and what those mean.
+ *
+ * @param {Sample} sample
+ */
+function textsOf({ text, text_pair, weights = [], pair_weights = [], given, weights_note, cut: isCut }) {
+  const parts = [];
+  if (text !== undefined) parts.push(shadedText(text, weights));
+  if (text_pair !== undefined) parts.push(shadedText(text_pair, pair_weights));
+  if (weights.length || pair_weights.length) parts.push(shadeLegend(given, weights_note));
+  if (isCut) parts.push(el("p", { class: "cut" }, "The text is longer; its beginning is shown."));
   return parts;
 }
 
