@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ from oga_core.previews.reader import (
     content_of,
     look_at,
     tokens_of,
+    try_some,
 )
 from oga_core.previews.roles import FileContent
 from oga_core.review import ReviewStore
@@ -38,6 +40,7 @@ from oga_core.runs.scored import ScoredRun
 from oga_core.worker.limits import WorkerError
 
 if TYPE_CHECKING:
+    from oga_core.pipeline.request import PassRequest
     from oga_core.threshold.expectation import Expectation
 
 Stamp = tuple[int, int, int]
@@ -102,6 +105,13 @@ def looked(path: Path, options: Mapping[str, Any], card: str | None) -> dict[str
     reading = {name: value for name, value in options.items() if name in READING and value is not None}
     named = json.dumps(reading, sort_keys=True, default=str)
     return _looked(str(path), (status.st_mtime_ns, status.st_size), named, card)
+
+
+def tried(request: PassRequest) -> dict[str, Any]:
+    """What a trial of a model on a few samples measured, `error` where it failed; done once while the files stay."""
+    state.session().settings.require_jail()
+    changed = tuple(path.stat().st_mtime_ns for path in request.readable() if path.exists())
+    return _tried(json.dumps(asdict(request), sort_keys=True), changed, request)
 
 
 def selection(data: ScoredRun, board: DecisionBoard, filters: Filters, score: str, flagged: int) -> Selection:
@@ -247,6 +257,14 @@ def _content(path: str, changed: tuple[int, int]) -> FileContent:
 @st.cache_data(max_entries=50, show_spinner=False)
 def _tokens(request: TokenRequest, changed: tuple[int, ...]) -> dict[str, Any]:
     return tokens_of(request)
+
+
+@st.cache_data(max_entries=50, show_spinner="Trying the model on a few samples")
+def _tried(name: str, changed: tuple[int, ...], _request: PassRequest) -> dict[str, Any]:
+    try:
+        return try_some(_request)
+    except OgaError as error:
+        return {"error": str(error)}
 
 
 @st.cache_data(max_entries=100, show_spinner="Reading the data")

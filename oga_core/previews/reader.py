@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,9 @@ from oga_core.runs.folder import RunFolder
 from oga_core.worker.limits import WorkerError, WorkerFault, machine_memory
 from oga_core.worker.service import Service
 from oga_core.worker.supervisor import run_job
+
+if TYPE_CHECKING:
+    from oga_core.pipeline.request import PassRequest
 
 READING = ("labels", "label_column", "id_column", "text_column", "modality", "max_samples")
 """The options of a run that say how its data are read."""
@@ -44,6 +47,8 @@ _REFUSED_SECONDS = 30.0
 _SEARCHED_AT_ONCE = 5000
 # Looking at data before it is scored.
 _LOOK_SECONDS = 120.0
+# Loading a large model, and a pass over a few samples.
+_TRIAL_SECONDS = 600.0
 
 
 class PreviewReader:
@@ -177,6 +182,12 @@ def look_at(path: Path, options: Mapping[str, Any], card: str | None = None) -> 
     arguments = {"path": str(path), "options": dict(options), "card": card}
     readable = [path, *filter(None, [options.get("labels")])]
     return run_job("look", arguments, readable=readable, memory_gb=_MEMORY_GB, seconds=_LOOK_SECONDS)
+
+
+def try_some(request: PassRequest) -> dict[str, Any]:
+    """What `previews.trial` measures of a model on a few samples, before the start; raises `OgaError`."""
+    device = False if request.pass_options["device"] == "cpu" else None
+    return run_job("trial", asdict(request), readable=request.readable(), seconds=_TRIAL_SECONDS, accelerator=device)
 
 
 @dataclass(frozen=True)

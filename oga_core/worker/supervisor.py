@@ -38,6 +38,7 @@ JOBS = {
     "preview": "oga_core.previews.job:serve",
     "recognise": "oga_core.previews.recognition:run",
     "look": "oga_core.previews.look:run",
+    "trial": "oga_core.previews.trial:run",
     "tokens": "oga_core.previews.tokens:run",
     "export": "oga_core.exports.job:run",
 }

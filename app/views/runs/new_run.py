@@ -18,6 +18,7 @@ from oga_app.views.runs.columns import choose_columns
 from oga_app.views.runs.data_check import data_check
 from oga_app.views.runs.given import Given, given_files
 from oga_app.views.runs.model_card import model_card
+from oga_app.views.runs.trial import trial
 from oga_app.views.trained_tokens import choose_trained_on, look_before
 from oga_core.errors import OgaError
 from oga_core.samples import MODALITIES
@@ -62,8 +63,11 @@ def _is_sound(given: Given, options: dict[str, Any], typed: str | None) -> bool:
             "Drop the card's JSON file, or fill in “Model card” below."
         )
         sound = False
-    if data and model and model.content.kind != "outputs" and _has_rows(given, options):
-        messages.guarded(look_before)(data.path, model.path, card, options)
+    if data and model and model.content.kind != "outputs":
+        if _has_rows(given, options):
+            messages.guarded(look_before)(data.path, model.path, card, options)
+        if sound:
+            messages.guarded(trial)(data.path, model.path, card, options)
     return bool(sound)
 
 

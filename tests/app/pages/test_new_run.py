@@ -57,6 +57,18 @@ def test_sound_data_can_be_started(form, started):
     assert [(data.name, model.name) for data, model, *_ in started] == [("films.csv", "messages")]
 
 
+def test_a_trial_tells_time_and_memory_before_the_start(form, monkeypatch):
+    order = {"name": "label_order", "level": "failure", "message": "The classes are in another order."}
+    result = {"device": "cpu", "seconds": 120.0, "memory_mb": 512.0, "n_tried": 64, "checks": [order]}
+    monkeypatch.setattr("oga_app.cache.try_some", lambda request: result)
+    test = form("id,text,label", ["returns", "billing"] * 10)
+    assert "Time of the gradients" not in words(test)
+    test.button(key="try-some").click().run()
+    assert "about 2 min" in words(test)
+    assert "512 MB" in words(test)
+    assert "another order" in "".join(problems(test))
+
+
 def test_one_class_is_not_started(form):
     test = form("id,text,label", ["billing"] * 20)
     assert "Every sample has the label &#x27;billing&#x27;" in "".join(problems(test))
