@@ -13,7 +13,10 @@ from oga_core.numerics import Array, Indices, evenly_spaced, principal_axes, sli
 METHODS = ("umap", "pca", "none")
 COMPONENTS = 50
 FITTED_SAMPLES = 20_000
+PLACED_AMONG = 5_000
+"""Comparing each of a million samples with all that were fitted would take two minutes of a processor."""
 _WARM_UP_SAMPLES = 300
+FITTED_NEIGHBOURS = 15
 _NEIGHBOURS = 3
 _PLACED_AT_ONCE = 10_000
 MAX_CORNERS = 2000  # a hand draws no more of them, and the cost grows with their number
@@ -23,7 +26,7 @@ def project(vectors: Array, *, method: str = "umap", seed: int = 0) -> Array:
     """Place every sample on a plane, `(n_samples, dim)` to `(n_samples, 2)`.
 
     `umap` (McInnes et al. 2018, arXiv 1802.03426) runs on the leading 50 principal components, is fitted on 20,000
-    samples spread evenly over the data and places the rest between their nearest fitted neighbours.
+    samples spread evenly over the data and places the rest between their nearest neighbours among 5,000 of these.
     Raises `OgaError` for an unknown method.
     """
     if method not in ("umap", "pca"):
@@ -46,23 +49,42 @@ def _umap(vectors: Array, seed: int) -> Array:
         warnings.simplefilter("ignore")
         import umap
 
-        n_neighbors = min(15, len(vectors) - 1)
+        n_neighbors = min(FITTED_NEIGHBOURS, len(vectors) - 1)
         epochs = 200 if len(vectors) <= 10_000 else 100
-        mapper = umap.UMAP(n_neighbors=n_neighbors, n_epochs=epochs, init="pca", random_state=seed, n_jobs=1)
+        mapper = umap.UMAP(
+            n_neighbors=n_neighbors,
+            n_epochs=epochs,
+            init="pca",
+            random_state=seed,
+            n_jobs=1,
+            precomputed_knn=_nearest(vectors, n_neighbors),
+        )
         return np.asarray(mapper.fit_transform(vectors), dtype=np.float32)
 
 
-def _place(vectors: Array, anchors: Indices, positions: Array) -> Array:
-    """Every vector between its nearest anchors, nearer ones counting more; the anchors where they are."""
+def _nearest(vectors: Array, count: int) -> tuple[Indices, Array]:
+    """The nearest vectors of each, itself the first, and their distances, `(n_samples, count)` each.
+
+    Exact: at so few samples that takes seconds, and the approximate search of UMAP as many only to be compiled.
+    """
     from sklearn.neighbors import NearestNeighbors
 
-    index = NearestNeighbors(n_neighbors=_NEIGHBOURS).fit(vectors[anchors])
+    distances, nearest = NearestNeighbors(n_neighbors=count, algorithm="brute").fit(vectors).kneighbors(vectors)
+    return nearest, distances
+
+
+def _place(vectors: Array, anchors: Indices, positions: Array) -> Array:
+    """Every vector between the nearest of some anchors, nearer ones counting more; the anchors where they are."""
+    from sklearn.neighbors import NearestNeighbors
+
+    places = evenly_spaced(np.arange(len(anchors)), PLACED_AMONG)
+    index = NearestNeighbors(n_neighbors=_NEIGHBOURS, algorithm="brute").fit(vectors[anchors[places]])
     placed = np.empty((len(vectors), 2), dtype=np.float32)
     for part in slices(len(vectors), _PLACED_AT_ONCE):
         distance, neighbour = index.kneighbors(vectors[part])
         weight = 1.0 / np.maximum(distance, 1e-9)
         weight /= weight.sum(axis=1, keepdims=True)
-        placed[part] = (positions[neighbour] * weight[:, :, None]).sum(axis=1)
+        placed[part] = (positions[places[neighbour]] * weight[:, :, None]).sum(axis=1)
     placed[anchors] = positions
     return placed
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from oga_core.numerics import Array, Indices, Values
+from oga_core.numerics import Array, Indices, Values, slices
 
 SUBSAMPLE = 256
 CONSTANT = 1e-7
@@ -67,17 +70,21 @@ class Trees:
 
     def path_lengths(self, features: Features) -> Values:
         """Path length of every sample, summed over the trees, `(n_samples,)`."""
+        # Threads, since next to all of it is NumPy, which lets others work meanwhile.
+        with ThreadPoolExecutor(torch.get_num_threads()) as threads:
+            blocks = threads.map(partial(self._path_lengths, features), slices(len(features.right), ROWS))
+            return np.concatenate([np.zeros(0), *blocks])
+
+    def _path_lengths(self, features: Features, block: slice) -> Values:
+        part = features.rows(block)
+        rows = np.arange(len(part.right))[:, None]
         n_trees = len(self.levels[0].threshold)
-        total = np.empty(len(features.right))
-        for start in range(0, len(total), ROWS):
-            part = features.rows(slice(start, start + ROWS))
-            rows = np.arange(len(part.right))[:, None]
-            node = np.broadcast_to(np.arange(n_trees), (len(rows), n_trees))
-            for level in self.levels:
-                values = part.products(rows, level.left.take(node), level.right.take(node))
-                node = 2 * node + (values > level.threshold.take(node))
-            total[start : start + len(rows)] = self.path_length.take(node).sum(axis=1)
-        return total
+        node = np.broadcast_to(np.arange(n_trees), (len(rows), n_trees))
+        for level in self.levels:
+            values = part.products(rows, level.left.take(node), level.right.take(node))
+            node = 2 * node + (values > level.threshold.take(node))
+        lengths: Values = self.path_length.take(node).sum(axis=1)
+        return lengths
 
 
 def isolation_forest_scores(

@@ -8,6 +8,8 @@ from oga_core.numerics import Array, Indices, Values, slices
 
 ROWS = 1024
 """Points compared with all references at once."""
+SEARCHED_AT_ONCE = 65_536
+"""Points whose nearest references are kept at once."""
 
 
 def neighbour_logits(points: Array, references: Array, labels: Indices, n_classes: int, *, count: int) -> Array:
@@ -29,13 +31,16 @@ def distances_to_references(points: Array | Values, references: Indices, *, coun
 
     references: positions among the points.
     """
+    from sklearn.neighbors import NearestNeighbors
+
     count = min(count, max(1, len(references) - 1))
-    points = points.astype(np.float64)
-    squares = np.einsum("ij,ij->i", points, points)
-    result = np.zeros(len(points))
-    for part in slices(len(points), ROWS):
-        squared = squares[part, None] + squares[references] - 2 * points[part] @ points[references].T
-        squared[np.arange(len(points))[part, None] == references] = np.inf
-        nearest = np.partition(squared, min(count, squared.shape[1]) - 1, axis=1)[:, :count]
-        result[part] = np.sqrt(np.maximum(np.where(np.isfinite(nearest), nearest, 0), 0)).mean(axis=1)
+    rows = np.ascontiguousarray(points, dtype=np.float32)
+    # Compares with a heap beside each product, so that the distances of a block are never written out and sorted.
+    index = NearestNeighbors(n_neighbors=min(count + 1, len(references)), algorithm="brute").fit(rows[references])
+    result = np.zeros(len(rows))
+    for part in slices(len(rows), SEARCHED_AT_ONCE):
+        distances, nearest = index.kneighbors(rows[part])
+        is_itself = references[nearest] == np.arange(len(rows))[part, None]
+        distances = np.sort(np.where(is_itself, np.inf, distances), axis=1)[:, :count]
+        result[part] = np.where(np.isfinite(distances), distances, 0).mean(axis=1)
     return result

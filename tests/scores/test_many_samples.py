@@ -1,0 +1,48 @@
+"""What is done otherwise where there are many samples gives what the plain way gives."""
+
+import numpy as np
+import pytest
+from problems import blobs
+
+from oga_core.scores.estimators import calibration
+from oga_core.scores.estimators.calibration import calibrated
+from oga_core.scores.estimators.forest import Features, isolation_forest_scores
+from oga_core.scores.estimators.neighbours import distances_to_references
+
+
+@pytest.mark.parametrize("count", [1, 4, 50])
+def test_distances_are_to_the_nearest_other_references(count):
+    points = np.random.default_rng(0).standard_normal((40, 3))
+    points[7] = points[3]  # a twin, at no distance, is another reference
+    references = np.array([3, 7, 11, 20, 39])
+    whole = np.linalg.norm(points[:, None] - points[references], axis=2)
+    whole[references, np.arange(5)] = np.inf
+    for row in range(40):
+        others = np.sort(whole[row][np.isfinite(whole[row])])[: min(count, 4)]
+        assert distances_to_references(points, references, count=count)[row] == pytest.approx(others.mean(), abs=1e-3)
+
+
+def test_one_reference_is_no_neighbour_of_itself():
+    distances = distances_to_references(np.array([[0.0], [3.0]]), np.array([0]), count=10)
+    assert distances.tolist() == [0.0, 3.0]
+
+
+def test_a_forest_in_threads_scores_as_in_one(monkeypatch):
+    import torch
+
+    rows = Features(np.random.default_rng(0).standard_normal((3000, 6)).astype(np.float32))
+    scores = []
+    for threads in (1, 3):
+        monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
+        scores.append(isolation_forest_scores(rows, 20, seed=1))
+    np.testing.assert_array_equal(*scores)
+
+
+def test_the_scale_of_logits_is_that_of_a_sample_of_them(monkeypatch):
+    sketch, _ = blobs(6000)
+    labels = sketch.given_labels
+    whole = calibrated(sketch.logits, labels)
+    monkeypatch.setattr(calibration, "FITTED_SAMPLES", 3000)
+    sampled = calibrated(sketch.logits, labels)
+    assert sampled.shape == whole.shape
+    np.testing.assert_allclose(sampled, whole, rtol=0.1, atol=1e-6)
