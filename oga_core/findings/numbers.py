@@ -10,16 +10,14 @@ from numpy.typing import NDArray
 
 from oga_core.findings import DUPLICATE, NONE, WRONG_PROBABILITY
 from oga_core.findings.duplicates import near_duplicates
-from oga_core.findings.mixture import ResidualMixture, residual_mixture
+from oga_core.findings.mixture import LIKELY, ResidualMixture, residual_mixture
 from oga_core.gradient_sketch import GradientSketch
 from oga_core.numerics import Indices, Values
 from oga_core.samples import number_text
-from oga_core.scores.common import once_per_sketch
+from oga_core.scores.common import canonical_order, once_per_sketch
 from oga_core.scores.regression.witnesses import has_memorised, model_residuals, numbers_of, witnesses
 
 WRONG_VALUE, SLIP = "likely wrong value", "likely decimal slip"
-LIKELY = 0.5
-"""A number is called wrong, and trimmed, where that is likelier than not."""
 SLIP_NEAR = 3.0
 """A number times or over ten is taken for what was meant where it is so many usual errors from what is expected."""
 DIGITS = 4
@@ -57,7 +55,11 @@ def number_findings(sketch: GradientSketch, ids: Sequence[object]) -> tuple[dict
 @once_per_sketch
 def mixture_of(sketch: GradientSketch) -> ResidualMixture:
     """How many numbers are wrong and which, by the mean of the fits' residuals over what is usual."""
-    return residual_mixture(_scaled(sketch))
+    order = canonical_order(sketch)
+    numbers = numbers_of(sketch)
+    others = np.empty_like(numbers)
+    others[order] = numbers[np.random.default_rng(0).permutation(order)]
+    return residual_mixture(_scaled(sketch), _scaled(sketch, others - numbers))
 
 
 def suggested_values(sketch: GradientSketch) -> tuple[Values, NDArray[np.bool_]]:
@@ -74,8 +76,10 @@ def suggested_values(sketch: GradientSketch) -> tuple[Values, NDArray[np.bool_]]
     return np.where(slips, nearest, expected), slips
 
 
-def _scaled(sketch: GradientSketch) -> Values:
-    return np.asarray(np.mean([fit.residuals / fit.usual for fit in witnesses(sketch)], axis=0), dtype=np.float64)
+def _scaled(sketch: GradientSketch, moved: Values | float = 0.0) -> Values:
+    """The fits' residuals over what is usual, on average; `moved`: had the numbers been larger by so much."""
+    scaled = [(fit.residuals + moved) / fit.usual for fit in witnesses(sketch)]
+    return np.asarray(np.mean(scaled, axis=0), dtype=np.float64)
 
 
 def _times_usual(sketch: GradientSketch) -> list[float]:

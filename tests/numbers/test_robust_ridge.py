@@ -55,12 +55,23 @@ def test_the_mixture_tells_how_many_are_wrong(share: float) -> None:
     residuals = rng.standard_t(8, size=4000)
     wrong = np.arange(4000) < round(share * 4000)
     residuals[wrong] = rng.uniform(-40, 40, wrong.sum())
-    mixture = residual_mixture(residuals)
+    mixture = residual_mixture(residuals, rng.normal(0, 15, 4000))
     assert mixture.rate == pytest.approx(share, abs=0.025)
     assert mixture.low <= max(share, 0.004)
     assert mixture.high >= share - 0.025
     assert mixture.probability[np.abs(residuals) < 2].max(initial=0) < 0.2
     assert ((mixture.probability >= 0) & (mixture.probability <= 1)).all()
+
+
+def test_numbers_of_other_samples_are_counted_too() -> None:
+    rng = np.random.default_rng(2)
+    residuals = rng.normal(size=4000)
+    others = rng.normal(0, 5, 4000)
+    residuals[:600] = others[:600]
+    mixture = residual_mixture(residuals, others)
+    assert mixture.rate == pytest.approx(0.15, abs=0.03)
+    assert mixture.low < 0.15 < mixture.high
+    assert mixture.low < mixture.rate, "many of them lie where right numbers do"
 
 
 def test_a_memorised_model_is_not_asked() -> None:
