@@ -14,10 +14,10 @@ from architecture import N_CLASSES, VOCABULARY, Architecture, Net, head
 from torch import nn
 
 TIMM = {
-    "test_byobnet": 64, "test_coatnet": 64, "test_convnext": 64, "test_convnext2": 64, "test_convnext3": 64,
-    "test_efficientnet": 64, "test_efficientnet_evos": 64, "test_efficientnet_gn": 64, "test_efficientnet_ln": 64,
-    "test_mambaout": 64, "test_maxvit": 64, "test_nfnet": 64, "test_resnet": 64, "test_vit": 64, "test_vit2": 64,
-    "test_vit3": 64, "test_vit4": 64, "test_vit_relpos": 64,
+    "test_byobnet": 160, "test_coatnet": 160, "test_convnext": 160, "test_convnext2": 160, "test_convnext3": 160,
+    "test_efficientnet": 160, "test_efficientnet_evos": 160, "test_efficientnet_gn": 160, "test_efficientnet_ln": 160,
+    "test_mambaout": 160, "test_maxvit": 160, "test_nfnet": 160, "test_resnet": 160, "test_vit": 160, "test_vit2": 160,
+    "test_vit3": 160, "test_vit4": 160, "test_vit_relpos": 160,
     "resnet10t": 64, "mobilenetv3_small_050": 64, "efficientnet_lite0": 64, "ghostnet_050": 64, "lcnet_035": 64,
     "mobilevit_xxs": 64, "edgenext_xx_small": 64, "fastvit_t8": 64, "repvit_m0_9": 64, "tinynet_e": 64,
     "xcit_nano_12_p16_224": 224, "crossvit_tiny_240": 240, "levit_128s": 224, "efficientformerv2_s0": 224,
