@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import json
 import os
 import select
@@ -98,6 +99,7 @@ def _apart(function: Callable[[], str], seconds: float) -> Apart:
     reading, writing = os.pipe()
     process = os.fork()
     if not process:
+        faulthandler.disable()  # its ending tells of a crash, and a trace in the middle of a test run would alarm
         with contextlib.suppress(BaseException):
             os.close(reading)
             os.write(writing, function().encode())
