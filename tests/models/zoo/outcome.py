@@ -86,7 +86,7 @@ def _exact_norms(model: nn.Module, samples: SampleSet) -> np.ndarray:
     norms = []
     for x, label in zip(torch.from_numpy(samples.inputs), torch.from_numpy(samples.given_labels), strict=True):
         loss = cross_entropy(_logits(model(x[None])), label[None])
-        gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
+        gradients = torch.autograd.grad(loss, parameters, allow_unused=True, retain_graph=True)  # caches keep one
         norms.append(torch.cat([g.flatten() for g in gradients if g is not None]).norm().item())
     return np.array(norms)
 
