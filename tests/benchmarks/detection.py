@@ -74,7 +74,7 @@ def _given(name: str, problem: BenchmarkSet) -> Iterator[tuple[str, dict[str, An
     if all(offered[need] for need in needs):
         yield name, {need: offered[need] for need in needs}
     for use in score.uses if score else ():
-        if offered[use]:
+        if offered.get(use):
             yield f"{name}+{use}", {use: offered[use]}
 
 
