@@ -62,7 +62,7 @@ def test_what_cannot_be_decided_is_refused(data, tmp_path):
         decide_alike(data, [0], "relabel", label="wolf")
     with pytest.raises(OgaError, match="Unknown proposal 'decisions'"):
         proposal(data, "decisions", [0])
-    with pytest.raises(OgaError, match="no class labels"):
+    with pytest.raises(OgaError, match="has no labels"):
         proposal(ScoredRun(language_run(tmp_path).path), "suggestions", [0])
 
 
