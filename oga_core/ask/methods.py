@@ -9,9 +9,10 @@ METHODS = {
     "fisher": "the dot product after the damped inverse of the gradients' second moment, over all parameters",
     "ekfac": "the same, layer by layer, by EK-FAC and conjugate gradients; needs whole gradients",
 }
+TITLES = {"tracin": "TracIn", "cosine": "Cosine", "datainf": "DataInf", "fisher": "Damped Fisher", "ekfac": "EK-FAC"}
 OF_WHOLE, OF_SKETCHES = "ekfac", "cosine"
-"""By removal of the top 2 % of the rows (tests/benchmarks/answers/retrieval.py, a small model) EK-FAC is ahead on one set
-and level with cosine on two; cosine is the first of those that can do without whole gradients."""
+"""By removal of the top 2 % of the rows (tests/benchmarks/answers/retrieval.py, a small model) EK-FAC is ahead on one
+set and level with cosine on two; cosine is the first of those that can do without whole gradients."""
 
 
 def default_method(*, whole: bool) -> str:

@@ -10,6 +10,7 @@ import streamlit as st
 
 from oga_app.elements import charts, messages
 from oga_app.elements.theme import ACCENT, GREY
+from oga_core.ask.methods import TITLES
 
 _NAMES = {"bm25": "most words in common", "random": "at random"}
 _DASHES = {"bm25": "dash", "random": "dot"}
@@ -60,7 +61,7 @@ def _line(points: list[dict[str, Any]], name: str, *, is_method: bool) -> go.Sca
     return go.Scatter(
         x=[100 * point["share"] for point in points],
         y=means,
-        name=_NAMES.get(name, f"by {name}"),
+        name=_NAMES.get(name, f"by {TITLES.get(name, name)}"),
         mode="lines+markers",
         line={"color": color, "dash": _DASHES.get(name, "solid")},
         error_y={"array": above, "arrayminus": below, "color": color, "thickness": 1},

@@ -14,9 +14,8 @@ from oga_app.views import header
 from oga_app.views.detail import detail
 from oga_app.views.header import Opened
 from oga_core.ask.asker import Answer
-from oga_core.ask.methods import METHODS
+from oga_core.ask.methods import METHODS, TITLES
 
-_NAMES = {"tracin": "TracIn", "cosine": "Cosine", "datainf": "DataInf", "fisher": "Damped Fisher", "ekfac": "EK-FAC"}
 _TOP = 10
 _ALIKE = 0.8
 """Share of words in common from which a row is nearly the same text: rows of one template share about half."""
@@ -61,13 +60,13 @@ def _answer(view: Opened) -> None:
         )
         return
     method = st.segmented_control(
-        "By", list(METHODS), default=cache.asker(view.data).default_method, format_func=_NAMES.__getitem__,
+        "By", list(METHODS), default=cache.asker(view.data).default_method, format_func=TITLES.__getitem__,
         required=True, key="ask-method", label_visibility="collapsed", persist_state="session",
     )  # fmt: skip
     answer = _ask(view, asked, method)
     _said(view, asked, answer)
     whole = "whole gradients" if answer.whole else "sketches of the gradients"
-    messages.quiet(f"{_NAMES[method]}, on {whole}: {METHODS[method]}.")
+    messages.quiet(f"{TITLES[method]}, on {whole}: {METHODS[method]}.")
     scores = pd.concat([answer.pushed_for["score"], answer.pushed_against["score"]]).astype(float)
     strongest = float(scores.abs().max()) if len(scores) else 0.0
     left, right = st.columns(2, gap="large")

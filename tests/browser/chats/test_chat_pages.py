@@ -37,6 +37,7 @@ def chat(runs):
 
 def test_a_response_is_edited_by_keyboard_and_the_edit_is_undone(page, server, chat):
     begin(page, server, f"review?run={chat.path.name}")
+    assert not page.get_by_text("Enter saves, Escape leaves", exact=True).is_visible()  # of a number's field
     fields = open_editor(page)
     assert [fields.nth(i).input_value() for i in (0, 1)] == ["It is 11.", "Then 11 ends."]
     fields.last.fill("Then 11 goes on.\nk r u z")
@@ -62,6 +63,11 @@ def test_a_response_is_edited_by_keyboard_and_the_edit_is_undone(page, server, c
 def test_escape_leaves_and_what_was_typed_is_there_again(page, server, chat):
     begin(page, server, f"review?run={chat.path.name}")
     open_editor(page).first.fill("Half a thou")
+    page.set_viewport_size({"width": 390, "height": 844})
+    body = page.locator(".body").first
+    page.wait_for_function("width => document.body.clientWidth <= width", arg=390)
+    assert page.locator(FIELDS).first.bounding_box()["width"] > 0.95 * body.bounding_box()["width"]
+    page.set_viewport_size({"width": 1440, "height": 1000})
     page.keyboard.press("Escape")
     page.locator(FIELDS).first.wait_for(state="detached", timeout=5_000)
     assert decided(chat) == {}
