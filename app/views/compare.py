@@ -88,7 +88,7 @@ def _table(table: pd.DataFrame) -> None:
             "score": st.column_config.TextColumn("Score", pinned=True),
             "family": st.column_config.TextColumn("Family"),
             "precision": charts.percent("Precision on verdicts"),
-            "verdicts": st.column_config.TextColumn("Bad of decided"),
+            "verdicts": st.column_config.TextColumn("Wrong of decided"),
             "interval": st.column_config.TextColumn("90 % interval"),
             "overlap": charts.percent("Overlap with the chosen"),
             "seconds": st.column_config.NumberColumn("Seconds after the pass", format="%.3g"),

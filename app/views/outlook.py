@@ -75,7 +75,8 @@ def _prior(noise_rate: float | None) -> str:
 def progress(view: Opened) -> None:
     """The stop rule in plain words."""
     if _is_estimated(view.data) or view.board.judged.any():
-        messages.quiet(_expectation(view, every=LEARN_EVERY).progress().sentence())
+        what = "wrong labels" if view.data.classes else "samples to fix"
+        messages.quiet(_expectation(view, every=LEARN_EVERY).progress().sentence(what=what))
 
 
 def _expectation(view: Opened, every: int = 1) -> Expectation:

@@ -64,14 +64,14 @@ class Progress:
     unseen_bad: Interval
     seen_at_least: float
 
-    def sentence(self, target: float = 0.95) -> str:
-        """The stop rule in plain words."""
-        unseen = f"{self.unseen_bad.low:,.0f} to {self.unseen_bad.high:,.0f} bad samples are among the "
+    def sentence(self, target: float = 0.95, *, what: str = "wrong labels") -> str:
+        """The stop rule in plain words; what: is looked for."""
+        unseen = f"{self.unseen_bad.low:,.0f} to {self.unseen_bad.high:,.0f} {what} are among the "
         unseen += f"{self.unseen_samples:,} left unseen"
         share = round(100 * self.seen_at_least)
         if not share:
             return f"{unseen}, with 90 % probability."
-        seen = f"90 % confidence at least {share} % of what is detrimental has been seen"
+        seen = f"90 % confidence at least {share} % of the {what} have been seen"
         if self.seen_at_least >= target:
             return f"You can stop: with {seen}. {self.unseen_samples:,} samples are left unseen."
         return f"With {seen} ({unseen})."

@@ -86,4 +86,4 @@ def test_without_verdicts_it_is_what_the_run_says():
 
 def test_the_map_is_told_at_which_rank_each_per_cent_ends():
     points = MapPoints.pack(np.zeros((5, 2)), [1.0, 5.0, 4.0, 3.0, 2.0])
-    assert points.chance_steps([0.0, 0.979, 0.97, 0.5, 0.5]) == [(0.97, 2), (0.5, 4), (0.0, 5)]
+    assert points.chance_steps([0.0, 0.979, 0.97, 0.5, 0.5]) == [(0.98, 1), (0.97, 2), (0.5, 4), (0.0, 5)]

@@ -80,10 +80,10 @@ def test_a_review_that_has_seen_nothing_does_not_say_so_in_per_cent():
     scores, bad = simulate(4)
     nothing = np.empty(0, dtype=np.int64)
     said = Expectation(scores, nothing, nothing.astype(bool), noise_rate=0.1).progress().sentence()
-    assert "has been seen" not in said
-    assert f"bad samples are among the {N:,} left unseen, with 90 % probability." in said
+    assert "have been seen" not in said
+    assert f"wrong labels are among the {N:,} left unseen, with 90 % probability." in said
     rows = np.arange(N // 2)
-    assert "has been seen" in Expectation(scores, rows, bad[rows]).progress().sentence()
+    assert "have been seen" in Expectation(scores, rows, bad[rows]).progress().sentence()
 
 
 def test_samples_to_review_are_new_and_lie_where_doubt_is():

@@ -90,11 +90,11 @@ class MapPoints:
         return float(self.sorted_scores[min(count, len(self)) - 1]) if count > 0 and len(self) else float("inf")
 
     def chance_steps(self, chances: ArrayLike) -> list[tuple[float, int]]:
-        """Return (chance, count): the first `count` points are at least so likely, in whole per cent, falling.
+        """Return (chance, count): the first `count` points are at least so likely, rounded to per cent, falling.
 
         chances: `(n_samples,)`, 0 to 1, none above that of a point that ranks before it.
         """
-        hundredths = np.floor(100 * np.asarray(chances, dtype=np.float64)[self.order]).astype(np.int64)
+        hundredths = np.rint(100 * np.asarray(chances, dtype=np.float64)[self.order]).astype(np.int64)
         ends = np.flatnonzero(np.diff(hundredths, append=-1)) + 1
         return [(float(hundredths[end - 1]) / 100, int(end)) for end in ends]
 

@@ -30,7 +30,8 @@ export class ClusterNames {
   }
 
   /**
-   * Put the names where their clusters are; those that would lie over a larger cluster's, or outside, are not shown.
+   * Put the names where their clusters are, or just above or below; those that would still lie over a larger cluster's,
+   * or outside, are not shown.
    *
    * @param {View} view
    */
@@ -42,16 +43,16 @@ export class ClusterNames {
     /** @type {{ x: number, y: number, wide: number, high: number }[]} */
     const shown = [];
     this.#names.forEach(({ node, place }, i) => {
-      const [x, y] = view.toScreen(place);
+      const [x, middle] = view.toScreen(place);
       const [wide, high] = sizes[i];
-      const isInside = x >= wide && x <= view.width - wide && y >= high && y <= view.height - high;
-      const isFree = shown.every(
-        (other) => Math.abs(other.x - x) >= other.wide + wide || Math.abs(other.y - y) >= other.high + high,
-      );
-      node.style.visibility = isInside && isFree ? "visible" : "hidden";
+      const free = (/** @type {number} */ y) =>
+        x >= wide && x <= view.width - wide && y >= high && y <= view.height - high &&
+        shown.every((other) => Math.abs(other.x - x) >= other.wide + wide || Math.abs(other.y - y) >= other.high + high); // prettier-ignore
+      const y = [0, -2, 2].map((by) => middle + by * high).find(free);
+      node.style.visibility = y === undefined ? "hidden" : "visible";
       node.style.left = `${x}px`;
-      node.style.top = `${y}px`;
-      if (isInside && isFree) shown.push({ x, y, wide, high });
+      node.style.top = `${y ?? middle}px`;
+      if (y !== undefined) shown.push({ x, y, wide, high });
     });
   }
 
