@@ -140,7 +140,7 @@ def neighbours(view: Opened, row: int, key: str) -> None:
 def _tiles(view: Opened, near: list[Neighbour], key: str) -> None:
     rows = [item.row for item in near]
     views = desk.tiles(view.data, view.board, rows, score=view.score, flagged=view.flagged)
-    sample_grid(views, key=key, size=88)
+    sample_grid(views, key=key, size=88, rows=not any(shown.image for shown in views))
 
 
 def about_row(view: Opened, row: int, key: str) -> None:

@@ -25,6 +25,8 @@ _GRID = 60
 _GRID_BY_CLASS = "Grid by class"
 _AHEAD = 60
 _HEIGHT = 580
+_SHORT = 340
+"""Of texts and rows, which take the height they need, so that the evidence is not below the fold."""
 _BATCH = 40
 _FLAGGED = "Flagged first, with a few random ones"
 _TELLING = "What tells most about the rest"
@@ -115,7 +117,7 @@ def _queue() -> None:
         target=view.data.target,
         actions=actions_of(view.data.classes, view.data.modality, view.data.target),
         pair=desk.pair_of(view.session.filters),
-        height=_HEIGHT,
+        height=_HEIGHT if view.data.modality == "image" else _SHORT,
     )
     outlook.progress(view)
     if not view.session.settings.closed:

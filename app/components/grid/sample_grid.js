@@ -27,6 +27,7 @@ import searchStyle from "../class_search.css";
  * @property {number} total samples in the list that the page is of
  * @property {boolean} canOpen
  * @property {number} size of a tile
+ * @property {boolean} [rows] one sample a line, its labels beside its words
  * @property {number | null} height
  */
 
@@ -88,6 +89,7 @@ class SampleGrid {
     this.data = data;
     themeOf(this.root);
     this.root.style.setProperty("--tile", `${data.size}px`);
+    this.root.classList.toggle("rows", Boolean(data.rows));
     this.grid.style.maxHeight = data.height ? `${data.height}px` : "";
     if (data.page !== this.#page && !(await this.#load(data.page))) return;
     const selected = data.selected?.join("\n") ?? null;

@@ -61,12 +61,13 @@ def sample_grid(
     on_open: Callable[[str], object] | None = None,
     total: int | None = None,
     size: int = 112,
+    rows: bool = False,
     height: int | None = None,
 ) -> None:
     """Show one page; see the module.
 
     total: samples of the list that the page is of, where all of them may be decided on at once. size: a tile's side in
-    CSS pixels. height: makes the page scroll inside.
+    CSS pixels. rows: one sample a line, for texts. height: makes the page scroll inside.
     """
     page = {view.id for view in views}
     names = set(classes)
@@ -95,6 +96,7 @@ def sample_grid(
             "total": len(views) if total is None else int(total),
             "canOpen": on_open is not None,
             "size": int(size),
+            "rows": rows,
             "height": height,
         },
         on_bulk_change=bulk,

@@ -58,6 +58,14 @@ describe("a page", () => {
     assert.ok((tiles()[3].querySelector(".words")?.textContent ?? "").endsWith(" …"));
   });
 
+  it("has one sample a line where it is of texts", async () => {
+    assert.equal(place.querySelectorAll(".rows").length, 0);
+    await show({ rows: true });
+    assert.equal(place.querySelectorAll(".rows .tile").length, 4);
+    await show({ rows: false });
+    assert.equal(place.querySelectorAll(".rows").length, 0);
+  });
+
   it("is loaded once, whatever else changes", async () => {
     const asked = serve({});
     await show({ size: 200, selected: ["b"] });
