@@ -5,7 +5,7 @@ import re
 from urllib.parse import parse_qs, urlparse
 
 import pytest
-from conftest import settle, shot, visit
+from conftest import barriers, settle, shot, visit
 
 pytestmark = pytest.mark.browser
 
@@ -58,15 +58,43 @@ def test_a_box_on_the_map_filters_every_view(page, server):
 
 def test_a_cell_of_the_matrix_filters_by_both_labels(page, server):
     begin(page, server, "explore?run=digits")
-    page.get_by_text("Given and predicted", exact=True).click()
+    page.get_by_text("Confused pairs", exact=True).click()
     settle(page)
-    table = page.get_by_test_id("stDataFrame").last
+    table = page.get_by_test_id("stDataFrame").nth(1)
     table.click(position={"x": table.bounding_box()["width"] * 0.5, "y": 35 * 2.5})
     settle(page)
     filters = json.loads(address(page)["filters"])
     assert set(filters) == {"given", "predicted"}
     assert filters["given"] == "1"
     shot(page, "explore-matrix")
+
+
+def test_a_pair_opens_as_a_queue_with_two_large_keys(page, server, runs):
+    from app_runs import image_run
+
+    from oga_core.review import ReviewStore
+
+    image_run(runs, "paired")
+    begin(page, server, "explore?run=paired")
+    page.get_by_text("Confused pairs", exact=True).click()
+    settle(page)
+    page.get_by_test_id("stDataFrame").nth(2).click(position={"x": 18, "y": 35 * 1.5})
+    settle(page)
+    given, other = (json.loads(address(page)["filters"])[name] for name in ("given", "predicted"))
+    page.get_by_role("button", name=re.compile("^Review these")).click()
+    page.wait_for_url("**/review**")
+    settle(page)
+    keys = page.locator(".pair-keys button")
+    keys.first.wait_for(timeout=30_000)
+    assert keys.all_inner_texts() == [f"f{given}", f"j{other}"]
+    assert barriers(page) == {}
+    shot(page, "review-pair")
+    page.keyboard.press("j")
+    page.locator(".state", has_text="Saved.").wait_for(timeout=30_000)
+    store = ReviewStore(runs / "paired" / "review.sqlite")
+    [decision] = store.decisions().values()
+    assert (decision.action, decision.new_label) == ("relabel", other)
+    store.close()
 
 
 def test_a_sample_opens_from_the_grid_and_is_decided(page, server, runs):
