@@ -84,10 +84,11 @@ class Findings:
 def find(sketch: GradientSketch) -> Findings:
     """Tell what kind of finding every sample is; raises `OgaError` where the model has no class logits.
 
-    In this order: near-duplicate with another label (see `duplicates`). Out of distribution: far from
-    all samples, whatever the model says, for it is confident there too. Likely mislabelled: confident of another class
-    (see `noise`), well above the given one. Near-duplicate with the same label. Ambiguous: the given and another class
-    are about as probable, and each has at least 0.3. Rare and yet rightly labelled samples have no kind: distance and
+    In this order: near-duplicate with another label (see `duplicates`). Out of distribution: far from all samples,
+    whatever the model says, for it is confident there too; of foreign files that come singly it finds about half, of a
+    batch of like ones few (`tests/benchmarks/findings/foreign.py`). Likely mislabelled: confident of another class (see
+    `noise`), well above the given one. Near-duplicate with the same label. Ambiguous: the given and another class are
+    about as probable, and each has at least 0.3. Rare and yet rightly labelled samples have no kind: distance and
     confidence told them from others no better than chance.
     """
     if sketch.logits is None:
