@@ -20,6 +20,10 @@ def test_every_page_fits_in_every_look_and_has_no_barriers(browser, server, page
     assert sizes[0] <= sizes[1]
     assert page.locator(".oga-problem").count() == 0
     shot(page, f"{page_name}-{look}-{width}")
+    assert page.locator(".oga-brand").inner_text().split() == ["OGA", "digits"]
+    if (page_name, width) == ("review", 390):
+        keep = page.get_by_role("button", name="Keep").bounding_box()
+        assert keep["y"] + keep["height"] <= 1000  # of the window: the verdicts are on a phone's first screen
     if page_name == "explore":
         page.locator("[role=slider][aria-valuenow]").first.wait_for(timeout=60_000)
     assert barriers(page) == {}
