@@ -74,7 +74,7 @@ ul.oga-pictures, ul.oga-texts, ol.oga-classes { list-style: none; padding: 0; ma
   .oga-tokens .trained { background: rgba(86, 180, 233, .3); }
   .stButtonGroup [data-selected="true"] p { color: #ffab85; }
 }
-[data-testid="stFileUploaderDropzone"] { min-height: 6rem; align-items: center; border: 1.5px dashed rgba(140, 134, 124, .7); }
+[data-testid="stFileUploaderDropzone"] { min-height: 6rem; align-items: center; border: 1.5px dashed #8c867c; }
 @media (max-width: 768px) {
   .stAppHeader { padding-left: 0; }
   .oga-brand { left: 3.6rem; right: 1rem; max-width: none; pointer-events: none; }
