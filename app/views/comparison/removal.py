@@ -22,7 +22,7 @@ def show(curve: dict[str, Any]) -> None:
     messages.section(
         "Without the rows that pushed for it",
         "The loss of the response after training without the rows that pushed most for it, less that after training "
-        "on all rows, in the same order with the same steps. Higher means that the model no longer says it.",
+        "on all rows, in the same order with the same steps. The higher, the less the model says it.",
     )
     for query in curve.get("queries", ())[:1]:
         messages.prose(str(query.get("text", "")))
@@ -48,7 +48,8 @@ def _table(points: list[dict[str, Any]], method: str) -> None:
 
 def _chart(points: list[dict[str, Any]], method: str) -> go.Figure:
     figure = go.Figure([_line(points, name, is_method=name == method) for name in (method, *_NAMES)])
-    figure.update_xaxes(tickvals=[100 * point["share"] for point in points], ticksuffix=" %")
+    shares = [100 * point["share"] for point in points]
+    figure.update_xaxes(tickvals=shares, ticktext=[f"{share:.0f} %" for share in shares])
     titles = {"xaxis_title": "rows left out", "yaxis_title": "rise of the loss, with 90 % interval"}
     return charts.quiet(figure, 300, showlegend=True, **titles)
 
