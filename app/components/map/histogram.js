@@ -62,7 +62,7 @@ export class Histogram {
     this.samples = el("div", { class: "samples", "aria-hidden": "true" });
     this.scores = el("div", { class: "scores", "aria-hidden": "true" });
     this.name = el("div", { class: "axis" });
-    this.root = el("div", { class: "distribution" }, this.samples, this.plot, this.scores, this.name);
+    this.root = el("div", { class: "by-score" }, this.samples, this.plot, this.scores, this.name);
   }
 
   /**
