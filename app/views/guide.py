@@ -12,6 +12,8 @@ from oga_app.views.frame import tour
 
 FOLDER = Path(__file__).parents[1] / "help"
 TOPICS = ("Run", "Explore", "Review", "Compare", "Export")
+FURTHER = ("Clusters", "Format")
+"""Parts that belong to no page."""
 
 
 def text(topic: str) -> str:
@@ -23,12 +25,12 @@ def show() -> None:
     """Draw the guide as a page."""
     messages.title("Help", "What each page is for, and how to work on it.")
     topic = st.segmented_control(
-        "Page", TOPICS, default=TOPICS[0], required=True, key="help-topic", label_visibility="collapsed"
+        "Page", (*TOPICS, *FURTHER), default=TOPICS[0], required=True, key="help-topic", label_visibility="collapsed"
     )
     st.markdown(_below_title(text(topic)), width=760)
     current = state.session()
     with st.container(horizontal=True):
-        if st.button(f"Go to {topic}", key="help-go"):
+        if topic in TOPICS and st.button(f"Go to {topic}", key="help-go"):
             current.go(topic)
         if st.button("Show the tour again", key="tour-again", help="On runs of the sample data sets"):
             tour.begin_again(current)

@@ -107,7 +107,7 @@ def held_out_fits(sketch: GradientSketch) -> list[Array]:
     features = next(part for part in candidates if part is not None)
     labels = sketch.given_labels
     linear = discriminant_logits(features, labels, sketch.n_classes)
-    kernel = discriminant_logits(fourier_features(features), labels, sketch.n_classes)
+    kernel = discriminant_logits(fourier_features(features), labels, sketch.n_classes, overwrite=True)
     gain = len(labels) * (log_likelihood(kernel, labels) - log_likelihood(linear, labels))
     return [linear, kernel] if gain > CLEARLY else [linear]
 

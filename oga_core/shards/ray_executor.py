@@ -22,7 +22,7 @@ class RayExecutor(Executor):
         try:
             import ray
         except ImportError:
-            raise OgaError("Ray is not installed here. Install it with: pip install 'oga[ray]'.") from None
+            raise OgaError("Ray is not installed here. Install it with: pip install 'ray>=2.60'.") from None
         self.ray = ray
         if not ray.is_initialized():
             ray.init(address=os.environ.get("RAY_ADDRESS"), log_to_driver=False, include_dashboard=False)

@@ -1,13 +1,18 @@
 """The user guide, as a page and behind question marks."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from here import score_here
 from page_words import problems
 
 import oga_app
+import oga_sample_data
 from oga_app.views import guide
+from oga_core.pipeline.options import ScoreOptions
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -30,6 +35,9 @@ def test_the_guide_is_a_page_of_its_own(visit, digits):
     assert "from data and a model to a result" in written(test)
     test.segmented_control(key="help-topic").set_value("Compare").run()
     assert "which score, did it help, what changed" in written(test)
+    test.segmented_control(key="help-topic").set_value("Clusters").run()
+    assert "#SBATCH --array=1-16" in written(test)
+    assert not [button for button in test.button if button.key == "help-go"], "no page is called so"
 
 
 def test_the_guide_names_the_keys_as_they_are():
@@ -40,10 +48,44 @@ def test_the_guide_names_the_keys_as_they_are():
         assert any(told == meaning and keys.split("`")[1].lower() in name.lower() for name, told in meanings.items())
 
 
-@pytest.mark.parametrize("topic", guide.TOPICS)
+@pytest.mark.parametrize("topic", [*guide.TOPICS, *guide.FURTHER])
 def test_the_guide_speaks_of_controls_that_are_there(topic):
     root = Path(oga_app.__file__).parent
     sources = [*root.rglob("*.py"), *root.rglob("*.js")]
     program = "\n".join(path.read_text(encoding="utf-8") for path in sources)
     named = re.findall(r"(?<!\*)\*([A-Z][^*]+)\*(?!\*)", guide.text(topic))
     assert [name for name in named if " ".join(name.split()) not in program] == []
+
+
+def test_a_run_is_read_by_pandas_and_numpy_alone_as_the_guide_shows(tmp_path):
+    data = Path(oga_sample_data.__file__).parent
+    options = ScoreOptions(label_column="diagnosis", map="none", scores=("loss",))
+    run = score_here(data / "tumours.csv", data / "tumours.pt2", tmp_path / "my-run", options)
+    (block,) = re.findall(r"```python\n(.*?)```", guide.text("Format"), re.DOTALL)
+    alone = "import sys\nsys.modules.update(dict.fromkeys(('oga_core', 'oga_app', 'torch')))\n" + block
+    done = subprocess.run([sys.executable, "-c", alone], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    worst = run.table.sort_values("score_loss", ascending=False)["sample_id"]
+    assert worst.iloc[0] in done.stdout
+    means = run.table.groupby("given_label")["score_loss"].mean()
+    assert all(name in done.stdout and f"{means[name]:.4f}" in done.stdout for name in ("benign", "malignant"))
+
+
+def test_the_guide_names_the_files_and_columns_of_a_run(tmp_path):
+    text = guide.text("Format")
+    data = Path(oga_sample_data.__file__).parent
+    options = ScoreOptions(label_column="diagnosis", map="pca", scores=("oga",))
+    run = score_here(data / "tumours.csv", data / "tumours.pt2", tmp_path / "run", options)
+    assert f"`schema` is {run.info.schema}" in text
+    files = {path.name for path in run.path.iterdir()} - {"arrays", ".lock"}
+    assert {name for name in files if f"`{name}`" not in text} == set()
+    listed = re.findall(r"`(\w+)`", text.split("`scores.parquet` |")[1].split("\n")[0])
+    assert set(listed) - {"score_NAME"} <= set(run.table.columns)
+
+
+def test_every_cluster_is_shown_in_ten_lines():
+    blocks = re.findall(r"```\w+\n(.*?)```", guide.text("Clusters"), re.DOTALL)
+    assert len(blocks) == 7
+    assert all(len([line for line in block.splitlines() if line.strip()]) <= 10 for block in blocks)
+    commands = [block for block in blocks if "oga" in block and "merge" not in block.split("oga")[1]]
+    assert all(re.search(r"--shard|--on|SBATCH|sbatch|--wrap", block) for block in commands)
