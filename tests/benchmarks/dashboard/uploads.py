@@ -83,7 +83,6 @@ def walk(page: Page, server: Server, kind: str, folder: Path, n_samples: int) ->
     page.get_by_text("spread over the data").wait_for(timeout=PATIENCE)
     settle(page)
     seen["seconds until read"] = round(time.perf_counter() - begun, 1)
-    seen["roles"] = page.locator('[class*="st-key-role-"]').all_inner_texts()
     look(page, f"{kind}-filled", seen)
     if kind == "odd":
         return seen
