@@ -106,6 +106,13 @@ def test_an_assignment_stands_on_its_own_line():
     assert len(packed) <= MAX_PACKED * n_lines / 1000
 
 
+def test_no_two_modules_of_tests_have_one_name():
+    names = Counter(path.name for path in code("tests", ".py"))
+    for name in ("__init__.py", "__main__.py", "conftest.py"):
+        del names[name]
+    assert [name for name, count in names.items() if count > 1] == []  # pytest imports them by their names alone
+
+
 def test_tests_keep_pace_with_the_source():
     source = sum(lines(path) for folder in (*SOURCE, "sample_data") for path in code(folder, ".py", ".js"))
     tests = sum(lines(path) for path in code("tests", ".py", ".js"))
