@@ -20,7 +20,6 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _TEMPORARY = ".part"  # the ending of everything that is being written
 _NAME_LETTERS = 40  # of the target's name in a temporary's: with four bytes a letter it stays below 255 bytes
 _LONGEST_WRITING = 86_400.0  # seconds; where a writer can't hold its file, one this old is given up
-_STARTING = 60.0  # seconds; workers that start side by side have made their folders and do not hold them yet
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG}
 
 
@@ -54,35 +53,38 @@ def temporary_folder(path: Path, mode: int = 0o777) -> Iterator[Path]:
     mode: less what the umask takes. One whose process was killed goes by `remove_leftovers`.
     """
     folder = _beside(path)
+    unheld = folder.with_name(f"{folder.name}.new")  # a name that nobody takes for a leftover before it is held
     try:
-        folder.mkdir(mode)
+        unheld.mkdir(mode)
     except OSError as error:
         raise unwritable(path.parent, error) from error
     try:
-        with _held(folder):
+        with _held(unheld):
+            unheld.rename(folder)
             yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(unheld, ignore_errors=True)
 
 
 @contextlib.contextmanager
 def scratch_folder(name: str) -> Iterator[Path]:
     """Give a new folder for this process only, among the system's temporary files; what killed ones left there goes."""
     place = Path(gettempdir())
-    remove_leftovers(place, name, age=_STARTING)
+    remove_leftovers(place, name)
     with temporary_folder(place / name, mode=0o700) as folder:
         yield folder.resolve()
 
 
-def remove_leftovers(folder: Path, name: str | None = None, *, age: float = 0.0) -> None:
+def remove_leftovers(folder: Path, name: str | None = None) -> None:
     """Remove what killed writers left in a folder, of the target `name` only or of all and in its subfolders too.
 
-    What a living process writes stays. age: seconds; what was made later stays too.
+    What a living process writes stays.
     """
     beginning = f".{glob.escape(name[:_NAME_LETTERS])}" if name else "**/."
     for path in folder.glob(f"{beginning}*{_TEMPORARY}"):
         with contextlib.suppress(OSError):
-            if time.time() - path.stat().st_mtime >= age and is_leftover(path):
+            if is_leftover(path):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 

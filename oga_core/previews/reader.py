@@ -166,9 +166,8 @@ def _reason(error: Exception) -> str:
 
 def content_of(path: Path) -> FileContent:
     """What a file or folder that a person gives holds, told in a worker by its content."""
-    answer = run_job(
-        "recognise", {"path": str(path)}, readable=_files_of(path), memory_gb=_MEMORY_GB, seconds=_LOOK_SECONDS
-    )
+    readable = _files_of(path) if path.is_dir() else [path, path.with_suffix(".json")]  # a card may lie beside
+    answer = run_job("recognise", {"path": str(path)}, readable=readable, memory_gb=_MEMORY_GB, seconds=_LOOK_SECONDS)
     content = FileContent.from_json(answer)
     return replace(content, n_bytes=path.stat().st_size if path.is_file() else 0)
 

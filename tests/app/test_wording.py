@@ -12,10 +12,13 @@ import oga_core
 from oga_app import cli
 from oga_app.elements.wording import CONTROLS, page_words
 
-FLAG = re.compile(r"(?<![\w-])--[a-z]")
+FLAG = re.compile(r"(?<![\w-])--(?!oga-)[a-z]")  # --oga-… are properties of styles
 # These texts are for the command line alone, or no texts at all.
 ELSEWHERE = ("cli.py", "commands/", "demo.py", "server/serving.py", "server/settings.py", "background/jobs.py")
-ELSEWHERE += ("elements/wording.py", "notebook", "report_charts.py", "report_page.py")
+ELSEWHERE += ("elements/wording.py", "notebook", "shards/", "report_charts.py", "report_page.py")
+
+# Options that say where a run is computed, or that a page has no need of.
+ONLY_THERE = {"help", "json", "model-factory", "overwrite", "previous", "reference", "shard", "shards", "on", "workers"}
 
 
 def texts() -> Iterator[tuple[str, str]]:
@@ -64,7 +67,7 @@ def test_every_option_of_scoring_has_a_control_or_words_of_its_own():
     with pytest.raises(SystemExit):
         cli.main(["score", "--help"])
     flags = set(re.findall(r"--([a-z-]+)", _help("score")))
-    assert flags - CONTROLS.keys() == {"help", "json", "model-factory", "overwrite", "previous"}
+    assert flags - CONTROLS.keys() == ONLY_THERE
 
 
 def _help(command: str) -> str:

@@ -23,6 +23,15 @@ from oga_core.worker import supervisor
 from oga_core.worker.service import Service
 
 
+@pytest.fixture(autouse=True)
+def others(monkeypatch):
+    """The reading processes that other tests have left to their pages."""
+    monkeypatch.setitem(globals(), "OTHERS", {worker.pid for worker in workers()})
+
+
+OTHERS: set[int] = set()
+
+
 @pytest.fixture
 def run(tmp_path):
     yield image_run(tmp_path, n=40)
@@ -42,7 +51,7 @@ def workers():
     found = []
     for child in psutil.Process().children():
         with contextlib.suppress(psutil.Error):
-            if "oga_core.worker.child" in child.cmdline():
+            if "oga_core.worker.child" in child.cmdline() and child.pid not in OTHERS:
                 found.append(child)
     return found
 

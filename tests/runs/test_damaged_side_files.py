@@ -119,4 +119,5 @@ def test_saliency_that_cannot_be_drawn_is_not(content: bytes, run: Path) -> None
     (run / "saliency" / "0.json").write_bytes(content)
     assert explaining.shown(ScoredRun(run), 0, "text 0") == {}
     (run / "saliency" / "0.json").write_text('{"spans": [[0, 4, 0.5]]}')
-    assert explaining.shown(ScoredRun(run), 0, "text 0") == {"weights": ((0, 4, 0.5),)}
+    shown = explaining.shown(ScoredRun(run), 0, "text 0")
+    assert shown == {"weights": ((0, 4, 0.5),), "pair_weights": (), "weights_note": ""}

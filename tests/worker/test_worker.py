@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ import psutil
 import pytest
 import worker_jobs
 
+from oga_core import files
 from oga_core.errors import OgaError
 from oga_core.files import scratch_folder
 from oga_core.worker import child
@@ -209,17 +209,24 @@ def test_the_scratch_folder_of_a_killed_parent_goes(tmp_path: Path, monkeypatch:
     left = tmp_path / ".oga-worker.0123456789abcdef.part"
     left.mkdir()
     (left / "cache").touch()
-    os.utime(left, (0, 0))
     run("echo")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_scratch_folder_that_another_worker_has_just_made_stays(tmp_path: Path, monkeypatch: Any) -> None:
+def test_a_scratch_folder_that_is_not_held_yet_is_no_leftover(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    new = tmp_path / ".oga-worker.0123456789abcdef.part"
-    new.mkdir()  # and is not held yet
-    with scratch_folder("oga-worker"):
-        assert new.is_dir()
+    held = files._held
+
+    def start_another(folder: Path) -> Any:
+        monkeypatch.setattr(files, "_held", held)
+        with scratch_folder("oga-worker"):
+            assert folder.is_dir()  # the other one has swept the place
+        return held(folder)
+
+    monkeypatch.setattr(files, "_held", start_another)
+    with scratch_folder("oga-worker") as folder:
+        assert folder.is_dir()
+    assert not list(tmp_path.iterdir())
 
 
 def test_importing_the_worker_imports_no_heavy_library() -> None:
