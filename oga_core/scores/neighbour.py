@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 
 from oga_core.gradient_sketch import GradientSketch
 from oga_core.numerics import Array, Values, evenly_spaced, slices
@@ -49,6 +48,8 @@ def unit_rows(points: Array) -> Array:
 
 def _disagreement(left: Array, right: Array | None, sketch: GradientSketch) -> Values:
     """Share of other labels among the samples with the largest products left·left' (and right·right')."""
+    import torch  # which takes seconds, and the dashboard does not need
+
     references = evenly_spaced(canonical_order(sketch), REFERENCES)
     labels = sketch.given_labels
     count = min(NEIGHBOURS, max(1, len(references) // 10))

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from oga_core.numerics import Array, Indices, Values, slices
@@ -70,6 +69,8 @@ class Trees:
 
     def path_lengths(self, features: Features) -> Values:
         """Path length of every sample, summed over the trees, `(n_samples,)`."""
+        import torch  # for how many threads the process may use; the dashboard does not need it
+
         # Threads, since next to all of it is NumPy, which lets others work meanwhile.
         with ThreadPoolExecutor(torch.get_num_threads()) as threads:
             blocks = threads.map(partial(self._path_lengths, features), slices(len(features.right), ROWS))

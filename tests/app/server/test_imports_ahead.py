@@ -26,4 +26,5 @@ def test_the_pages_are_imported_and_out_of_later_collections():
     for page in pages:
         assert [name for name in imported if re.fullmatch(rf"oga_app\.views\.(\w+\.)?{page}", name)], page
     assert "scipy.optimize" in imported
+    assert "torch" not in imported  # which takes seconds, and only what computes needs it
     assert frozen > 50 * tracked
