@@ -12,7 +12,7 @@ from sklearn.linear_model import Ridge
 from oga_core.findings.mixture import residual_mixture
 from oga_core.findings.numbers import number_findings, suggested_values
 from oga_core.scores.regression.ridge import PENALTIES, left_out_residuals, robust_ridge
-from oga_core.scores.regression.witnesses import has_memorised, unusual_value, witnesses
+from oga_core.scores.regression.witnesses import _witness, has_memorised, unusual_value, witnesses
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(40, 5))
@@ -47,6 +47,19 @@ def test_a_robust_fit_is_not_moved_by_wrong_numbers() -> None:
     assert fit.weights[:6].max() == 0
     assert np.abs(fit.residuals[6:]).max() < 4
     np.testing.assert_allclose(fit.residuals[:6], 40, atol=4)
+
+
+def test_an_error_is_judged_by_those_around_it() -> None:
+    generator = np.random.default_rng(3)
+    x = np.sort(generator.uniform(-1, 1, 400))
+    sizes = np.where(x < 0, 0.05, 2.0)  # the left half is known well
+    y = x + sizes * generator.normal(size=400)
+    y[100] = x[100] + 1.0  # twenty usual errors there, and half of one on the right
+    around = _witness(x[:, None], y)
+    assert 10 < around.usual[300] / around.usual[50] < 200
+    scaled = np.abs(around.residuals) / around.usual
+    assert scaled.argmax() == 100
+    assert np.abs(around.residuals).argmax() != 100
 
 
 @pytest.mark.parametrize("share", [0.0, 0.05, 0.2])

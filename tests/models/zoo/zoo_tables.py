@@ -145,6 +145,11 @@ def _complex(m: Any, x: Tensor) -> Tensor:
     return m.head(torch.abs(torch.complex(x, x) @ torch.complex(m.real, m.imaginary)))
 
 
+def _complex_einsum(m: Any, x: Tensor) -> Tensor:
+    turned = torch.complex(x, 2 * x.flip(1))
+    return m.head(torch.abs(torch.einsum("ni,ijk->nk", turned, torch.complex(m.real, m.imaginary))))
+
+
 def _evidence(m: Any, x: Tensor) -> Tensor:
     return torch.digamma(F.softplus(m.layer(F.elu(m.first(x)))) + 1)
 
@@ -241,6 +246,9 @@ ARCHITECTURES = [
         "linear system": _net(_solved, factor=lambda: weight(N, N), head=lambda: head(N)),
         "complex weights": _net(
             _complex, real=lambda: weight(N, 8), imaginary=lambda: weight(N, 8), head=lambda: head(8)
+        ),
+        "complex weights by einsum": _net(
+            _complex_einsum, real=lambda: weight(N, 2, 8), imaginary=lambda: weight(N, 2, 8), head=lambda: head(8)
         ),
         "evidence": _net(_evidence, first=lambda: nn.Linear(N, 8), layer=lambda: head(8)),
         "bilinear": _net(
