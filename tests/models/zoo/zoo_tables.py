@@ -147,7 +147,7 @@ def _complex(m: Any, x: Tensor) -> Tensor:
 
 def _complex_einsum(m: Any, x: Tensor) -> Tensor:
     turned = torch.complex(x, 2 * x.flip(1))
-    return m.head(torch.abs(torch.einsum("ni,ijk->nk", turned, torch.complex(m.real, m.imaginary))))
+    return m.head(torch.abs(torch.einsum("ni,ik->nk", turned, torch.complex(m.real, m.imaginary))))
 
 
 def _evidence(m: Any, x: Tensor) -> Tensor:
@@ -248,7 +248,7 @@ ARCHITECTURES = [
             _complex, real=lambda: weight(N, 8), imaginary=lambda: weight(N, 8), head=lambda: head(8)
         ),
         "complex weights by einsum": _net(
-            _complex_einsum, real=lambda: weight(N, 2, 8), imaginary=lambda: weight(N, 2, 8), head=lambda: head(8)
+            _complex_einsum, real=lambda: weight(N, 8), imaginary=lambda: weight(N, 8), head=lambda: head(8)
         ),
         "evidence": _net(_evidence, first=lambda: nn.Linear(N, 8), layer=lambda: head(8)),
         "bilinear": _net(
