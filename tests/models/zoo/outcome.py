@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +58,7 @@ def outcome(architecture: Architecture, folder: Path, *, timed: bool = False) ->
     error = float(np.max(np.abs(norms - exact) / exact.max()))
     coverage = float(result.sketch.coverage)
     name = "exact" if coverage == 1 else "partial"
-    if coverage == 1 and error > TOLERANCE:
+    if coverage == 1 and error > TOLERANCE and error > 2 * _rounding(architecture, samples, exact):
         name = "wrong"
     ratio = _ratio(architecture, graph, folder) if timed else None
     return Outcome(name, " ".join(result.notes), error, coverage, ratio)
@@ -79,6 +79,13 @@ def _package(architecture: Architecture, folder: Path) -> Path:
 def _samples(architecture: Architecture, n: int = N_SAMPLES) -> SampleSet:
     inputs = architecture.inputs(n, seed=5).numpy()
     return samples_of(inputs, np.arange(n) % len(CLASSES), len(CLASSES))
+
+
+def _rounding(architecture: Architecture, samples: SampleSet, norms: np.ndarray) -> float:
+    """How far norms in float32 are from those in float64: deep models with random weights are off by a thousandth."""
+    inputs = samples.inputs if samples.inputs.dtype.kind == "i" else samples.inputs.astype(np.float64)
+    exact = _exact_norms(architecture.model().double(), replace(samples, inputs=inputs))
+    return float(np.max(np.abs(norms - exact) / exact.max()))
 
 
 def _exact_norms(model: nn.Module, samples: SampleSet) -> np.ndarray:
