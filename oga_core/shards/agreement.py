@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from oga_core.errors import OgaError
+from oga_core.shards.damage import check_files
 from oga_core.shards.marker import Marker, markers
 from oga_core.shards.placement import given_up_in
 
@@ -28,6 +29,7 @@ def complete_shards(run: Path) -> list[tuple[Path, Marker]]:
             f"Of {counts[0]:,} shards {_some(missing)} {'is' if len(missing) == 1 else 'are'} missing. Score "
             f"{'it' if len(missing) == 1 else 'them'} with the same options and --shard {missing[0]}/{counts[0]}."
         )
+    check_files(shards)
     _check_agreement([marker for _, marker in shards])
     _check_given_up(shards)
     return shards

@@ -42,6 +42,14 @@ def test_missing_shards_are_named(run):
         merge(run)
 
 
+@pytest.mark.parametrize("name", ["positions.npy", "arrays/logits.npy", "arrays/progress.json", "samples.parquet"])
+def test_a_file_that_was_cut_off_is_named(run, name):
+    path = shard_folder(run, Shard(2, 3)) / name
+    path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(OgaError, match=rf"{name} is damaged or was cut off.* score shard 2/3 again"):
+        merge(run)
+
+
 def test_shards_of_two_counts_overlap(run):
     score_shards(*TUMOURS, run, OPTIONS, 2, (1,))
     with pytest.raises(OgaError, match="shards of 2 and of 3, which overlap"):
