@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from oga_core.errors import OgaError
-from oga_core.shards.marker import Marker
+
+if TYPE_CHECKING:
+    from oga_core.shards.marker import Marker
 
 
 def check_files(shards: Sequence[tuple[Path, Marker]]) -> None:
@@ -20,8 +23,8 @@ def check_files(shards: Sequence[tuple[Path, Marker]]) -> None:
                 _open(path)
             except (ValueError, EOFError) as error:
                 raise OgaError(
-                    f"{path} is damaged or was cut off. Remove {folder}, and score shard {marker.shard} again, or copy the "
-                    "folder again from where it was made."
+                    f"{path} is damaged or was cut off. Remove {folder}, and score shard {marker.shard} again, or copy "
+                    "the folder again from where it was made."
                 ) from error
 
 
