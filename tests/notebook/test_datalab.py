@@ -73,7 +73,9 @@ def test_columns_types_and_labels_are_those_of_datalab(run: oga.Run, trained: nn
     with torch.no_grad():
         probabilities = trained(x).softmax(1).double().numpy()
     lab = cleanlab.Datalab({"label": [NAMES[label] for label in y]}, label_name="label", verbosity=0)
-    lab.find_issues(pred_probs=probabilities, issue_types={"label": {}})
+    # In this process: a pool forked from a process with threads, as PyTorch's, may end that process.
+    alone = {"clean_learning_kwargs": {"find_label_issues_kwargs": {"n_jobs": 1}}}
+    lab.find_issues(pred_probs=probabilities, issue_types={"label": alone})
     theirs = lab.get_issues("label")
     ours = run.to_datalab_issues(0.1)
     assert ours.columns.tolist() == theirs.columns.tolist()
