@@ -16,8 +16,9 @@ from oga_core.errors import UnreadableSample as UnreadableSample
 
 Modality = Literal["image", "text", "tabular", "causal_lm", "preference", "outputs"]
 MODALITIES: tuple[Modality, ...] = get_args(Modality)
-Target = Literal["class", "number", "labels"]
-"""What the loss compares the model's outputs with: one class, a number, or any of several labels for each sample."""
+Target = Literal["class", "number", "labels", "tags"]
+"""What the loss compares the model's outputs with: one class, a number, or any of several labels for each sample, or a
+class for each of its words."""
 TARGETS: tuple[Target, ...] = get_args(Target)
 BETWEEN, NO_LABELS = " | ", "(none)"
 """Several labels of a sample are one text in tables and on pages: with a bar between them, and this for none."""
@@ -25,6 +26,7 @@ BETWEEN, NO_LABELS = " | ", "(none)"
 LOSSES: dict[str, tuple[Target, tuple[str, ...]]] = {
     "cross_entropy": ("class", ("label_smoothing", "class_weights")),
     "binary_cross_entropy": ("labels", ()),
+    "token_cross_entropy": ("tags", ()),
     "mean_squared_error": ("number", ("mean", "std")),
     "mean_absolute_error": ("number", ("mean", "std")),
     "huber": ("number", ("mean", "std", "delta")),
@@ -50,7 +52,7 @@ class Problem:
 class Source:
     """Where the samples came from, with all that an export needs to write them back in the same format.
 
-    `columns` maps a role (`id`, `label`, `text`, `text_pair`, `image`) to the column that plays it.
+    `columns` maps a role (`id`, `label`, `text`, `text_pair`, `image`, `words`) to the column that plays it.
     """
 
     path: Path
@@ -69,6 +71,7 @@ class SampleSet:
     given_labels: `(n_samples,)` indices into `class_names`; -1 where a sample has no class.
     targets: `(n_samples,)` numbers that the model predicts, or `(n_samples, n_labels)` of 0 and 1, whose labels
         `class_names` names; None for classes and where the modality has no labels.
+    tags: `(n_samples,)` arrays of indices into `class_names`, one a word; None where words have no tags.
     rows: the original row of every sample, whole and unchanged.
     row_numbers: `(n_samples,)` 0-based positions in the source.
     problems: what could not be read; these rows are not among the samples.
@@ -86,6 +89,7 @@ class SampleSet:
     problems: tuple[Problem, ...] = ()
     notes: tuple[str, ...] = ()
     targets: NDArray[np.float64] | None = None
+    tags: NDArray[np.object_] | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -100,17 +104,22 @@ class SampleSet:
             rows=Subset(self.rows, indices),
             row_numbers=self.row_numbers[indices],
             targets=None if self.targets is None else self.targets[indices],
+            tags=None if self.tags is None else self.tags[indices],
         )
 
     @property
     def target(self) -> Target | None:
         """What each sample is labelled with; None where the modality has no labels."""
+        if self.tags is not None:
+            return "tags"
         if self.targets is not None:
             return "number" if self.targets.ndim == 1 else "labels"
         return "class" if self.class_names else None
 
     def label_text(self, i: int) -> str:
         """The label of a sample as tables and pages show it: a class, a number, or a list; empty without one."""
+        if self.tags is not None:
+            return labels_text(self.class_names[tag] for tag in self.tags[i])
         if self.targets is None:
             return self.class_names[self.given_labels[i]] if self.given_labels[i] >= 0 else ""
         if self.targets.ndim == 1:

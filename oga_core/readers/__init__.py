@@ -1,7 +1,8 @@
 """Read any supported data set: `read_samples` finds the format by suffix and content.
 
 Values of `SampleSet.source.format`, and the roles in `source.columns` that an export can rely on:
-- csv, tsv, semicolon, jsonl, json, parquet: one file of rows (id, label, text, text_pair, where there are any).
+- csv, tsv, semicolon, jsonl, json, conll, parquet: one file of rows (id, label, text, text_pair, words, where there are
+  any).
 - arrow: a `save_to_disk` folder or zip, or one Arrow file (the same roles).
 - image_folder: a folder, zip or tar with class folders (image: "file", label: "label" of the made-up rows; folder:
   what lies before the class folders in every name).

@@ -83,7 +83,12 @@ def finish(draft: Draft, options: ReadOptions, fingerprint: str) -> SampleSet:
     usable = np.arange(len(draft.ids))
     if draft.labels is not None:
         unlabelled = [i for i, label in enumerate(draft.labels) if not (label and label.strip())]
-        draft.problems += [Problem(draft.ids[i], int(row_numbers[i]), "it has no label") for i in unlabelled]
+        explained = {problem.row for problem in draft.problems}
+        draft.problems += [
+            Problem(draft.ids[i], int(row_numbers[i]), "it has no label")
+            for i in unlabelled
+            if int(row_numbers[i]) not in explained
+        ]
         usable = np.delete(usable, unlabelled)
     check_share(name, draft.problems, len(usable))
     if len(usable) == 0:
@@ -174,7 +179,7 @@ def _numbered(draft: Draft) -> tuple[NDArray[np.int64], tuple[str, ...]]:
     used = {label for label in draft.labels if label}
     names = list(draft.class_names) if draft.class_names is not None else _sorted(used)
     longest = max(used, key=len, default="")
-    if len(longest) > MAX_LABEL_CHARACTERS:
+    if len(longest) > MAX_LABEL_CHARACTERS and "words" not in draft.source.columns:  # one tag a word
         raise OgaError(
             f"A label of {draft.source.path.name} has {len(longest):,} characters: {longest[:40]!r}… "
             "Choose the column that holds the class with --label-column."

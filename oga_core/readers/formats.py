@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from oga_core.errors import OgaError
+from oga_core.readers.tables.conll import ENDINGS as CONLL
 
-TEXT_TABLES = (".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".json")
+TEXT_TABLES = (".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".json", *CONLL)
 ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz")
 FORMATS = (
-    "an image folder or .zip, .csv, .tsv, .jsonl, .json, .parquet, .npz, .npy, .arrow, "
+    "an image folder or .zip, .csv, .tsv, .jsonl, .json, .conll, .parquet, .npz, .npy, .arrow, "
     "a Hugging Face save_to_disk folder, or a WebDataset .tar"
 )
 

@@ -18,6 +18,7 @@ from oga_core.readers.image_inputs import ImageInputs, image_bytes
 from oga_core.readers.tables.delimited import DELIMITERS
 from oga_core.readers.tables.flags import flag_columns, flagged
 from oga_core.readers.tables.table import Scan, Table, label_text, value_text
+from oga_core.readers.tables.tagged import sentence_of, tag_texts, tagged_columns
 from oga_core.samples import Modality, Problem, Source
 
 MAX_COMPARED_TEXTS = 50_000  # hashed in about a second while a person waits
@@ -45,6 +46,9 @@ def read_table(table: Table, path: Path, options: ReadOptions, labels: Table | N
     image_column = getattr(table, "image_column", None)
     if image_column is not None and options.wants("image"):
         return _read_labelled(table, path, options, {"image": image_column}, labels)
+    tagged = tagged_columns(table.columns, options.label_column, table.name) if labels is None else None
+    if tagged and options.wants("text"):
+        return _read_tagged(table, path, options, tagged)
     shape = language.shape_of(table.columns)
     has_label = labels is not None or options.label_column is not None or bool(candidates("label", table.columns))
     if preferences.form_of(table.columns) and options.wants("preference"):
@@ -157,6 +161,18 @@ def _read_flagged(
     draft = _draft(table, path, modality, scan, id_column, {"label": ",".join(flags), **content})
     draft.labels = flagged(flags, [scan.values[name] for name in flags])
     draft.inputs = _inputs(scan, content, id_column, *flags)
+    return draft
+
+
+def _read_tagged(table: Table, path: Path, options: ReadOptions, columns: tuple[str, str]) -> Draft:
+    """Read sentences with a tag for each word; a row whose lists do not belong together becomes a problem."""
+    words, tags = columns
+    id_column = choose("id", table.columns, options.id_column, table.name)
+    scan = table.scan([*([id_column] if id_column else []), words, tags])
+    draft = _draft(table, path, "text", scan, id_column, {"words": words, "label": tags})
+    draft.labels, faults = tag_texts(scan.values[words], scan.values[tags], table.class_names.get(tags), columns)
+    draft.problems += [Problem(draft.ids[i], int(scan.row_numbers[i]), fault) for i, fault in faults.items()]
+    draft.inputs = MappedRows(scan.rows, lambda row: sentence_of(row, words))
     return draft
 
 

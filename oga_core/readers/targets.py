@@ -1,10 +1,10 @@
-"""Labels read as what a loss compares outputs with: as classes, numbers, or several labels."""
+"""Labels read as what a loss compares outputs with: as classes, numbers, several labels, or tags of words."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -24,6 +24,9 @@ def with_targets(samples: SampleSet, target: str | None, class_names: Sequence[s
     """
     if samples.target != "class":
         return samples
+    _check_tags(samples, target)
+    if target == "tags":
+        return with_tags(samples, class_names)
     if target == "number":
         return with_numbers(samples)
     return with_flags(samples, class_names) if target == "labels" else samples.with_classes(class_names)
@@ -63,16 +66,54 @@ def with_flags(samples: SampleSet, class_names: Sequence[str]) -> SampleSet:
     lists = [labels_in(name) for name in samples.class_names]
     used = sorted({label for labels in lists for label in labels})
     names = tuple(map(str, class_names)) or tuple(used)
-    if strange := [label for label in used if label not in names]:
+    _check_names(used, names, names)
+    flags = np.array([[name in labels for name in names] for labels in lists], dtype=np.float64)
+    given = np.full(len(samples), -1, dtype=np.int64)
+    return replace(samples, given_labels=given, class_names=names, targets=flags[samples.given_labels])
+
+
+def with_tags(samples: SampleSet, class_names: Sequence[str]) -> SampleSet:
+    """Return sentences with their lists of tags as numbers in `tags`, in the order of `class_names`.
+
+    Without `class_names` all tags of the data, sorted. Tags match by name, else as the numbers 0 … n_classes - 1.
+    Raises `OgaError` for tags that are not among them.
+    """
+    lists = [json.loads(text) for text in samples.class_names]
+    used = sorted({tag for tags in lists for tag in tags})
+    names = tuple(map(str, class_names)) or tuple(used)
+    place = {name: i for i, name in enumerate(names)}
+    if not set(used) <= set(names) and all(tag.isdecimal() and int(tag) < len(names) for tag in used):
+        place = {tag: int(tag) for tag in used}
+    _check_names(used, names, place)
+    numbered = np.empty(len(lists), dtype=object)
+    numbered[:] = [np.array([place[tag] for tag in tags], dtype=np.int64) for tags in lists]
+    given = np.full(len(samples), -1, dtype=np.int64)
+    return replace(samples, given_labels=given, class_names=names, tags=numbered[samples.given_labels])
+
+
+def _check_tags(samples: SampleSet, target: str | None) -> None:
+    """Raise `OgaError` where the rows have tags and the model has not, or the other way about."""
+    has_tags = "words" in samples.source.columns
+    if has_tags and target not in ("tags", None):
+        raise OgaError(
+            f"{samples.source.path.name} has a list of tags for the words of each row, and the model's loss is of a "
+            'whole row. For a model of tags put "loss": "token_cross_entropy" into the model card.'
+        )
+    if target == "tags" and not has_tags:
+        raise OgaError(
+            f"The model gives a tag for every word, and {samples.source.path.name} has no lists of words and tags. "
+            "Give columns such as tokens and tags (or ner_tags, pos_tags), or a .conll file."
+        )
+
+
+def _check_names(used: Sequence[str], names: Sequence[str], known: Collection[str]) -> None:
+    if strange := [label for label in used if label not in known]:
         raise OgaError(
             f"The data has {len(strange)} label(s) that the model does not know: {some_names(strange)}. "
             f"The model's are: {some_names(names)}. Correct the labels, or the classes in the model card."
         )
     if barred := [name for name in names if "|" in name]:
         raise OgaError(f"The label {barred[0]!r} has a bar in its name, which stands between labels. Rename it.")
-    flags = np.array([[name in labels for name in names] for labels in lists], dtype=np.float64)
-    given = np.full(len(samples), -1, dtype=np.int64)
-    return replace(samples, given_labels=given, class_names=names, targets=flags[samples.given_labels])
 
 
 def labels_in(text: str) -> list[str]:

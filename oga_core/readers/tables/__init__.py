@@ -1,4 +1,4 @@
-"""Tables of rows: CSV, TSV, JSON, Parquet and Arrow, each read lazily."""
+"""Tables of rows: CSV, TSV, JSON, CoNLL, Parquet and Arrow, each read lazily."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from oga_core.errors import OgaError
+from oga_core.readers.tables.conll import ENDINGS, ConllTable
 from oga_core.readers.tables.content import Content, decode
 from oga_core.readers.tables.delimited import DelimitedTable
 from oga_core.readers.tables.json_rows import JsonArrayTable, JsonLinesTable
@@ -18,7 +19,7 @@ _PEEKED_BYTES = 4_096  # where only white space comes first, more of it than thi
 
 
 def open_text_table(source: Path | str | bytes, name: str | None = None) -> Table:
-    """Open a CSV, TSV or JSON table; `name` is the file's own where it is None, and must be there for bytes.
+    """Open a CSV, TSV, JSON or CoNLL table; `name` is the file's own where it is None, and must be there for bytes.
 
     A `.json` file holds one array of objects, or one object a line. Raises `OgaError` for other endings and contents.
     """
@@ -31,6 +32,8 @@ def open_text_table(source: Path | str | bytes, name: str | None = None) -> Tabl
         return JsonLinesTable(source, name)
     if suffix == ".json":
         return _open_json(source, name)
+    if suffix in ENDINGS:
+        return ConllTable(source, name)
     raise OgaError(f"The table of labels {name} must be a .csv, .tsv or .jsonl file.")
 
 

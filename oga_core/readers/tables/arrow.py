@@ -206,9 +206,10 @@ def _holds_images(field: pa.Field) -> bool:
 
 
 def class_labels(schema: pa.Schema) -> dict[str, tuple[str, ...]]:
-    """Return the names of the classes of every `ClassLabel` column, from Hugging Face's metadata."""
+    """Return the names of the classes of every `ClassLabel` column and list, from Hugging Face's metadata."""
     try:
         features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
+        features = {name: feature.get("feature", feature) for name, feature in features.items()}
         return {
             name: tuple(map(str, feature["names"]))
             for name, feature in features.items()
