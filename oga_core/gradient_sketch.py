@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from oga_core.numerics import Array, Indices, Values, softmax
 
 TOKEN_LOSSES = "token_losses"
+WORD_TAGS = "word_tags"
 STATES = ("prompt_states", "prompt_means", "response_means")
 LANGUAGE_ARRAYS = frozenset(
     {*STATES, "response_lengths", "end_losses", "peak_losses", "new_token_shares", "prompt_free_losses"}
@@ -51,6 +53,7 @@ class GradientSketch:
     peak_losses: `(n_samples,)` the largest loss of a trained token.
     new_token_shares: `(n_samples,)` share of the trained tokens that don't occur in the prompt.
     prompt_free_losses: `(n_samples,)` loss of a language model's responses without their prompts.
+    word_spans: `(n_samples, 2)` where the words of each sentence begin and end in `words`, of models that tag words.
     thumbnails: `(n_samples, ≤ 32, ≤ 32)` uint8, small grey copies of images.
     signatures: `(n_samples, 128)` uint32, MinHash signatures of texts.
     coverage: share of the selected parameters that the sketch covers, 0 to 1.
@@ -82,6 +85,8 @@ class GradientSketch:
     peak_losses: Array | None = None
     new_token_shares: Array | None = None
     prompt_free_losses: Array | None = None
+    word_spans: Indices | None = None
+    words: WordRecords | None = None
     thumbnails: NDArray[np.uint8] | None = None
     signatures: NDArray[np.uint32] | None = None
     coverage: float = 1.0
@@ -152,7 +157,14 @@ class GradientSketch:
             for field in fields(cls)
             if (folder / f"{field.name}.npy").exists()
         }
-        return cls(**arrays, coverage=coverage, check_error=check_error, precision_error=precision_error)
+        words = WordRecords(folder)
+        return cls(
+            **arrays,
+            words=words if words.widths.is_file() else None,
+            coverage=coverage,
+            check_error=check_error,
+            precision_error=precision_error,
+        )
 
 
 class TokenLosses:
@@ -179,6 +191,52 @@ class TokenLosses:
             return np.zeros(0, dtype=np.float16)
         start, stop = np.load(self.spans, mmap_mode="r", allow_pickle=False)[row]
         return np.fromfile(self.path, dtype=np.float16, count=int(stop - start), offset=2 * int(start))
+
+
+class WordRecords:
+    """The tagged words of all sentences in one file of records, appended as they are computed.
+
+    A record holds a word's tag, its place in its sentence, its form (a hash of how it is written), the model's logits,
+    and in float16 features of the last and of middle layers where the model shows them; words.json has their widths.
+    What an interrupted pass left without a span is never read.
+    """
+
+    def __init__(self, folder: Path):
+        self.path = folder / "words.records"
+        self.widths = folder / "words.json"
+
+    def append(self, values: Mapping[str, NDArray[np.generic]]) -> Indices:
+        """Write the words of `(batch, time, …)` whose tag is not -1; return where each row's lie, `(batch, 2)`."""
+        counted = np.asarray(values[WORD_TAGS]) >= 0
+        if not self.widths.is_file():
+            widths = {name: values[column].shape[2] for name, column in _WIDE.items() if column in values}
+            self.widths.write_text(json.dumps(widths))
+        records = np.zeros(int(counted.sum()), dtype=self.record)
+        for name, column in (_NARROW | _WIDE).items():
+            if column in values and name in (records.dtype.names or ()):
+                records[name] = values[column][counted]
+        with self.path.open("ab") as file:
+            first = file.tell() // records.itemsize
+            file.truncate(first * records.itemsize)
+            file.write(records.tobytes())
+        stops = first + np.cumsum(counted.sum(axis=1))
+        return np.stack([stops - counted.sum(axis=1), stops], axis=1).astype(np.int64)
+
+    @property
+    def record(self) -> np.dtype[np.void]:
+        """What one record holds."""
+        widths = json.loads(self.widths.read_text())
+        wide = [(name, "<f4" if name == "logits" else "<f2", (width,)) for name, width in widths.items()]
+        return np.dtype([("tag", "<i4"), ("place", "<i4"), ("form", "<i8"), *wide])
+
+    def of(self, spans: Indices) -> NDArray[np.void]:
+        """The records of some rows, one row after the other."""
+        records = np.memmap(self.path, dtype=self.record, mode="r")
+        return np.asarray(records[np.concatenate([np.arange(start, stop) for start, stop in spans.tolist()])])
+
+
+_NARROW = {"tag": WORD_TAGS, "place": "word_places", "form": "word_forms"}
+_WIDE = {"logits": "word_logits", "features": "word_features", "middle": "word_middle"}
 
 
 def concatenate(parts: Sequence[Array]) -> Array:

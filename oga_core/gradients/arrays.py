@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oga_core.files import write_whole
-from oga_core.gradient_sketch import STATES, TOKEN_LOSSES, TokenLosses
+from oga_core.gradient_sketch import STATES, TOKEN_LOSSES, WORD_TAGS, TokenLosses, WordRecords
 from oga_core.samples import Problem
 
 PROGRESS = "progress.json"
@@ -40,18 +40,22 @@ class PassArrays:
         self.finished: dict[str, Any] | None = None
         folder.mkdir(parents=True, exist_ok=True)
         self.tokens = TokenLosses(folder)
+        self.words = WordRecords(folder)
         if not self._continue():
             self._clear()
 
     def write(self, rows: NDArray[np.int64], values: Mapping[str, NDArray[np.generic]]) -> None:
         """Write the values of `rows` (positions among the samples); files are made at the first write.
 
-        Token losses, of which rows have more or fewer, go to a file of their own, and their spans in their place.
+        Token losses and words, of which rows have more or fewer, go to files of their own, their spans in their place.
         An optional array that not every batch has, in the same width, is dropped.
         """
         if TOKEN_LOSSES in values:
             spans = {"token_spans": self.tokens.append(values[TOKEN_LOSSES])}  # type: ignore[arg-type]
             values = {**{name: value for name, value in values.items() if name != TOKEN_LOSSES}, **spans}
+        if WORD_TAGS in values:
+            spans = {"word_spans": self.words.append(values)}
+            values = {**{name: value for name, value in values.items() if not name.startswith("word_")}, **spans}
         if self.arrays.keys() & values.keys():
             values = {name: value for name, value in values.items() if self._goes_on(name, value)}
             for name in (OPTIONAL & self.arrays.keys()) - values.keys():
@@ -114,7 +118,7 @@ class PassArrays:
 
     def _clear(self) -> None:
         self.arrays.clear()
-        for path in (*self.folder.glob("*.npy"), self.tokens.path):
+        for path in (*self.folder.glob("*.npy"), self.tokens.path, self.words.path, self.words.widths):
             path.unlink(missing_ok=True)
 
     def _continue(self) -> bool:

@@ -45,7 +45,8 @@ class Forward:
 
     def __call__(self, batch: Batch, watch: AbstractContextManager[object] | None = None) -> Losses:
         """Return losses and arrays, on the tape where gradients are enabled; `watch` sees the model run."""
-        with watch or nullcontext(), ForwardCapture(self.middle, batch.get("attention_mask")) as capture:
+        capturing = ForwardCapture(self.middle, batch.get("attention_mask"), by_token="word_places" in batch)
+        with watch or nullcontext(), capturing as capture:
             outputs = self.outputs(batch)
         if not isinstance(self.task, TokenTask):
             return Losses(self.task.losses(outputs, batch), self.read(outputs, capture, batch))

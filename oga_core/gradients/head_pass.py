@@ -15,6 +15,7 @@ from oga_core.gradients.factors.sketching import Sketcher
 from oga_core.gradients.failures import StartAgain, not_finite
 from oga_core.gradients.forward import Forward
 from oga_core.gradients.hooks.forward_capture import ForwardCapture, Survey, features_of, middle_features
+from oga_core.gradients.hooks.word_arrays import word_arrays
 from oga_core.gradients.language import language_arrays
 from oga_core.gradients.options import PassOptions
 from oga_core.gradients.precision import Precision, is_short
@@ -102,6 +103,8 @@ class HeadPass:
     @torch.no_grad()
     def arrays_of(self, outputs: Tensor, capture: ForwardCapture, batch: Batch) -> dict[str, Tensor]:
         """All that a captured forward pass gives beside the losses; nothing where there are no class logits."""
+        if "word_places" in batch:
+            return word_arrays(outputs, capture.pooled, self.middle, batch, self.sketcher)
         if outputs.ndim != 2:
             return {}
         seen = self._seen(outputs, capture)

@@ -285,10 +285,10 @@ def _fingerprint(task: Task, model: nn.Module, samples: SampleSet, options: Pass
     digest = hashlib.blake2b(digest_size=16)
     digest.update(replace(options, device="auto").fingerprint.encode())
     digest.update(samples.fingerprint.encode())
-    digest.update(np.ascontiguousarray(samples.row_numbers).tobytes())
-    digest.update(np.ascontiguousarray(samples.given_labels).tobytes())
-    if samples.targets is not None:
-        digest.update(np.ascontiguousarray(samples.targets).tobytes())
+    targets = samples.targets if samples.tags is None else np.concatenate(samples.tags)
+    for array in (samples.row_numbers, samples.given_labels, targets):
+        if array is not None:
+            digest.update(np.ascontiguousarray(array).tobytes())
     digest.update(repr(loss_of(task)).encode())
     digest.update(_ADDRESS.sub("", str(model)).encode())
     reference = getattr(task, "reference", None)  # of preference pairs

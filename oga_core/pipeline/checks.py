@@ -111,6 +111,10 @@ def _shape(outputs: Tensor, samples: SampleSet) -> Check:
     if samples.target == "number":
         told = f"The model answers with shape {shape}; its loss compares one number a sample, (batch, 1)."
         return Check("shape", "ok" if shape[1:] == (1,) else "failure", told)
+    if samples.target == "tags":
+        fits = outputs.ndim == 3 and shape[2] == len(samples.class_names)
+        wanted = f"one logit for each of {len(samples.class_names)} tags and every token, (batch, tokens, classes)"
+        return Check("classes", "ok" if fits else "failure", f"The model answers with shape {shape}; {wanted} is due.")
     if not samples.target:
         told = f"The model answers with shape {shape}, language models need (batch, time, vocabulary)."
         return Check("shape", "ok" if outputs.ndim == 3 else "failure", told)

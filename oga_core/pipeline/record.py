@@ -30,7 +30,7 @@ def pass_record(samples: SampleSet, result: PassResult) -> dict[str, Any]:
     return {
         "n_samples": len(result.rows),
         "classes": list(samples.class_names) if samples.target == "class" else [],
-        "label_names": list(samples.class_names) if samples.target == "labels" else [],
+        "label_names": list(samples.class_names) if samples.target in ("labels", "tags") else [],
         "modality": samples.modality,
         "target": samples.target or "class",
         "problems": [problem_record(problem) for problem in problems],
@@ -54,6 +54,9 @@ def _known(error: float) -> float | None:
 
 def accuracy_of(sketch: GradientSketch) -> float | None:
     """Return the share of the given labels that the model predicts, None without classes."""
+    if sketch.words is not None and sketch.word_spans is not None:
+        words = sketch.words.of(sketch.word_spans)
+        return round(float((words["logits"].argmax(axis=1) == words["tag"]).mean()), 6)
     if sketch.logits is None:
         return None
     parts = slices(len(sketch))
@@ -75,7 +78,7 @@ def write_samples(samples: SampleSet, folder: Path, data: SampleSet | None = Non
 def _given(samples: SampleSet) -> dict[str, Any]:
     """The labels as text, and numbers as numbers too."""
     names = np.array([*samples.class_names, ""], dtype=object)
-    if samples.targets is None:
+    if samples.target == "class" or samples.target is None:
         return {"given_label": names[samples.given_labels]}
     texts = np.array([samples.label_text(i) for i in range(len(samples))], dtype=object)
     return {"given_label": texts, **({GIVEN_VALUE: samples.targets} if samples.target == "number" else {})}

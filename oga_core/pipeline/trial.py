@@ -33,7 +33,7 @@ def try_model(
 ) -> list[Check]:
     """Check the model on a few samples and, where it has classes, their order and its views on a few hundred."""
     checks = check_some(loaded, task, samples, progress)
-    if samples.target != "class" or any(check.level == "failure" for check in checks):
+    if samples.target not in ("class", "tags") or any(check.level == "failure" for check in checks):
         return checks
     rows = evenly_spaced(np.arange(len(samples)), _LABEL_CHECKED_SAMPLES)
     start = time.perf_counter()
@@ -64,6 +64,10 @@ def _predictions(
                 with explained(batch):
                     outputs.append([task.outputs(loaded.module, view).float() for view in seen])
                 labels.append(batch["labels"])
+                if samples.target == "tags":
+                    counted = labels[-1] >= 0
+                    outputs[-1] = [part[counted] for part in outputs[-1]]
+                    labels[-1] = labels[-1][counted]
     logits, *views = (torch.cat(parts).numpy() for parts in zip(*outputs, strict=True))
     return logits, views, torch.cat(labels).numpy()
 
@@ -95,8 +99,11 @@ def check_needs(
             raise OgaError(
                 f"The score {name!r} is of a model that predicts numbers, which this is not. Choose another."
             )
-        if {"delta", "features"} & set(needed) and not samples.target:
-            raise OgaError(f"The score {name!r} needs a model with a head, not a language model. Choose another.")
+        if {"delta", "features"} & set(needed) and samples.target in (None, "tags"):
+            raise OgaError(
+                f"The score {name!r} needs a model with one output a sample, not a language model or one that tags "
+                "words. Choose another."
+            )
         if LANGUAGE_ARRAYS & set(needed) and samples.target:
             raise OgaError(f"The score {name!r} is of a language model's rows, which these are not. Choose another.")
         if "view_logits" in needed and not has_views:

@@ -24,6 +24,10 @@ def task_for(card: ModelCard, tokenizer: Any | None = None) -> Task:
         from oga_core.tasks.tabular import TabularTask
 
         return TabularTask.from_card(card)
+    if card.modality == "text" and card.target == "tags":
+        from oga_core.tasks.tags import TagTask
+
+        return TagTask.from_card(card, tokenizer)
     if card.modality == "text":
         from oga_core.tasks.text import TextTask
 

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Loss:
-    """A loss with its settings; called with outputs `(batch, n_outputs)` and labels it returns `(batch,)`.
+    """A loss with its settings; called with outputs `(batch, n_outputs)` and labels it returns `(batch,)`;
+    of words with outputs `(batch, time, n_outputs)`, the mean over the words of each sentence.
 
     class_weights: of cross-entropy, in the order of the classes, () for none. mean, std: the model gives numbers as
     (number - mean) / std, and so the loss sees them. delta: of Huber's loss, where squares end and lines begin.
@@ -67,6 +68,8 @@ class Loss:
 
 
 PLAIN = Loss()
+UNCOUNTED = -100
+"""Stands where a token has no tag, as torch and transformers have it."""
 
 
 def loss_of(task: Any) -> Loss:
@@ -101,9 +104,15 @@ def _huber(loss: Loss, outputs: Tensor, labels: Tensor) -> Tensor:
     return F.huber_loss(distance, torch.zeros_like(distance), reduction="none", delta=loss.delta)
 
 
+def _of_words(loss: Loss, outputs: Tensor, labels: Tensor) -> Tensor:
+    losses = F.cross_entropy(outputs.movedim(-1, 1), labels, reduction="none", ignore_index=UNCOUNTED)
+    return losses.sum(dim=1) / (labels != UNCOUNTED).sum(dim=1).clamp(min=1)
+
+
 FUNCTIONS: dict[str, Callable[[Loss, Tensor, Tensor], Tensor]] = {
     "cross_entropy": _cross_entropy,
     "binary_cross_entropy": _binary,
+    "token_cross_entropy": _of_words,
     "mean_squared_error": lambda *parts: errors(*parts).square(),
     "mean_absolute_error": lambda *parts: errors(*parts).abs(),
     "huber": _huber,

@@ -53,12 +53,14 @@ class ForwardCapture(TorchFunctionMode):
 
     middle: positions, in the order of the calls, of the layers whose inputs are pooled; their names in the sketch of
         middle features are these positions. mask: `(batch, time)` of the tokens that count, if the data has one.
+    by_token: keep the inputs of every token, where there are tokens, in place of their mean.
     """
 
-    def __init__(self, middle: Sequence[int] = (), mask: Tensor | None = None):
+    def __init__(self, middle: Sequence[int] = (), mask: Tensor | None = None, *, by_token: bool = False):
         super().__init__()
         self.middle = frozenset(middle)
         self.mask = mask
+        self.by_token = by_token
         self.pooled: list[Tensor] = []
         self.n_layers = 0
         self.output_bytes = 0
@@ -81,7 +83,8 @@ class ForwardCapture(TorchFunctionMode):
     def _layer(self, pool: Callable[[Tensor, Tensor | None], Tensor], inputs: Tensor, output: Tensor) -> None:
         if self.n_layers in self.middle:
             with torch.autocast(inputs.device.type, enabled=False):  # means are taken in float32
-                self.pooled.append(pool(inputs.detach(), self.mask))
+                whole = self.by_token and pool is _pool_tokens and inputs.ndim == 3
+                self.pooled.append(inputs.detach().float() if whole else pool(inputs.detach(), self.mask))
         self.n_layers += 1
         self.output_bytes += output.numel() * output.element_size()
 
@@ -203,11 +206,11 @@ def survey(forward: Callable[[], Tensor], n_samples: int) -> Survey:
 
 
 def middle_features(pooled: Sequence[Tensor], middle: Sequence[int], sketcher: Sketcher) -> Tensor | None:
-    """Join the pooled inputs of several depths, each randomly projected where it is wide: `(batch, ≤ MIDDLE_SIZE)`."""
-    if not pooled or len(pooled) != len(middle) or any(len(part) != len(pooled[0]) for part in pooled):
+    """Join inputs of several depths, each randomly projected where it is wide: `(batch, …, ≤ MIDDLE_SIZE)`."""
+    if not pooled or len(pooled) != len(middle) or any(part.shape[:-1] != pooled[0].shape[:-1] for part in pooled):
         return None
     share = MIDDLE_SIZE // len(pooled)
     return torch.cat(
         [sketcher.project(f"middle {depth}", "right", part, share) for depth, part in zip(middle, pooled, strict=True)],
-        1,
+        -1,
     )

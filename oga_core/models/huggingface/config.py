@@ -42,6 +42,7 @@ _COUNTS = re.compile(r".*layers?|.*depths?|.*blocks|.*experts|.*groups?|.*group_
 _MAX_LABELS = 1_000_000
 _HEADS: dict[str, Modality] = {
     "ForSequenceClassification": "text",
+    "ForTokenClassification": "text",
     "ForCausalLM": "causal_lm",
     "LMHeadModel": "causal_lm",
     "ForConditionalGeneration": "causal_lm",
@@ -103,6 +104,11 @@ def modality_of(raw: dict[str, Any], origin: str) -> Modality:
         f"{origin}/config.json names the architecture {names!r}, which is neither a classifier nor a language model. "
         "Save the fine-tuned model with its head: AutoModelForSequenceClassification … model.save_pretrained(folder)."
     )
+
+
+def tags_words(config: Any) -> bool:
+    """Whether a configuration of transformers is of a model that gives every token a class."""
+    return any(str(name).endswith("ForTokenClassification") for name in config.architectures or ())
 
 
 def _unknown_family(raw: dict[str, Any]) -> OgaError:

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oga_core.errors import OgaError
-from oga_core.models.card import ModelCard
+from oga_core.models.card import CROSS_ENTROPY, ModelCard
 from oga_core.models.folders import read_json
+from oga_core.models.huggingface.config import tags_words
 from oga_core.models.huggingface.lengths import max_length
 from oga_core.samples import Modality
 
@@ -41,7 +42,8 @@ def derived_card(config: Any, modality: Modality, tokenizer: Any, folder: Path) 
     if len(set(classes)) != len(classes) or len(classes) < 2:
         raise OgaError(f"id2label in config.json must name two or more different classes, got {', '.join(classes)}.")
     if modality == "text":
-        return ModelCard(modality, classes, {"max_length": max_length(config, tokenizer, modality)})
+        loss = {"name": "token_cross_entropy"} if tags_words(config) else CROSS_ENTROPY
+        return ModelCard(modality, classes, {"max_length": max_length(config, tokenizer, modality)}, loss=loss)
     return ModelCard(modality, classes, _image_input(config, folder))
 
 

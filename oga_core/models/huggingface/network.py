@@ -15,7 +15,7 @@ import torch
 from torch.nn.modules.module import register_module_module_registration_hook
 
 from oga_core.errors import OgaError
-from oga_core.models.huggingface.config import check_counts, modality_of
+from oga_core.models.huggingface.config import check_counts, modality_of, tags_words
 from oga_core.models.refusals import reason
 from oga_core.models.safetensors import Weights
 from oga_core.samples import Modality
@@ -79,6 +79,7 @@ def _network(config: Any, modality: Modality) -> Any:
         AutoModelForImageClassification,
         AutoModelForSeq2SeqLM,
         AutoModelForSequenceClassification,
+        AutoModelForTokenClassification,
     )
 
     auto: Any = {
@@ -88,6 +89,8 @@ def _network(config: Any, modality: Modality) -> Any:
     }[modality]
     if modality == "causal_lm" and config.is_encoder_decoder:
         auto = AutoModelForSeq2SeqLM
+    if modality == "text" and tags_words(config):
+        auto = AutoModelForTokenClassification
     networks = auto._model_mapping
     if type(config) not in networks:
         raise OgaError(f"A model of type {config.model_type!r} cannot be used for {modality} data.")

@@ -1,0 +1,105 @@
+"""A model that tags words, from its folder to losses, gradients and words in the run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tagged_runs import TAGS, PlainTagger, Tagged, make_run, save_tagger, sentences, tokenizer, write_conll, write_jsonl
+from transformers import BertForTokenClassification
+
+from oga_core import package_model
+from oga_core.errors import OgaError
+from oga_core.models import load_model
+from oga_core.readers import read_samples
+from oga_core.runs.folder import RunFolder
+from oga_core.tasks.prepare import prepare
+
+DATA = sentences()
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_tagger(tmp_path_factory.mktemp("tagger") / "model", DATA)
+
+
+@pytest.fixture(scope="module")
+def run(model: Path) -> RunFolder:
+    scores = ("loss", "l2_norm_sketch", "isolation_forest_sketch")
+    return make_run(model.parent, write_jsonl(model.parent / "sentences.jsonl", DATA), model, scores=scores)
+
+
+def test_losses_are_those_of_transformers(run: RunFolder, model: Path) -> None:
+    """Of one sentence transformers' mean over the counted tokens is ours over the words."""
+    reference = BertForTokenClassification.from_pretrained(model).eval()
+    tokens = tokenizer(model)
+    sketch = run.gradient_sketch()
+    for i in (0, 3, 11):
+        batch = tokens([DATA.words[i]], is_split_into_words=True, return_tensors="pt")
+        ids = batch.word_ids(0)
+        labels = [
+            -100 if word is None or word in ids[:at] else TAGS.index(DATA.given[i][word]) for at, word in enumerate(ids)
+        ]
+        expected = reference(**batch, labels=torch.tensor([labels])).loss.item()
+        assert sketch.losses[i] == pytest.approx(expected, rel=1e-4)
+
+
+def test_the_run_says_what_it_is_of(run: RunFolder) -> None:
+    info = run.info
+    assert (info.target, info.classes, info.label_names) == ("tags", (), TAGS)
+    assert info.loss == {"name": "token_cross_entropy"}
+    assert info.gradient_check_error is not None
+    assert info.gradient_check_error < 1e-5
+    assert info.model_accuracy_on_given_labels is not None
+    assert 0.8 < info.model_accuracy_on_given_labels < 1
+    assert run.table["given_label"].tolist() == [" | ".join(tags) for tags in DATA.given]
+
+
+def test_every_word_is_kept_with_its_tag(run: RunFolder) -> None:
+    sketch = run.gradient_sketch()
+    assert sketch.words is not None
+    assert sketch.word_spans is not None
+    words = sketch.words.of(sketch.word_spans)
+    lengths = [len(tags) for tags in DATA.given]
+    assert (sketch.word_spans[:, 1] - sketch.word_spans[:, 0]).tolist() == lengths
+    assert words["tag"].tolist() == [TAGS.index(tag) for tags in DATA.given for tag in tags]
+    assert words["place"].tolist() == [place for length in lengths for place in range(length)]
+    flat = np.array([word for row in DATA.words for word in row])
+    assert len(np.unique(words["form"][flat == "may"])) == 1
+    assert len(np.unique(words["form"])) == len(np.unique(flat))
+    logits = words["logits"].astype(np.float64)
+    losses = np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(len(logits)), words["tag"]]
+    ends = np.cumsum(lengths)
+    means = [losses[end - length : end].mean() for length, end in zip(lengths, ends, strict=True)]
+    np.testing.assert_allclose(means, sketch.losses, rtol=1e-4)
+
+
+def test_a_packaged_tagger_of_another_kind_is_scored_from_conll(tmp_path: Path) -> None:
+    tokens = tokenizer(tmp_path / "tokens")
+    model = PlainTagger(len(tokens))
+    example = dict(tokens(DATA.words[:3], is_split_into_words=True, padding=True, return_tensors="pt"))
+    del example["token_type_ids"]
+    path = package_model(
+        model, example, tmp_path / "m.pt2", classes=TAGS, modality="text", tokenizer=tokens, loss="token_cross_entropy"
+    )
+    small = Tagged(DATA.words[:40], DATA.true[:40], DATA.given[:40])
+    run = make_run(tmp_path, write_conll(tmp_path / "s.conll", small), path, scores=("loss",), force=True)
+    assert run.info.target == "tags"
+    assert run.info.gradient_check_error is not None
+    assert run.info.gradient_check_error < 1e-5
+    assert (run.info.n_samples, run.info.data.format) == (40, "conll")
+
+
+def test_words_that_are_cut_off_have_no_tag(tmp_path: Path, model: Path) -> None:
+    data = Tagged([["ann"] * 100], [["O"] * 100], [["O"] * 100])
+    samples, task = prepare(read_samples(write_jsonl(tmp_path / "a.jsonl", data)), load_model(model))
+    assert int((task.batch(samples, np.array([0]))["labels"] >= 0).sum()) == 30
+
+
+def test_data_without_tags_are_refused(tmp_path: Path, model: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("text,label\na,O\nb,B-PER\n")
+    with pytest.raises(OgaError, match="has no lists of words and tags"):
+        prepare(read_samples(path), load_model(model))
