@@ -32,15 +32,17 @@ def expected(view: Opened) -> None:
     among = f"{what} expected among the flagged"
     below = f"{what} expected below"
     learnt = len(cache.expectation(view.data, view.board, view.score).reviewed)
-    is_known = precision.width <= _TOO_WIDE and bool(learnt or _is_estimated(view.data))
-    if not is_known:
-        messages.figures(Figure(among, "not known yet"), Figure(below, "not known yet"))
-    else:
+    # Of nothing flagged no share is wrong; how sure the other figure is then decides by itself.
+    width = precision.width if at.flagged else missed.width / max(len(view.selection), 1)
+    is_known = width <= _TOO_WIDE and bool(learnt or _is_estimated(view.data))
+    figures = [Figure(among, "not known yet"), Figure(below, "not known yet")]
+    if is_known:
         between = f"{percent(precision.low, 0)} to {percent(precision.high, 0)}"
-        messages.figures(
+        figures = [
             Figure(among, percent(precision.estimate, 0), between),
             Figure(below, f"{missed.estimate:,.0f}", f"{missed.low:,.0f} to {missed.high:,.0f}"),
-        )
+        ]
+    messages.figures(*figures[0 if at.flagged else 1 :])
     basis = f"From {messages.counted(learnt, 'verdict', 'verdicts')}"
     if learnt and not _is_estimated(view.data):
         basis += f" and an assumed rate of {percent(ASSUMED_NOISE_RATE, 0)}, as none was estimated"

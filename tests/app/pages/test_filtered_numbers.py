@@ -94,6 +94,13 @@ def test_what_is_not_known_is_not_told_as_a_number(filtered):
     assert "The ranges hold" not in shown
 
 
+def test_of_nothing_flagged_nothing_is_expected(visit, data):
+    data.run.write_table(data.table.assign(**{WRONG_PROBABILITY: np.linspace(0.6, 0.1, len(data))}))
+    shown = words(visit("explore", run="digits", flagged="0"))
+    assert "expected among the flagged" not in shown
+    assert re.search(r"expected below</p><p[^>]*>[\d,]+<", shown)
+
+
 def test_the_queue_holds_what_passes(filtered, flagged):
     test = filtered("review")
     test.segmented_control(key="review-mode").set_value("Grid by class").run()
