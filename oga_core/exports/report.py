@@ -190,10 +190,10 @@ class _Report:
         outlook = expectation.at(self.trim_fraction)
         yield _facts(
             {
-                "Precision above the threshold": _share(outlook.precision),
+                "Precision above the threshold": _share(outlook.precision) if outlook.flagged else "",
                 "Bad samples below the threshold": _number(outlook.missed),
                 "Bad samples in all": _number(outlook.bad),
-                "Share of the bad that is flagged": _share(outlook.recall),
+                "Share of the bad that is flagged": _share(outlook.recall) if outlook.flagged else "",
             }
         )
         yield f"<p>{escape(expectation.progress().sentence())} Ranges are 90 % intervals.</p>"

@@ -61,6 +61,8 @@ def test_the_report_holds_decisions_estimates_and_examples(run, tmp_path):
     assert "نص عربي" in page
     assert "一段中文" in page
     assert page.count("<figure>") == 24
+    nothing = write_report(run, tmp_path / "nothing.html", trim_fraction=0).read_text(encoding="utf-8")
+    assert "Precision above the threshold" not in nothing
 
 
 def test_nothing_of_the_data_becomes_code_or_is_fetched(run, tmp_path):
