@@ -18,9 +18,9 @@ from oga_core.live.task import LiveTask, device_of, require_module
 from oga_core.live.weights import lent_weights
 from oga_core.pipeline.options import ScoreOptions
 from oga_core.pipeline.record import pass_record, write_samples
-from oga_core.pipeline.recording import Recorded, begin, identified, timed
+from oga_core.pipeline.recording import Recorded, begin, timed
 from oga_core.pipeline.request import pass_options, settled
-from oga_core.pipeline.results import ScoredSamples, write_results
+from oga_core.pipeline.results import write_scored
 from oga_core.readers import read_samples
 from oga_core.runs.folder import RunFolder
 from oga_core.runs.lock import only_scoring
@@ -90,24 +90,15 @@ def _score(
         "fingerprint": samples.fingerprint,
         "format": samples.source.format,
     }
-    run.update(
+    record = {
         **pass_record(samples, result),
-        model_format=LIVE,
-        notes=[*samples.notes, *result.notes],
-        warnings=[],
-        seconds=stages.seconds,
-        data=described,
-        fingerprint=identified(samples.fingerprint, options),
-    )
-    write_results(
-        run,
-        ScoredSamples.of(run),
-        names=options.scores,
-        map_method=options.map,
-        seed=options.seed,
-        n_checkpoints=len(options.checkpoints),
-        progress=progress,
-    )
+        "model_format": LIVE,
+        "notes": [*samples.notes, *result.notes],
+        "warnings": [],
+        "seconds": stages.seconds,
+        "data": described,
+    }
+    write_scored(run, record, options, progress)
 
 
 def _kept(

@@ -40,6 +40,15 @@ def server(runs: Path) -> Iterator[Server]:
     running.kill()
 
 
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server without runs: what a module makes on it is its own."""
+    running = Server(tmp_path_factory.mktemp("desk"))
+    running.start()
+    yield running
+    running.kill()
+
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """Headless Chromium: OGA_CHROMIUM, one that is installed, or Playwright's own."""

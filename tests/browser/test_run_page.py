@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import Server, drop, give, queue, settle, shot, visit
+from conftest import drop, give, queue, settle, shot, visit
 
 import oga_sample_data
 from oga_core.runs.folder import RunFolder
@@ -15,14 +15,6 @@ from oga_core.runs.folder import RunFolder
 pytestmark = pytest.mark.browser
 
 SAMPLES = Path(oga_sample_data.__path__[0])
-
-
-@pytest.fixture(scope="module")
-def desk(tmp_path_factory):
-    running = Server(tmp_path_factory.mktemp("desk"))
-    running.start()
-    yield running
-    running.kill()
 
 
 def damaged(model: bytes) -> bytes:

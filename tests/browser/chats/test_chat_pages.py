@@ -9,7 +9,7 @@ from uuid import uuid4
 import datasets
 import pytest
 from app_runs import chat_rows, language_run
-from conftest import Server, drop, queue, settle, shot, visit
+from conftest import drop, queue, settle, shot, visit
 from language_models import adapter_folder, llama_folder
 from test_review_page import begin, decided, until
 from tokenizers_of_language import UNMARKED, byte_level
@@ -105,14 +105,6 @@ def test_the_history_shows_the_new_text(page, server, chat):
     page.get_by_text("History", exact=True).first.click()
     page.locator("canvas, [data-testid=stDataFrame]").first.wait_for(timeout=30_000)
     shot(page, "review-history")
-
-
-@pytest.fixture(scope="module")
-def desk(tmp_path_factory):
-    running = Server(tmp_path_factory.mktemp("chats"))
-    running.start()
-    yield running
-    running.kill()
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from conftest import Server, give, queue, settle, shot, visit
+from conftest import give, queue, settle, shot, visit
 from language_models import llama_folder
 from test_run_page import wait_until_scored
 
@@ -15,14 +15,6 @@ TURNS = [
     {"role": "assistant", "content": "over the lazy dog ."},
     {"role": "user", "content": "again !"},
 ]
-
-
-@pytest.fixture(scope="module")
-def desk(tmp_path_factory):
-    running = Server(tmp_path_factory.mktemp("desk"))
-    running.start()
-    yield running
-    running.kill()
 
 
 @pytest.fixture

@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from conftest import Server, drop, queue, settle, shot, visit
+from conftest import drop, queue, settle, shot, visit
 from number_runs import package, prices, trained, write_csv
 from test_run_page import wait_until_scored
 
 from oga_core.review.store import standing_decisions
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def desk(tmp_path_factory):
-    running = Server(tmp_path_factory.mktemp("numbers"))
-    running.start()
-    yield running
-    running.kill()
 
 
 def test_numbers_from_an_upload_to_the_table_with_new_values(page, desk, tmp_path):

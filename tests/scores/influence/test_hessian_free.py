@@ -4,7 +4,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from dense import close, gradient_matrix, loss_of, trained, with_bias, written_out
+from dense import close, gradient_matrix, loss_of, trained, with_bias
 from problems import blobs, sketch_of
 from scipy.stats import spearmanr
 
@@ -13,17 +13,6 @@ from oga_core.gradient_sketch import GradientSketch
 from oga_core.scores import dynamics
 from oga_core.scores.estimators import curvature
 from oga_core.scores.influence import hessian, hessian_free
-
-
-@pytest.fixture(scope="module")
-def problem():
-    sketch, validation, _ = trained()
-    return sketch, validation
-
-
-@pytest.fixture(scope="module")
-def dense(problem):
-    return written_out(*problem)
 
 
 def test_tracin_is_minus_the_inner_product(problem, dense):

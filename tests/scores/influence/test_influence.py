@@ -3,25 +3,13 @@
 from dataclasses import replace
 
 import numpy as np
-import pytest
-from dense import close, hessian_matrix, loss_of, trained, with_bias, written_out
+from dense import close, hessian_matrix, loss_of, trained, with_bias
 from problems import blobs, sketch_of
 from scipy.stats import spearmanr
 
 from oga_core.gradient_sketch import GradientSketch
 from oga_core.scores.estimators import curvature, inverse, spectrum
 from oga_core.scores.influence import hessian, hessian_free, sketched
-
-
-@pytest.fixture(scope="module")
-def problem():
-    sketch, validation, _ = trained()
-    return sketch, validation
-
-
-@pytest.fixture(scope="module")
-def dense(problem):
-    return written_out(*problem)
 
 
 def test_factored_gradients_are_the_gradients(problem, dense):
