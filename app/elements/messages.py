@@ -44,6 +44,11 @@ def section(text: str, about: str = "") -> None:
     st.html(_block("h2", "", text) + (_block("p", "oga-quiet", about) if about else ""))
 
 
+def heading(text: str) -> None:
+    """The same title as narrow as its words, so that something can stand beside it."""
+    st.html(_block("h2", "", text), width="content")
+
+
 def quiet(text: str) -> None:
     """A line of secondary text."""
     _words("p", "oga-quiet", text)

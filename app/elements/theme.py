@@ -64,6 +64,10 @@ ul.oga-pictures, ul.oga-texts, ol.oga-classes { list-style: none; padding: 0; ma
 .oga-classes li { border: 1px solid rgba(140, 134, 124, .4); border-radius: 4px; padding: .05rem .45rem; }
 .oga-classes i { font-style: normal; opacity: .74; }
 .oga-classes b { font-weight: 600; margin-left: .15rem; }
+[class*="st-key-hint-mark"] [data-testid="stMarkdownContainer"] { position: absolute;
+  width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
+[class*="st-key-hint-"] [data-testid="stPopoverButton"] > div > div[aria-hidden] { display: none; }
+[class*="st-key-hint-"] [data-testid="stPopoverButton"] { padding: .2rem .45rem; min-height: 1.7rem; opacity: .74; }
 .oga-push { height: 4px; background: rgba(140, 134, 124, .22); border-radius: 2px; margin-bottom: .5rem; }
 .oga-push i { display: block; height: 100%; border-radius: 2px; background: #0072b2; }
 .oga-push.against i { background: #c2410c; }

@@ -8,7 +8,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from oga_app.components.grid.sample_grid import sample_grid
-from oga_app.elements import charts, desk, messages
+from oga_app.elements import charts, desk, hints, messages
 from oga_app.state import Batch
 from oga_app.views import header
 from oga_app.views.detail import detail
@@ -50,7 +50,9 @@ def show() -> None:
 def _scores(view: Opened) -> None:
     table = method_table(view.data, view.board.verdicts, view.score, view.flagged)
     _advice(view, table)
-    messages.section(
+    hints.section(
+        "Compare",
+        "Scores",
         "How good each score is, on your verdicts",
         "Precision: share of the decided samples among its flagged ones that you relabelled or removed, with a 90 % "
         "interval; the highest lower bound first. Most verdicts come from the queue of the score you sort by, so a "
@@ -120,7 +122,12 @@ def _charts(view: Opened, table: pd.DataFrame) -> None:
         return
     left, right = st.columns(2, gap="large") if len(names) <= _SIDE_BY_SIDE else (st.container(), st.container())
     with left:
-        messages.section("Rank correlation", "Spearman, over all samples; equal scores share their mean rank.")
+        hints.section(
+            "Compare",
+            "Agreement",
+            "Rank correlation",
+            "Spearman, over all samples; equal scores share their mean rank.",
+        )
         st.plotly_chart(charts.heat(rank_correlation(data, names), names, -1), key="correlation")
     with right:
         messages.section(
@@ -135,6 +142,7 @@ def _disagreement(view: Opened) -> None:
     if len(data.scores) < 2:
         messages.empty("This run has one score, so there is nothing to compare it with.")
         return
+    hints.section("Compare", "Disagreement")
     sides = st.columns(2, gap="medium")
     one = _choice(sides[0], "Compare", view, view.score)
     other = _choice(sides[1], "With", view, next(name for name in data.scores if name != view.score))

@@ -7,7 +7,7 @@ import streamlit as st
 
 from oga_app import cache, state
 from oga_app.components.grid.sample_grid import sample_grid
-from oga_app.elements import charts, desk, messages
+from oga_app.elements import charts, desk, hints, messages
 from oga_app.views import numbers
 from oga_app.views.header import Opened
 from oga_app.views.selection.act import act_alike
@@ -127,7 +127,8 @@ def neighbours(view: Opened, row: int, key: str) -> None:
     alike = evidence.look_alikes(row)
     if alike and data.given[row] >= 0:
         agree = sum(data.given[item.row] == data.given[row] for item in alike)
-        messages.section("What looks most alike to the model", f"{agree} of {len(alike)} have the same given label.")
+        about = f"{agree} of {len(alike)} have the same given label."
+        hints.section("Review", "Neighbours", "What looks most alike to the model", about, place=key)
         _tiles(view, alike, f"{key}-alike")
     same, other = evidence.neighbours(row)
     labelled = data.given[row] >= 0

@@ -14,7 +14,7 @@ from oga_app import cache, state
 from oga_app.background import jobs
 from oga_app.components.grid.sample_grid import sample_grid
 from oga_app.components.map.gradient_map import COLOR_BY, DECISION_CODES, gradient_map
-from oga_app.elements import charts, desk, messages
+from oga_app.elements import charts, desk, hints, messages
 from oga_app.elements.parts import part
 from oga_app.views import header, numbers, outlook
 from oga_app.views.detail import detail
@@ -78,15 +78,18 @@ def _map() -> None:
         "value": view.data.target != "number",
     }
     colours = [name for name in COLOR_BY if not absent.get(name)]
-    colour = st.segmented_control(
-        "Colour by",
-        colours,
-        default="flagged",
-        required=True,
-        format_func=str.capitalize,
-        key="colour",
-        persist_state="session",
-    )
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        colour = st.segmented_control(
+            "Colour by",
+            colours,
+            default="flagged",
+            required=True,
+            format_func=str.capitalize,
+            key="colour",
+            persist_state="session",
+        )
+        hints.hint("Explore", "Map", is_named=True)
+        hints.hint("Explore", "Histogram", is_named=True)
     current = view.session
     selection = np.flatnonzero(view.selection.chosen) if current.filters else None
     decided = np.flatnonzero(view.board.codes >= 0)
@@ -151,6 +154,7 @@ def _raster(view: Opened) -> None:
 def _threshold(view: Opened) -> None:
     data = view.data
     selection = view.selection
+    hints.section("Explore", "Threshold")
     among = f"{len(selection):,} in the filter" if view.session.filters else f"{len(data):,} samples"
     messages.figures(
         messages.Figure("Flagged", f"{len(selection.flagged):,}", f"of {among}", flagged=True),
@@ -187,6 +191,7 @@ def _samples(view: Opened) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         review_these(view)
         act(view)
+        hints.hint("Explore", "Samples")
     done(view)
     if not len(rows):
         messages.empty("No sample passes this filter. Remove a chip above to see more.")
@@ -214,11 +219,14 @@ def _pairs(view: Opened) -> None:
 
 @messages.guarded
 def _clusters(view: Opened) -> None:
-    messages.quiet("Groups of samples whose gradients are alike, as on the map. Choose one to see its samples below.")
+    hints.section(
+        "Explore", "Clusters", about="Samples whose gradients are alike. Choose a row to see its samples below."
+    )
     tables.clusters(view)
     _samples(view)
 
 
 @messages.guarded
 def _distributions(view: Opened) -> None:
+    hints.section("Explore", "Scores")
     st.plotly_chart(charts.histogram(view.selection, view.board.codes, _chances(view)), key="histogram")

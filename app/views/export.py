@@ -10,7 +10,7 @@ import streamlit as st
 
 from oga_app import cache, state
 from oga_app.background.progress import describe
-from oga_app.elements import messages
+from oga_app.elements import hints, messages
 from oga_app.views import header
 from oga_app.views.header import Opened
 from oga_app.views.selection import applying
@@ -53,7 +53,7 @@ def show() -> None:
 def _export(view: Opened) -> None:
     from oga_core.exports import EXPORTS
 
-    messages.section("Data")
+    hints.section("Export", "What to apply", "Data")
     applying.choice(view)
     name = st.selectbox(
         "Format",
@@ -64,7 +64,9 @@ def _export(view: Opened) -> None:
         format_func=lambda name: _FORMATS.get(name, name),
         key="export-format",
     )
-    messages.quiet(EXPORTS[name].description)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        messages.quiet(EXPORTS[name].description)
+        hints.hint("Export", "Formats")
     safe = st.checkbox("Safe for spreadsheets: put ' before cells that a spreadsheet would run", key="export-safe")
     typed = st.text_input("Write it to this path on the machine", placeholder="/path/to/out", key="export-path")
     with st.container(horizontal=True):
@@ -126,7 +128,9 @@ def _slug(name: str) -> str:
 
 
 def _report(view: Opened) -> None:
-    messages.section("Report", "One HTML file for a colleague: what was scored, how, the decisions, and examples.")
+    hints.section(
+        "Export", "Report", about="One HTML file for a colleague: what was scored, how, the decisions, and examples."
+    )
     from oga_core.exports.report import write_report
 
     if st.button("Prepare the report", key="report-make"):

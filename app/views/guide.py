@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import streamlit as st
 
 from oga_app import state
-from oga_app.elements import messages
+from oga_app.elements import hints, messages
 from oga_app.views.frame import tour
 
-FOLDER = Path(__file__).parents[1] / "help"
 TOPICS = ("Run", "Explore", "Review", "Compare", "Export")
 FURTHER = ("Clusters", "Format")
 """Parts that belong to no page."""
-
-
-def text(topic: str) -> str:
-    """What the guide says of one page, as Markdown; it is ours, so it may be read as such."""
-    return (FOLDER / f"{topic.lower()}.md").read_text(encoding="utf-8")
 
 
 def show() -> None:
@@ -27,7 +19,7 @@ def show() -> None:
     topic = st.segmented_control(
         "Page", (*TOPICS, *FURTHER), default=TOPICS[0], required=True, key="help-topic", label_visibility="collapsed"
     )
-    st.markdown(_below_title(text(topic)), width=760)
+    st.markdown(hints.below_title(topic), width=760)
     current = state.session()
     with st.container(horizontal=True):
         if topic in TOPICS and st.button(f"Go to {topic}", key="help-go"):
@@ -40,9 +32,4 @@ def show() -> None:
 def question_mark(topic: str) -> None:
     """The guide's part for the page that is shown, behind a question mark."""
     with st.popover("", icon=":material/help:", help=f"How {topic} works", key=f"help-{topic}"):
-        st.markdown(_below_title(text(topic)), width=560)
-
-
-def _below_title(markdown: str) -> str:
-    """The page has its own title, so the guide's is a section there."""
-    return markdown.replace("# ", "### ", 1)
+        st.markdown(hints.below_title(topic), width=560)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from oga_app import cache, state
 from oga_app.components.grid.sample_grid import sample_grid
 from oga_app.components.review.review_queue import review_queue
-from oga_app.elements import charts, desk, messages
+from oga_app.elements import charts, desk, hints, messages
 from oga_app.server.sign_in import SIGN_OUT
 from oga_app.views import header, outlook
 from oga_app.views.detail import about_row, detail, neighbours
@@ -100,7 +100,9 @@ def _queue() -> None:
     if not len(rows):
         messages.empty("No sample passes this filter, so there is nothing to review. Remove a chip above.")
         return
-    _composition(view, rows)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        _composition(view, rows)
+        hints.hint("Review", "Queue")
     backend = desk.Desk(
         view.data,
         view.board,
@@ -162,6 +164,7 @@ def _evidence(view: Opened, backend: desk.Desk, resting: str | None) -> None:
         row = view.data.row_of[shown]
         scores, near = st.columns([1, 2], gap="medium")
         with scores:
+            hints.section("Review", "Evidence", "Suspicion by every score")
             table = pd.DataFrame(
                 {
                     "Score": [name.replace("_", " ") for name in view.data.scores],
@@ -201,6 +204,7 @@ def _grid() -> None:
         messages.empty("No flagged sample passes this filter.")
         return
     done(view)
+    hints.section("Review", "Grid by class")
     code = _class_of(view, rows)
     mine = rows[data.given[rows] == code]
     pages = -(-len(mine) // _GRID)

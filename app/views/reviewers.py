@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from oga_app.components.grid.sample_grid import sample_grid
-from oga_app.elements import desk, messages
+from oga_app.elements import desk, hints, messages
 from oga_app.views import header
 from oga_app.views.header import Opened
 from oga_core.review.agreement import cohen_kappa
@@ -26,6 +26,7 @@ def reviewers() -> None:
     alpha = store.agreement()
     differing = store.disagreements()
     each = ", ".join(f"{name}: {count:,}" for name, count in people.items())
+    hints.section("Review", "Reviewers")
     about = "Krippendorff's alpha: 1 = always agree, 0 = chance"
     messages.figures(
         messages.Figure("Reviewers", f"{len(people)}", each),
@@ -79,6 +80,7 @@ def history() -> None:
     if not steps:
         messages.empty("Nothing has been decided yet. The history of every decision will be here.")
         return
+    hints.section("Review", "History")
     with st.container(horizontal=True):
         if st.button("Undo my last step", icon=":material/undo:", key="history-undo"):
             view.board.store.undo(view.session.reviewer)

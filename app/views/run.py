@@ -11,7 +11,7 @@ from oga_app import state
 from oga_app.background import jobs
 from oga_app.background.progress import duration
 from oga_app.background.samples import SAMPLES
-from oga_app.elements import messages
+from oga_app.elements import hints, messages
 from oga_app.state import Session
 from oga_app.views.guide import question_mark
 from oga_app.views.runs import again
@@ -38,7 +38,7 @@ def show() -> None:
     begun = state.memory("begun-from", (None, False))[0] is not None
     with left:
         if current.run is None:
-            messages.section("What would you like to clean?")
+            hints.section("Run", "Your files", "What would you like to clean?")
             messages.guarded(new_run)(current)
         else:
             with st.expander("Score another data set", expanded=begun, icon=":material/add:"):
@@ -75,7 +75,7 @@ def _open_run() -> None:
     assert current.run is not None
     job = jobs.status(current.run)
     with st.container(border=True):
-        messages.section(current.run.name)
+        hints.section("Run", "Result", current.run.name)
         if job.state == "running":
             _watch(current.run)
         elif job.state in ("failed", "lost", "cancelled"):
@@ -106,7 +106,7 @@ def _continue(current: Session) -> None:
 
 
 def _recent(current: Session, runs: list[Path]) -> None:
-    messages.section("Runs", f"In {current.settings.folder}")
+    hints.section("Run", "Runs", about=f"In {current.settings.folder}")
     if not runs:
         messages.empty("No runs yet.\nBegin with your own files, or try it with one of the samples.")
         _samples(current)

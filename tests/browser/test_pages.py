@@ -71,3 +71,15 @@ def test_pages_are_reached_by_keyboard(page, server):
     page.wait_for_url("**/explore**")
     settle(page)
     assert page.locator("h1.oga").inner_text() == "Explore"
+
+
+def test_a_block_says_what_it_is_by_keyboard(page, server):
+    visit(page, server, "explore?run=digits")
+    mark = page.get_by_role("button", name="Histogram")
+    mark.focus()
+    page.keyboard.press("Enter")
+    told = page.get_by_text("the axis says how likely the labels there are wrong")
+    told.wait_for()
+    assert barriers(page) == {}
+    page.keyboard.press("Escape")
+    told.wait_for(state="hidden")

@@ -211,7 +211,9 @@ export class Histogram {
  * @param {"left" | "bottom"} side
  */
 function tickLabel({ place, text }, side) {
-  return el("span", { style: `${side}:${(100 * place).toFixed(2)}%` }, text);
+  const percent = `${(100 * place).toFixed(2)}%`;
+  // The last of the scores stays inside the frame.
+  return el("span", { style: `${side}:${side === "left" ? `min(${percent}, 100% - 1.6rem)` : percent}` }, text);
 }
 
 /**

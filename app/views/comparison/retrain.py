@@ -12,7 +12,7 @@ import streamlit as st
 from oga_app import cache
 from oga_app.background import verifying
 from oga_app.background.progress import duration
-from oga_app.elements import messages, retraining
+from oga_app.elements import hints, messages, retraining
 from oga_app.views.comparison import removal
 from oga_app.views.header import Opened
 from oga_core.retrain.arms import NOTHING_CHANGED
@@ -20,7 +20,9 @@ from oga_core.retrain.arms import NOTHING_CHANGED
 
 def show(view: Opened) -> None:
     """The options, the progress and what the last comparison found."""
-    messages.section(
+    hints.section(
+        "Compare",
+        "Retrain",
         "Retrain and compare",
         "Trains again with nothing changed, without the flagged samples, without as many random ones, with suggested "
         "labels, and with your decisions carried out; each is judged on data that is never cleaned.",

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from oga_app import cache, state
 from oga_app.components.grid.sample_grid import sample_grid
 from oga_app.components.map.gradient_map import gradient_map
-from oga_app.elements import desk, messages
+from oga_app.elements import desk, hints, messages
 from oga_app.elements.messages import Figure, percent
 from oga_app.views import header
 from oga_app.views.header import Opened
@@ -28,6 +28,7 @@ _ACTIONS = {"relabel": "Relabelled", "remove": "Removed", "keep": "Kept"}
 
 def show(view: Opened) -> None:
     """Choose the earlier run, and draw the comparison."""
+    hints.section("Compare", "Another run")
     others = [path for path in view.session.settings.runs() if path != view.data.path and _is_scored(path)]
     if not others:
         messages.empty(

@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from oga_app import cache
-from oga_app.elements import blocks, messages
+from oga_app.elements import blocks, hints, messages
 from oga_app.views.runs.result import MODALITIES
 
 _MOST_CLASSES = 0.5  # of the samples: beyond that most labels name one sample each, so they are no classes
@@ -77,7 +77,9 @@ def _samples(seen: dict[str, Any], *, is_prepared: bool) -> None:
     """Some samples: pictures side by side, rows of a table as a table, everything else as rows of words."""
     samples = seen["samples"]
     way = "as the model sees them" if is_prepared else "as they are in the data"
-    messages.section(messages.counted(len(samples), "sample", "samples"), f"spread over the data, {way}")
+    hints.section(
+        "Run", "Before the start", messages.counted(len(samples), "sample", "samples"), f"spread over the data, {way}"
+    )
     if any(sample["fields"] for sample in samples):
         rows = [{"label": sample["label"], **dict(sample["fields"])} for sample in samples]
         st.dataframe(pd.DataFrame(rows), hide_index=True)

@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 import streamlit as st
 
-from oga_app.elements import charts, desk, messages
+from oga_app.elements import charts, desk, hints, messages
 from oga_app.views.header import Opened
 
 MATRIX_CLASSES = 40
@@ -27,13 +27,15 @@ def confused(view: Opened) -> None:
     if len(data.classes) <= MATRIX_CLASSES:
         left, right = st.columns([3, 2], gap="medium")
         with left:
-            messages.quiet("Rows: given label. Columns: predicted label. Choose a cell to see its samples below.")
+            about = "Rows: given label. Columns: predicted label. Choose a cell to see its samples below."
+            hints.section("Explore", "Matrix", about=about)
             counts = view.selection.confusion(only_flagged)
             charts.matrix(counts, data.classes, f"matrix-{key}", partial(_restrict, view))
     else:
         right = st.container()
     with right:
-        messages.quiet("The pairs that differ most often. Choose one to see its samples below.")
+        about = "The pairs that differ most often. Choose one to see its samples below."
+        hints.section("Explore", "Confused pairs", about=about)
         charts.confused_pairs(pairs, data.classes, f"pairs-{key}", partial(_restrict, view))
     _pair(view)
 

@@ -11,7 +11,7 @@ import numpy as np
 import streamlit as st
 
 from oga_app import state
-from oga_app.elements import messages
+from oga_app.elements import hints, messages
 from oga_app.views.header import Opened
 from oga_app.views.selection.saved import views
 from oga_core.review.decisions import actions_of
@@ -32,6 +32,7 @@ def filter_bar(view: Opened, before: Callable[[], T]) -> T:
             _fields(view)
         with st.popover("Views", icon=":material/bookmark:"):
             views(view)
+        hints.hint("Explore", "Filter")
         for name, words in current.filters.chips():
             if st.button(messages.plain(words), key=f"chip-{name}", icon=":material/close:", help="Remove this filter"):
                 current.drop_filter(name)

@@ -11,6 +11,7 @@ from page_words import problems
 
 import oga_app
 import oga_sample_data
+from oga_app.elements import hints
 from oga_app.views import guide
 from oga_core.pipeline.options import ScoreOptions
 
@@ -26,7 +27,25 @@ def written(test):
 @pytest.mark.parametrize("topic", guide.TOPICS)
 def test_each_page_shows_its_part_behind_a_question_mark(visit, digits, topic):
     test = visit(topic.lower(), run="digits")
-    assert guide.text(topic).split("\n", 2)[2].strip() in written(test)
+    assert hints.below_title(topic).split("\n", 2)[2].strip() in written(test)
+
+
+def asked_for() -> set[tuple[str, str]]:
+    """Every block that a page has a question mark for."""
+    sources = (Path(oga_app.__file__).parent / "views").rglob("*.py")
+    program = "\n".join(path.read_text(encoding="utf-8") for path in sources)
+    return set(re.findall(r'hints\.(?:hint|section)\(\s*"(\w+)",\s*"([^"]+)"', program))
+
+
+def test_each_block_of_the_guide_stands_beside_its_block_of_a_page():
+    assert asked_for() == {(topic, block) for topic in guide.TOPICS for block in hints.blocks(topic)}
+
+
+def test_a_block_shows_its_own_part_and_no_other(visit, digits):
+    shown = written(visit("explore", run="digits"))
+    for block in ("Map", "Histogram", "Threshold", "Classes", "Filter", "Samples"):
+        assert f"**{block}**\n\n{hints.blocks('Explore')[block]}" in shown
+    assert f"**Matrix**\n\n{hints.blocks('Explore')['Matrix']}" not in shown
 
 
 def test_the_guide_is_a_page_of_its_own(visit, digits):
@@ -42,7 +61,7 @@ def test_the_guide_is_a_page_of_its_own(visit, digits):
 
 def test_the_guide_names_the_keys_as_they_are():
     meanings = dict(re.findall(r'\["([^"]+)", "([^"]+)"[],]', KEYS))
-    listed = re.findall(r"^\| (`.+) \| (.+) \|$", guide.text("Review"), re.MULTILINE)
+    listed = re.findall(r"^\| (`.+) \| (.+) \|$", hints.text("Review"), re.MULTILINE)
     assert len(listed) >= 7
     for keys, meaning in listed:
         assert any(told == meaning and keys.split("`")[1].lower() in name.lower() for name, told in meanings.items())
@@ -53,7 +72,7 @@ def test_the_guide_speaks_of_controls_that_are_there(topic):
     root = Path(oga_app.__file__).parent
     sources = [*root.rglob("*.py"), *root.rglob("*.js")]
     program = "\n".join(path.read_text(encoding="utf-8") for path in sources)
-    named = re.findall(r"(?<!\*)\*([A-Z][^*]+)\*(?!\*)", guide.text(topic))
+    named = re.findall(r"(?<!\*)\*([A-Z][^*]+)\*(?!\*)", hints.text(topic))
     assert [name for name in named if " ".join(name.split()) not in program] == []
 
 
@@ -61,7 +80,7 @@ def test_a_run_is_read_by_pandas_and_numpy_alone_as_the_guide_shows(tmp_path):
     data = Path(oga_sample_data.__file__).parent
     options = ScoreOptions(label_column="diagnosis", map="none", scores=("loss",))
     run = score_here(data / "tumours.csv", data / "tumours.pt2", tmp_path / "my-run", options)
-    (block,) = re.findall(r"```python\n(.*?)```", guide.text("Format"), re.DOTALL)
+    (block,) = re.findall(r"```python\n(.*?)```", hints.text("Format"), re.DOTALL)
     alone = "import sys\nsys.modules.update(dict.fromkeys(('oga_core', 'oga_app', 'torch')))\n" + block
     done = subprocess.run([sys.executable, "-c", alone], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -74,7 +93,7 @@ def test_a_run_is_read_by_pandas_and_numpy_alone_as_the_guide_shows(tmp_path):
 
 
 def test_the_guide_names_the_files_and_columns_of_a_run(tmp_path):
-    text = guide.text("Format")
+    text = hints.text("Format")
     data = Path(oga_sample_data.__file__).parent
     options = ScoreOptions(label_column="diagnosis", map="pca", scores=("oga",))
     run = score_here(data / "tumours.csv", data / "tumours.pt2", tmp_path / "run", options)
@@ -86,7 +105,7 @@ def test_the_guide_names_the_files_and_columns_of_a_run(tmp_path):
 
 
 def test_every_cluster_is_shown_in_ten_lines():
-    blocks = re.findall(r"```\w+\n(.*?)```", guide.text("Clusters"), re.DOTALL)
+    blocks = re.findall(r"```\w+\n(.*?)```", hints.text("Clusters"), re.DOTALL)
     assert len(blocks) == 7
     assert all(len([line for line in block.splitlines() if line.strip()]) <= 10 for block in blocks)
     commands = [block for block in blocks if "oga" in block and "merge" not in block.split("oga")[1]]
