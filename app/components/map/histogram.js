@@ -211,9 +211,7 @@ export class Histogram {
  * @param {"left" | "bottom"} side
  */
 function tickLabel({ place, text }, side) {
-  const percent = `${(100 * place).toFixed(2)}%`;
-  // The last of the scores stays inside the frame.
-  return el("span", { style: `${side}:${side === "left" ? `min(${percent}, 100% - 1.6rem)` : percent}` }, text);
+  return el("span", { style: `${side}:${(100 * place).toFixed(2)}%` }, text);
 }
 
 /**
