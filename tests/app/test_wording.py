@@ -1,4 +1,4 @@
-"""No text on a page speaks of flags of the command line."""
+"""No text on a page speaks of flags of the command line, or in words that a person need not know."""
 
 import ast
 import re
@@ -10,7 +10,9 @@ import pytest
 import oga_app
 import oga_core
 from oga_app import cli
+from oga_app.elements import hints
 from oga_app.elements.wording import CONTROLS, page_words
+from oga_app.views.guide import TOPICS
 
 FLAG = re.compile(r"(?<![\w-])--(?!oga-)[a-z]")  # --oga-… are properties of styles
 # These texts are for the command line alone, or no texts at all.
@@ -24,19 +26,50 @@ ONLY_THERE = {"help", "json", "model-factory", "overwrite", "previous", "referen
 def texts() -> Iterator[tuple[str, str]]:
     """Every text of the core and the pages that speaks of a flag, with where it stands; docstrings left out."""
     for root in (Path(oga_core.__file__).parent, Path(oga_app.__file__).parent):
-        for path in root.rglob("*.py"):
-            name = path.relative_to(root).as_posix()
-            if any(part in name for part in ELSEWHERE):
-                continue
-            tree = ast.parse(path.read_text(encoding="utf-8"))
-            documented = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
-            for node in ast.walk(tree):
-                text = node.value if isinstance(node, ast.Constant) else None
-                if isinstance(text, str) and id(node) not in documented and FLAG.search(text):
-                    yield name, text
+        for name, text in literals(root):
+            if FLAG.search(text) and not any(part in name for part in ELSEWHERE):
+                yield name, text
+
+
+def literals(root: Path) -> Iterator[tuple[str, str]]:
+    """Every text in the Python files below a folder, docstrings left out, with its file."""
+    for path in root.rglob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        documented = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        for node in ast.walk(tree):
+            text = node.value if isinstance(node, ast.Constant) else None
+            if isinstance(text, str) and id(node) not in documented:
+                yield path.relative_to(root).as_posix(), text
 
 
 TEXTS = sorted(set(texts()))
+
+# What pages call flagged, wrong and likely wrong. "bad" itself is a class of the samples' own.
+PRIVATE = re.compile(r"log[- ]odds|\bbad (?:ones?|samples?|labels?)\b|detrimental", re.IGNORECASE)
+COMMENT = re.compile(r"/\*.*?\*/|(?<!:)//[^\n]*", re.DOTALL)
+LITERAL = re.compile(r'"(?:[^"\\\n]|\\.)*"|`(?:[^`\\]|\\.)*`')
+STYLE = re.compile(r"(?:^|[;\"`])[a-z-]+:\s*[^ ]|var\(")  # has properties of its own, which begin as flags do
+
+
+def page_texts() -> Iterator[tuple[str, str]]:
+    """Every text of the guide's pages and of the scripts, which a person reads as it stands, with its file."""
+    for topic in TOPICS:
+        yield f"{topic}.md", hints.text(topic)
+    for path in (Path(oga_app.__file__).parent / "components").rglob("*.js"):
+        for literal in LITERAL.findall(COMMENT.sub("", path.read_text(encoding="utf-8"))):
+            if " " in literal and not STYLE.search(literal):
+                yield path.name, literal
+
+
+def test_the_guide_and_the_scripts_speak_plainly():
+    shown = list(page_texts())
+    assert len({name for name, _ in shown}) > 25
+    assert [text for text in shown if FLAG.search(text[1]) or PRIVATE.search(text[1])] == []
+
+
+def test_the_pages_speak_plainly():
+    named = [(name, text) for name, text in literals(Path(oga_app.__file__).parent) if PRIVATE.search(text)]
+    assert named == []
 
 
 def test_the_core_speaks_of_flags_in_many_places():
