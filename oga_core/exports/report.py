@@ -184,16 +184,16 @@ class _Report:
         rows = np.array([position[decision.sample_id] for decision in judged], dtype=np.int64)
         bad = np.array([decision.is_bad for decision in judged], dtype=bool)
         if self.scored.noise_rate is None and not judged:
-            yield "<p>How many are bad is not known: no rate was estimated for this data, and nothing was reviewed.</p>"
+            yield "<p>How many are wrong is not known: no rate was estimated for this data, and nothing was reviewed.</p>"
             return
         expectation = Expectation(self.ranked, rows, bad, **self.scored.beliefs)
         outlook = expectation.at(self.trim_fraction)
         yield _facts(
             {
                 "Precision above the threshold": _share(outlook.precision) if outlook.flagged else "",
-                "Bad samples below the threshold": _number(outlook.missed),
-                "Bad samples in all": _number(outlook.bad),
-                "Share of the bad that is flagged": _share(outlook.recall) if outlook.flagged else "",
+                "Wrong labels below the threshold": _number(outlook.missed),
+                "Wrong labels in all": _number(outlook.bad),
+                "Share of the wrong that is flagged": _share(outlook.recall) if outlook.flagged else "",
             }
         )
         yield f"<p>{escape(expectation.progress().sentence())} Ranges are 90 % intervals.</p>"
