@@ -184,7 +184,7 @@ class _Report:
         rows = np.array([position[decision.sample_id] for decision in judged], dtype=np.int64)
         bad = np.array([decision.is_bad for decision in judged], dtype=bool)
         if self.scored.noise_rate is None and not judged:
-            yield "<p>How many are wrong is not known: no rate was estimated for this data, and nothing was reviewed.</p>"
+            yield "<p>How many are wrong is not known: no rate was estimated for this data, and nothing reviewed.</p>"
             return
         expectation = Expectation(self.ranked, rows, bad, **self.scored.beliefs)
         outlook = expectation.at(self.trim_fraction)
