@@ -224,7 +224,7 @@ def _points(run: str, stamp: Stamp, score: str, _data: ScoredRun) -> MapPoints:
     labels, names = values.ranges(_data) if _data.target == "number" else (_data.given, _data.classes)
     return MapPoints.pack(
         _data.positions,
-        _data.score(score),
+        _data.ranked(score),
         labels=labels,
         label_names=names,
         findings=_data.finding,

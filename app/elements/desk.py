@@ -107,7 +107,7 @@ def bulk(
     data: ScoredRun, board: DecisionBoard, action: GridAction, reviewer: str, listed: NDArray[np.int64]
 ) -> Done | None:
     """Write a bulk decision as one step; None where there was nothing to decide. `listed`: rows that "every" means."""
-    rows = listed if action.every else np.array([data.row_of[name] for name in action.sample_ids], dtype=np.int64)
+    rows = listed if action.every else data.ids.rows(action.sample_ids)
     return decide_many(
         data, board, rows, action.action, reviewer=reviewer, label=action.new_label, event_id=action.event_id
     )
@@ -193,12 +193,12 @@ class Desk:
         open_rows = self.queue if self.overlap > 1 else self.queue[self.board.refresh().codes[self.queue] < 0]
         ids = (str(self.data.ids[row]) for row in open_rows)
         claimed = self.board.store.claim(self.reviewer, ids, count, overlap=self.overlap)
-        cache.thumbnails(self.data, [self.data.row_of[sample_id] for sample_id in claimed], LARGE)
+        cache.thumbnails(self.data, self.data.ids.rows(claimed).tolist(), LARGE)
         return claimed
 
     def view(self, sample_id: str) -> SampleView:
         """What the queue shows of a sample; one that is not flagged is named as what it is."""
-        row = self.data.row_of[sample_id]
+        row = self.data.ids.row(sample_id)
         shown = sample_view(self.data, self.board, row, score=self.score, flagged=self.flagged, side=LARGE)
         is_control = not shown.flagged and bool(self.flagged)
         return replace(shown, position="random control, not flagged") if is_control else shown
@@ -210,7 +210,7 @@ class Desk:
             return store.undo(self.reviewer, client_event_id=event.event_id)
         if event.action == "redo":
             return store.redo(self.reviewer, client_event_id=event.event_id)
-        if event.sample_id not in self.data.row_of:
+        if event.sample_id not in self.data.ids:
             raise OgaError(f"The review sent a sample {event.sample_id!r} that the run does not have. Reload the page.")
         decision = Decision(
             event.sample_id, event.action, event.new_label, self.reviewer, note=event.note, edit=self._edit(event)
@@ -222,7 +222,7 @@ class Desk:
         """The texts that differ from the row's own; raises `OgaError` where there are none, or for another place."""
         if event.action != "edit":
             return ()
-        responses = dict(cache.thumbnails(self.data, [self.data.row_of[event.sample_id]], LARGE)[0].responses)
+        responses = dict(cache.thumbnails(self.data, [self.data.ids.row(event.sample_id)], LARGE)[0].responses)
         if not all(place in responses for place, _ in event.edit):
             raise OgaError(f"The row {event.sample_id!r} holds no such response. Reload the page, and edit it again.")
         changed = tuple((place, text) for place, text in event.edit if text != responses[place])

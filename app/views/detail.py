@@ -18,7 +18,7 @@ from oga_core.runs.evidence import Neighbour
 
 def detail(view: Opened) -> None:
     """Open the dialog for the session's opened sample."""
-    row = view.data.row_of.get(view.session.opened or "")
+    row = view.data.ids.get(view.session.opened or "")
     if row is None:
         _close()
     else:
@@ -118,7 +118,7 @@ def neighbours(view: Opened, row: int, key: str) -> None:
     """What the model sees alike, and whose gradients point the same way, with the same label and with others."""
     data = view.data
     evidence = cache.evidence(view.data)
-    twin = data.row_of.get(data.text("twin_id", row))
+    twin = data.ids.get(data.text("twin_id", row))
     if twin is not None:
         messages.section("Its near-duplicate")
         _tiles(view, [Neighbour(twin, 1.0)], f"{key}-twin")

@@ -161,7 +161,7 @@ def _evidence(view: Opened, backend: desk.Desk, resting: str | None) -> None:
         if shown is None:
             messages.quiet("It follows when you stop at a sample.")
             return
-        row = view.data.row_of[shown]
+        row = view.data.ids.row(shown)
         scores, near = st.columns([1, 2], gap="medium")
         with scores:
             hints.section("Review", "Evidence", "Suspicion by every score")
@@ -188,7 +188,7 @@ def _standing(view: Opened, coming: str, resting: str | None) -> str | None:
     """The sample that the reviewer looks at; None while keys come fast, when evidence would hold up the next one."""
     pressed = state.memory("pressed", view.board.version) != view.board.version
     state.remember("pressed", view.board.version)
-    if resting is None or resting == coming or resting not in view.data.row_of:
+    if resting is None or resting == coming or resting not in view.data.ids:
         return coming
     return None if pressed else resting
 

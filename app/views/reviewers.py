@@ -56,7 +56,7 @@ def _settle(view: Opened, differing: dict[str, list[Decision]]) -> None:
         "Settle", "The chosen verdict stands over those of all reviewers; it can be undone like any other."
     )
     sample_id = st.selectbox("Sample", list(differing), key="settle-sample")
-    row = view.data.row_of.get(sample_id)
+    row = view.data.ids.get(sample_id)
     if row is None:
         return
     shown = desk.sample_view(view.data, view.board, row, score=view.score, flagged=view.flagged, side=desk.LARGE)

@@ -69,8 +69,8 @@ class RunPair:
         now = flagged_mask(self.new)
         fates: dict[str, dict[str, int]] = {}
         for action in FATES:
-            made = [item for name, item in self.decisions.items() if item.action == action and name in self.old.row_of]
-            rows = np.array([self.old.row_of[item.sample_id] for item in made], dtype=np.int64)
+            made = [item for name, item in self.decisions.items() if item.action == action and name in self.old.ids]
+            rows = self.old.ids.rows(item.sample_id for item in made)
             there = [(item, self.same[row]) for item, row in zip(made, rows.tolist(), strict=True) if row in self.same]
             fates[action] = {
                 "decided": len(made),

@@ -73,11 +73,11 @@ class Run:
     def expect(self, trim_fraction: float | None = None, *, score: str | None = None) -> Outlook:
         """Return what to expect of the flagged, learnt from the decisions so far, with 90 % intervals."""
         decisions = {key: made for key, made in standing_decisions(self.scored.run.review).items() if made.is_verdict}
-        known = [key for key in decisions if key in self.scored.row_of]
-        rows = np.array([self.scored.row_of[key] for key in known], dtype=np.int64)
-        bad = np.array([decisions[key].is_bad for key in known], dtype=bool)
+        rows = self.scored.ids.rows(decisions)
+        bad = np.array([made.is_bad for made in decisions.values()], dtype=bool)
+        known = rows >= 0
         ranked = self.scored.ranked(score or self.scored.default_score)
-        expectation = Expectation(ranked, rows, bad, **self.scored.beliefs)
+        expectation = Expectation(ranked, rows[known], bad[known], **self.scored.beliefs)
         return expectation.at(self.scored.trim_fraction(trim_fraction))
 
     def decide(
@@ -98,9 +98,7 @@ class Run:
         returns.
         """
         ids = [sample_ids] if isinstance(sample_ids, str) else list(map(str, sample_ids))
-        for sample_id in ids:
-            if sample_id not in self.scored.row_of:
-                raise OgaError(f"The run has no sample {sample_id!r}. The ids are in table['sample_id'].")
+        self._rows(ids)
         verdict = self._action(action, relabel, edit)
         edits = [() if edit is None else self._edit(sample_id, edit) for sample_id in ids]
         made = [
@@ -109,6 +107,13 @@ class Run:
         ]
         with closing(self._store()) as store:
             return store.decide(made)
+
+    def _rows(self, ids: Sequence[str]) -> list[int]:
+        """Where the samples stand; raises `OgaError` for an id that the run does not have."""
+        rows = self.scored.ids.rows(ids).tolist()
+        if strange := [sample_id for sample_id, row in zip(ids, rows, strict=True) if row < 0]:
+            raise OgaError(f"The run has no sample {strange[0]!r}. The ids are in table['sample_id'].")
+        return rows
 
     def _action(self, action: Action | None, relabel: str | None, edit: object) -> Action:
         """The action that the arguments of `decide` ask for; raises `OgaError` where the run has no such action."""
@@ -127,7 +132,7 @@ class Run:
     def _edit(self, sample_id: str, edit: str | Mapping[str, str]) -> tuple[tuple[str, str], ...]:
         """The changed texts of a row, by their places; raises `OgaError` for a place that holds no response."""
         samples = self.samples
-        places = responses(samples.rows[self.scored.row_of[sample_id]], samples.source.columns.get("text"))
+        places = responses(samples.rows[self.scored.ids.row(sample_id)], samples.source.columns.get("text"))
         if not places:
             raise OgaError(f"The row {sample_id!r} holds no response to edit.")
         texts = {list(places)[-1]: edit} if isinstance(edit, str) else dict(edit)
@@ -170,9 +175,10 @@ class Run:
         ranked = self.scored.ranked(score or self.scored.default_score)
         issues = np.zeros(len(self), dtype=bool)
         issues[ranked.flagged(self.scored.trim_fraction(trim_fraction))] = True
-        for key, made in standing_decisions(self.scored.run.review).items():
-            if made.is_verdict and key in self.scored.row_of:
-                issues[self.scored.row_of[key]] = made.is_bad
+        decisions = standing_decisions(self.scored.run.review)
+        for row, made in zip(self.scored.ids.rows(decisions).tolist(), decisions.values(), strict=True):
+            if made.is_verdict and row >= 0:
+                issues[row] = made.is_bad
         columns = self.table[["given_label", "predicted_label"]].reset_index(drop=True)
         columns.insert(0, "is_label_issue", issues)
         columns.insert(1, "label_score", (ranked.ranks + 1) / len(self))
@@ -204,13 +210,12 @@ class Run:
 
         if (prompt is None) == (not rows):
             raise OgaError("Give either a prompt or rows=[…].")
-        if strange := next((name for name in rows if name not in self.scored.row_of), None):
-            raise OgaError(f"The run has no sample {strange!r}. The ids are in table['sample_id'].")
+        places = self._rows(rows)
         if self._asker is None:
             self._asker = Asker(self.scored.run)
         if prompt is not None:
             return self._asker.about(prompt, response, method=method, top=top)
-        return self._asker.like([self.scored.row_of[name] for name in rows], method=method, top=top)
+        return self._asker.like(places, method=method, top=top)
 
     def show(self, *, port: int | None = None, height: int = 800) -> Dashboard:
         """Open the run in the dashboard: in a frame where a notebook shows what this returns, else in the browser."""

@@ -230,9 +230,9 @@ def _decided(scored: ScoredRun) -> tuple[list[int], dict[str, int]]:
     """Rows to remove, and the new class by row."""
     removed = []
     relabelled = {}
-    for sample_id, decision in standing_decisions(scored.run.review).items():
-        row = scored.row_of.get(sample_id)
-        if row is None:
+    decisions = standing_decisions(scored.run.review)
+    for row, decision in zip(scored.ids.rows(decisions).tolist(), decisions.values(), strict=True):
+        if row < 0:
             continue
         if decision.action == "remove":
             removed.append(row)

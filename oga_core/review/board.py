@@ -49,9 +49,9 @@ class DecisionBoard:
         """Read what was decided since, by anyone."""
         with self._lock:
             self._last, changes = self.store.changes(self._last)
-            for sample_id, decision in changes.items():
-                row = self._data.row_of.get(sample_id)
-                if row is not None:
+            rows = self._data.ids.rows(changes).tolist()
+            for row, (sample_id, decision) in zip(rows, changes.items(), strict=True):
+                if row >= 0:
                     self.codes[row] = -1 if decision is None else ACTIONS.index(decision.action)
                     self.judged[row] = decision is not None and decision.is_verdict
                 if decision is None:

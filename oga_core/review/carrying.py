@@ -57,10 +57,10 @@ def carried(old: ScoredRun, new: ScoredRun, decisions: Mapping[str, Decision]) -
     applied: list[str] = []
     stale: list[Stale] = []
     for sample_id, decision in decisions.items():
-        row = old.row_of.get(sample_id)
+        row = old.ids.get(sample_id)
         place = None if row is None else places.get(row)
         if place is None:
-            known = row is not None and sample_id in new.row_of
+            known = row is not None and sample_id in new.ids
             if decision.action == "remove" and not known:
                 applied.append(sample_id)
             else:
@@ -108,14 +108,14 @@ def same_samples(old: ScoredRun, new: ScoredRun) -> dict[int, int]:
     """
     before = old.contents
     after = new.contents
+    same_id = new.ids.rows(old.ids).tolist()
     if before is None or after is None:
-        return {row: new.row_of[name] for name, row in old.row_of.items() if name in new.row_of}
+        return {row: place for row, place in enumerate(same_id) if place >= 0}
     once = Counter(after)
     place_of = {content: place for place, content in enumerate(after) if content and once[content] == 1}
     places: dict[int, int] = {}
-    for name, row in old.row_of.items():
-        place = new.row_of.get(name)
-        if place is not None and before[row] == after[place]:
+    for row, place in enumerate(same_id):
+        if place >= 0 and before[row] == after[place]:
             places[row] = place
         elif before[row] in place_of:
             places[row] = place_of[before[row]]

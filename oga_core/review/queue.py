@@ -20,7 +20,9 @@ def mixed_queue(selection: Selection, seed: int = 0) -> NDArray[np.int64]:
     The random ones tell how many bad samples the threshold misses.
     """
     top = selection.flagged
-    rest = np.sort(selection.rows[len(top) :])
+    is_other = selection.chosen.copy()
+    is_other[top] = False
+    rest = np.flatnonzero(is_other)
     count = min(len(rest), len(top) // (_RANDOM_EVERY - 1))
     if not count:
         return top if len(top) else selection.rows

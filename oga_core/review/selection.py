@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from oga_core.projection import points_in_polygon
 from oga_core.review.decisions import ACTIONS
 from oga_core.review.filters import PREDICTIONS, SIDES, UNDECIDED, Filters
-from oga_core.runs.counts import class_shares, confusion
+from oga_core.runs.counts import confusion, shares
 from oga_core.runs.scored import ScoredRun
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Selection:
     def rows(self) -> NDArray[np.int64]:
         """The samples that pass, most suspicious first."""
         order = self.data.order(self.score)
-        return order[self.chosen[order]]
+        return order if self.chosen.all() else order[self.chosen[order]]
 
     @cached_property
     def flagged(self) -> NDArray[np.int64]:
@@ -70,18 +70,20 @@ class Selection:
 
     def class_shares(self) -> pd.DataFrame:
         """Per given label: samples that pass, flagged ones and their share in %; classes without samples left out."""
-        shares = class_shares(self.data.given[self.rows], len(self.data.classes), np.arange(len(self.flagged)))
-        return shares[shares["samples"] > 0].reset_index(drop=True)
+        return self._shares(self.data.given, len(self.data.classes))
 
     def cluster_shares(self) -> pd.DataFrame:
         """Per named cluster of the map, as `class_shares` per class."""
         clusters = self.data.clusters
-        shares = class_shares(clusters.codes[self.rows], len(clusters.names), np.arange(len(self.flagged)))
-        return shares[shares["samples"] > 0].reset_index(drop=True)
+        return self._shares(clusters.codes, len(clusters.names))
+
+    def _shares(self, codes: NDArray[np.int64], n_codes: int) -> pd.DataFrame:
+        table = shares(codes[self.chosen], codes[self.flagged], n_codes)
+        return table[table["samples"] > 0].reset_index(drop=True)
 
     def confusion(self, only_flagged: bool = False) -> NDArray[np.int64]:
         """Counts of samples that pass, `(n_classes, n_classes)`: given label by predicted label."""
-        rows = self.flagged if only_flagged else self.rows
+        rows = self.flagged if only_flagged else self.chosen
         return confusion(self.data.given[rows], self.data.predicted[rows], len(self.data.classes))
 
     def confused_pairs(self, only_flagged: bool = False) -> pd.DataFrame:
@@ -89,7 +91,7 @@ class Selection:
 
         The most frequent first. The work grows with the samples, whatever the number of classes.
         """
-        rows = self.flagged if only_flagged else self.rows
+        rows = self.flagged if only_flagged else self.chosen
         given, predicted, size = self.data.given[rows], self.data.predicted[rows], len(self.data.classes)
         known = (given >= 0) & (predicted >= 0)
         total = np.bincount(given[known], minlength=size)
@@ -113,11 +115,11 @@ def _restrictions(filters: Filters, data: ScoredRun, board: DecisionBoard, flagg
     if filters.side is not None:
         yield flagged == (filters.side == SIDES[0])
     if filters.text is not None:
-        part = filters.text.casefold()
-        yield np.fromiter((part in str(sample_id).casefold() for sample_id in data.ids), bool, len(data))
+        yield data.ids.containing(filters.text)
     for column, value in filters.metadata or ():
-        known = column in data.metadata
-        yield (data.metadata[column] == value).to_numpy() if known else np.zeros(len(data), dtype=bool)
+        groups = data.metadata
+        known = groups is not None and column in groups
+        yield groups.codes(column, [value]) == 0 if groups and known else np.zeros(len(data), dtype=bool)
     if filters.polygon is not None and data.positions is not None:
         yield points_in_polygon(data.positions, filters.polygon)
 
@@ -137,8 +139,8 @@ def _by_decision(filters: Filters, data: ScoredRun, board: DecisionBoard) -> Ite
         yield board.codes == (-1 if filters.decision == UNDECIDED else ACTIONS.index(filters.decision))
     if filters.reviewer is not None:
         decided = np.zeros(len(data), dtype=bool)
-        rows = (data.row_of.get(sample_id) for sample_id in board.store.decisions(filters.reviewer))
-        decided[[row for row in rows if row is not None]] = True
+        rows = data.ids.rows(board.store.decisions(filters.reviewer))
+        decided[rows[rows >= 0]] = True
         yield decided
 
 

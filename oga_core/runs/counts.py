@@ -9,8 +9,12 @@ from numpy.typing import NDArray
 
 def class_shares(codes: NDArray[np.int64], n_classes: int, chosen: NDArray[np.int64]) -> pd.DataFrame:
     """Per class: number of samples, of chosen ones, and the share chosen in %; the most affected class first."""
+    return shares(codes, codes[chosen], n_classes)
+
+
+def shares(codes: NDArray[np.int64], some: NDArray[np.int64], n_classes: int) -> pd.DataFrame:
+    """The same where the codes of the chosen ones stand by themselves."""
     total = np.bincount(codes[codes >= 0], minlength=n_classes)
-    some = codes[chosen]
     count = np.bincount(some[some >= 0], minlength=n_classes)
     share = np.divide(count, total, out=np.zeros(n_classes), where=total > 0)
     frame = pd.DataFrame({"class": np.arange(n_classes), "samples": total, "flagged": count, "share": 100 * share})

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from oga_core.errors import OgaError
 from oga_core.files import is_temporary, unwritable, write_whole
@@ -18,6 +17,7 @@ from oga_core.gradient_sketch import GradientSketch
 from oga_core.numerics import Indices
 from oga_core.runs.arrays import read_arrays
 from oga_core.runs.info import LOCK, SCHEMA, RunInfo, read_json
+from oga_core.runs.stored_columns import StoredColumns
 from oga_core.runs.table import SCORE_PREFIX, read_table, score_names
 from oga_core.samples import SampleSet
 
@@ -111,14 +111,13 @@ class RunFolder:
         """Replace scores.parquet."""
         write_whole(self.path / "scores.parquet", lambda path: table.to_parquet(path, index=False))
 
-    def metadata(self, n_samples: int) -> pd.DataFrame:
-        """Columns of the data with few distinct values as text, `n_samples` rows; none where they were not written."""
-        none = pd.DataFrame(index=range(n_samples))
+    def metadata(self, n_samples: int) -> StoredColumns | None:
+        """Columns of the data with few distinct values as text, `n_samples` rows; None where they were not written."""
         try:
-            groups = pd.read_parquet(self.path / "groups.parquet")
-        except (pa.ArrowException, OSError, ValueError):
-            return none
-        return groups if len(groups) == n_samples else none
+            groups = StoredColumns(self.path / "groups.parquet")
+        except OgaError:
+            return None
+        return groups if len(groups) == n_samples else None
 
     @property
     def arrays(self) -> Path:

@@ -16,9 +16,10 @@ from oga_core.findings.clusters import Clusters, Shared, both, named_clusters, p
 from oga_core.findings.kinds import MISLABELLED, STRANGE, SUGGESTED_PROBABILITY
 from oga_core.runs.folder import SCORE_PREFIX, RunFolder, score_names
 from oga_core.runs.info import RunInfo
-from oga_core.runs.table import CONTENT, GIVEN_VALUE, PREDICTED_VALUE, check_table
+from oga_core.runs.stored_columns import StoredColumns
+from oga_core.runs.table import CONTENT, GIVEN_VALUE, PREDICTED_VALUE, open_columns
 from oga_core.samples import is_number, require_labels
-from oga_core.threshold.ranked import RankedScores
+from oga_core.threshold.ranked import RankedScores, rank_of
 
 NO_FINDING = "none"
 DEFAULT_TRIM_FRACTION = 0.05
@@ -41,9 +42,7 @@ class ScoredRun:
         self.path = path
         self.version: tuple[str, tuple[int, int, int]] = (str(path), (0, 0, 0))
         self.info: RunInfo = self.run.info
-        self.table: pd.DataFrame = self.run.table
-        check_table(self.table, self.info, path)
-        self.ids: NDArray[np.object_] = self.table["sample_id"].to_numpy(dtype=object)
+        self.columns, self.ids = open_columns(path, self.info)
         self.classes: tuple[str, ...] = self.info.classes
         self.given = self._codes("given_label")
         self.predicted = self._codes("predicted_label")
@@ -51,6 +50,11 @@ class ScoredRun:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """All of scores.parquet as a table, for exports and notebooks: at ten million samples, gigabytes."""
+        return self.run.table
 
     @property
     def name(self) -> str:
@@ -65,7 +69,7 @@ class ScoredRun:
     @cached_property
     def scores(self) -> list[str]:
         """Names of the scores, the default first."""
-        names = score_names(self.table)
+        names = score_names(self.columns.names)
         default = self.info.default_score
         return sorted(names, key=lambda name: name != default)
 
@@ -73,7 +77,7 @@ class ScoredRun:
         """One score, `(n_samples,)`, higher = more suspicious; raises `OgaError` for an unknown name."""
         if name not in self.scores:
             raise unknown("score", name, self.scores)
-        return self.table[SCORE_PREFIX + name].to_numpy(dtype=np.float64)
+        return self._numbers(SCORE_PREFIX + name)
 
     @property
     def default_score(self) -> str:
@@ -108,7 +112,7 @@ class ScoredRun:
     def ranked(self, name: str) -> RankedScores:
         """One score with its order, sorted once; missing values last."""
         if name not in self._ranked:
-            self._ranked[name] = RankedScores(np.nan_to_num(self.score(name), nan=-np.inf))
+            self._ranked[name] = RankedScores.of(self.score(name))
         return self._ranked[name]
 
     def order(self, name: str) -> NDArray[np.int64]:
@@ -121,21 +125,23 @@ class ScoredRun:
 
     def percentile(self, name: str, row: int) -> float:
         """Share of the samples that are less suspicious, 0 to 100."""
-        return 100.0 * (1 - (int(self.rank(name)[row]) + 1) / len(self))
+        place = int(self.rank(name)[row]) if name in self._ranked else rank_of(self.score(name), row)
+        return 100.0 * (1 - (place + 1) / len(self))
 
     @cached_property
     def positions(self) -> NDArray[np.float32] | None:
         """The map, `(n_samples, 2)`, None where none was made."""
-        if "map_x" not in self.table or self.table["map_x"].isna().all():
+        if "map_x" not in self.columns:
             return None
-        return self.table[["map_x", "map_y"]].to_numpy(dtype=np.float32)
+        positions = np.stack([self.columns.numbers("map_x"), self.columns.numbers("map_y")], axis=1)
+        return None if np.isnan(positions[:, 0]).all() else positions.astype(np.float32)
 
     @cached_property
     def clusters(self) -> Clusters:
         """The clusters on the map, named by their confused pair, finding or given label; none in a run without them."""
-        if self.positions is None or "map_cluster" not in self.table:
+        if self.positions is None or "map_cluster" not in self.columns:
             return Clusters(np.full(len(self), -1, dtype=np.int64))
-        codes = self.table["map_cluster"].fillna(-1).to_numpy(dtype=np.int64)
+        codes = np.nan_to_num(self.columns.numbers("map_cluster"), nan=-1).astype(np.int64)
         shared = (
             pairs(self.given, self.suggestions, self.classes),
             both(self.finding, self.finding_names, self.given, self.classes),
@@ -147,16 +153,14 @@ class ScoredRun:
     @cached_property
     def given_probability(self) -> NDArray[np.float64]:
         """The model's probability of the given label, `(n_samples,)`, NaN where it has none."""
-        if "given_label_probability" not in self.table:
+        if "given_label_probability" not in self.columns:
             return np.full(len(self), np.nan)
-        return self.table["given_label_probability"].to_numpy(dtype=np.float64)
+        return self._numbers("given_label_probability")
 
     @cached_property
     def wrong_probability(self) -> NDArray[np.float64] | None:
         """The probability that the given label is wrong, `(n_samples,)`, before any verdict; None where it has none."""
-        if WRONG_PROBABILITY not in self.table:
-            return None
-        return self.table[WRONG_PROBABILITY].to_numpy(dtype=np.float64)
+        return self._numbers(WRONG_PROBABILITY) if WRONG_PROBABILITY in self.columns else None
 
     def suggested_part(self, row: int) -> tuple[int, float]:
         """The class that the evidence prefers to the given label, and its part of the probability that that is wrong.
@@ -171,51 +175,40 @@ class ScoredRun:
 
     @cached_property
     def _suggested_probability(self) -> NDArray[np.float64]:
-        return self.table[SUGGESTED_PROBABILITY].to_numpy(dtype=np.float64)
+        return self._numbers(SUGGESTED_PROBABILITY)
 
     @cached_property
     def given_values(self) -> NDArray[np.float64]:
         """The numbers of a run whose samples are labelled with numbers, `(n_samples,)`."""
-        return self.table[GIVEN_VALUE].to_numpy(dtype=np.float64)
+        return self._numbers(GIVEN_VALUE)
 
     @cached_property
     def predicted_values(self) -> NDArray[np.float64]:
         """What its model predicts, in the same units, `(n_samples,)`."""
-        return self.table[PREDICTED_VALUE].to_numpy(dtype=np.float64)
+        return self._numbers(PREDICTED_VALUE)
 
     @cached_property
     def contents(self) -> list[str] | None:
         """A hash of what each sample holds, empty where it has none; None for a run from before there were hashes."""
-        return self.table[CONTENT].fillna("").tolist() if CONTENT in self.table else None
+        return self.columns.texts(CONTENT).tolist() if CONTENT in self.columns else None
 
     @cached_property
-    def metadata(self) -> pd.DataFrame:
-        """Columns of the data with few distinct values, as text, one row a sample; no columns where there are none."""
+    def metadata(self) -> StoredColumns | None:
+        """Columns of the data with few distinct values, as text, one row a sample; None where there are none."""
         return self.run.metadata(len(self))
 
     @cached_property
     def finding_names(self) -> tuple[str, ...]:
         """Kinds of finding in this run, without "none"."""
-        if "finding" not in self.table:
-            return ()
-        present = self.table["finding"].dropna().astype(str).unique()
-        return tuple(sorted(name for name in present if name and name != NO_FINDING))
+        present = self.columns.distinct("finding") if "finding" in self.columns else ()
+        return tuple(name for name in present if name and name != NO_FINDING)
 
     @cached_property
     def finding(self) -> NDArray[np.int64]:
         """`(n_samples,)` indices into `finding_names`, -1 where there is none."""
         if not self.finding_names:
             return np.full(len(self), -1, dtype=np.int64)
-        return pd.Categorical(self.table["finding"].astype(str), categories=self.finding_names).codes.astype(np.int64)
-
-    @cached_property
-    def row_of(self) -> dict[str, int]:
-        """The row of every sample id."""
-        return {sample_id: row for row, sample_id in enumerate(self.ids)}
-
-    @cached_property
-    def _code_of(self) -> dict[str, int]:
-        return {name: code for code, name in enumerate(self.classes)}
+        return self.columns.codes("finding", self.finding_names)
 
     def class_name(self, code: int) -> str:
         """The name of a class, a dash where there is none."""
@@ -223,10 +216,7 @@ class ScoredRun:
 
     def text(self, column: str, row: int) -> str:
         """An optional text column of the table, empty where it is missing."""
-        if column not in self.table:
-            return ""
-        value: Any = self.table[column].iat[row]
-        return "" if pd.isna(value) else str(value)
+        return self.columns.text(column, row) if column in self.columns else ""
 
     @property
     def target(self) -> str:
@@ -248,42 +238,42 @@ class ScoredRun:
     @cached_property
     def suggested_labels(self) -> NDArray[np.object_]:
         """The class or number to relabel every sample to, as text, `(n_samples,)`, empty without a suggestion."""
-        if self.target != "class":
-            return self._texts("suggested_label", slice(None))
-        return np.array([*self.classes, ""], dtype=object)[self.suggestions]
+        if self.target == "class":
+            return np.array([*self.classes, ""], dtype=object)[self.suggestions]
+        if "suggested_label" not in self.columns:
+            return np.full(len(self), "", dtype=object)
+        return self.columns.texts("suggested_label")
 
     def suggestion(self, row: int) -> int:
-        """The class to relabel to, -1 where nothing speaks against the given label or for another one.
+        """The class to relabel to, -1 where nothing speaks against the given label or for another one."""
+        return int(self.suggestions[row])
+
+    @cached_property
+    def suggestions(self) -> NDArray[np.int64]:
+        """The class to relabel every sample to, `(n_samples,)`, -1 where there is no suggestion.
 
         The run's own suggestion where it finds the label wrong, else the prediction where it differs. What the model
         makes of a sample out of distribution says nothing.
         """
-        return int(self._suggested(slice(row, row + 1))[0])
+        own = self._codes("suggested_label")
+        is_own = (own >= 0) & ((self.predicted != self.given) | self._has_finding(MISLABELLED))
+        label = np.where(is_own, own, self.predicted)
+        label[self._has_finding(STRANGE) | (label == self.given)] = -1
+        return label
 
-    @cached_property
-    def suggestions(self) -> NDArray[np.int64]:
-        """The class to relabel every sample to, `(n_samples,)`, -1 where there is no suggestion."""
-        return self._suggested(slice(None))
+    def _finding_name(self, row: int) -> str:
+        code = int(self.finding[row])
+        return self.finding_names[code] if code >= 0 else NO_FINDING
 
-    def _suggested(self, rows: slice) -> NDArray[np.int64]:
-        given = self.given[rows]
-        predicted = self.predicted[rows]
-        finding = self._texts("finding", rows)
-        own = np.array([self._code_of.get(name, -1) for name in self._texts("suggested_label", rows)], dtype=np.int64)
-        label = np.where((own >= 0) & ((predicted != given) | (finding == MISLABELLED)), own, predicted)
-        return np.where((finding == STRANGE) | (label == given), -1, label).astype(np.int64)
-
-    def _texts(self, column: str, rows: slice) -> NDArray[np.object_]:
-        """A text column of the table, empty where it is missing."""
-        if column not in self.table:
-            return np.full(len(self.given[rows]), "", dtype=object)
-        return self.table[column].iloc[rows].fillna("").to_numpy(dtype=object)
+    def _has_finding(self, name: str) -> NDArray[np.bool_]:
+        code = self.finding_names.index(name) if name in self.finding_names else -2
+        return self.finding == code
 
     def proposal(self, row: int) -> str | None:
         """The label a press of one key takes: the suggestion, else the prediction; none out of distribution."""
         if self.target != "class":
             return self.text("suggested_label", row) or self.text("predicted_label", row) or None
-        if not self.classes or self.text("finding", row) == STRANGE:
+        if not self.classes or self._finding_name(row) == STRANGE:
             return None
         suggestion = self.suggestion(row)
         return self.class_name(suggestion if suggestion >= 0 else int(self.predicted[row]))
@@ -295,6 +285,9 @@ class ScoredRun:
         return self.class_name(self.given[row]) if self.given[row] >= 0 else None
 
     def _codes(self, column: str) -> NDArray[np.int64]:
-        if column not in self.table or not self.classes:
+        if column not in self.columns or not self.classes:
             return np.full(len(self), -1, dtype=np.int64)
-        return pd.Categorical(self.table[column].astype(str), categories=self.classes).codes.astype(np.int64)
+        return self.columns.codes(column, self.classes)
+
+    def _numbers(self, column: str) -> NDArray[np.float64]:
+        return np.asarray(self.columns.numbers(column), dtype=np.float64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,8 @@ import pandas as pd
 import pyarrow as pa
 
 from oga_core.errors import OgaError
+from oga_core.runs.sample_ids import SampleIds
+from oga_core.runs.stored_columns import AGAIN, StoredColumns, damaged
 
 if TYPE_CHECKING:
     from oga_core.runs.info import RunInfo
@@ -18,11 +21,12 @@ CONTENT = "content_hash"
 """The column that tells whether a sample of another run is the same, whatever its label and id."""
 GIVEN_VALUE, PREDICTED_VALUE = "given_value", "predicted_value"
 """The columns of numbers in a run of a model that predicts them; given_label and predicted_label hold them as text."""
+NAMED = ("given_label", "predicted_label", "suggested_label", "finding")
+"""Columns of few names."""
 _NUMBERS = (
     *("given_label_probability", "wrong_label_probability", "map_x", "map_y", "map_cluster"),
     *(GIVEN_VALUE, PREDICTED_VALUE),
 )
-_AGAIN = "Score the data again into a new folder."
 
 
 def read_table(path: Path) -> pd.DataFrame:
@@ -33,47 +37,83 @@ def read_table(path: Path) -> pd.DataFrame:
     try:
         table = pd.read_parquet(path)
     except (pa.ArrowException, OSError, ValueError, TypeError, KeyError, MemoryError) as error:
-        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-        raise OgaError(f"{path} is damaged: {reason.rstrip('.')}. {_AGAIN}") from None
+        raise damaged(path, error) from None
     if "sample_id" not in table:
-        raise OgaError(f"{path} has no column 'sample_id'. {_AGAIN}")
+        raise OgaError(f"{path} has no column 'sample_id'. {AGAIN}")
     if table["sample_id"].isna().any():
-        raise OgaError(f"{path} has rows without an id in 'sample_id'. {_AGAIN}")
+        raise OgaError(f"{path} has rows without an id in 'sample_id'. {AGAIN}")
     repeated = table["sample_id"][table["sample_id"].duplicated()]
     if len(repeated):
-        raise OgaError(f"{path} has the id {str(repeated.iat[0])!r} more than once. {_AGAIN}")
-    for name in table.columns:
-        is_number = pd.api.types.is_numeric_dtype(table[name]) or table[name].isna().all()
-        if (name in _NUMBERS or str(name).startswith(SCORE_PREFIX)) and not is_number:
-            raise OgaError(f"The column {name!r} of {path} must be numbers, and holds {table[name].dtype}. {_AGAIN}")
+        raise OgaError(f"{path} has the id {str(repeated.iat[0])!r} more than once. {AGAIN}")
+    for name in filter(_is_number, map(str, table.columns)):
+        if not (pd.api.types.is_numeric_dtype(table[name]) or table[name].isna().all()):
+            raise _no_numbers(name, path, str(table[name].dtype))
     return table.astype({"sample_id": str})
 
 
-def score_names(table: pd.DataFrame) -> list[str]:
-    """Names of the scores in a run's table, without their prefix."""
-    return [column.removeprefix(SCORE_PREFIX) for column in table.columns if column.startswith(SCORE_PREFIX)]
+def open_columns(path: Path, info: RunInfo) -> tuple[StoredColumns, SampleIds]:
+    """Return the columns and ids of the run at `path`: what `read_table` reads, checked against the run's record.
+
+    Only ids and labels are read for it. Raises `OgaError` for a table that is damaged, of another kind, or disagrees
+    with the record.
+    """
+    file = path / "scores.parquet"
+    if not file.is_file():
+        raise OgaError(f"The run {path} has no scores yet (status: {info.status}).")
+    columns = StoredColumns(file, NAMED)
+    ids = _ids(columns)
+    for name in filter(_is_number, columns.names):
+        if not columns.is_numeric(name):
+            raise _no_numbers(name, file, columns.kind(name))
+    _check_record(columns, info, path)
+    return columns, ids
 
 
-def check_table(table: pd.DataFrame, info: RunInfo, path: Path) -> None:
+def score_names(columns: Iterable[str]) -> list[str]:
+    """Names of the scores among a table's columns, without their prefix."""
+    return [column.removeprefix(SCORE_PREFIX) for column in columns if column.startswith(SCORE_PREFIX)]
+
+
+def _ids(columns: StoredColumns) -> SampleIds:
+    if "sample_id" not in columns:
+        raise OgaError(f"{columns.path} has no column 'sample_id'. {AGAIN}")
+    stored = columns.column("sample_id")
+    if stored.null_count:
+        raise OgaError(f"{columns.path} has rows without an id in 'sample_id'. {AGAIN}")
+    ids = SampleIds(stored)
+    if (repeated := ids.repeated()) is not None:
+        raise OgaError(f"{columns.path} has the id {repeated!r} more than once. {AGAIN}")
+    return ids
+
+
+def _is_number(name: str) -> bool:
+    return name in _NUMBERS or name.startswith(SCORE_PREFIX)
+
+
+def _no_numbers(name: str, path: Path, kind: str) -> OgaError:
+    return OgaError(f"The column {name!r} of {path} must be numbers, and holds {kind}. {AGAIN}")
+
+
+def _check_record(columns: StoredColumns, info: RunInfo, path: Path) -> None:
     """Raise `OgaError` where the table and the record of a run disagree."""
-    if table.empty:
+    if not len(columns):
         raise OgaError(f"The run {path} has no samples. Score data with at least one sample.")
-    if info.status == "done" and info.n_samples is not None and info.n_samples != len(table):
+    if info.status == "done" and info.n_samples is not None and info.n_samples != len(columns):
         raise OgaError(
-            f"The run {path} is damaged: its table has {len(table):,} rows, its record says {info.n_samples:,}. "
-            "Score the data again into a new folder."
+            f"The run {path} is damaged: its table has {len(columns):,} rows, its record says {info.n_samples:,}. "
+            f"{AGAIN}"
         )
-    names = score_names(table)
+    names = score_names(columns.names)
     if info.default_score is not None and names and info.default_score not in names:
         raise OgaError(
             f"The run {path} is damaged: the default score {info.default_score!r} of its record is not in its table. "
-            "Score the data again into a new folder."
+            f"{AGAIN}"
         )
     for column in ("given_label", "predicted_label"):
-        labels = table[column].dropna().astype(str).unique() if column in table and info.classes else ()
+        labels = columns.distinct(column) if column in columns and info.classes else ()
         strange = [label for label in labels if label and label not in info.classes]
         if strange:
             raise OgaError(
                 f"The run {path} is damaged: {column} in its table is {strange[0]!r}, which is not one of the classes "
-                "of its record. Score the data again into a new folder."
+                f"of its record. {AGAIN}"
             )

@@ -100,12 +100,13 @@ class Expectation:
         self.bad: NDArray[np.bool_] = np.asarray(bad, dtype=bool)
         self._random = np.random.default_rng(seed)
         n_bins = min(_BINS, len(scores))
-        self._bin_of_rank = (np.arange(len(scores)) * n_bins) // len(scores)
-        self._count(np.arange(len(scores)))
-        size = self._unreviewed_in_bin + self._reviewed_in_bin
+        # The first rank of each bin and the end of the last: rank r is in bin r * n_bins // n_samples.
+        self._edges = -(-np.arange(n_bins + 1) * len(scores) // max(n_bins, 1))
+        size = np.diff(self._edges)
+        self._count(None)
         expected = None
         if probability is not None:
-            expected = np.bincount(self._bin_of_rank, weights=probability[scores.order], minlength=n_bins) / size
+            expected = np.add.reduceat(probability[scores.order], self._edges[:-1]) / size
         bad_in_bin = self._bad_in_bin.astype(float)
         reviewed_in_bin = self._reviewed_in_bin.astype(float)
         self._curves = sample_curves(bad_in_bin, reviewed_in_bin, size, noise_rate, self._random, expected)
@@ -121,22 +122,29 @@ class Expectation:
         inside = chosen[self.reviewed]
         part.reviewed = self.reviewed[inside]
         part.bad = self.bad[inside]
-        part._count(np.sort(self.scores.ranks[chosen]))
+        part._count(np.flatnonzero(chosen[self.scores.order]))
         part._bad_draws = np.random.default_rng(0).binomial(part._unreviewed_in_bin, self._curves)
         return part
 
-    def _count(self, ranks: Indices) -> None:
-        """Take the samples at `ranks`, rising, for the part that figures are about."""
-        n_bins = int(self._bin_of_rank[-1]) + 1 if len(self._bin_of_rank) else 0
-        bins = self._bin_of_rank[self.scores.ranks[self.reviewed]]
+    def _count(self, ranks: Indices | None) -> None:
+        """Take the samples at `ranks`, rising, for the part that figures are about; None for all."""
+        n_bins = len(self._edges) - 1
+        bins = self._bins(self.scores.ranks[self.reviewed])
         self._part = ranks
         self._reviewed_in_bin = np.bincount(bins, minlength=n_bins)
         self._bad_in_bin = np.bincount(bins[self.bad], minlength=n_bins)
-        self._unreviewed_in_bin = np.bincount(self._bin_of_rank[ranks], minlength=n_bins) - self._reviewed_in_bin
+        self._unreviewed_in_bin = np.diff(self._before_rank(self._edges)) - self._reviewed_in_bin
+
+    def _bins(self, ranks: Indices) -> Indices:
+        return ranks * (len(self._edges) - 1) // max(len(self.scores), 1)
+
+    def _before_rank(self, ranks: Indices) -> Indices:
+        """How many of the part rank before each of `ranks`."""
+        return ranks if self._part is None else np.searchsorted(self._part, ranks)
 
     def probability(self) -> Values:
         """Expected probability of being bad for every sample, `(n_samples,)`; 0 or 1 where it was reviewed."""
-        by_rank = self._curves.mean(axis=0)[self._bin_of_rank]
+        by_rank = np.repeat(self._curves.mean(axis=0), np.diff(self._edges))
         probability: Values = by_rank[self.scores.ranks]
         probability[self.reviewed] = self.bad
         return probability
@@ -153,7 +161,7 @@ class Expectation:
         if before is None or expected is None or not len(self.reviewed):
             return before
         shift = log_odds(self._curves.mean(axis=0)) - log_odds(expected)
-        moved = expit(log_odds(before[self.scores.order]) + shift[self._bin_of_rank])
+        moved = expit(log_odds(before[self.scores.order]) + np.repeat(shift, np.diff(self._edges)))
         revised = np.empty(len(moved))
         revised[self.scores.order] = isotonic_regression(moved, y_min=0, y_max=1, increasing=False)
         return revised
@@ -161,7 +169,7 @@ class Expectation:
     def at(self, trim_fraction: float) -> Outlook:
         """What to expect when `trim_fraction` of the samples is trimmed."""
         count = self.scores.count(trim_fraction)
-        flagged = int(np.searchsorted(self._part, count))
+        flagged = int(self._before_rank(np.array([count]))[0])
         bad_flagged = self._bad_among_first(count)
         total = self._bad_draws.sum(axis=1) + self.bad.sum()
         return Outlook(
@@ -179,7 +187,7 @@ class Expectation:
         return Progress(
             reviewed=len(self.reviewed),
             seen=_interval(seen),
-            unseen_samples=len(self._part) - len(self.reviewed),
+            unseen_samples=int(self._unreviewed_in_bin.sum()),
             unseen_bad=_interval(unseen),
             seen_at_least=float(np.quantile(seen, 1 - CONFIDENCE)),
         )
@@ -204,7 +212,7 @@ class Expectation:
         open_ranks = np.ones(len(self.scores), dtype=bool)
         open_ranks[self.scores.ranks[self.reviewed]] = False
         candidates = np.flatnonzero(open_ranks)
-        bins = self._bin_of_rank[candidates]
+        bins = self._bins(candidates)
         weight = share[bins] / self._unreviewed_in_bin[bins]
         size = min(count, len(candidates))
         if not size:
@@ -217,9 +225,9 @@ class Expectation:
         known = float(self.bad[self.scores.ranks[self.reviewed] < flagged].sum())
         if flagged == 0:
             return np.zeros(DRAWS)
-        last = int(self._bin_of_rank[flagged - 1])
+        last = int(self._bins(np.array([flagged - 1]))[0])
         whole = self._bad_draws[:, :last].sum(axis=1)
-        start, stop, at = np.searchsorted(self._part, [*np.searchsorted(self._bin_of_rank, [last, last + 1]), flagged])
+        start, stop, at = self._before_rank(np.array([self._edges[last], self._edges[last + 1], flagged]))
         return known + whole + self._bad_draws[:, last] * ((at - start) / max(stop - start, 1))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from oga_core.pipeline.contents import content_hashes
 from oga_core.projection import project
 from oga_core.readers import read_samples
 from oga_core.runs.folder import SCORE_PREFIX, RunFolder
+from oga_core.runs.scored import ScoredRun
 from oga_core.runs.table import CONTENT
 from oga_core.samples import SampleSet
 from oga_core.scores import confidence, outlier
@@ -191,3 +193,10 @@ def _csv(path: Path, rows: list[dict[str, object]]) -> Path:
         writer.writeheader()
         writer.writerows(rows)
     return path
+
+
+def with_columns(data: ScoredRun, folder: Path, **columns: object) -> ScoredRun:
+    """A copy of a run in `folder`, with these columns in its table."""
+    run = RunFolder(shutil.copytree(data.path, folder / data.name))
+    run.write_table(data.table.assign(**columns))
+    return ScoredRun(run.path)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import streamlit as st
-from app_runs import ODD_CLASSES, image_run
+from app_runs import ODD_CLASSES, image_run, with_columns
 from PIL import Image
 
 from oga_app import state
@@ -70,10 +70,10 @@ def test_the_suggestion_is_never_the_given_label(data):
         assert suggestion == (-1 if data.predicted[row] == data.given[row] else data.predicted[row])
 
 
-def test_nothing_is_suggested_for_a_sample_out_of_distribution(data):
+def test_nothing_is_suggested_for_a_sample_out_of_distribution(data, tmp_path):
     row = int(np.flatnonzero(data.predicted != data.given)[0])
     assert data.proposal(row) == data.class_name(data.suggestion(row)) == data.class_name(data.predicted[row])
-    data.table["finding"] = STRANGE
+    data = with_columns(data, tmp_path, finding=STRANGE)
     assert data.suggestion(row) == -1
     assert data.proposal(row) is None
 
@@ -98,7 +98,8 @@ def test_filters_restrict_and_survive_the_address(data, board):
     name = data.classes[2]
     board.store.decide(Decision(str(data.ids[0]), "remove"))
     board.refresh()
-    data.metadata = pd.DataFrame({"camera": np.where(np.arange(len(data)) % 3 == 0, "old", "new")})
+    camera = pd.DataFrame({"camera": np.where(np.arange(len(data)) % 3 == 0, "old", "new")})
+    camera.to_parquet(data.path / "groups.parquet")
     polygon = ((-1e6, -1e6), (1e6, -1e6), (1e6, 1e6), (-1e6, 1e6))
     for filters, expected in (
         (Filters(given=name), data.given == 2),
@@ -207,7 +208,7 @@ def test_the_desk_shows_decides_and_undoes(data, board):
     queue = data.order("loss")[:5]
     backend = desk.Desk(data, board, queue, reviewer="ann", score="loss", flagged=5)
     first, second = backend.upcoming(2)
-    assert [data.row_of[first], data.row_of[second]] == queue[:2].tolist()
+    assert data.ids.rows([first, second]).tolist() == queue[:2].tolist()
     event = desk.ReviewEvent("tab:1", "relabel", first, data.classes[0], "note")
     backend.apply(event)
     backend.apply(event)

@@ -68,7 +68,7 @@ def test_map_points_are_packed_most_suspicious_first():
         [[0, 0], [1, 2], [3, 4], [np.nan, 1]], [0.5, 2.0, np.nan, 1.0], labels=[0, 1, -1, 0], label_names=CLASSES
     )
     head, packed, scores = unpacked(points)
-    assert head == {"n": 4, "labels": ["cat", "dog"], "findings": []}
+    assert head == {"n": 4, "stride": 1, "labels": ["cat", "dog"], "findings": []}
     assert points.order.tolist() == [1, 3, 0, 2]
     assert scores.tolist() == [2.0, 1.0, 0.5, -np.inf]
     assert packed["x"].tolist()[0] == 1
@@ -77,7 +77,7 @@ def test_map_points_are_packed_most_suspicious_first():
     assert points.flagged(2).tolist() == [1, 3]
     assert points.threshold(2) == 1.0
     assert points.threshold(0) == np.inf
-    assert np.unpackbits(np.frombuffer(points.bits([1, 2]), np.uint8), bitorder="little")[:4].tolist() == [1, 0, 0, 1]
+    assert np.unpackbits(np.frombuffer(points.bits(np.array([False, True, True, False])), np.uint8), bitorder="little")[:4].tolist() == [1, 0, 0, 1]
     assert points.rows_inside([[-1, -1], [2, -1], [2, 3], [-1, 3]]).tolist() == [0, 1]
 
 

@@ -12,21 +12,18 @@ from oga_core.runs.scored import ScoredRun
 from oga_core.scores import SCORES
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    return image_run(tmp_path_factory.mktemp("images"))
-
-
 @pytest.fixture
-def data(run):
-    return ScoredRun(run.path)
+def data(tmp_path):
+    return ScoredRun(image_run(tmp_path).path)
 
 
 def with_scores(data: ScoredRun, n: int = 100, info: dict | None = None, **scores) -> ScoredRun:
     """The run with these scores, `(n,)` each, in place of its own; the first is the default."""
-    data.table = data.table.iloc[:n][["sample_id"]].assign(**{f"score_{name}": v for name, v in scores.items()})
-    data.ids = data.ids[:n]
-    data.info = replace(data.info, default_score=next(iter(scores)), **(info or {}))
+    table = data.table.iloc[:n][["sample_id"]].assign(**{f"score_{name}": v for name, v in scores.items()})
+    data.run.write_table(table)
+    data.run.update(n_samples=n, default_score=next(iter(scores)))
+    data = ScoredRun(data.path)
+    data.info = replace(data.info, **(info or {}))
     return data
 
 

@@ -47,7 +47,7 @@ def test_suggestions_relabel_the_flagged_and_nothing_else(run, data, tmp_path):
     flagged = data.order("loss")[:8]
     assert changed == {data.ids[row] for row in flagged if data.suggestions[row] >= 0}
     assert len(changed) > 3
-    assert all(fixed[name] == data.classes[data.suggestions[data.row_of[name]]] for name in changed)
+    assert all(fixed[name] == data.classes[data.suggestions[data.ids.row(name)]] for name in changed)
 
 
 def test_what_people_decided_is_not_mixed_into_a_proposal(run, data, tmp_path):

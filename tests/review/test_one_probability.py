@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from app_runs import image_run
+from app_runs import image_run, with_columns
 
 from oga_app.components.map.points import MapPoints
 from oga_core.findings import WRONG_PROBABILITY
@@ -47,8 +47,8 @@ def test_the_classes_share_what_the_given_label_leaves(data, wrong):
         assert min(shown.values()) >= 0
 
 
-def test_without_a_suggestion_the_model_shares_it_out(data):
-    data.table["suggested_label"] = ""
+def test_without_a_suggestion_the_model_shares_it_out(data, tmp_path):
+    data = with_columns(data, tmp_path / "without", suggested_label="")
     shown = dict(Evidence(data).probabilities(5, 0.5))
     assert sum(shown.values()) == pytest.approx(1)
     others = {name: chance for name, chance in shown.items() if name != data.class_name(data.given[5])}
@@ -71,7 +71,8 @@ def test_verdicts_move_it_and_the_filter_asks_what_they_made_of_it(data, board):
 
 
 def test_a_run_that_tells_nothing_has_none(data, tmp_path):
-    del data.table[WRONG_PROBABILITY]
+    data.run.write_table(data.table.drop(columns=WRONG_PROBABILITY))
+    data = ScoredRun(data.path)
     board = DecisionBoard(data, ReviewStore(tmp_path / "other.sqlite"))
     board.store.decide([Decision(str(sample_id), "remove") for sample_id in data.ids[:10]])
     assert board.refresh().wrong_probability() is None

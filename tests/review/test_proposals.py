@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from app_runs import image_run, language_run
+from app_runs import image_run, language_run, with_columns
 
 from oga_core.errors import OgaError
 from oga_core.findings.kinds import MISLABELLED, STRANGE
@@ -30,10 +30,11 @@ def test_each_sample_takes_its_own_suggestion(data):
     assert {(decision.action, decision.reviewer) for decision in made} == {("relabel", "ann")}
 
 
-def test_suggestions_of_all_samples_are_those_of_each(data):
+def test_suggestions_of_all_samples_are_those_of_each(data, tmp_path):
     n = len(data)
-    data.table["finding"] = np.where(np.arange(n) % 4 == 0, STRANGE, np.where(np.arange(n) % 4 == 1, MISLABELLED, None))
-    data.table["suggested_label"] = np.array(data.classes)[(data.given + np.arange(n)) % len(data.classes)]
+    finding = np.where(np.arange(n) % 4 == 0, STRANGE, np.where(np.arange(n) % 4 == 1, MISLABELLED, None))
+    suggested = np.array(data.classes)[(data.given + np.arange(n)) % len(data.classes)]
+    data = with_columns(data, tmp_path, finding=finding, suggested_label=suggested)
     assert data.suggestions.tolist() == [data.suggestion(row) for row in range(n)]
     assert (data.suggestions[::4] == -1).all()
     mislabelled = np.arange(n) % 4 == 1

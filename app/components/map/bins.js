@@ -25,7 +25,7 @@ const HIGHEST = 0.0005; // else they alone would set the scale
  */
 export function binScores(points) {
   const finite = points.countAbove(-Number.MAX_VALUE);
-  const { low, high } = rangeOf(points.scores.subarray(0, finite));
+  const { low, high } = rangeOf(points.scores.subarray(0, points.pointsAmong(finite)));
   const above = Array.from({ length: BINS + 1 }, (_, i) => {
     if (i === 0) return finite;
     return i === BINS ? 0 : points.countAbove(low + ((high - low) * i) / BINS);
@@ -77,9 +77,9 @@ export function barHeight(samples, tallest) {
  * @param {Bins} bins
  * @param {number} flagged
  */
-export function thresholdPlace({ scores }, { low, high }, flagged) {
+export function thresholdPlace(points, { low, high }, flagged) {
   if (flagged === 0) return 1;
-  return Math.min(1, Math.max(0, (scores[flagged - 1] - low) / (high - low)));
+  return Math.min(1, Math.max(0, (points.score(flagged - 1) - low) / (high - low)));
 }
 
 /**

@@ -70,7 +70,10 @@ export class Focus {
    */
   step(by) {
     const map = this.source();
-    if (map?.points.n) this.#focus(Math.min(map.points.n - 1, Math.max(0, this.focused + by)), map);
+    if (!map?.points.n) return;
+    const { stride, drawn } = map.points;
+    const point = this.focused < 0 ? by - 1 : this.focused / stride + by;
+    this.#focus(Math.min(drawn - 1, Math.max(0, point)) * stride, map);
   }
 
   /**

@@ -201,8 +201,11 @@ class GradientMap {
     if (!kinds) return;
     const selection = this.#selection;
     const { flagged } = this.scene;
-    const isLookedAt = (/** @type {number} */ rank) => (selection ? selection[rank] === 1 : rank < flagged);
-    this.scene.layer?.setSlots(this.legend.assign(kinds, points.n, isLookedAt));
+    const isLookedAt = (/** @type {number} */ point) => {
+      const rank = point * points.stride;
+      return selection ? selection[rank] === 1 : rank < flagged;
+    };
+    this.scene.layer?.setSlots(this.legend.assign(kinds, points.drawn, isLookedAt));
   }
 
   #recolor() {

@@ -8,7 +8,7 @@
             count=session.flagged_count,         # how many are flagged; the component moves it while dragging
             color_by="flagged",                  # flagged | score | label | value | decision | finding
             decisions=(rows, codes),             # decided rows and their codes (DECISION_CODES), or None
-            selection=session.selected_rows,     # rows to emphasise, or None
+            selection=session.chosen,            # (n_samples,) which to emphasise, or None
             polygon=session.polygon,             # the outline that made the selection, or None
             preview=lambda row: SampleView(...), # what the hover card shows; called for one row at a time
             on_threshold=session.set_count,      # called with the new count, once the handle is released
@@ -64,7 +64,7 @@ def gradient_map(
     count: int,
     color_by: ColorBy = "flagged",
     decisions: tuple[ArrayLike, ArrayLike] | None = None,
-    selection: ArrayLike | None = None,
+    selection: NDArray[np.bool_] | None = None,
     polygon: ArrayLike | None = None,
     preview: Callable[[int], SampleView] | None = None,
     on_threshold: Callable[[int], object] | None = None,
@@ -137,8 +137,8 @@ def gradient_map(
     return MapState(supported=result.get("supported") is not False)
 
 
-def _bits(points: MapPoints, rows: ArrayLike, key: str) -> str:
-    return assets.media_url(points.bits(rows), "application/octet-stream", f"{key}-selection")
+def _bits(points: MapPoints, chosen: NDArray[np.bool_], key: str) -> str:
+    return assets.media_url(points.bits(chosen), "application/octet-stream", f"{key}-selection")
 
 
 def _decisions(points: MapPoints, decisions: tuple[ArrayLike, ArrayLike] | None, key: str) -> str | None:

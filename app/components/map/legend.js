@@ -29,7 +29,7 @@ export class Legend {
    *
    * @param {Kinds} kinds
    * @param {number} n points
-   * @param {(rank: number) => boolean} isLookedAt
+   * @param {(point: number) => boolean} isLookedAt
    */
   assign(kinds, n, isLookedAt) {
     if (kinds.names !== this.#names) this.#picked = [];

@@ -18,21 +18,25 @@ from numpy.typing import ArrayLike, NDArray
 
 from oga_core.errors import OgaError
 from oga_core.projection import points_in_polygon
+from oga_core.threshold.ranked import RankedScores
+
+
+DRAWN = 1_000_000
+"""Points that a browser draws at 20 frames a second without a graphics card; of more samples, every second, third …"""
 
 
 @dataclass(frozen=True, eq=False)
 class MapPoints:
     """Points ordered by suspicion, so that "flagged" is a prefix and the browser needs no ranks.
 
-    positions: `(n_samples, 2)` in the data's order. order: `(n_samples,)` row of every rank, most suspicious first.
-    sorted_scores: `(n_samples,)` float32, falling; scores that are not numbers come last, as -inf.
-    payload: what the browser fetches once, 16 bytes a point. version: its hash.
+    positions: `(n_samples, 2)` in the data's order. ranked: the scores with their order; missing ones come last.
+    stride: that many samples, by suspicion, for each that is drawn. payload: what the browser fetches once, 16 bytes a
+    point that is drawn. version: its hash.
     """
 
     positions: NDArray[np.float32]
-    order: NDArray[np.int64]
-    rank: NDArray[np.int64]
-    sorted_scores: NDArray[np.float32]
+    ranked: RankedScores
+    stride: int
     payload: bytes
     version: str
 
@@ -40,43 +44,52 @@ class MapPoints:
     def pack(
         cls,
         positions: ArrayLike,
-        scores: ArrayLike,
+        scores: ArrayLike | RankedScores,
         *,
         labels: ArrayLike | None = None,
         label_names: Sequence[str] = (),
         findings: ArrayLike | None = None,
         finding_names: Sequence[str] = (),
+        drawn: int = DRAWN,
     ) -> MapPoints:
         """Return the points of a map, packed.
 
         positions: `(n_samples, 2)`; points without a position (NaN) are not drawn.
         scores: `(n_samples,)`, higher = more suspicious.
         labels, findings: `(n_samples,)` indices into their names, -1 = none; up to 254 kinds of finding.
-        Raises `OgaError` where the lengths differ.
+        drawn: the most points that are drawn. Raises `OgaError` where the lengths differ.
         """
         place = np.ascontiguousarray(positions, dtype=np.float32).reshape(-1, 2)
-        score = np.asarray(scores, dtype=np.float64)
-        n = len(score)
-        label = _codes(labels, n)
-        finding = _codes(findings, n)
-        sizes = [len(place), n, len(label), len(finding)]
+        ranked = scores if isinstance(scores, RankedScores) else RankedScores.of(scores)
+        n = len(ranked)
+        sizes = [len(place), n, *(n if codes is None else len(np.asarray(codes)) for codes in (labels, findings))]
         if any(size != n for size in sizes):
             raise OgaError(f"Positions, scores, labels and findings have {sizes} entries. Give one of each per sample.")
-        score = np.where(np.isnan(score), -np.inf, score)
-        order = np.argsort(-score, kind="stable")
-        rank = np.empty(n, dtype=np.int64)
-        rank[order] = np.arange(n)
-        falling = score[order].astype("<f4")
-        point = np.empty(n, dtype=[("x", "<f4"), ("y", "<f4"), ("label", "<u2"), ("finding", "u1"), ("spare", "u1")])
-        point["x"] = place[order, 0]
-        point["y"] = place[order, 1]
-        point["label"] = np.minimum(label[order], 65534) & 0xFFFF
-        point["finding"] = finding[order] & 0xFF
-        point["spare"] = 0
-        head = json.dumps({"n": n, "labels": [*map(str, label_names)], "findings": [*map(str, finding_names)]}).encode()
+        stride = max(1, -(-n // drawn))
+        rows = ranked.order[::stride]
+        point = np.zeros(
+            len(rows), dtype=[("x", "<f4"), ("y", "<f4"), ("label", "<u2"), ("finding", "u1"), ("spare", "u1")]
+        )
+        point["x"] = place[rows, 0]
+        point["y"] = place[rows, 1]
+        point["label"] = np.minimum(_codes(labels, rows), 65534) & 0xFFFF
+        point["finding"] = _codes(findings, rows) & 0xFF
+        names = {"labels": [*map(str, label_names)], "findings": [*map(str, finding_names)]}
+        head = json.dumps({"n": n, "stride": stride, **names}).encode()
         head += b" " * (-len(head) % 4)
+        falling = ranked.values[rows].astype("<f4")
         payload = b"".join((len(head).to_bytes(4, "little"), head, point.tobytes(), falling.tobytes()))
-        return cls(place, order, rank, falling, payload, hashlib.sha256(payload).hexdigest()[:16])
+        return cls(place, ranked, stride, payload, hashlib.sha256(payload).hexdigest()[:16])
+
+    @property
+    def order(self) -> NDArray[np.int64]:
+        """The row of every rank, most suspicious first, `(n_samples,)`."""
+        return self.ranked.order
+
+    @property
+    def rank(self) -> NDArray[np.int64]:
+        """The rank of every row, `(n_samples,)`."""
+        return self.ranked.ranks
 
     def __len__(self) -> int:
         return len(self.order)
@@ -87,7 +100,8 @@ class MapPoints:
 
     def threshold(self, count: int) -> float:
         """Return the lowest score among `count` flagged samples; infinity where none is flagged."""
-        return float(self.sorted_scores[min(count, len(self)) - 1]) if count > 0 and len(self) else float("inf")
+        values = self.ranked.values
+        return float(values[self.order[min(count, len(self)) - 1]]) if count > 0 and len(self) else float("inf")
 
     def chance_steps(self, chances: ArrayLike) -> list[tuple[float, int]]:
         """Return (chance, count): the first `count` points are at least so likely, rounded to per cent, falling.
@@ -102,13 +116,11 @@ class MapPoints:
         """Return the rows of the points inside a polygon of data coordinates, in the data's order."""
         return np.flatnonzero(points_in_polygon(self.positions, polygon))
 
-    def bits(self, rows: ArrayLike) -> bytes:
-        """Return a set of rows as one bit per point in the browser's order."""
-        selection = np.zeros(len(self), dtype=bool)
-        selection[self.rank[np.asarray(rows, dtype=np.int64)]] = True
-        return np.packbits(selection, bitorder="little").tobytes()
+    def bits(self, chosen: NDArray[np.bool_]) -> bytes:
+        """Return a set of samples, `(n_samples,)`, as one bit for each in the browser's order."""
+        return np.packbits(chosen[self.order], bitorder="little").tobytes()
 
 
-def _codes(values: ArrayLike | None, n: int) -> NDArray[np.int64]:
-    """Return indices into names; -1 for all of `n` samples where there are none."""
-    return np.full(n, -1) if values is None else np.asarray(values).astype(np.int64)
+def _codes(values: ArrayLike | None, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Indices into names at `rows`; -1 for all where there are none."""
+    return np.full(len(rows), -1) if values is None else np.asarray(values)[rows].astype(np.int64)

@@ -7,10 +7,12 @@ import { Points } from "../../../app/components/map/drawing/points.js";
 /**
  * Pack points as points.py does.
  *
- * @param {Row[]} rows most suspicious first
+ * @param {Row[]} rows most suspicious first, those that are drawn
+ * @param {string[]} labels
+ * @param {{ n?: number, stride?: number }} samples how many there are, and for how many of them one is drawn
  */
-export function pack(rows, labels = ["cat", "dog"]) {
-  const head = JSON.stringify({ n: rows.length, labels, findings: ["noise"] });
+export function pack(rows, labels = ["cat", "dog"], { n = rows.length, stride = 1 } = {}) {
+  const head = JSON.stringify({ n, stride, labels, findings: ["noise"] });
   const padded = new TextEncoder().encode(head + " ".repeat(-head.length & 3));
   const start = 4 + padded.length;
   const bytes = new Uint8Array(start + 16 * rows.length);

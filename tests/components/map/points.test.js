@@ -87,3 +87,34 @@ describe("a set of points", () => {
     assert.equal(ranked(null)(3), 3);
   });
 });
+
+describe("points of which every third is drawn", () => {
+  /** @type {[number, number, number, number, number][]} */
+  const rows = [0, 1, 2].map((point) => [point, point, point % 2, 255, 9 - point]);
+  const some = new Points(pack(rows, undefined, { n: 8, stride: 3 }));
+
+  it("keep the ranks and counts of all samples", () => {
+    assert.equal(some.drawn, 3);
+    assert.deepEqual(some.place(6), [2, 2]);
+    assert.equal(some.label(3), "dog");
+    assert.equal(some.score(5), 8);
+    assert.deepEqual(
+      [0, 1, 3, 4, 8].map((samples) => some.pointsAmong(samples)),
+      [0, 1, 1, 2, 3],
+    );
+    assert.deepEqual(
+      [10, 9, 8, 0].map((score) => some.countAbove(score)),
+      [0, 3, 6, 8],
+    );
+    assert.equal(some.nearest([2.1, 2], [0.5, 0.5]), 6);
+    assert.equal(some.towards(0, [1, 1]), 3);
+  });
+
+  it("show what is said of the samples that they are", () => {
+    assert.deepEqual([...some.ofDrawn(new Uint8Array([1, 0, 0, 0, 1, 1, 1, 0]))], [1, 0, 1]);
+    assert.deepEqual(some.decidedOf(new Uint32Array([6, 3, 4, 1, 0, 2])), [
+      { point: 2, code: 3 },
+      { point: 0, code: 2 },
+    ]);
+  });
+});

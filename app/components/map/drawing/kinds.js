@@ -6,7 +6,7 @@
 import { count } from "../../format.js";
 import { COLORS, DECISIONS } from "./look.js";
 
-/** @typedef {{ names: string[], code: (rank: number) => number }} Kinds */
+/** @typedef {{ names: string[], code: (point: number) => number }} Kinds */
 /** @typedef {{ color: string, name: string, isRest?: boolean }} Entry */
 
 export const PLAIN = 255; // the slot of a point without a colour of its own
@@ -20,8 +20,8 @@ export const PLAIN = 255; // the slot of a point without a colour of its own
  */
 export function kindsOf(points, colorBy) {
   if (colorBy === "label" || colorBy === "value")
-    return { names: points.labels, code: (rank) => points.labelCode(rank) };
-  if (colorBy === "finding") return { names: points.findings, code: (rank) => points.findingCode(rank) };
+    return { names: points.labels, code: (point) => points.labelCode(point) };
+  if (colorBy === "finding") return { names: points.findings, code: (point) => points.findingCode(point) };
   return null;
 }
 
@@ -31,13 +31,13 @@ export function kindsOf(points, colorBy) {
  *
  * @param {Kinds} kinds
  * @param {number} n points
- * @param {(rank: number) => boolean} isLookedAt
+ * @param {(point: number) => boolean} isLookedAt
  * @param {number[]} picked codes
  */
 export function coloredCodes({ names, code }, n, isLookedAt, picked) {
   if (names.length <= COLORS) return names.map((_, i) => i);
   const frequency = new Uint32Array(names.length);
-  for (let rank = 0; rank < n; rank++) if (isLookedAt(rank) && code(rank) < names.length) frequency[code(rank)]++;
+  for (let point = 0; point < n; point++) if (isLookedAt(point) && code(point) < names.length) frequency[code(point)]++;
   const frequent = Array.from(frequency.keys()).sort((a, b) => frequency[b] - frequency[a] || a - b);
   return [...new Set([...picked, ...frequent])].slice(0, COLORS);
 }
@@ -52,7 +52,7 @@ export function coloredCodes({ names, code }, n, isLookedAt, picked) {
 export function slotsOf({ names, code }, n, codes) {
   const slotOfCode = new Uint8Array(names.length).fill(PLAIN);
   codes.forEach((colored, slot) => (slotOfCode[colored] = slot));
-  return Uint8Array.from({ length: n }, (_, rank) => slotOfCode[code(rank)] ?? PLAIN);
+  return Uint8Array.from({ length: n }, (_, point) => slotOfCode[code(point)] ?? PLAIN);
 }
 
 /**

@@ -73,10 +73,10 @@ export class PointLayer {
   setPoints(points) {
     const { gl } = this;
     this.points = points;
-    this.#draftStride = Math.min(16, Math.max(1, Math.ceil(points.n / DRAFT_POINTS)));
+    this.#draftStride = Math.min(16, Math.max(1, Math.ceil(points.drawn / DRAFT_POINTS)));
     for (const array of this.#arrays) gl.deleteVertexArray(array);
     this.#upload(this.#card.places, points.packed);
-    this.setSlots(new Uint8Array(points.n));
+    this.setSlots(new Uint8Array(points.drawn));
     this.setSelection(null);
     this.#arrays = [this.#describe(1), this.#describe(this.#draftStride)];
     this.setDecisions(null);
@@ -88,10 +88,11 @@ export class PointLayer {
     this.#upload(this.#card.slots, slots);
   }
 
-  /** @param {Uint8Array | null} selection 1 or 0 for each point; null = all */
+  /** @param {Uint8Array | null} selection 1 or 0 for each sample; null = all */
   setSelection(selection) {
     this.#selection = selection;
-    this.#upload(this.#card.selection, selection ?? new Uint8Array(this.#n).fill(1));
+    const chosen = selection && this.points?.ofDrawn(selection);
+    this.#upload(this.#card.selection, chosen ?? new Uint8Array(this.#n).fill(1));
   }
 
   /** @param {Uint32Array | null} pairs of rank and code; null = nothing is decided */
@@ -99,19 +100,20 @@ export class PointLayer {
     const { gl } = this;
     this.#decisions = pairs;
     this.#codes = new Uint8Array(this.#n);
-    this.#decided = (pairs?.length ?? 0) >> 1;
-    const ranks = Uint32Array.from({ length: this.#decided }, (_, i) => pairs?.[2 * i] ?? 0);
-    ranks.forEach((rank, i) => (this.#codes[rank] = pairs?.[2 * i + 1] ?? 0));
+    const drawn = pairs && this.points ? this.points.decidedOf(pairs) : [];
+    drawn.forEach(({ point, code }) => (this.#codes[point] = code));
+    const decided = Uint32Array.from(drawn, ({ point }) => point);
+    this.#decided = decided.length;
     this.#upload(this.#card.decisions, this.#codes);
     // The decided ones again as a list, to be drawn over the rest.
     gl.bindVertexArray(this.#arrays[0]);
     gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, this.#card.decided);
-    gl.bufferData(gl.ELEMENT_ARRAY_BUFFER, ranks, gl.STATIC_DRAW);
+    gl.bufferData(gl.ELEMENT_ARRAY_BUFFER, decided, gl.STATIC_DRAW);
   }
 
   /** @param {number} rank */
   decisionOf(rank) {
-    return this.#codes[rank];
+    return this.#codes[this.points?.pointOf(rank) ?? 0];
   }
 
   /**
@@ -134,7 +136,7 @@ export class PointLayer {
   }
 
   /**
-   * Draw a frame: the sums of all points, the first `flagged` points over them, and decisions where they are coloured.
+   * Draw a frame: the sums of all points, the first `flagged` samples over them, and decisions where they are coloured.
    *
    * @param {Clip} clip
    * @param {Look} look
@@ -142,16 +144,17 @@ export class PointLayer {
    */
   drawFrame(clip, look, flagged) {
     const { gl } = this;
+    const points = this.points?.pointsAmong(flagged) ?? 0;
     const uniform = this.#sumUp(this.#card.flagged, clip, look, 1);
     gl.uniform1i(uniform("flagged"), 1);
     gl.uniform1f(uniform("size"), look.size * 1.2 + 0.6);
-    gl.drawArrays(gl.POINTS, 0, flagged);
+    gl.drawArrays(gl.POINTS, 0, points);
     gl.bindFramebuffer(gl.FRAMEBUFFER, null);
     gl.clear(gl.COLOR_BUFFER_BIT);
     gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
     const { faint, strong, flaggedAlpha } = look;
     this.#shade(this.#card.all, look, { crowd: this.#crowd, faint, strong, deepen: 0 });
-    const crowd = Math.max(2, (4 * this.#crowd * flagged) / Math.max(1, this.#n));
+    const crowd = Math.max(2, (4 * this.#crowd * points) / Math.max(1, this.#n));
     this.#shade(this.#card.flagged, look, { crowd, faint: flaggedAlpha, strong: 1, deepen: 0.3 });
     if (look.colorBy === "decision" && this.#decided) this.#drawDecided(clip, look);
   }
@@ -160,8 +163,9 @@ export class PointLayer {
     this.gl.getExtension("WEBGL_lose_context")?.loseContext();
   }
 
+  /** Points that are drawn. */
   get #n() {
-    return this.points?.n ?? 0;
+    return this.points?.drawn ?? 0;
   }
 
   /**

@@ -2,9 +2,9 @@
 
 /** @import { Bounds, Place } from "./view.js" */
 
+import { Grid } from "./grid.js";
+
 const KEPT_MAPS = 3;
-const PER_CELL = 4; // points in a cell of the grid, on average: the hover asks a few cells, not all points
-const MOST_CELLS = 1024; // along a side
 const PADDING = 0.03; // of the extent, on every side
 
 /** @type {Map<string, Points>} */
@@ -27,6 +27,10 @@ export function parsePoints(version, buffer) {
 /** @param {string} version */
 export const cachedPoints = (version) => maps.get(version);
 
+/**
+ * All samples by rank, of which every `stride`-th is drawn: the map of a million has one point a sample, that of ten
+ * million one of ten. Ranks are those of samples; the arrays have an entry for each point that is drawn.
+ */
 export class Points {
   /** @param {ArrayBuffer} buffer */
   constructor(buffer) {
@@ -39,12 +43,33 @@ export class Points {
     this.labels = head.labels;
     /** @type {string[]} */
     this.findings = head.findings;
-    this.packed = new Uint8Array(buffer, start, 12 * this.n);
-    this.places = new Float32Array(buffer, start, 3 * this.n);
-    this.codes = new Uint16Array(buffer, start, 6 * this.n);
-    this.scores = new Float32Array(buffer, start + 12 * this.n, this.n);
+    /** @type {number} */
+    this.stride = head.stride;
+    this.drawn = this.pointsAmong(this.n);
+    this.packed = new Uint8Array(buffer, start, 12 * this.drawn);
+    this.places = new Float32Array(buffer, start, 3 * this.drawn);
+    this.codes = new Uint16Array(buffer, start, 6 * this.drawn);
+    this.scores = new Float32Array(buffer, start + 12 * this.drawn, this.drawn);
     this.bounds = boundsOf(this.places);
     this.grid = new Grid(this.places, this.bounds);
+  }
+
+  /**
+   * How many points are drawn of the first so many samples.
+   *
+   * @param {number} samples
+   */
+  pointsAmong(samples) {
+    return Math.ceil(samples / this.stride);
+  }
+
+  /**
+   * The point that stands for a rank.
+   *
+   * @param {number} rank
+   */
+  pointOf(rank) {
+    return Math.floor(rank / this.stride);
   }
 
   /**
@@ -52,17 +77,23 @@ export class Points {
    * @returns {Place}
    */
   place(rank) {
-    return [this.places[3 * rank], this.places[3 * rank + 1]];
+    const point = this.pointOf(rank);
+    return [this.places[3 * point], this.places[3 * point + 1]];
   }
 
   /** @param {number} rank */
-  labelCode(rank) {
-    return this.codes[6 * rank + 4];
+  score(rank) {
+    return this.scores[this.pointOf(rank)];
   }
 
-  /** @param {number} rank */
-  findingCode(rank) {
-    return this.codes[6 * rank + 5] & 255;
+  /** @param {number} point */
+  labelCode(point) {
+    return this.codes[6 * point + 4];
+  }
+
+  /** @param {number} point */
+  findingCode(point) {
+    return this.codes[6 * point + 5] & 255;
   }
 
   /**
@@ -70,7 +101,7 @@ export class Points {
    * @returns {string | undefined}
    */
   label(rank) {
-    return this.labels[this.labelCode(rank)];
+    return this.labels[this.labelCode(this.pointOf(rank))];
   }
 
   /**
@@ -78,27 +109,53 @@ export class Points {
    * @returns {string | undefined}
    */
   finding(rank) {
-    return this.findings[this.findingCode(rank)];
+    return this.findings[this.findingCode(this.pointOf(rank))];
   }
 
   /**
-   * How many scores are at least `score`.
+   * What is said of each sample, for those that are drawn.
+   *
+   * @param {Uint8Array} samples
+   */
+  ofDrawn(samples) {
+    if (this.stride === 1) return samples;
+    const points = new Uint8Array(this.drawn);
+    for (let point = 0; point < points.length; point++) points[point] = samples[point * this.stride];
+    return points;
+  }
+
+  /**
+   * The decided samples that are drawn.
+   *
+   * @param {Uint32Array} pairs of rank and code
+   */
+  decidedOf(pairs) {
+    const decided = Array.from({ length: pairs.length >> 1 }, (_, i) => ({
+      rank: pairs[2 * i],
+      code: pairs[2 * i + 1],
+    }));
+    const drawn = decided.filter(({ rank }) => rank % this.stride === 0);
+    return drawn.map(({ rank, code }) => ({ point: this.pointOf(rank), code }));
+  }
+
+  /**
+   * How many scores are at least `score`, to within a stride.
    *
    * @param {number} score
    */
   countAbove(score) {
     let low = 0;
-    let high = this.n;
+    let high = this.drawn;
     while (low < high) {
       const middle = (low + high) >> 1;
       if (this.scores[middle] >= score) low = middle + 1;
       else high = middle;
     }
-    return low;
+    return Math.min(this.n, low * this.stride);
   }
 
   /**
-   * The point nearest to a place within an ellipse; -1 where there is none.
+   * The rank of the point nearest to a place within an ellipse; -1 where there is none.
    *
    * @param {Place} place
    * @param {Place} radii
@@ -106,17 +163,18 @@ export class Points {
   nearest([x, y], [radiusX, radiusY]) {
     let nearest = -1;
     let least = 1;
-    this.grid.visit([x - radiusX, y - radiusY], [x + radiusX, y + radiusY], (rank) => {
-      const distance = ((this.places[3 * rank] - x) / radiusX) ** 2 + ((this.places[3 * rank + 1] - y) / radiusY) ** 2;
-      if (distance > least || (distance === least && (nearest < 0 || rank > nearest))) return;
-      nearest = rank;
+    this.grid.visit([x - radiusX, y - radiusY], [x + radiusX, y + radiusY], (point) => {
+      const distance =
+        ((this.places[3 * point] - x) / radiusX) ** 2 + ((this.places[3 * point + 1] - y) / radiusY) ** 2;
+      if (distance > least || (distance === least && (nearest < 0 || point > nearest))) return;
+      nearest = point;
       least = distance;
     });
-    return nearest;
+    return nearest < 0 ? -1 : nearest * this.stride;
   }
 
   /**
-   * The nearest point in a direction, sideways distance counted double; -1 where there is none.
+   * The rank of the nearest point in a direction, sideways distance counted double; -1 where there is none.
    *
    * @param {number} start its rank
    * @param {Place} direction
@@ -125,16 +183,16 @@ export class Points {
     const [x, y] = this.place(start);
     let nearest = -1;
     let least = Infinity;
-    for (let rank = 0; rank < this.n; rank++) {
-      const offsetX = this.places[3 * rank] - x;
-      const offsetY = this.places[3 * rank + 1] - y;
+    for (let point = 0; point < this.drawn; point++) {
+      const offsetX = this.places[3 * point] - x;
+      const offsetY = this.places[3 * point + 1] - y;
       const along = offsetX * dx + offsetY * dy;
       const across = Math.abs(offsetX * dy - offsetY * dx);
       if (!(along > 0) || across > along || along + 2 * across >= least) continue;
-      nearest = rank;
+      nearest = point;
       least = along + 2 * across;
     }
-    return nearest;
+    return nearest < 0 ? -1 : nearest * this.stride;
   }
 }
 
@@ -163,75 +221,22 @@ export function boundsOf(places) {
   return { left: left - padX, right: right + padX, bottom: bottom - padY, top: top + padY };
 }
 
-/** Ranks sorted by square cells of the plane (a counting sort). */
-class Grid {
-  /**
-   * @param {Float32Array} places
-   * @param {Bounds} bounds
-   */
-  constructor(places, { left, right, bottom, top }) {
-    const n = places.length / 3;
-    this.side = Math.min(MOST_CELLS, Math.max(1, Math.ceil(Math.sqrt(n / PER_CELL))));
-    this.left = left;
-    this.bottom = bottom;
-    this.cellX = (right - left) / this.side;
-    this.cellY = (top - bottom) / this.side;
-    const { side } = this;
-    const cells = new Uint32Array(n);
-    this.starts = new Uint32Array(side * side + 2);
-    for (let rank = 0; rank < n; rank++) {
-      const x = Math.floor((places[3 * rank] - left) / this.cellX);
-      const y = Math.floor((places[3 * rank + 1] - bottom) / this.cellY);
-      // Points without a position are in a cell of their own at the end, which no question reaches.
-      const isPlaced = x >= 0 && y >= 0;
-      cells[rank] = isPlaced ? Math.min(side - 1, y) * side + Math.min(side - 1, x) : side * side;
-      this.starts[cells[rank] + 1]++;
-    }
-    const fullest = this.starts.subarray(0, side * side + 1).reduce((most, size) => Math.max(most, size), 1);
-    this.crowding = fullest / (this.cellX * this.cellY); // points per unit of area where they are densest
-    for (let cell = 1; cell < this.starts.length; cell++) this.starts[cell] += this.starts[cell - 1];
-    const next = this.starts.slice();
-    this.members = new Uint32Array(n);
-    for (let rank = 0; rank < n; rank++) this.members[next[cells[rank]]++] = rank;
-  }
-
-  /**
-   * Call `visit` with the rank of each point in the cells that a box touches.
-   *
-   * @param {Place} low
-   * @param {Place} high
-   * @param {(rank: number) => void} visit
-   */
-  visit([lowX, lowY], [highX, highY], visit) {
-    const column = (/** @type {number} */ x) => this.#clamp(Math.floor((x - this.left) / this.cellX));
-    const row = (/** @type {number} */ y) => this.#clamp(Math.floor((y - this.bottom) / this.cellY));
-    for (let cellY = row(lowY); cellY <= row(highY); cellY++) {
-      const start = this.starts[cellY * this.side + column(lowX)];
-      const end = this.starts[cellY * this.side + column(highX) + 1];
-      for (let i = start; i < end; i++) visit(this.members[i]);
-    }
-  }
-
-  /** @param {number} cell */
-  #clamp(cell) {
-    return Math.min(this.side - 1, Math.max(0, cell));
-  }
-}
-
 /**
- * A set of points sent as one bit each, as 1 or 0 for each.
+ * A set of samples sent as one bit each, as 1 or 0 for each.
  *
  * @param {Uint8Array} bits
  * @param {number} n
  */
 export function unpackBits(bits, n) {
-  return Uint8Array.from({ length: n }, (_, rank) => (bits[rank >> 3] >> (rank & 7)) & 1);
+  const selection = new Uint8Array(n);
+  for (let rank = 0; rank < n; rank++) selection[rank] = (bits[rank >> 3] >> (rank & 7)) & 1;
+  return selection;
 }
 
 /**
- * How many of a set lie among the first points, as a function of their number; all points where there is no set.
+ * How many of a set lie among the first samples, as a function of their number; all where there is no set.
  *
- * @param {Uint8Array | null} selection 1 or 0 for each point
+ * @param {Uint8Array | null} selection 1 or 0 for each sample
  * @returns {(rank: number) => number}
  */
 export function ranked(selection) {

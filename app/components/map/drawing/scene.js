@@ -113,7 +113,7 @@ export class Scene {
    * @param {Theme} theme
    */
   #drawPoints(points, theme) {
-    const look = lookOf(theme, this.#colorBy, pointSize(points.n, this.view.zoom) * this.ratio);
+    const look = lookOf(theme, this.#colorBy, pointSize(points.drawn, this.view.zoom) * this.ratio);
     const { clip } = this.view;
     if (this.#stale) this.layer?.drawDensity(clip, look, this.#stale === "draft");
     this.layer?.drawFrame(clip, look, this.flagged);

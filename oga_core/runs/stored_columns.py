@@ -1,0 +1,142 @@
+"""A Parquet file of the run folder by columns, each read when it is first asked for: a run of ten million opens so."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from oga_core.errors import OgaError
+from oga_core.numerics import Floats, Indices
+
+_PAGES = 8
+"""Row groups whose texts are kept: a page of a grid asks for few, and one of a million reasons takes 0.1 GB."""
+AGAIN = "Score the data again into a new folder."
+
+
+class StoredColumns:
+    """The columns of the file at `path`, one row a sample in the data's order; numbers and codes are kept once read.
+
+    named: columns of few names, which are read as codes. Raises `OgaError` where the file is damaged: at once, or when
+    the column is read that is.
+    """
+
+    def __init__(self, path: Path, named: Sequence[str] | None = None):
+        self.path = path
+        self._lock = threading.Lock()  # Arrow's reader of a file is for one thread at a time
+        self._numbers: dict[str, Floats] = {}
+        self._encoded: dict[str, pa.DictionaryArray] = {}
+        self._distinct: dict[str, tuple[str, ...]] = {}
+        with self._damage():
+            schema = pq.read_schema(path)
+            texts = [name for name in schema.names if _is_text(schema.field(name).type)]
+            coded = texts if named is None else [name for name in texts if name in named]
+            self._file = pq.ParquetFile(path, read_dictionary=coded)
+        self.names: tuple[str, ...] = tuple(schema.names)
+        self._types = {name: schema.field(name).type for name in schema.names}
+        groups = self._file.metadata
+        sizes = [groups.row_group(i).num_rows for i in range(groups.num_row_groups)]
+        self._starts = np.cumsum([0, *sizes])
+        self._page = lru_cache(maxsize=_PAGES)(self._read_page)
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._types
+
+    def is_numeric(self, name: str) -> bool:
+        """Whether a column holds numbers, or nothing at all."""
+        kind = self._types[name]
+        is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
+        return is_number or pa.types.is_null(kind) or self.column(name).null_count == len(self)
+
+    def kind(self, name: str) -> str:
+        """What a column holds, in Arrow's words."""
+        return str(self._types[name])
+
+    def column(self, name: str) -> pa.ChunkedArray:
+        """One column, read anew."""
+        with self._lock, self._damage():
+            return self._file.read([name]).column(0)
+
+    def numbers(self, name: str) -> Floats:
+        """A column of numbers in the precision that it is stored in, `(n_samples,)`, NaN where one is missing."""
+        if name not in self._numbers:
+            column = self.column(name)
+            is_real = pa.types.is_floating(column.type)
+            self._numbers[name] = (column if is_real else column.cast(pa.float64())).to_numpy()
+        return self._numbers[name]
+
+    def codes(self, name: str, names: Sequence[str]) -> Indices:
+        """The place of each row's name among `names`, `(n_samples,)`, -1 where it is missing or another."""
+        encoded = self._names_of(name)
+        place = pc.index_in(encoded.dictionary, value_set=pa.array(names, pa.large_string())).fill_null(-1)
+        places = np.append(place.to_numpy(zero_copy_only=False), -1)
+        return places[encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)].astype(np.int64)
+
+    def distinct(self, name: str) -> tuple[str, ...]:
+        """The names in a column, without those that are missing, sorted."""
+        if name not in self._distinct:
+            encoded = self._names_of(name)
+            used = encoded.dictionary.take(pc.unique(encoded.indices).drop_null())
+            self._distinct[name] = tuple(sorted(used.to_pylist()))
+        return self._distinct[name]
+
+    def texts(self, name: str) -> NDArray[np.object_]:
+        """A whole column as text, `(n_samples,)`, empty where it is missing: objects, for runs that fit them."""
+        column = self.column(name).cast(pa.large_string()).fill_null("")
+        texts: NDArray[np.object_] = column.to_numpy()
+        return texts
+
+    def text(self, name: str, row: int) -> str:
+        """One row of a column as text, empty where it is missing; its row group is read, not the column."""
+        group = int(np.searchsorted(self._starts, row, side="right")) - 1
+        value = self._page(name, group)[int(row - self._starts[group])].as_py()
+        return "" if value is None or value != value else str(value)
+
+    def _read_page(self, name: str, group: int) -> pa.ChunkedArray:
+        with self._lock, self._damage():
+            return self._file.read_row_group(group, [name]).column(0)
+
+    def _names_of(self, name: str) -> pa.DictionaryArray:
+        if name not in self._encoded:
+            column = self.column(name)
+            if not pa.types.is_dictionary(column.type):
+                column = column.cast(pa.large_string()).dictionary_encode()
+            column = column.cast(pa.dictionary(pa.int32(), pa.large_string())).unify_dictionaries()
+            self._encoded[name] = _one(column)
+        return self._encoded[name]
+
+    @contextmanager
+    def _damage(self) -> Iterator[None]:
+        """Say what is wrong with the file in words."""
+        try:
+            yield
+        except (pa.ArrowException, OSError, ValueError, TypeError, KeyError, MemoryError) as error:
+            raise damaged(self.path, error) from None
+
+
+def damaged(path: Path, error: Exception) -> OgaError:
+    """Return the error of a Parquet file that cannot be read."""
+    reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+    return OgaError(f"{path} is damaged: {reason.rstrip('.')}. {AGAIN}")
+
+
+def _is_text(kind: Any) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _one(column: pa.ChunkedArray) -> pa.Array:
+    """A column as one array."""
+    whole = column.combine_chunks()
+    return pa.concat_arrays(whole.chunks) if isinstance(whole, pa.ChunkedArray) else whole
