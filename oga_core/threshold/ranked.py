@@ -57,15 +57,18 @@ class RankedScores:
 def falling(values: Values) -> Indices:
     """Positions from the largest value to the smallest, equal ones in their order, `(n_samples,)`.
 
-    NumPy's vectorised sort and a sort of the ties in it: a third of the time of its stable one at ten million.
+    First by the value in single precision and the position, packed into one number for NumPy's vectorised sort, then
+    by the value itself, which a sort that uses the order that is there does soon: a quarter of the time at ten million.
     """
-    order = np.argsort(-values)
-    sorted_values = values[order]
-    is_lower = sorted_values[1:] != sorted_values[:-1]
-    if is_lower.all():
-        return order
-    place = np.concatenate([[0], np.cumsum(is_lower)])
-    return np.sort(place << 32 | order) & 0xFFFFFFFF
+    with np.errstate(over="ignore"):
+        bits = (0.0 - values).astype(np.float32).view(np.int32)
+    # Whole numbers in the order of the floating-point ones: the bits of those below zero run the other way.
+    single = np.where(bits < 0, ~bits, bits | np.int32(-(2**31))).view(np.uint32)
+    packed = single.astype(np.uint64) << np.uint64(32) | np.arange(len(values), dtype=np.uint64)
+    packed.sort()
+    rough = (packed & np.uint64(0xFFFFFFFF)).astype(np.int64)
+    order: Indices = rough[np.argsort(-values[rough], kind="stable")]
+    return order
 
 
 def rank_of(values: Values, row: int) -> int:
