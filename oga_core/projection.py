@@ -105,9 +105,10 @@ def points_in_polygon(points: ArrayLike, polygon: ArrayLike) -> NDArray[np.bool_
         raise OgaError(
             f"A selection is a polygon of 3 to {MAX_CORNERS} corners. Got an array of shape {corners.shape}."
         )
-    low = corners.min(axis=0)
-    high = corners.max(axis=0)
-    near = np.flatnonzero(((place >= low) & (place <= high)).all(axis=1))
+    (left, bottom), (right, top) = corners.min(axis=0), corners.max(axis=0)
+    all_x = place[:, 0]
+    all_y = place[:, 1]
+    near = np.flatnonzero((all_x >= left) & (all_x <= right) & (all_y >= bottom) & (all_y <= top))
     near = near[np.argsort(place[near, 1])]
     x = place[near, 0].astype(np.float64)
     y = place[near, 1].astype(np.float64)

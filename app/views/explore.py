@@ -91,7 +91,7 @@ def _map() -> None:
         hints.hint("Explore", "Map", is_named=True)
         hints.hint("Explore", "Histogram", is_named=True)
     current = view.session
-    selection = view.selection.chosen if current.filters else None
+    selection = view.selection.by_rank if current.filters else None
     decided = np.flatnonzero(view.board.codes >= 0)
     codes = np.array([DECISION_CODES[action] for action in ACTIONS])[view.board.codes[decided]]
     shown = partial(desk.sample_view, view.data, view.board, score=view.score, flagged=view.flagged, side=desk.CARD)

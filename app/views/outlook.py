@@ -84,4 +84,4 @@ def progress(view: Opened) -> None:
 def _expectation(view: Opened, every: int = 1) -> Expectation:
     """What to expect of the samples that pass the filter, learnt from the verdicts on all."""
     whole = cache.expectation(view.data, view.board, view.score, every=every)
-    return whole.within(view.selection.chosen) if view.session.filters else whole
+    return whole.within(view.selection.by_rank) if view.session.filters else whole

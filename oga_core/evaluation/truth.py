@@ -41,7 +41,10 @@ def evaluate(run: RunFolder, truth_csv: Path, id_column: str | None = None) -> d
             for label, group in pd.Series(wrong).groupby(labels.to_numpy())
             if run.info.target == "class"
         },
-        "scores": {name: detection(wrong, matched[SCORE_PREFIX + name].to_numpy(float)) for name in score_names(table)},
+        "scores": {
+            name: detection(wrong, matched[SCORE_PREFIX + name].to_numpy(float))
+            for name in score_names(map(str, table.columns))
+        },
     }
 
 

@@ -53,15 +53,20 @@ class Selection:
         return len(self.rows)
 
     @cached_property
+    def by_rank(self) -> Mask:
+        """`chosen` by rank, most suspicious first, `(n_samples,)`."""
+        return self.chosen if self.chosen.all() else self.chosen[self.data.order(self.score)]
+
+    @cached_property
     def rows(self) -> NDArray[np.int64]:
         """The samples that pass, most suspicious first."""
         order = self.data.order(self.score)
-        return order if self.chosen.all() else order[self.chosen[order]]
+        return order if self.by_rank is self.chosen else order[self.by_rank]
 
     @cached_property
     def flagged(self) -> NDArray[np.int64]:
         """Those of `rows` that the threshold flags: its beginning."""
-        return self.rows[: int(self.chosen[self.data.order(self.score)[: self.threshold]].sum())]
+        return self.rows[: int(self.by_rank[: self.threshold].sum())]
 
     @property
     def share_flagged(self) -> float:

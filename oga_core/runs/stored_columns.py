@@ -81,8 +81,8 @@ class StoredColumns:
         """The place of each row's name among `names`, `(n_samples,)`, -1 where it is missing or another."""
         encoded = self._names_of(name)
         place = pc.index_in(encoded.dictionary, value_set=pa.array(names, pa.large_string())).fill_null(-1)
-        places = np.append(place.to_numpy(zero_copy_only=False), -1)
-        return places[encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)].astype(np.int64)
+        places = np.append(place.to_numpy(zero_copy_only=False), -1).astype(np.int64)
+        return places[encoded.indices.fill_null(len(place)).to_numpy(zero_copy_only=False)]
 
     def distinct(self, name: str) -> tuple[str, ...]:
         """The names in a column, without those that are missing, sorted."""

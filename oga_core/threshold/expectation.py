@@ -113,16 +113,16 @@ class Expectation:
         self._before = probability, expected
         self._bad_draws = self._random.binomial(self._unreviewed_in_bin, self._curves)  # (draws, bins)
 
-    def within(self, chosen: NDArray[np.bool_]) -> Expectation:
-        """The same of a part of the samples, `chosen` `(n_samples,)`: figures count the part, thresholds rank all.
+    def within(self, by_rank: NDArray[np.bool_]) -> Expectation:
+        """The same of a part of the samples, `by_rank` `(n_samples,)`: figures count the part, thresholds rank all.
 
         What was learnt stays: a sample is taken to be as likely bad as others of its score in the whole data.
         """
         part = copy.copy(self)
-        inside = chosen[self.reviewed]
+        inside = by_rank[self.scores.ranks[self.reviewed]]
         part.reviewed = self.reviewed[inside]
         part.bad = self.bad[inside]
-        part._count(np.flatnonzero(chosen[self.scores.order]))
+        part._count(np.flatnonzero(by_rank))
         part._bad_draws = np.random.default_rng(0).binomial(part._unreviewed_in_bin, self._curves)
         return part
 

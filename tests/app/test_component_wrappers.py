@@ -77,9 +77,7 @@ def test_map_points_are_packed_most_suspicious_first():
     assert points.flagged(2).tolist() == [1, 3]
     assert points.threshold(2) == 1.0
     assert points.threshold(0) == np.inf
-    assert np.unpackbits(np.frombuffer(points.bits(np.array([False, True, True, False])), np.uint8), bitorder="little")[
-        :4
-    ].tolist() == [1, 0, 0, 1]
+    assert points.by_rank([1, 2]).tolist() == [True, False, False, True]
     assert points.rows_inside([[-1, -1], [2, -1], [2, 3], [-1, 3]]).tolist() == [0, 1]
 
 

@@ -106,7 +106,7 @@ def map_page() -> None:
         count=state.flagged,
         color_by=color_by,
         decisions=(all_points.order[:40], [3] * min(n, 40)),
-        selection=None if rows is None else np.isin(np.arange(n), rows),
+        selection=None if rows is None else all_points.by_rank(rows),
         polygon=state.outline,
         preview=lambda row: SampleView(f"row {row}", text=CRAFTED, image=picture(1)),
         on_threshold=lambda count: state.update(flagged=count),

@@ -125,7 +125,7 @@ def test_a_part_is_counted_by_itself_and_the_parts_make_the_whole():
     rows = review(scores, bad, 100)
     whole = Expectation(scores, rows, bad[rows])
     odd = np.arange(N) % 2 == 1
-    parts = [whole.within(odd), whole.within(~odd)]
+    parts = [whole.within(part[scores.order]) for part in (odd, ~odd)]
     assert sum(len(part.reviewed) for part in parts) == len(rows)
     assert sum(part.at(0.2).flagged for part in parts) == whole.at(0.2).flagged == N // 5
     assert sum(part.progress().unseen_samples for part in parts) == N - len(rows)
@@ -139,8 +139,8 @@ def test_what_is_expected_of_a_part_follows_the_scores_in_it():
     rows = review(scores, bad, 300)
     whole = Expectation(scores, rows, bad[rows])
     high = scores.ranks < N // 10
-    assert whole.within(high).at(1.0).precision.estimate > 2 * whole.at(1.0).precision.estimate
+    assert whole.within(high[scores.order]).at(1.0).precision.estimate > 2 * whole.at(1.0).precision.estimate
     truth = bad[high].mean()
-    found = whole.within(high).at(1.0).precision
+    found = whole.within(high[scores.order]).at(1.0).precision
     assert found.low <= truth <= found.high
     assert whole.within(np.zeros(N, dtype=bool)).at(0.2).missed.estimate == 0

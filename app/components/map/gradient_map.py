@@ -8,7 +8,7 @@
             count=session.flagged_count,         # how many are flagged; the component moves it while dragging
             color_by="flagged",                  # flagged | score | label | value | decision | finding
             decisions=(rows, codes),             # decided rows and their codes (DECISION_CODES), or None
-            selection=session.chosen,            # (n_samples,) which to emphasise, or None
+            selection=chosen.by_rank,            # (n_samples,) which to emphasise, by rank, or None
             polygon=session.polygon,             # the outline that made the selection, or None
             preview=lambda row: SampleView(...), # what the hover card shows; called for one row at a time
             on_threshold=session.set_count,      # called with the new count, once the handle is released
@@ -119,7 +119,7 @@ def gradient_map(
             "answers": (message("threshold") or {}).get("time", 0),
             "colorBy": color_by,
             "decisions": _decisions(points, decisions, key),
-            "selection": None if selection is None else _bits(points, selection, key),
+            "selection": None if selection is None else _bits(selection, key),
             "polygon": None if polygon is None else np.asarray(polygon, dtype=float).round(6).tolist(),
             "card": card,
             "hasPreview": preview is not None,
@@ -137,8 +137,9 @@ def gradient_map(
     return MapState(supported=result.get("supported") is not False)
 
 
-def _bits(points: MapPoints, chosen: NDArray[np.bool_], key: str) -> str:
-    return assets.media_url(points.bits(chosen), "application/octet-stream", f"{key}-selection")
+def _bits(by_rank: NDArray[np.bool_], key: str) -> str:
+    bits = np.packbits(by_rank, bitorder="little").tobytes()
+    return assets.media_url(bits, "application/octet-stream", f"{key}-selection")
 
 
 def _decisions(points: MapPoints, decisions: tuple[ArrayLike, ArrayLike] | None, key: str) -> str | None:

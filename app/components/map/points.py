@@ -20,7 +20,6 @@ from oga_core.errors import OgaError
 from oga_core.projection import points_in_polygon
 from oga_core.threshold.ranked import RankedScores
 
-
 DRAWN = 1_000_000
 """Points that a browser draws at 20 frames a second without a graphics card; of more samples, every second, third …"""
 
@@ -116,9 +115,11 @@ class MapPoints:
         """Return the rows of the points inside a polygon of data coordinates, in the data's order."""
         return np.flatnonzero(points_in_polygon(self.positions, polygon))
 
-    def bits(self, chosen: NDArray[np.bool_]) -> bytes:
-        """Return a set of samples, `(n_samples,)`, as one bit for each in the browser's order."""
-        return np.packbits(chosen[self.order], bitorder="little").tobytes()
+    def by_rank(self, rows: ArrayLike) -> NDArray[np.bool_]:
+        """Return a set of rows as whether each sample is one, most suspicious first, `(n_samples,)`."""
+        chosen = np.zeros(len(self), dtype=bool)
+        chosen[self.rank[np.asarray(rows, dtype=np.int64)]] = True
+        return chosen
 
 
 def _codes(values: ArrayLike | None, rows: NDArray[np.int64]) -> NDArray[np.int64]:

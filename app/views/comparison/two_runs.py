@@ -155,7 +155,7 @@ def _map(
         points,
         key=key,
         count=len(flagged_rows(data)),
-        selection=None if selected is None else np.isin(np.arange(len(data)), selected),
+        selection=None if selected is None else points.by_rank(selected),
         preview=lambda row: shown(row),
         on_select=lambda corners: choose(None if corners is None else points.rows_inside(corners)),
         on_pick=lambda row: choose(np.array([row])),

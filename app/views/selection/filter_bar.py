@@ -63,12 +63,11 @@ def _fields(view: Opened) -> None:
     _choice(view, "side", "Threshold", SIDES)
     _words(view, "content", "What the sample holds")
     _words(view, "text", "Part of the sample's id")
-    groups = data.metadata
-    for column in groups.names[:_METADATA_SHOWN] if groups else ():
-        values = groups.distinct(column)
-        value = dict(filters.metadata or ()).get(column)
-        named = partial(filters.with_metadata, column)
-        _field(view, f"metadata-{column}", messages.plain(column), values, value, named)
+    if groups := data.metadata:
+        for column in groups.names[:_METADATA_SHOWN]:
+            value = dict(filters.metadata or ()).get(column)
+            named = partial(filters.with_metadata, column)
+            _field(view, f"metadata-{column}", messages.plain(column), groups.distinct(column), value, named)
     _ranges(view)
 
 
