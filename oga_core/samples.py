@@ -53,12 +53,14 @@ class Source:
     """Where the samples came from, with all that an export needs to write them back in the same format.
 
     `columns` maps a role (`id`, `label`, `text`, `text_pair`, `image`, `words`) to the column that plays it.
+    `tag_names` are those that numbers stand for in a column of tags, where the data names them.
     """
 
     path: Path
     format: str
     labels_path: Path | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
+    tag_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,6 +212,18 @@ def require_labels(text: str | None, names: Sequence[str]) -> list[str]:
             f"them, as in {names[0]}{BETWEEN}{names[-1]}, and {NO_LABELS} for none."
         )
     return labels
+
+
+def require_tags(text: str | None, names: Sequence[str], given: str | None) -> list[str]:
+    """Return the tags in a text that `labels_text` made; raises `OgaError` for a strange one, or for too many or few.
+
+    given: the tags as they are, as one text.
+    """
+    tags = require_labels(text, names)
+    count = len(labels_of(given or NO_LABELS))
+    if len(tags) != count:
+        raise OgaError(f"There are {len(tags):,} tags for {count:,} words. Give one for each, with bars between them.")
+    return tags
 
 
 def some_names(names: Sequence[str], shown: int = 8) -> str:

@@ -94,6 +94,8 @@ def _as_written_here(truth: pd.Series[str], run: RunFolder) -> pd.Series[str]:
     """True numbers and lists of labels as the run's table writes them, so that equal ones are the same text."""
     if run.info.target == "number":
         return truth.map(lambda text: number_text(float(text)) if is_number(text) else text)
+    if run.info.target == "tags":
+        return truth.map(lambda text: labels_text(labels_in(text)))
     if run.info.target == "labels":
         names = run.info.label_names
         return truth.map(lambda text: labels_text(name for name in names if name in labels_in(text)))

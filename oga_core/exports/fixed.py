@@ -18,7 +18,7 @@ from oga_core.readers.columns import choose, recognise
 from oga_core.readers.tables import open_text_table
 from oga_core.review.edits import Edits
 
-TEXT_TABLES = ("csv", "tsv", "semicolon", "jsonl", "json")
+TEXT_TABLES = ("csv", "tsv", "semicolon", "jsonl", "json", "conll")
 ARRAYS = ("npy", "npz", "outputs_npz")
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from oga_core.readers.tables import open_text_table
+from oga_core.readers.tables.conll import ConllTable
 from oga_core.readers.tables.delimited import DELIMITERS, DelimitedTable
 from oga_core.readers.tables.json_rows import JsonArrayTable
 from oga_core.readers.tables.pointers import keys_of, replaced
@@ -21,7 +22,7 @@ _SPACE = re.compile(r"[ \t\n\r]*")
 
 
 def edited_table(source: Path | bytes, name: str, label_column: str | None, edits: Edits) -> Iterator[bytes]:
-    """Yield the bytes of a CSV, TSV, JSON-lines or JSON table with the edits of its rows."""
+    """Yield the bytes of a CSV, TSV, JSON-lines, JSON or CoNLL table with the edits of its rows."""
     table = open_text_table(source, name)
     scan = table.scan([])
     whole = source if isinstance(source, bytes) else source.read_bytes()
@@ -42,6 +43,10 @@ def edited_table(source: Path | bytes, name: str, label_column: str | None, edit
 
 
 def _edited_record(table: Table, record: str, label_column: str | None, edits: Edits, row: int) -> str:
+    if isinstance(table, ConllTable):
+        for place, tags in edits.values_of_row.get(row, {}).items():
+            record = table.retagged(record, keys_of(place)[0], tags)
+        return record
     if not isinstance(table, DelimitedTable):
         return _edited_object(record, label_column, edits, row)
     delimiter = DELIMITERS[table.format]

@@ -16,6 +16,7 @@ from oga_core.findings.language import language_findings
 from oga_core.findings.noise import estimate_noise, least_moved, suggested_trim_fraction, wrong_label_probability
 from oga_core.findings.numbers import number_findings
 from oga_core.findings.set_warnings import group_warnings, set_warnings
+from oga_core.findings.tags import tag_findings
 from oga_core.findings.trim_trial import try_trim
 from oga_core.gradient_sketch import GradientSketch
 from oga_core.scores.ensemble import mean_probabilities
@@ -51,13 +52,17 @@ def diagnose(
     ids: NDArray[np.object_],
     groups: Mapping[str, Sequence[object]],
     seed: int = 0,
+    given: Sequence[str] = (),
 ) -> Diagnosis:
     """Say what kind of finding every sample is and how many labels are wrong.
 
     score: `(n_samples,)`, the default score, which decides what counts as flagged in the warnings.
-    groups: further columns of the data with few distinct values. Rows of a language model have no classes: of them it
-    says what is unusual given the prompt and what is there twice, and claims no noise rate.
+    groups: further columns of the data with few distinct values. given: the labels as text, for tags of words. Rows of
+    a language model have no classes: of them it says what is unusual given the prompt and what is there twice, and
+    claims no noise rate.
     """
+    if sketch.words is not None:
+        return _of_targets(tag_findings(sketch, class_names, given), score, groups)
     if sketch.given_flags is not None:
         return _of_targets(label_findings(sketch, class_names, ids.tolist()), score, groups)
     if sketch.targets is not None:

@@ -7,15 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from oga_core.findings import NONE, WRONG_PROBABILITY
+from oga_core.findings import LIKELY, NONE, WRONG_PROBABILITY
 from oga_core.gradient_sketch import GradientSketch
 from oga_core.numerics import NORMAL_90, Values
 from oga_core.samples import labels_text
 from oga_core.scores.multilabel.evidence import labels_of, wrong_labels
 
 MISSING, EXTRA = "likely missing label", "likely wrong label"
-LIKELY = 0.5
-"""A label is called wrong, and changed by the suggestion, where that is likelier than not."""
 _NAMED = 4
 
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import expit, logit
 
 from oga_core.errors import OgaError
 from oga_core.gradient_sketch import GradientSketch
 from oga_core.numerics import NORMAL_90, Floats, Indices, Values, sparse_inverse
 from oga_core.scores.ensemble import ensemble, is_informative, mean_probabilities
-from oga_core.scores.estimators.calibration import information, log_shares
+from oga_core.scores.estimators.calibration import information, log_shares, wrong_at_rate
 from oga_core.scores.estimators.confident import most_confident_class
 from oga_core.scores.estimators.confusion import anchors
 
@@ -26,13 +25,6 @@ WORTH_TRIMMING = 0.5
 CAUTION = 0.75
 """Of the noise rate's lower end, where its calibrated probabilities say how many of the trimmed are wrong at the least:
 with all of it 2.4 % of clean white wine would go. Chosen with the truth in view on draws 0 and 100 of the benchmark."""
-
-SHARPNESS = 2.0
-"""What the evidence against a label counts, on the logit scale. The ensemble's probabilities are those of labels with
-their noise, which lie nearer to a half than those of the true classes. Chosen among 1.3, 1.6 and 2 with the shared
-photographs and sentences in view (`tests/benchmarks/expectation.py --calibration`)."""
-LEAST = 1e-4
-"""Probabilities nearer to 0 or 1 than this are rounding, not knowledge."""
 
 
 @dataclass(frozen=True)
@@ -89,24 +81,11 @@ def wrong_label_probability(sketch: GradientSketch, score: Values, rate: float) 
     score, so that no sample is likelier wrong than one that ranks above it. None where the evidence tells nothing about
     the labels, and where none or all of them are wrong.
     """
-    from scipy.optimize import brentq
-
     if not is_informative(sketch) or not 0 < rate < 1:
         return None
     labels = np.asarray(sketch.given_labels)
     given = mean_probabilities(sketch)[np.arange(len(labels)), labels].astype(np.float64)
-    against = SHARPNESS * logit(np.clip(1 - given, LEAST, 1 - LEAST))
-    level = brentq(lambda shift: float(expit(against + shift).mean()) - rate, -50, 50)
-    return _rising(expit(against + level), score)
-
-
-def _rising(values: Values, score: Values) -> Values:
-    from sklearn.isotonic import IsotonicRegression
-
-    known = np.isfinite(score)
-    result = values.copy()
-    result[known] = IsotonicRegression().fit(score[known], values[known]).predict(score[known])
-    return result
+    return wrong_at_rate(given, score, rate)
 
 
 def suggested_trim_fraction(

@@ -19,7 +19,7 @@ from oga_core.review.store import ReviewStore, standing_decisions
 from oga_core.runs.counts import class_shares
 from oga_core.runs.info import RunInfo
 from oga_core.runs.scored import ScoredRun
-from oga_core.samples import SampleSet
+from oga_core.samples import SampleSet, require_tags
 from oga_core.threshold.expectation import Expectation, Outlook
 
 if TYPE_CHECKING:
@@ -100,6 +100,10 @@ class Run:
         ids = [sample_ids] if isinstance(sample_ids, str) else list(map(str, sample_ids))
         self._rows(ids)
         verdict = self._action(action, relabel, edit)
+        if relabel is not None and self.scored.target == "tags":
+            for sample_id in ids:
+                given = self.scored.given_text(self.scored.row_of[sample_id])
+                require_tags(relabel, self.scored.info.label_names, given)
         edits = [() if edit is None else self._edit(sample_id, edit) for sample_id in ids]
         made = [
             Decision(key, verdict, relabel, reviewer, note=note, edit=pairs)

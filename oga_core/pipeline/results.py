@@ -17,13 +17,16 @@ from oga_core.files import write_whole
 from oga_core.findings.clusters import find_clusters
 from oga_core.findings.diagnosis import Diagnosis, diagnose
 from oga_core.findings.numbers import DIGITS
+from oga_core.findings.tags import predicted_tags, wrong_tag_probability
 from oga_core.gradient_sketch import GradientSketch
 from oga_core.pipeline.recording import identified
 from oga_core.projection import project
 from oga_core.runs.folder import SCORE_PREFIX, RunFolder
 from oga_core.runs.table import PREDICTED_VALUE
+from oga_core.runs.word_scores import WordScores
 from oga_core.samples import labels_text, number_text
 from oga_core.scores import compute_scores, default_score
+from oga_core.scores.tagging.evidence import wrong_tags
 from oga_core.worker.stages import Progress
 
 if TYPE_CHECKING:
@@ -76,6 +79,8 @@ def write_results(
     )
     table = _table(sketch, samples, scores)
     _link_sketch(run)
+    if sketch.words is not None:
+        _word_scores(sketch).save(run.path)
     start = time.perf_counter()
     progress({"stage": "findings"})
     diagnosis = _diagnosis(sketch, samples, scores, names, seed)
@@ -161,12 +166,27 @@ def _diagnosis(
         ids=samples.table["sample_id"].to_numpy(dtype=object),
         groups={str(name): samples.groups[name].tolist() for name in samples.groups},
         seed=seed,
+        given=samples.table["given_label"].tolist(),
+    )
+
+
+def _word_scores(sketch: GradientSketch) -> WordScores:
+    judged = wrong_tags(sketch)
+    return WordScores(
+        offsets=np.append(judged.words.spans[:, 0], len(judged.words)),
+        places=judged.words.places.astype(np.int32),
+        scores=judged.score.astype(np.float32),
+        probabilities=wrong_tag_probability(sketch).astype(np.float32),
+        suggestions=judged.suggested.astype(np.int32),
     )
 
 
 def _table(sketch: GradientSketch, samples: ScoredSamples, scores: dict[str, NDArray[np.float64]]) -> pd.DataFrame:
     columns: dict[str, Any] = {"predicted_label": "", "given_label_probability": np.exp(-sketch.losses)}
-    if sketch.given_flags is not None and sketch.outputs is not None:
+    if sketch.words is not None:
+        columns["predicted_label"] = predicted_tags(sketch, samples.classes, samples.table["given_label"].tolist())
+        columns["given_label_probability"] = np.nan
+    elif sketch.given_flags is not None and sketch.outputs is not None:
         lists = np.asarray(sketch.outputs) > 0
         columns["predicted_label"] = [
             labels_text(name for name, has in zip(samples.classes, row, strict=True) if has) for row in lists

@@ -170,7 +170,9 @@ def _read_tagged(table: Table, path: Path, options: ReadOptions, columns: tuple[
     id_column = choose("id", table.columns, options.id_column, table.name)
     scan = table.scan([*([id_column] if id_column else []), words, tags])
     draft = _draft(table, path, "text", scan, id_column, {"words": words, "label": tags})
-    draft.labels, faults = tag_texts(scan.values[words], scan.values[tags], table.class_names.get(tags), columns)
+    names = table.class_names.get(tags)
+    draft.source = replace(draft.source, tag_names=names or ())
+    draft.labels, faults = tag_texts(scan.values[words], scan.values[tags], names, columns)
     draft.problems += [Problem(draft.ids[i], int(scan.row_numbers[i]), fault) for i, fault in faults.items()]
     draft.inputs = MappedRows(scan.rows, lambda row: sentence_of(row, words))
     return draft

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from oga_core.readers.answers.responses import PAIRS
@@ -12,7 +12,7 @@ from oga_core.readers.tables.pointers import pointer
 from oga_core.readers.targets import separator_of
 from oga_core.review.decisions import Decision
 from oga_core.review.edits import Edits
-from oga_core.samples import SampleSet, require_labels
+from oga_core.samples import SampleSet, labels_of, require_labels, require_tags
 
 
 def edits_of(decisions: Mapping[str, Decision], samples: SampleSet, names: Mapping[str, str]) -> Edits:
@@ -21,8 +21,9 @@ def edits_of(decisions: Mapping[str, Decision], samples: SampleSet, names: Mappi
     Decisions on samples that are not in the set change nothing.
     """
     rows = dict(zip(samples.ids, samples.row_numbers.tolist(), strict=True))
-    if samples.target == "labels":
-        decisions, changed = _without_lists(decisions), dict(_new_lists(decisions, samples))
+    if samples.target in ("labels", "tags"):
+        new_lists = _new_lists if samples.target == "labels" else _new_tags
+        decisions, changed = _without_lists(decisions), dict(new_lists(decisions, samples))
     else:
         changed = {}
     labels = {
@@ -68,6 +69,28 @@ def _new_lists(decisions: Mapping[str, Decision], samples: SampleSet) -> Iterato
                 else {pointer(name): as_written(name in labels, row[name]) for name in column.split(",")}
             ),
         )
+
+
+def _new_tags(decisions: Mapping[str, Decision], samples: SampleSet) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The new tags of sentences, by row, each as the data writes tags; those that stay are as they were."""
+    column = samples.source.columns["label"]
+    numbers = samples.source.tag_names or samples.class_names
+    for i, sample_id in enumerate(samples.ids):
+        decision = decisions.get(sample_id)
+        if decision is None or decision.action != "relabel":
+            continue
+        given = samples.label_text(i)
+        tags = require_tags(decision.new_label, samples.class_names, given)
+        cells = zip(tags, labels_of(given), samples.rows[i][column], strict=True)
+        new = [old if tag == before else _tag_as_written(tag, old, numbers) for tag, before, old in cells]
+        yield int(samples.row_numbers[i]), {pointer(column): new}
+
+
+def _tag_as_written(tag: str, old: Any, numbers: Sequence[str]) -> Any:
+    """A tag as the data writes tags, by what stood there: its name, or its number as a number or as text."""
+    if isinstance(old, int):
+        return numbers.index(tag)
+    return str(numbers.index(tag)) if old.isdecimal() and old not in numbers else tag
 
 
 def listed(labels: list[str], old: Any) -> Any:

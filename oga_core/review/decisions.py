@@ -19,7 +19,7 @@ MERGED = "classes merged"
 
 def actions_of(classes: Sequence[str], modality: str, target: str = "class") -> tuple[Action, ...]:
     """Return what can be decided on a sample of a run: a label needs classes or numbers, a text a language model."""
-    if classes or target in ("number", "labels"):
+    if classes or target != "class":
         return ("keep", "relabel", "remove", "unsure")
     if modality == "preference":
         return ("keep", "swap", "edit", "remove", "unsure")
@@ -29,7 +29,7 @@ def actions_of(classes: Sequence[str], modality: str, target: str = "class") -> 
 @dataclass(frozen=True)
 class Decision:
     """What a person decided on one sample; `time` is ISO 8601 in UTC, `new_label` for relabel: a class name,
-    a number as text, or several labels with bars between them.
+    a number as text, or several labels or the tags of all words with bars between them.
 
     edit: for edit, the place of each changed text in the row as a JSON Pointer (RFC 6901), and the new text.
     """

@@ -18,8 +18,8 @@ MACHINE = "machine's proposal, not reviewed"
 
 
 def can_relabel(data: ScoredRun) -> bool:
-    """Whether the samples of a run have labels, classes or numbers, that can be others."""
-    return bool(data.classes) or data.target in ("number", "labels")
+    """Whether the samples of a run have labels that can be others: classes, numbers, several labels or tags."""
+    return bool(data.classes) or data.target != "class"
 
 
 def decide_alike(

@@ -220,12 +220,12 @@ class ScoredRun:
 
     @property
     def target(self) -> str:
-        """What a sample is labelled with, where it has labels: class, number or labels."""
+        """What a sample is labelled with, where it has labels: class, number, labels or tags."""
         return self.info.target
 
     def require_label(self, label: str | None) -> None:
         """Raise `OgaError` unless a sample may be relabelled to this: one of the classes, or a number as text."""
-        if self.target == "labels":
+        if self.target in ("labels", "tags"):
             require_labels(label, self.info.label_names)
             return
         if self.target == "class":

@@ -18,6 +18,7 @@ from oga_core.scores.estimators.neighbours import neighbour_logits
 from oga_core.scores.language.given_prompt import unusual_response
 from oga_core.scores.multilabel.evidence import several_labels
 from oga_core.scores.regression.witnesses import unusual_value
+from oga_core.scores.tagging.evidence import doubtful_tags
 
 CLEAN_NEIGHBOURS = 5
 CLEAN_REFERENCES = 4000
@@ -46,9 +47,12 @@ def oga(
     members together, and the nearest of them a third as much.
     Rows of a language model have no classes: of them it is how unusual the response is, given its prompt (see
     `language.given_prompt`); of numbers how far each is from what its like have (see `regression.witnesses`); of
-    several labels the largest probability that one is wrong (see `multilabel.evidence`). Raises `OgaError` where there
+    several labels the largest probability that one is wrong (see `multilabel.evidence`); of sentences whose words have
+    tags the largest odds that one is wrong (see `tagging.evidence`). Raises `OgaError` where there
     are neither class logits nor labels of another kind nor states of prompts.
     """
+    if sketch.words is not None:
+        return doubtful_tags(sketch)
     if sketch.given_flags is not None:
         return several_labels(sketch)
     if sketch.targets is not None:

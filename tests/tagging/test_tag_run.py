@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from export_runs import export_here
+from sklearn.metrics import average_precision_score
 from tagged_runs import TAGS, PlainTagger, Tagged, make_run, save_tagger, sentences, tokenizer, write_conll, write_jsonl
 from transformers import BertForTokenClassification
 
-from oga_core import package_model
+from oga_core import open_run, package_model
 from oga_core.errors import OgaError
 from oga_core.models import load_model
 from oga_core.readers import read_samples
 from oga_core.runs.folder import RunFolder
+from oga_core.runs.scored import ScoredRun
+from oga_core.runs.word_scores import WordScores
+from oga_core.runs.words import result_in_words
+from oga_core.scores.tagging.counts import left_out_counts
+from oga_core.scores.tagging.evidence import wrong_tags
 from oga_core.tasks.prepare import prepare
 
 DATA = sentences()
@@ -27,7 +35,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def run(model: Path) -> RunFolder:
-    scores = ("loss", "l2_norm_sketch", "isolation_forest_sketch")
+    scores = ("oga", "loss", "l2_norm_sketch", "isolation_forest_sketch")
     return make_run(model.parent, write_jsonl(model.parent / "sentences.jsonl", DATA), model, scores=scores)
 
 
@@ -74,6 +82,60 @@ def test_every_word_is_kept_with_its_tag(run: RunFolder) -> None:
     ends = np.cumsum(lengths)
     means = [losses[end - length : end].mean() for length, end in zip(lengths, ends, strict=True)]
     np.testing.assert_allclose(means, sketch.losses, rtol=1e-4)
+
+
+def test_wrong_tags_come_first(run: RunFolder) -> None:
+    words = WordScores.load(run.path)
+    wrong = np.array([flag for row in DATA.wrong for flag in row])
+    assert average_precision_score(wrong, words.scores) > 0.9
+    assert abs(words.probabilities.mean() - wrong.mean()) < 0.04
+    true = np.array([TAGS.index(tag) for tags in DATA.true for tag in tags])
+    assert (words.suggestions[wrong] == true[wrong]).mean() > 0.9
+    any_wrong = np.array([any(flags) for flags in DATA.wrong])
+    assert average_precision_score(any_wrong, run.table["score_oga"]) > 0.95
+    sketch = run.gradient_sketch()
+    np.testing.assert_allclose(run.table["score_oga"], wrong_tags(sketch).of_sentences(wrong_tags(sketch).score))
+    assert max(doubt.score for doubt in words.of(7)) == pytest.approx(run.table["score_oga"][7], rel=1e-6)
+
+
+def test_findings_say_which_word_and_what_instead(run: RunFolder) -> None:
+    table = run.table
+    doubtful = table["finding"] == "likely wrong tag"
+    assert table["reason"][~doubtful].eq("").all()
+    first = table.index[doubtful & (np.array([sum(flags) for flags in DATA.wrong]) == 1)][0]
+    place = DATA.wrong[first].index(True)
+    given, true = DATA.given[first][place], DATA.true[first][place]
+    assert table["reason"][first].startswith(f"Word {place + 1} is tagged {given}, {true} is likelier (")
+    assert table["suggested_label"][first] == " | ".join(DATA.true[first])
+    assert "of the 924 tags look wrong" in run.info.warnings[0]
+    assert "lists of tags look wrong" in result_in_words(ScoredRun(run.path))[0]
+
+
+def test_decisions_go_home(run: RunFolder, tmp_path: Path) -> None:
+    desk = open_run(run.path)
+    row = next(i for i, flags in enumerate(DATA.wrong) if any(flags))
+    desk.decide(f"s{row}", relabel=" | ".join(DATA.true[row]))
+    with pytest.raises(OgaError, match="There are 1 tags for"):
+        desk.decide(f"s{row}", relabel="O")
+    before = (run.path.parent / "sentences.jsonl").read_text().splitlines()
+    after = export_here(run, "fixed", tmp_path / "fixed").read_text().splitlines()
+    assert json.loads(after[row])["tags"] == DATA.true[row]
+    assert [*after[:row], *after[row + 1 :]] == [*before[:row], *before[row + 1 :]]
+    written = export_here(run, "fixed", tmp_path / "applied", apply="suggestions").read_text().splitlines()
+    fixed = [json.loads(line)["tags"] for line in written]
+    assert sum(map(wrong_count, fixed, DATA.true)) < 0.2 * sum(map(wrong_count, DATA.given, DATA.true))
+    table = export_here(run, "jsonl", tmp_path / "rows").read_text().splitlines()
+    assert json.loads(table[row])["corrected_label"] == " | ".join(DATA.true[row])
+
+
+def wrong_count(tags: list[str], true: list[str]) -> int:
+    return sum(a != b for a, b in zip(tags, true, strict=True))
+
+
+def test_tags_are_left_out_of_their_own_counts() -> None:
+    forms = np.array([7, 7, 7, 9])
+    counts = left_out_counts(forms, np.array([0, 0, 1, 1]), 2, prior=1.0)
+    np.testing.assert_allclose(counts, [[0.5, 0.5], [0.5, 0.5], [2.5 / 3, 0.5 / 3], [0.5, 0.5]])
 
 
 def test_a_packaged_tagger_of_another_kind_is_scored_from_conll(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Scores of models that give a tag to every word."""
