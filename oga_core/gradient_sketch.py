@@ -55,6 +55,7 @@ class GradientSketch:
     prompt_free_losses: `(n_samples,)` loss of a language model's responses without their prompts.
     word_spans: `(n_samples, 2)` where the words of each sentence begin and end in `words`, of models that tag words.
     thumbnails: `(n_samples, ≤ 32, ≤ 32)` uint8, small grey copies of images.
+    looks: `(n_samples, 12 + n_channels)` statistics of images, whatever they show.
     signatures: `(n_samples, 128)` uint32, MinHash signatures of texts.
     coverage: share of the selected parameters that the sketch covers, 0 to 1.
     check_error: largest relative error against the one-by-one loop on a few samples, in the highest precision.
@@ -88,6 +89,7 @@ class GradientSketch:
     word_spans: Indices | None = None
     words: WordRecords | None = None
     thumbnails: NDArray[np.uint8] | None = None
+    looks: Array | None = None
     signatures: NDArray[np.uint32] | None = None
     coverage: float = 1.0
     check_error: float = 0.0

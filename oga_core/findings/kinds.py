@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 from oga_core.errors import OgaError
 from oga_core.findings import DUPLICATE, NONE
 from oga_core.findings.duplicates import near_duplicates
+from oga_core.findings.foreign import foreign
 from oga_core.findings.image_duplicates import image_duplicates
 from oga_core.findings.text_duplicates import text_duplicates
 from oga_core.gradient_sketch import GradientSketch
-from oga_core.numerics import TO_SIGMA, Array, Indices, Values, evenly_spaced, principal_axes
+from oga_core.numerics import Array, Indices, Values
 from oga_core.scores.common import canonical_order
 from oga_core.scores.ensemble import has_memorised, is_informative, mean_probabilities
 from oga_core.scores.estimators.confident import most_confident_class
 from oga_core.scores.estimators.discriminant import standardised
-from oga_core.scores.estimators.neighbours import distances_to_references
 
 MISLABELLED = "likely mislabelled"
 AMBIGUOUS = "ambiguous"
@@ -28,19 +28,9 @@ SUGGESTED_PROBABILITY = "suggested_label_probability"
 """The column of a run's table that holds how likely the suggestion is right."""
 KINDS = (MISLABELLED, AMBIGUOUS, DUPLICATE, STRANGE, NONE)
 
-FAR = 4.5
-"""Distance from other samples, in robust standard deviations of its logarithm, that makes a sample strange."""
 CLOSE = 0.2
 PLAUSIBLE = 0.3
 """Two classes are both possible where their probabilities differ by at most the one and reach the other."""
-AXES = 128
-"""Distances are taken on this many principal axes, which keep them within a few per cent."""
-REFERENCES = 4000
-"""Samples that distances are taken to, so that the cost grows with the data and not with its square."""
-FEWEST_NEIGHBOURS = 10
-NEIGHBOUR_SHARE = 0.05
-MOST_NEIGHBOURS = 100
-"""Distances are means over so many neighbours: foreign files come in batches, and are near to one another."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +39,7 @@ class Findings:
 
     kind: one of `KINDS`. given_label, suggested_label: class indices; the suggested one is the most probable other.
     given_probability, suggested_probability: 0 to 1, by fits that did not see the sample's own label.
-    unusualness: distance from the other samples, in robust standard deviations; above 4.5 is out of distribution.
+    unusualness: minus the decimal logarithm of how often chance sets a sample so far apart from the others, 0 or more.
     duplicate_of: position of a nearly equal sample, -1 without one. duplicate_label: its given label, or -1.
     """
 
@@ -84,12 +74,13 @@ class Findings:
 def find(sketch: GradientSketch) -> Findings:
     """Tell what kind of finding every sample is; raises `OgaError` where the model has no class logits.
 
-    In this order: near-duplicate with another label (see `duplicates`). Out of distribution: far from all samples,
-    whatever the model says, for it is confident there too; of foreign files that come singly it finds about half, of a
-    batch of like ones few (`tests/benchmarks/findings/foreign.py`). Likely mislabelled: confident of another class (see
-    `noise`), well above the given one. Near-duplicate with the same label. Ambiguous: the given and another class are
-    about as probable, and each has at least 0.3. Rare and yet rightly labelled samples have no kind: distance and
-    confidence told them from others no better than chance.
+    In this order: near-duplicate with another label (see `duplicates`). Out of distribution: foreign (see `foreign`),
+    whatever the model says, for it is confident there too. Among images most files of other kinds are found, singly and
+    in batches, but not other photographs among photographs; without images only what the middle layers set apart
+    (`tests/benchmarks/findings/foreign.py`). Likely mislabelled: confident of another class (see `noise`), well above
+    the given one. Near-duplicate with the same label. Ambiguous: the given and another class are about as probable, and
+    each has at least 0.3. Rare and yet rightly labelled samples have no kind: distance and confidence told them from
+    others no better than chance.
     """
     if sketch.logits is None:
         raise OgaError("Findings need class logits; this model has none. Sort the samples by a score instead.")
@@ -102,14 +93,17 @@ def find(sketch: GradientSketch) -> Findings:
     suggested = np.where((likely >= 0) & (likely != labels), likely, others.argmax(axis=1))
     given = probabilities[rows, labels].astype(np.float64)
     gap = others[rows, suggested] - given
-    unusual = _unusualness(sketch)
+    middle = sketch.middle_features
+    is_foreign, unusualness = foreign(
+        _features(sketch) if middle is None else middle, sketch.looks, canonical_order(sketch)
+    )
     informed = is_informative(sketch)
     duplicate_of = duplicates(sketch)
     duplicate_label = np.where(duplicate_of >= 0, labels[duplicate_of], -1)
     kind = np.select(
         [
             (duplicate_of >= 0) & (duplicate_label != labels),
-            unusual > FAR,
+            is_foreign,
             (likely >= 0) & (likely != labels) & (gap > CLOSE) & informed,
             duplicate_of >= 0,
             (np.abs(gap) <= CLOSE) & (np.minimum(given, others[rows, suggested]) >= PLAUSIBLE) & informed,
@@ -123,7 +117,7 @@ def find(sketch: GradientSketch) -> Findings:
         suggested_label=suggested,
         given_probability=given,
         suggested_probability=others[rows, suggested],
-        unusualness=unusual,
+        unusualness=unusualness,
         duplicate_of=duplicate_of,
         duplicate_label=duplicate_label,
     )
@@ -149,16 +143,3 @@ def _features(sketch: GradientSketch) -> Array:
         if part is not None:
             return standardised(part)
     raise AssertionError("logits are there")
-
-
-def _unusualness(sketch: GradientSketch) -> Values:
-    """Distance from the others on the middle layers: the last put what they have never seen among what they know."""
-    middle = sketch.middle_features
-    features = _features(sketch) if middle is None else standardised(middle)
-    features = principal_axes(features, AXES).project(features)
-    references = evenly_spaced(canonical_order(sketch), REFERENCES)
-    count = int(np.clip(len(references) * NEIGHBOUR_SHARE, FEWEST_NEIGHBOURS, MOST_NEIGHBOURS))
-    logs = np.log(np.maximum(distances_to_references(features, references, count=count), 1e-12))
-    spread = TO_SIGMA * float(np.median(np.abs(logs - np.median(logs))))
-    result: Values = (logs - np.median(logs)) / max(spread, 1e-12)
-    return result

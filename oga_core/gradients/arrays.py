@@ -15,7 +15,7 @@ from oga_core.gradient_sketch import STATES, TOKEN_LOSSES, WORD_TAGS, TokenLosse
 from oga_core.samples import Problem
 
 PROGRESS = "progress.json"
-OPTIONAL = {"middle_features", "view_logits", "view_features", "thumbnails", *STATES}
+OPTIONAL = {"middle_features", "view_logits", "view_features", "thumbnails", "looks", *STATES}
 _COPIED_ROWS = 65_536
 
 

@@ -26,7 +26,8 @@ class PassOptions:
     batch_size: None chooses it from memory. views: also average logits over views.
     exact_l1, exact_l2: exact norms of the gradient of all selected parameters; the head's need no option.
     without_prompt: also the loss of language models' responses without their prompts, by one more forward pass.
-    thumbnails: also keep small grey copies of images, by which near-duplicates are told.
+    thumbnails: also keep small grey copies of images and their looks, by which near-duplicates and foreign
+        files are told.
     precision: `float32`, `tf32` (products on a card rounded to 10 bits), `bfloat16` or `float16` (autocast;
         sums stay in float32).
     """

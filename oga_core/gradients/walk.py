@@ -19,6 +19,7 @@ from oga_core.gradients.devices import release_memory
 from oga_core.gradients.failures import NOT_FINITE, OutOfMemory, StartAgain, model_runs, not_enough_memory
 from oga_core.gradients.precision import Precision
 from oga_core.samples import Problem, SampleSet
+from oga_core.tasks.looks import looks
 from oga_core.tasks.task import Batch, Task
 from oga_core.tasks.thumbnails import thumbnails
 from oga_core.worker.stages import Progress
@@ -44,7 +45,8 @@ class Walk:
     """All samples in `order` through a pass, from where an earlier walk stopped.
 
     make_pass: returns a pass that is checked, without what was `given_up`; called again where a pass must start again.
-    with_thumbnails: keep those of images too. n_data: samples of all the data, of which these may be a part.
+    with_thumbnails: keep those of images, and their looks, too. n_data: samples of all the data, of which these may be
+        a part.
     """
 
     make_pass: Callable[[set[str]], BatchPass]
@@ -106,7 +108,8 @@ class Walk:
             release_memory(self.device)
             return False
         if self.with_thumbnails:
-            values |= {name: value.numpy() for name, value in thumbnails(loaded.batch).items()}
+            seen = thumbnails(loaded.batch) | looks(loaded.batch)
+            values |= {name: value.numpy() for name, value in seen.items()}
         finite = _finite_rows(values)
         self._note_problems({int(row): self._not_finite(int(row)) for row in loaded.rows[~finite]})
         if finite.any():

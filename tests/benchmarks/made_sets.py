@@ -82,7 +82,7 @@ def sketch_of(task: Task, model: nn.Module, samples: SampleSet, *, views: bool =
     """The product's gradient pass over the head, in memory, and its CPU seconds."""
     with tempfile.TemporaryDirectory() as folder:
         start = time.process_time()
-        options = PassOptions(device="cpu", views=views)
+        options = PassOptions(device="cpu", views=views, thumbnails=True)
         result = gradient_pass(task, model.eval(), samples, folder=Path(folder), options=options)
         seconds = time.process_time() - start
         return result.sketch.take(np.arange(len(samples))), seconds

@@ -12,6 +12,7 @@ from oga_core.gradients.passes import gradient_pass
 from oga_core.pipeline import inputs
 from oga_core.samples import SampleSet, Source
 from oga_core.tasks.image import ImageTask
+from oga_core.tasks.looks import looks
 from oga_core.tasks.tabular import TabularTask
 from oga_core.tasks.text import TextTask
 from oga_core.tasks.thumbnails import thumbnails
@@ -74,3 +75,4 @@ def test_the_pass_keeps_small_copies_of_images_where_it_is_asked_to(tmp_path):
     assert kept.dtype == np.uint8
     batch = task.batch(sampled(pictures, "image"), np.arange(6))
     np.testing.assert_array_equal(kept, thumbnails(batch)["thumbnails"].numpy())
+    np.testing.assert_allclose(result.sketch.looks, looks(batch)["looks"].numpy(), rtol=1e-5)

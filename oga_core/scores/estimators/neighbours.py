@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from oga_core.numerics import Array, Indices, Values, slices
@@ -31,16 +33,27 @@ def distances_to_references(points: Array | Values, references: Indices, *, coun
 
     references: positions among the points.
     """
+    blocks = _nearest_distances(points, references, count)
+    return np.concatenate([np.where(np.isfinite(block), block, 0).mean(axis=1) for block in blocks])
+
+
+def distances_to_farthest_neighbour(points: Array | Values, references: Indices, *, count: int) -> Values:
+    """Euclidean distance to the last of the `count` nearest other reference points, `(n_samples,)`.
+
+    references: positions among the points.
+    """
+    return np.concatenate([block[:, -1] for block in _nearest_distances(points, references, count)])
+
+
+def _nearest_distances(points: Array | Values, references: Indices, count: int) -> Iterator[Values]:
+    """The ascending distances of blocks of points, infinite where there are no more references."""
     from sklearn.neighbors import NearestNeighbors
 
     count = min(count, max(1, len(references) - 1))
     rows = np.ascontiguousarray(points, dtype=np.float32)
     # Compares with a heap beside each product, so that the distances of a block are never written out and sorted.
     index = NearestNeighbors(n_neighbors=min(count + 1, len(references)), algorithm="brute").fit(rows[references])
-    result = np.zeros(len(rows))
     for part in slices(len(rows), SEARCHED_AT_ONCE):
         distances, nearest = index.kneighbors(rows[part])
         is_itself = references[nearest] == np.arange(len(rows))[part, None]
-        distances = np.sort(np.where(is_itself, np.inf, distances), axis=1)[:, :count]
-        result[part] = np.where(np.isfinite(distances), distances, 0).mean(axis=1)
-    return result
+        yield np.sort(np.where(is_itself, np.inf, distances), axis=1)[:, :count].astype(np.float64)

@@ -1,10 +1,12 @@
 """How well foreign files are found among real photographs, when they come in a batch and one by one; prints JSON.
 
-Run: OMP_NUM_THREADS=1 python tests/benchmarks/findings/foreign.py [--data DIR] [--photographs N] [--batch N] [--seed N]
+Run: OMP_NUM_THREADS=1 python tests/benchmarks/findings/foreign.py [--data DIR] [--model aggre|worse]
+     [--photographs N] [--batch N] [--seed N]
 
-Foreign are drawn digits, pages of text, charts, screens, noise, plain colours, and pieces of two large photographs.
-Each kind is put in as a batch, and one file of each kind by itself, many times over. Recall is the share of foreign
-files that are called out of distribution; precision the share of all that are called so which is foreign.
+Foreign are drawn digits, pages of text, charts, screens, noise, plain colours, and pieces of two large photographs;
+and, which nothing was chosen by, codes, terminals and heat maps. Each kind is put in as a batch, and one file of each
+kind by itself, many times over. Recall is the share of foreign files that are called out of distribution; precision
+the share of all that are called so which is foreign.
 """
 
 from __future__ import annotations
@@ -105,6 +107,31 @@ def piece(rng: np.random.Generator) -> Image.Image:
     return Image.fromarray(image[top : top + size, left : left + size]).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
 
 
+def code(rng: np.random.Generator) -> Image.Image:
+    """Black and white squares, as in a QR code."""
+    squares = rng.integers(0, 2, (12, 12)).astype(np.uint8) * 255
+    return Image.fromarray(np.pad(squares, 2, constant_values=255)).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
+
+
+def terminal(rng: np.random.Generator) -> Image.Image:
+    """Light text on a dark ground."""
+    image = Image.new("RGB", (96, 96), tuple(rng.integers(0, 40, 3).tolist()))
+    draw = ImageDraw.Draw(image)
+    for line in range(2, 96, 12):
+        words = " ".join(rng.choice(WORDS, rng.integers(1, 5)))
+        draw.text((3, line), words, fill=tuple(rng.integers(120, 256, 3).tolist()))
+    return image.resize((SIDE, SIDE), Image.Resampling.BILINEAR)
+
+
+def heat_map(rng: np.random.Generator) -> Image.Image:
+    """A smooth field from blue over green to red."""
+    field = np.asarray(
+        Image.fromarray(rng.random((5, 5)).astype(np.float32)).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+    )
+    field = np.clip(field, 0, 1)[..., None]
+    return Image.fromarray((255 * np.clip(1.5 - np.abs(4 * field - [3, 2, 1]), 0, 1)).astype(np.uint8))
+
+
 KINDS: dict[str, Draw] = {
     "digits": digit,
     "pages": page,
@@ -114,6 +141,8 @@ KINDS: dict[str, Draw] = {
     "plain colours": colour,
     "pieces of photographs": piece,
 }
+NEW_KINDS: dict[str, Draw] = {"codes": code, "terminals": terminal, "heat maps": heat_map}
+"""Which nothing was chosen by."""
 
 
 def with_foreign(samples: SampleSet, images: list[Image.Image], rng: np.random.Generator) -> SampleSet:
@@ -145,19 +174,16 @@ def found(sketch: GradientSketch, n_photographs: int, foreign: NDArray[np.int64]
 
 def measured(sketch: GradientSketch, n_photographs: int, batch: int) -> dict[str, Any]:
     """Each kind as a batch, and one file of each kind at a time, over all of which recall and precision are taken."""
-    start = {kind: n_photographs + number * batch for number, kind in enumerate(KINDS)}
+    start = {kind: n_photographs + number * batch for number, kind in enumerate(KINDS | NEW_KINDS)}
     results: dict[str, Any] = {}
     for kind, first in start.items():
         values = found(sketch, n_photographs, first + np.arange(batch))
         results[kind] = dict(zip(("recall", "precision", "auroc"), (round(value, 3) for value in values), strict=True))
-    singly = [
-        found(sketch, n_photographs, np.array([first + repeat for first in start.values()]))
-        for repeat in range(min(REPEATS, batch))
-    ]
-    means = np.mean(singly, axis=0)
-    results["one of each"] = {
-        name: round(float(v), 3) for name, v in zip(("recall", "precision", "auroc"), means, strict=True)
-    }
+    for name, kinds in (("one of each", KINDS), ("one of each new kind", NEW_KINDS)):
+        first_ones = np.array([start[kind] for kind in kinds])
+        singly = [found(sketch, n_photographs, first_ones + repeat) for repeat in range(min(REPEATS, batch))]
+        means = np.mean(singly, axis=0).round(3).tolist()
+        results[name] = dict(zip(("recall", "precision", "auroc"), means, strict=True))
     return results
 
 
@@ -165,17 +191,18 @@ def main() -> None:
     """Take one pass over all, and look for the foreign files of each kind."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=DATA)
+    parser.add_argument("--model", choices=("aggre", "worse"), default="aggre", help="and the labels it learnt")
     parser.add_argument("--photographs", type=int, default=3000)
     parser.add_argument("--batch", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     folder = options.data / "cifar10n"
-    loaded = load_model(folder / "model_aggre.safetensors")
+    loaded = load_model(folder / f"model_{options.model}.safetensors")
     samples = read_samples(
-        folder / "images.zip", labels=folder / "labels_aggre.csv", max_samples=options.photographs
+        folder / "images.zip", labels=folder / f"labels_{options.model}.csv", max_samples=options.photographs
     ).with_classes(loaded.card.classes)
     rng = np.random.default_rng(options.seed)
-    images = [draw(rng) for draw in KINDS.values() for _ in range(options.batch)]
+    images = [draw(rng) for draw in (KINDS | NEW_KINDS).values() for _ in range(options.batch)]
     begin = time.process_time()
     sketch, _ = sketch_of(task_for(loaded.card), loaded.module, with_foreign(samples, images, rng), views=True)
     results = measured(sketch, len(samples), options.batch)
