@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from oga_core.tasks.task import Batch
 from oga_core.tasks.thumbnails import LARGEST, SMALLEST
+
+if TYPE_CHECKING:
+    from oga_core.tasks.task import Batch
 
 OCTAVES = (0.03, 0.08, 0.16, 0.28, 0.5)
 """Limits of the bands of detail, in cycles a pixel. Natural images lose power evenly from one to the next."""

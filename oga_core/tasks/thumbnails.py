@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor, nn
 
-from oga_core.tasks.task import Batch
+if TYPE_CHECKING:
+    from oga_core.tasks.task import Batch
 
 SMALLEST = 16
 LARGEST = 32

@@ -37,7 +37,7 @@ from oga_core.tasks import task_for
 
 DATA = Path(os.environ.get("OGA_SHARED_DATA", Path(__file__).parents[4] / "shared" / "data"))
 SIDE = 32
-REPEATS = 20
+REPEATS = 8
 Draw = Callable[[np.random.Generator], Image.Image]
 WORDS = ("the", "of", "and", "to", "in", "is", "that", "for", "it", "was", "on", "are", "as", "with", "be", "his")
 
