@@ -1,13 +1,15 @@
 """How well influence tells what retraining on parts of the data does to the loss of single queries; prints JSON.
 
-Run: OMP_NUM_THREADS=1 python tests/benchmarks/attribution/lds.py [--subsets N] [--sketches D,…] [--seed N]
+Run: OMP_NUM_THREADS=1 python tests/benchmarks/attribution/lds.py [--subsets N] [--sketches D,…] [--exact] [--seed N]
 
 The linear datamodelling score (Park et al. 2023, arXiv 2303.14186) in the setting in which dattri publishes it: an MLP
 784-128-64-10, 5,000 digits to train on and 500 to ask about, halves of the data, one model. The digits are
 scikit-learn's, each turned, moved and scaled a little onto 28 x 28 pixels; those asked about are of rows that are not
 trained on. Published for MNIST: TRAK with one model 0.11, with fifty 0.45, conjugate gradients 0.26. Every score is the
 mean rank correlation over the queries, with its standard error. All networks start from the same weights, or chance in
-the start would hide what the samples do.
+the start would hide what the samples do. A third of the subsets is trained on from another start too: the rank
+correlation of the two, whose root is about what the best of all methods could reach, says how much chance is left.
+`--exact` takes whole gradients, without a sketch, by products between samples.
 """
 
 from __future__ import annotations
@@ -91,12 +93,61 @@ def _solved(g: Gradients, q: Gradients, damping: float) -> Floats:
     return np.linalg.solve(matrix, (q.left * q.right).T).T @ (g.left * g.right).T
 
 
+def margins(model: nn.Module, x: Tensor, y: Tensor) -> tuple[list[tuple[Tensor, Tensor]], Floats]:
+    """Of each layer its inputs and the gradient of log(p / (1 - p)) at its outputs, a row a sample; and 1 - p."""
+    layers = [module for module in model.modules() if isinstance(module, nn.Linear)]
+    seen: list[tuple[Tensor, Tensor]] = []
+
+    def keep(_: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        seen.append((inputs[0], output))
+
+    handles = [layer.register_forward_hook(keep) for layer in layers]
+    logits = model(x)
+    for handle in handles:
+        handle.remove()
+    own = logits.gather(1, y[:, None])[:, 0]
+    others = logits.scatter(1, y[:, None], -torch.inf).logsumexp(dim=1)
+    slopes = torch.autograd.grad((own - others).sum(), [output for _, output in seen])
+    inputs = [part.detach() for part, _ in seen]
+    return list(zip(inputs, slopes, strict=True)), torch.sigmoid(others - own).detach().numpy()
+
+
+def products(left: list[tuple[Tensor, Tensor]], right: list[tuple[Tensor, Tensor]]) -> Floats:
+    """Products of whole gradients, weights and biases of all layers, `(n_left, n_right)`."""
+    pairs = zip(left, right, strict=True)
+    return sum(((a @ b.T + 1) * (s @ t.T) for (a, s), (b, t) in pairs), torch.zeros(())).numpy()
+
+
+def by_products(model: nn.Module, data: tuple[Tensor, Tensor], asked: Any) -> Iterator[tuple[str, Floats]]:
+    """What each sample does for each query by whole gradients: TracIn, TRAK, and the damped Gauss-Newton matrix."""
+    from scipy.linalg import solve
+
+    phi, errors = margins(model, *data)
+    queries, _ = margins(model, *asked)
+    among = products(phi, phi)
+    toward = products(queries, phi)
+    weights = np.sqrt(np.maximum(errors * (1 - errors), 1e-12))
+    weighted = weights[:, None] * among * weights
+    yield "tracin", toward * errors
+    for damping in DAMPINGS:
+        matrix = among + damping * np.diag(among).mean() * np.eye(len(among), dtype=among.dtype)
+        yield f"trak_{damping:g}", solve(matrix, toward.T, assume_a="pos").T * errors
+        matrix = weighted + damping * np.diag(weighted).mean() * np.eye(len(among), dtype=among.dtype)
+        solved = solve(matrix, (toward * weights).T, assume_a="pos").T
+        yield f"gauss_newton_{damping:g}", (toward - (solved * weights) @ among) * errors
+
+
 def score(influence: Floats, members: NDArray[np.bool_], after: Floats) -> dict[str, float]:
     """Mean over the queries of the rank correlation between what is summed over a subset and the fall of the loss."""
+    told = influence @ members.T  # (n_queries, n_subsets)
+    return rank_correlation(told.T, -after)
+
+
+def rank_correlation(left: Floats, right: Floats) -> dict[str, float]:
+    """Mean over the columns, `(n_subsets, n_queries)`, of Spearman's correlation, with its standard error."""
     from scipy.stats import spearmanr
 
-    told = influence @ members.T  # (n_queries, n_subsets)
-    each = np.array([spearmanr(a, -b).statistic for a, b in zip(told, after.T, strict=True)])
+    each = np.array([spearmanr(a, b).statistic for a, b in zip(left.T, right.T, strict=True)])
     return {"lds": round(float(each.mean()), 3), "standard_error": round(float(each.std() / np.sqrt(len(each))), 3)}
 
 
@@ -105,6 +156,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--subsets", type=int, default=60)
     parser.add_argument("--sketches", default="256,512,1024,2048,4096", help="lengths of the sketch")
+    parser.add_argument("--exact", action="store_true", help="also whole gradients, without a sketch")
     parser.add_argument("--mirrored", action="store_true", help="also mirrored influence with the whole model")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
@@ -115,7 +167,10 @@ def main() -> None:
     model = trained(x, y, options.seed)
     members = np.stack([rng.permutation(N_TRAIN) < N_TRAIN // 2 for _ in range(options.subsets)])
     after = np.stack([losses(trained(x[part], y[part], options.seed), *asked) for part in members])
+    third = members[: max(len(members) // 3, 2)]
+    again = np.stack([losses(trained(x[part], y[part], options.seed + 1), *asked) for part in third])
     facts: dict[str, Any] = {
+        "between_two_starts": rank_correlation(again, after[: len(third)]),
         "accuracy": round(float((model(asked[0]).argmax(1) == asked[1]).float().mean()), 4),
         "mean_loss": round(float(losses(model, *asked).mean()), 3),
         "subsets": options.subsets,
@@ -127,6 +182,8 @@ def main() -> None:
         sketches = [oga.per_sample_gradients(model, data, sketch_dim=size, seed=0) for data in ((x, y), asked)]
         results[f"sketch_{size}"] = {name: score(v, members, after) for name, v in by_gradients(*sketches)}
         results[f"sketch_{size}"]["cpu_seconds"] = round(time.process_time() - begin, 1)
+    if options.exact:
+        results["exact"] = {name: score(v, members, after) for name, v in by_products(model, (x, y), asked)}
     if options.mirrored:
         results["whole_model"] = whole(model, (x, y), asked, lambda v: score(v, members, after))
     print(json.dumps({**facts, **results}, indent=1))
