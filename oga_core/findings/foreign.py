@@ -11,7 +11,7 @@ from oga_core.numerics import TO_SIGMA, Array, Indices, Values, evenly_spaced, p
 from oga_core.scores.estimators.discriminant import standardised
 from oga_core.scores.estimators.neighbours import distances_to_farthest_neighbour
 
-SINGLE_FALSE_SHARE = 0.1
+SINGLE_FALSE_SHARE = 0.05
 CLUMP_FALSE_SHARE = 0.02
 """Of what each test calls foreign, the share that chance may have made (Benjamini and Hochberg, JRSS B 1995); of clumps
 less, since in most data a few samples are alike.
