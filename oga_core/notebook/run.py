@@ -98,12 +98,11 @@ class Run:
         returns.
         """
         ids = [sample_ids] if isinstance(sample_ids, str) else list(map(str, sample_ids))
-        self._rows(ids)
+        rows = self._rows(ids)
         verdict = self._action(action, relabel, edit)
         if relabel is not None and self.scored.target == "tags":
-            for sample_id in ids:
-                given = self.scored.given_text(self.scored.row_of[sample_id])
-                require_tags(relabel, self.scored.info.label_names, given)
+            for row in rows:
+                require_tags(relabel, self.scored.info.label_names, self.scored.given_text(row))
         edits = [() if edit is None else self._edit(sample_id, edit) for sample_id in ids]
         made = [
             Decision(key, verdict, relabel, reviewer, note=note, edit=pairs)
