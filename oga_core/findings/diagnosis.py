@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from oga_core.findings import NONE, WRONG_PROBABILITY
 from oga_core.findings.kinds import SUGGESTED_PROBABILITY, find
-from oga_core.findings.labels import label_findings
 from oga_core.findings.language import language_findings
 from oga_core.findings.noise import estimate_noise, least_moved, suggested_trim_fraction, wrong_label_probability
-from oga_core.findings.numbers import number_findings
 from oga_core.findings.set_warnings import group_warnings, set_warnings
-from oga_core.findings.tags import tag_findings
+from oga_core.findings.targets.labels import label_findings
+from oga_core.findings.targets.numbers import number_findings
+from oga_core.findings.targets.tags import tag_findings
 from oga_core.findings.trim_trial import try_trim
 from oga_core.gradient_sketch import GradientSketch
 from oga_core.scores.ensemble import mean_probabilities

@@ -16,17 +16,17 @@ from numpy.typing import NDArray
 from oga_core.files import write_whole
 from oga_core.findings.clusters import find_clusters
 from oga_core.findings.diagnosis import Diagnosis, diagnose
-from oga_core.findings.numbers import DIGITS
-from oga_core.findings.tags import predicted_tags, wrong_tag_probability
+from oga_core.findings.targets.numbers import DIGITS
+from oga_core.findings.targets.tags import predicted_tags, wrong_tag_probability
 from oga_core.gradient_sketch import GradientSketch
 from oga_core.pipeline.recording import identified
 from oga_core.projection import project
 from oga_core.runs.folder import SCORE_PREFIX, RunFolder
 from oga_core.runs.table import PREDICTED_VALUE
-from oga_core.runs.word_scores import WordScores
 from oga_core.samples import labels_text, number_text
 from oga_core.scores import compute_scores, default_score
 from oga_core.scores.tagging.evidence import wrong_tags
+from oga_core.scores.tagging.word_scores import WordScores
 from oga_core.worker.stages import Progress
 
 if TYPE_CHECKING:

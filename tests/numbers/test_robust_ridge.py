@@ -9,8 +9,8 @@ import pytest
 from problems import numbers
 from sklearn.linear_model import Ridge
 
-from oga_core.findings.mixture import residual_mixture
-from oga_core.findings.numbers import number_findings, suggested_values
+from oga_core.findings.targets.mixture import residual_mixture
+from oga_core.findings.targets.numbers import number_findings, suggested_values
 from oga_core.scores.regression.ridge import PENALTIES, left_out_residuals, robust_ridge
 from oga_core.scores.regression.witnesses import _witness, has_memorised, unusual_value, witnesses
 

@@ -19,10 +19,10 @@ from oga_core.models import load_model
 from oga_core.readers import read_samples
 from oga_core.runs.folder import RunFolder
 from oga_core.runs.scored import ScoredRun
-from oga_core.runs.word_scores import WordScores
 from oga_core.runs.words import result_in_words
 from oga_core.scores.tagging.counts import left_out_counts
 from oga_core.scores.tagging.evidence import wrong_tags
+from oga_core.scores.tagging.word_scores import WordScores
 from oga_core.tasks.prepare import prepare
 
 DATA = sentences()

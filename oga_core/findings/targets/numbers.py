@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from oga_core.findings import DUPLICATE, NONE, WRONG_PROBABILITY
 from oga_core.findings.duplicates import near_duplicates
-from oga_core.findings.mixture import LIKELY, ResidualMixture, residual_mixture
+from oga_core.findings.targets.mixture import LIKELY, ResidualMixture, residual_mixture
 from oga_core.gradient_sketch import GradientSketch
 from oga_core.numerics import Indices, Values
 from oga_core.samples import number_text

@@ -1,0 +1,1 @@
+"""Findings about labels that are no single class: numbers, several labels, and tags of words."""
