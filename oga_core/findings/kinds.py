@@ -66,7 +66,7 @@ class Findings:
         return {
             MISLABELLED: f"Looks like {other} rather than {given}.",
             AMBIGUOUS: f"Could be {given} or {other}.",
-            STRANGE: "Unlike all other samples, so what the model makes of it says little.",
+            STRANGE: "Unlike most other samples, so what the model makes of it says little.",
             NONE: f"Nothing clear speaks against {given}.",
         }[self.kind[i]]
 
