@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import importlib
+import inspect
 import sys
 from collections.abc import AsyncIterator
 
@@ -17,10 +18,12 @@ from oga_app.server.guard import Guard
 from oga_app.server.settings import Settings
 from oga_app.server.sign_in import SignIn
 from oga_app.server.uploads import FOLDER, ROOM
+from oga_core.errors import OgaError
 
 _SWEEP_SECONDS = 30.0
 _PAGES = ("run", "explore", "review", "compare", "export", "guide", "language.ask")
-_NEEDED = (*(f"oga_app.views.{page}" for page in _PAGES), "oga_core.threshold.expectation")
+_NEEDED = (*(f"oga_app.views.{page}" for page in _PAGES), "oga_core.threshold.expectation", "pyarrow.dataset")
+_SCRIPTS = ("map/gradient_map.js", "grid/sample_grid.js", "review/review_queue.js")
 
 
 def _guard(settings: Settings) -> Middleware:
@@ -37,7 +40,7 @@ def _guard(settings: Settings) -> Middleware:
 async def _lifespan(_: st.App) -> AsyncIterator[None]:
     """Keep the uploads in order while the dashboard is served."""
     ROOM.open(_settings.folder / FOLDER)
-    tasks = [asyncio.create_task(_sweep()), asyncio.create_task(asyncio.to_thread(_import_pages))]
+    tasks = [asyncio.create_task(_sweep()), asyncio.create_task(asyncio.to_thread(_prepare))]
     try:
         yield
     finally:
@@ -54,6 +57,11 @@ async def _sweep() -> None:
             serving.uploaded_file_mgr.remove_session_files(session)
 
 
+def _prepare() -> None:
+    _import_pages()
+    _warm(_settings)
+
+
 def _import_pages() -> None:
     """Import what the pages need while the browser starts, and take it out of every later garbage collection.
 
@@ -63,6 +71,24 @@ def _import_pages() -> None:
         importlib.import_module(name)
     gc.collect()
     gc.freeze()
+
+
+def _warm(settings: Settings) -> None:
+    """Have ready what the first visitor would wait for: the scripts, and the run that is most likely asked for.
+
+    That is the one named on the command line, else the latest that is scored.
+    """
+    from oga_app import cache
+    from oga_app.components import assets
+
+    for script in _SCRIPTS:
+        assets.bundle(script)
+    inspect.stack()  # Streamlit asks for it once, and the first time all modules are looked up
+    runs = [settings.only] if settings.only else settings.runs()
+    scored = next((run for run in runs if (run / "scores.parquet").is_file()), None)
+    if scored is not None:
+        with contextlib.suppress(OgaError):  # of a run that cannot be read its page says why
+            cache.warm(scored, settings.closed)
 
 
 _settings = Settings.parse(sys.argv[1:])

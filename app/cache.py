@@ -56,7 +56,15 @@ def stamp(run: Path) -> Stamp:
 
 def run_data(run: Path) -> ScoredRun:
     """The run's arrays, read once for each version of its files."""
-    return _run_data(str(run), stamp(run))
+    return _run_data(str(run), stamp(run), state.session().settings.closed)
+
+
+def warm(run: Path, closed: str) -> None:
+    """Read a run before anybody asks for it, with what its first page shows; `closed`: why samples are not read."""
+    data = _run_data(str(run), stamp(run), closed)
+    decided = board(data)
+    points(data, data.default_score)
+    expectation(data, decided, data.default_score)
 
 
 def board(data: ScoredRun) -> DecisionBoard:
@@ -164,11 +172,11 @@ def verifications() -> dict[str, Verification]:
 
 
 @st.cache_resource(max_entries=6, show_spinner=False)
-def _run_data(run: str, stamp: Stamp) -> ScoredRun:
+def _run_data(run: str, stamp: Stamp, _closed: str) -> ScoredRun:
     data = ScoredRun(Path(run))
     data.version = (run, stamp)
-    if not state.session().settings.closed:
-        reader(data).warm()
+    if not _closed:
+        _reader(str(data.path), data.info.data.fingerprint, len(data), data).warm()
     return data
 
 
