@@ -13,6 +13,9 @@ from oga_core.threshold.trim_trial import TrimTrial
 
 RANDOM_TRIMS = 3
 """Their mean is compared with, so that the luck of one draw does not decide."""
+MANY_CELLS = 2_000_000
+"""Of samples times classes, beyond which one random trim is enough: that many classes take a head minutes, and the luck
+of a draw is small among thousands of samples."""
 MOST_SAMPLES = 20_000
 """A trial on more would take longer than seconds and tell a difference that matters to nobody."""
 
@@ -47,7 +50,8 @@ def try_trim(sketch: GradientSketch, flagged: Indices, moved: Values, *, seed: i
         return np.asarray(right[labels, predicted], dtype=np.float64)
 
     count = int(trained.sum())
-    at_random = [judged(rng.choice(order, count, replace=False)) for _ in range(RANDOM_TRIMS)]
+    draws = RANDOM_TRIMS if len(rows) * sketch.n_classes <= MANY_CELLS else 1
+    at_random = [judged(rng.choice(order, count, replace=False)) for _ in range(draws)]
     gains = judged(np.flatnonzero(trained)) - np.mean(at_random, axis=0)
     gains[np.abs(gains) < _ROUNDING] = 0  # where no head changes its mind, neither arm is better
     half = float(NORMAL_90 * gains.std() / np.sqrt(len(gains)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from oga_core.numerics import Array, Indices
+from oga_core.numerics import Array, Indices, slices
 from oga_core.scores.estimators.discriminant import standardised
 
 FOLDS = 5
@@ -13,6 +13,8 @@ STEPS = 12
 PENALTY = 0.08
 """Ridge penalty in units of the mean loss; heads on few hundred features of noisy data want a strong one."""
 WHITENING = 0.1
+CELLS = 1 << 19
+"""Probabilities worked on at once, 2 MB: with thousands of classes each step would else wait for memory."""
 
 
 def held_out_logits(
@@ -35,17 +37,26 @@ def held_out_logits(
     penalty[-1] = 0
     head = ahead = np.zeros((x.shape[1], FOLDS * n_classes), dtype=np.float32)
     for step in range(STEPS):
-        z = (x @ ahead).reshape(n_samples, FOLDS, n_classes)
-        z -= z.max(axis=2, keepdims=True)
-        np.exp(z, out=z)
-        z /= z.sum(axis=2, keepdims=True)
-        z[np.arange(n_samples), :, labels] -= 1
-        z *= weights[:, :, None]
-        moved = ahead - (x.T @ z.reshape(n_samples, -1) + penalty * ahead) / (0.5 + PENALTY)
+        moved = ahead - (_slope(x, ahead, labels, weights) + penalty * ahead) / (0.5 + PENALTY)
         ahead = moved + step / (step + 3) * (moved - head)
         head = moved
-    logits: Array = (x @ head).reshape(n_samples, FOLDS, n_classes)[np.arange(n_samples), folds]
+    logits = np.empty((n_samples, n_classes), dtype=np.float32)
+    for fold, weight in enumerate(np.split(head, FOLDS, axis=1)):
+        logits[folds == fold] = x[folds == fold] @ weight
     return logits
+
+
+def _slope(x: Array, head: Array, labels: Indices, weights: Array) -> Array:
+    """Slope of the weighted loss of every fold's head, as `head`, `(n_features, folds * n_classes)`."""
+    total: Array = np.zeros_like(head)
+    for part in slices(len(x), max(1, CELLS // head.shape[1])):
+        z = (x[part] @ head).reshape(-1, FOLDS, head.shape[1] // FOLDS)
+        z -= z.max(axis=2, keepdims=True)
+        np.exp(z, out=z)
+        z *= (weights[part] / z.sum(axis=2))[:, :, None]
+        z[np.arange(len(z)), :, labels[part]] -= weights[part]
+        total += x[part].T @ z.reshape(len(z), -1)
+    return total
 
 
 def _whitened(x: Array) -> Array:
