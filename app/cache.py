@@ -192,31 +192,18 @@ def _board(run: str, stamp: Stamp, _data: ScoredRun) -> DecisionBoard:
 
 @st.cache_resource(max_entries=32, show_spinner=False)
 def _chosen(
-    run: str,
-    stamp: Stamp,
-    filters: str,
-    version: tuple[int, ...],
-    score: str,
-    flagged: int,
-    _data: ScoredRun,
-    _board: DecisionBoard,
-    _filters: Filters,
-) -> NDArray[np.bool_]:
+    run: str, stamp: Stamp, filters: str, version: tuple[int, ...], score: str, flagged: int,
+    _data: ScoredRun, _board: DecisionBoard, _filters: Filters,
+) -> NDArray[np.bool_]:  # fmt: skip
     score = score or _data.default_score
     return Selection.of(_filters, _data, _board, score, flagged, lambda text: reader(_data).find(text)).chosen
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)
 def _selection(
-    run: str,
-    stamp: Stamp,
-    filters: str,
-    version: tuple[int, ...],
-    score: str,
-    flagged: int,
-    _data: ScoredRun,
-    _chosen: NDArray[np.bool_],
-) -> Selection:
+    run: str, stamp: Stamp, filters: str, version: tuple[int, ...], score: str, flagged: int,
+    _data: ScoredRun, _chosen: NDArray[np.bool_],
+) -> Selection:  # fmt: skip
     return Selection(_data, score, flagged, _chosen)
 
 
