@@ -44,9 +44,9 @@ def section(text: str, about: str = "") -> None:
     st.html(_block("h2", "", text) + (_block("p", "oga-quiet", about) if about else ""))
 
 
-def heading(text: str) -> None:
-    """The same title as narrow as its words, so that something can stand beside it."""
-    st.html(_block("h2", "", text), width="content")
+def heading(text: str, level: str = "h2") -> None:
+    """A title of the level, as narrow as its words, so that something can stand beside it."""
+    st.html(_block(level, "", text), width="content")
 
 
 def quiet(text: str) -> None:

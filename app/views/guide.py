@@ -29,7 +29,11 @@ def show() -> None:
             messages.quiet("It begins on the Run page of a sample.")
 
 
-def question_mark(topic: str) -> None:
-    """The guide's part for the page that is shown, behind a question mark."""
-    with st.popover("", icon=":material/help:", help=f"How {topic} works", key=f"help-{topic}"):
-        st.markdown(hints.below_title(topic), width=560)
+def page_title(topic: str, about: str) -> None:
+    """The page's title with one quiet line, and the guide's part for the page behind a question mark."""
+    with st.container(gap=None):
+        with st.container(horizontal=True, vertical_alignment="center", gap=None):
+            messages.heading(topic, "h1")
+            with st.popover(f"How {topic} works", icon=":material/help:", type="tertiary", key=f"hint-mark-{topic}"):
+                st.markdown(hints.below_title(topic), width=560)
+        messages.quiet(about)

@@ -9,7 +9,7 @@ import streamlit as st
 from oga_app import cache, state
 from oga_app.elements import messages
 from oga_app.state import Session
-from oga_app.views.guide import question_mark
+from oga_app.views.guide import page_title
 from oga_core.review.board import DecisionBoard
 from oga_core.review.selection import Selection
 from oga_core.runs.scored import ScoredRun
@@ -48,16 +48,14 @@ def opened() -> Opened | None:
 def title(page: str, view: Opened) -> None:
     """Title, facts and the choice of the score, which sorts every page."""
     data = view.data
-    left, middle, right = st.columns([20, 7, 1], vertical_alignment="bottom")
+    left, right = st.columns([3, 1], vertical_alignment="bottom")
     with left:
         facts = [data.name, messages.counted(len(data), "sample", "samples")]
         facts += [messages.counted(len(data.classes), "class", "classes")] if data.classes else []
         if not view.session.filters:
             facts += [f"{view.flagged:,} flagged ({messages.percent(view.flagged / len(data))})"]
-        messages.title(page, " · ".join(facts))
+        page_title(page, " · ".join(facts))
     with right:
-        question_mark(page)
-    with middle:
         score_name = st.selectbox(
             "Sorted by the score",
             data.scores,

@@ -13,7 +13,7 @@ from oga_app.background.progress import duration
 from oga_app.background.samples import SAMPLES
 from oga_app.elements import hints, messages
 from oga_app.state import Session
-from oga_app.views.guide import question_mark
+from oga_app.views.guide import page_title
 from oga_app.views.runs import again
 from oga_app.views.runs.new_run import new_run
 from oga_app.views.runs.result import MODALITIES, result
@@ -25,11 +25,7 @@ from oga_core.worker.inspection import jail_here
 def show() -> None:
     """Draw the page."""
     current = state.session()
-    left, right = st.columns([27, 1], vertical_alignment="bottom")
-    with left:
-        messages.title("Run", "Score a data set with the model that was trained on it, then look at what stands out.")
-    with right:
-        question_mark("Run")
+    page_title("Run", "Score a data set with the model that was trained on it, then look at what stands out.")
     messages.guarded(_holes)(current)
     if current.run is not None:
         _open_run()

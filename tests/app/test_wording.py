@@ -13,6 +13,8 @@ from oga_app import cli
 from oga_app.elements import hints
 from oga_app.elements.wording import CONTROLS, page_words
 from oga_app.views.guide import TOPICS
+from oga_core.evaluation.verdicts import described
+from oga_core.scores import SCORES
 
 FLAG = re.compile(r"(?<![\w-])--(?!oga-)[a-z]")  # --oga-… are properties of styles
 # These texts are for the command line alone, or no texts at all.
@@ -67,9 +69,9 @@ def test_the_guide_and_the_scripts_speak_plainly():
     assert [text for text in shown if FLAG.search(text[1]) or PRIVATE.search(text[1])] == []
 
 
-def test_the_pages_speak_plainly():
-    named = [(name, text) for name, text in literals(Path(oga_app.__file__).parent) if PRIVATE.search(text)]
-    assert named == []
+def test_the_pages_and_what_they_say_of_scores_speak_plainly():
+    named = [*literals(Path(oga_app.__file__).parent), *((name, described(name)) for name in SCORES)]
+    assert [text for text in named if PRIVATE.search(text[1])] == []
 
 
 def test_the_core_speaks_of_flags_in_many_places():

@@ -1,7 +1,12 @@
 """Every page in real Chromium: it draws, fits its window, can be used by everybody, and is kept as a screenshot."""
 
+import shutil
+
 import pytest
+from app_runs import image_run
 from conftest import barriers, settle, shot, visit
+
+from oga_app.background.samples import SAMPLE_DATA
 
 pytestmark = pytest.mark.browser
 
@@ -83,3 +88,29 @@ def test_a_block_says_what_it_is_by_keyboard(page, server):
     assert barriers(page) == {}
     page.keyboard.press("Escape")
     told.wait_for(state="hidden")
+
+
+def press_until(page, words):
+    """Go on by Tab to the button that says so, unless the focus is on it, and press it."""
+    for _ in range(40):
+        if page.evaluate("() => document.activeElement.textContent.trim()") == words:
+            page.keyboard.press("Enter")
+            return
+        page.keyboard.press("Tab")
+    raise AssertionError(f"no way by Tab to {words!r}")
+
+
+def test_the_tour_is_walked_by_keyboard(page, server, runs):
+    sample = image_run(runs, "tour")
+    sample.update(data={**sample.info.as_json()["data"], "path": str(SAMPLE_DATA / "digits.zip")})
+    visit(page, server, "run")
+    press_until(page, "Take the tour")
+    for number, name in enumerate(PAGES[1:], start=2):
+        settle(page)
+        press_until(page, f"Next: {name.capitalize()}")
+        page.get_by_text(f"Tour, {number} of 5").wait_for()
+    settle(page)
+    press_until(page, "End the tour")
+    page.get_by_text("Tour, 5 of 5").wait_for(state="hidden")
+    assert page.url.split("?")[0].endswith("/export")
+    shutil.rmtree(sample.path)

@@ -43,7 +43,9 @@ def choice(view: Opened) -> str:
         persist_state="session",
     )
     state.remember("apply", choice)
-    if choice != "decisions":
+    if not changes[choice]:
+        messages.note("This would change nothing: the export would hold the data as they are.")
+    elif choice != "decisions":
         messages.note("This is the machine's proposal. Nobody has reviewed it, and the export says so.")
     if view.session.filters:
         messages.quiet("Only samples that pass the filter are changed, and tables list only them.")
