@@ -35,10 +35,12 @@ def held_out_logits(
     weights /= np.maximum(weights.sum(axis=0), 1)
     penalty = np.full((len(x[0]), 1), PENALTY, dtype=np.float32)
     penalty[-1] = 0
-    head = ahead = np.zeros((x.shape[1], FOLDS * n_classes), dtype=np.float32)
+    head: Array = np.zeros((x.shape[1], FOLDS * n_classes), dtype=np.float32)
+    ahead: Array = head
     for step in range(STEPS):
-        moved = ahead - (_slope(x, ahead, labels, weights) + penalty * ahead) / (0.5 + PENALTY)
-        ahead = moved + step / (step + 3) * (moved - head)
+        slope = _slope(x, ahead, labels, weights) + penalty * ahead
+        moved = np.asarray(ahead - slope / (0.5 + PENALTY), dtype=np.float32)
+        ahead = np.asarray(moved + step / (step + 3) * (moved - head), dtype=np.float32)
         head = moved
     logits = np.empty((n_samples, n_classes), dtype=np.float32)
     for fold, weight in enumerate(np.split(head, FOLDS, axis=1)):
