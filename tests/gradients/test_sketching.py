@@ -11,7 +11,7 @@ from oga_core.gradients.factors.factor import DirectFactor, Factor, Kept
 from oga_core.gradients.factors.products import LookupFactor, ProductFactor, SumFactor
 from oga_core.gradients.factors.sketching import Sketcher, random_signs
 
-SEEDS = 200
+SEEDS = 80  # the error of a standard deviation is then 8 %
 
 
 def product(m: int, n: int, time: int = 3) -> Factor:
@@ -40,7 +40,7 @@ FACTORS = {
     "embedding": lookup(300, 80),
     "embedding that is also the last layer": SumFactor([lookup(300, 80), product(300, 80)]),
     "embedding looked up twice": SumFactor([lookup(300, 80), lookup(300, 80)]),
-    "vector": DirectFactor(torch.randn(2, 9000), (9000, 1, 1)),
+    "vector": DirectFactor(torch.randn(2, 9000, generator=torch.Generator().manual_seed(0)), (9000, 1, 1)),
 }
 
 
@@ -77,7 +77,7 @@ def test_the_error_shrinks_with_the_root_of_the_dimension():
     for dim in (64, 1024):
         one, other = sketches(factor, dim).unbind(1)
         errors.append(float((((one * other).sum(1) - truth) / scale).std()))
-    assert 2.5 < errors[0] / errors[1] < 6.5  # 4, within the spread of two hundred seeds
+    assert 2.5 < errors[0] / errors[1] < 6.5  # 4, within the spread of the seeds
 
 
 def test_parameters_do_not_disturb_each_other_in_expectation():

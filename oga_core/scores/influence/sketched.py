@@ -9,7 +9,15 @@ import numpy as np
 
 from oga_core.gradient_sketch import GradientSketch
 from oga_core.numerics import Floats
-from oga_core.scores.estimators.curvature import Gradients, checked, damped, mean_gradient, sketch_gradients
+from oga_core.scores.estimators.curvature import (
+    DAMPING,
+    FLAT,
+    Gradients,
+    checked,
+    damped,
+    mean_gradient,
+    sketch_gradients,
+)
 from oga_core.scores.estimators.inverse import fisher_inverse, second_moment
 from oga_core.scores.estimators.spectrum import inverse_norms
 
@@ -26,7 +34,7 @@ def self_trak(sketch: GradientSketch, *, seed: int = 0) -> Floats:
     is ours.
     """
     features, errors = _margin_sketch(sketch)
-    return inverse_norms(features, damped(second_moment(features), 1e-2)) * errors
+    return _leverages(features, 1e-2) * errors
 
 
 def trak(sketch: GradientSketch, *, validation: GradientSketch, seed: int = 0) -> Floats:
@@ -48,6 +56,9 @@ def self_trak_undamped(sketch: GradientSketch, *, seed: int = 0) -> Floats:
     Of one model, with the pseudoinverse: what no gradient reaches has no influence. φ as in `self_trak`.
     """
     features, errors = _margin_sketch(sketch)
+    if _are_few(features):
+        values, vectors = _spectrum_of_products(features)
+        return np.where(values > 0, vectors**2, 0).sum(axis=1) * len(errors) * errors
     inverse = _pseudoinverse(features)
     result = np.empty(len(errors))
     for rows, left, right in features.blocks():
@@ -63,8 +74,40 @@ def trak_undamped(sketch: GradientSketch, *, validation: GradientSketch, seed: i
     As in `self_trak_undamped`, φ̄ the mean over the validation samples.
     """
     features, errors = _margin_sketch(sketch)
-    solution = _pseudoinverse(features) @ _margin_direction(sketch, validation)[0]
+    direction = _margin_direction(sketch, validation)
+    if _are_few(features):
+        values, vectors = _spectrum_of_products(features)
+        weights = np.divide(vectors.T @ features.dot(direction), values, where=values > 0, out=np.zeros_like(values))
+        return -(vectors @ weights) * errors
+    solution = _pseudoinverse(features) @ direction[0]
     return -features.dot(solution[None]) * errors
+
+
+def _leverages(grads: Gradients, damping: float = DAMPING) -> Floats:
+    """g_iᵀ (GᵀG / n + λI)⁻¹ g_i, `(n_samples,)`, λ = `damping` times the mean eigenvalue of GᵀG / n."""
+    if not _are_few(grads):
+        return inverse_norms(grads, damped(second_moment(grads), damping))
+    products = _products(grads)
+    scale = damping * max(float(np.trace(products)) / grads.shape[1], FLAT)
+    solved = np.linalg.solve(products + scale * np.eye(len(grads)), products)
+    return np.asarray(len(grads) * np.diagonal(solved))
+
+
+def _are_few(grads: Gradients) -> bool:
+    """Whether GGᵀ is smaller than GᵀG: it has the same eigenvalues above 0 and tells the same at less cost."""
+    return len(grads) < grads.shape[1]
+
+
+def _products(grads: Gradients) -> Floats:
+    """GGᵀ / n, `(n_samples, n_samples)`, summed in double precision."""
+    dense = grads.left.astype(np.float64) * grads.right
+    return np.asarray(dense @ dense.T / len(grads))
+
+
+def _spectrum_of_products(grads: Gradients) -> tuple[Floats, Floats]:
+    """Eigenvalues of GGᵀ / n, `(n_samples,)`, 0 where rounding alone may have left one, and eigenvectors as columns."""
+    values, vectors = np.linalg.eigh(_products(grads))
+    return np.where(values > SINGLE_PRECISION * values[-1], values, 0), vectors
 
 
 def _pseudoinverse(features: Gradients) -> Floats:
@@ -93,8 +136,7 @@ def self_logra(sketch: GradientSketch, *, seed: int = 0) -> Floats:
 
     Leverage of the sketched gradient of all selected parameters.
     """
-    grads = sketch_gradients(sketch)
-    return inverse_norms(grads, damped(second_moment(grads)))
+    return _leverages(sketch_gradients(sketch))
 
 
 def logra(sketch: GradientSketch, *, validation: GradientSketch, seed: int = 0) -> Floats:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from dense import close, hessian_matrix, loss_of, trained, with_bias
 from problems import blobs, sketch_of
 from scipy.stats import spearmanr
@@ -166,6 +167,17 @@ def test_trak_as_published_is_not_damped_and_what_no_gradient_reaches_has_no_inf
     close(sketched.trak_undamped(sketch, validation=validation), -phi @ inverse @ target * errors)
     empty = replace(sketch, sketch=np.pad(sketch.sketch, ((0, 0), (0, 5))))
     close(sketched.self_trak_undamped(empty), sketched.self_trak_undamped(sketch))
+
+
+@pytest.mark.parametrize("name", ["self_trak", "self_trak_undamped", "self_logra", "trak_undamped"])
+def test_fewer_samples_than_numbers_in_a_sketch_tell_the_same(problem, name, monkeypatch):
+    """A wide sketch of few samples, with a direction that few of them share, by GGᵀ and by GᵀG."""
+    few, validation = (replace(s, sketch=np.pad(s.sketch, ((0, 0), (0, 120)))) for s in problem)
+    few.sketch[3:9, 40] = 0.2
+    arguments = {"validation": validation} if name == "trak_undamped" else {}
+    by_products = getattr(sketched, name)(few, **arguments)
+    monkeypatch.setattr(sketched, "_are_few", lambda grads: False)
+    close(by_products, getattr(sketched, name)(few, **arguments), rtol=1e-3)
 
 
 def test_generalized_influence_through_neurons_moves_all_of_one_output(problem, dense):
