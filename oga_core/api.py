@@ -59,9 +59,10 @@ def score(
 
     model: a `torch.nn.Module`, which runs in this process on its own device; or the path of a model's file or folder,
     which is read without running its code in a worker; None for a bundle of outputs. dataset: a torch Dataset or
-    DataLoader, a Hugging Face Dataset, a DataFrame, a pair (X, y), a list of (input, label), or a path. run: the folder
-    to write. loss, classes, collate_fn, tokenizer: for live models (plain cross-entropy by default). progress: called
-    with what the work says of itself. options: fields of `ScoreOptions`, such as scores, map, seed, label_column.
+    DataLoader, a Hugging Face Dataset, a DataFrame, a pair (X, y), a list of (input, label), a path, or an address such
+    as s3://bucket/data.parquet (extra `oga[remote]`). run: the folder to write. loss, classes, collate_fn, tokenizer:
+    for live models (plain cross-entropy by default). progress: called with what the work says of itself. options:
+    fields of `ScoreOptions`, such as scores, map, seed, label_column.
     Raises `OgaError` naming the argument that is wrong.
     """
     score_options = _options(options)
@@ -72,7 +73,8 @@ def score(
         live = {"loss": loss, "classes": classes, "collate_fn": collate_fn, "tokenizer": tokenizer}
         if unused := [name for name, value in live.items() if value is not None]:
             raise OgaError(f"{unused[0]} is for a live model. What a model's file does not say is in its model card.")
-        return Run(score_files(_as_path(dataset, Path(run)), model, run, score_options, progress).path)
+        data = _as_path(dataset, Path(run), progress)
+        return Run(score_files(data, model, run, score_options, progress).path)
     from torch.nn import functional
 
     from oga_core.live.scoring import score_live
@@ -110,10 +112,12 @@ def _options(options: dict[str, Any]) -> ScoreOptions:
     return ScoreOptions(**{**options, **paths})
 
 
-def _as_path(dataset: Any, run: Path) -> Path:
-    """The data as a file that a reader takes; what is in memory is written into the run folder first."""
+def _as_path(dataset: Any, run: Path, progress: Progress) -> Path:
+    """The data as a file that a reader takes; what is in memory or elsewhere is written into the run folder first."""
     if isinstance(dataset, (str, Path)):
-        return Path(dataset)
+        from oga_core.remote.fetching import local
+
+        return local(dataset, run, progress)
     folder = run / "data"
     if not isinstance(dataset, pd.DataFrame) and not hasattr(dataset, "save_to_disk"):
         raise OgaError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import mmap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
@@ -140,6 +141,13 @@ class GradientSketch:
             if isinstance(value := getattr(self, field.name), np.ndarray)
         }
         return replace(self, **changes)
+
+    def let_go(self) -> None:
+        """Take out of this process's memory what it has read of mapped files; it is read again when it is asked for."""
+        for field in fields(self):
+            array = getattr(self, field.name)
+            if isinstance(array, np.memmap) and array.mode == "r" and hasattr(mmap, "MADV_DONTNEED"):
+                array._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]
 
     def save(self, folder: Path) -> None:
         """Write every array as `<name>.npy` into `folder`; the two numbers belong in `run.json`."""

@@ -65,3 +65,22 @@ def duration(seconds: float) -> str:
         return f"{max(1, round(seconds))} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def between(low: float, high: float) -> str:
+    """A range of seconds as a person says it: 8 s, 3 to 5 min."""
+    first = duration(low)
+    last = duration(high)
+    if first == last:
+        return first
+    number, _, unit = first.partition(" ")
+    return f"{number} to {last}" if last.split(" ")[1:] == [unit] else f"{first} to {last}"
+
+
+def gigabytes(low: float, high: float) -> str:
+    """A range of MiB as a person says it: 40 MB, 0.8 to 1.2 GB."""
+    unit, size = ("MB", 1.0) if high < 1000 else ("GB", 1024.0)
+    digits = 0 if unit == "MB" else 1
+    first = f"{low / size:,.{digits}f}"
+    last = f"{high / size:,.{digits}f}"
+    return f"{last} {unit}" if first == last else f"{first} to {last} {unit}"

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oga_app.background.progress import ProgressLine
+from oga_app.commands.plan import show_plan
 from oga_core.errors import OgaError
 
 if TYPE_CHECKING:
@@ -24,9 +25,11 @@ _SUMMARY += ["trim_trial", "trained_input", "carried", "warnings", "seconds"]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Say what the command takes."""
     add = parser.add_argument
-    add("data", type=Path, metavar="DATA", help="file, folder or zip")
+    add("data", metavar="DATA", help="file, folder or zip, or an address: s3://, gs://, hf://, https://")
+    add("--fetch-gb", type=float, help="fetch at most so many gigabytes from an address (nine tenths of the free room)")
     add("--model", type=Path, help="the trained model, or its outputs; not needed when DATA is a bundle of outputs")
-    add("--run", type=Path, required=True, help="the run folder, new or to continue")
+    add("--run", type=Path, help="the run folder, new or to continue")
+    add("--plan", action="store_true", help="print what it would take in time, memory and disk, and score nothing")
     add("--labels", help="CSV of the images' labels")
     add("--label-column", help="column of the given labels")
     add("--id-column", help="column of the ids")
@@ -60,14 +63,37 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def score(options: argparse.Namespace) -> dict[str, Any]:
     """Score, and return the summary for a person."""
-    from oga_core.pipeline.score import score
-
+    options.data = _fetched(options)
+    if options.plan:
+        return show_plan(options, score_options(options))
+    if options.run is None:
+        raise OgaError("Give the run folder with --run FOLDER, new or to continue; --plan alone needs none.")
     if options.shard:
         return _score_shard(options)
     if options.on:
         return _score_in_shards(options)
     if options.workers or options.shards:
         raise OgaError("--workers and --shards are for --on local and --on ray.")
+    return _score_whole(options)
+
+
+def _fetched(options: argparse.Namespace) -> Path:
+    from oga_core.remote.fetching import local
+
+    progress = ProgressLine()
+    path = local(
+        options.data,
+        options.run,
+        progress,
+        most_bytes=None if options.fetch_gb is None else int(1e9 * options.fetch_gb),
+    )
+    progress.close()
+    return path
+
+
+def _score_whole(options: argparse.Namespace) -> dict[str, Any]:
+    from oga_core.pipeline.score import score
+
     progress = ProgressLine(options.run / "progress.json")
     more = {"overwrite": options.overwrite, "previous": options.previous}
     run = score(options.data, options.model, options.run, score_options(options), progress, **more)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -201,22 +202,45 @@ def outputs_arrays(
     options: PassOptions,
 ) -> dict[str, NDArray[np.float32]]:
     """Losses, logits, features and sketch from a model's outputs."""
+    blocks = [arrays for _, arrays in _outputs_blocks(logits, features, given_labels, options)]
+    return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
+
+
+def write_outputs(
+    folder: Path,
+    logits: NDArray[np.float32],
+    features: NDArray[np.float32] | None,
+    given_labels: NDArray[np.int64],
+    options: PassOptions,
+) -> None:
+    """Write the same into `folder`, each as `<name>.npy`, with no more of them in memory than a block."""
+    folder.mkdir(parents=True, exist_ok=True)
+    np.save(folder / "given_labels.npy", given_labels, allow_pickle=False)
+    files: dict[str, NDArray[np.float32]] = {}
+    for part, arrays in _outputs_blocks(logits, features, given_labels, options):
+        for name, values in arrays.items():
+            if name not in files:
+                shape = (len(logits), *values.shape[1:])
+                files[name] = np.lib.format.open_memmap(folder / f"{name}.npy", "w+", np.float32, shape)
+            files[name][part] = values
+
+
+def _outputs_blocks(
+    logits: NDArray[np.float32],
+    features: NDArray[np.float32] | None,
+    given_labels: NDArray[np.int64],
+    options: PassOptions,
+) -> Iterator[tuple[slice, dict[str, NDArray[np.float32]]]]:
     sketcher = Sketcher(options.sketch_dim, options.seed)
-    losses = []
-    sketches = []
     for start in range(0, len(logits), ROWS_AT_ONCE):
         part = slice(start, start + ROWS_AT_ONCE)
         rows = torch.from_numpy(np.array(logits[part], np.float32))
         labels = torch.from_numpy(given_labels[part])
-        losses.append(torch.nn.functional.cross_entropy(rows, labels, reduction="none").numpy())
+        losses = torch.nn.functional.cross_entropy(rows, labels, reduction="none")
         inputs = None if features is None else torch.from_numpy(np.array(features[part], np.float32))
-        sketches.append(head_sketch(sketcher, _delta(rows, labels), inputs).numpy())
-    arrays = {
-        "logits": np.asarray(logits, np.float32),
-        "losses": np.concatenate(losses),
-        "sketch": np.concatenate(sketches),
-    }
-    return arrays if features is None else {**arrays, "features": np.asarray(features, np.float32)}
+        sketch = head_sketch(sketcher, _delta(rows, labels), inputs)
+        arrays = {"logits": rows.numpy(), "losses": losses.numpy(), "sketch": sketch.numpy()}
+        yield part, arrays if inputs is None else {**arrays, "features": inputs.numpy()}
 
 
 def outputs_fingerprint(

@@ -24,7 +24,7 @@ from oga_core.gradients.devices import batch_size_for, choose_device, device_nam
 from oga_core.gradients.failures import OutOfMemory, model_runs, not_enough_memory
 from oga_core.gradients.forward import first_look, instead_of_head, suits_late_head
 from oga_core.gradients.full_pass import FullPass
-from oga_core.gradients.head_pass import HeadPass, outputs_arrays, outputs_fingerprint
+from oga_core.gradients.head_pass import HeadPass, outputs_fingerprint, write_outputs
 from oga_core.gradients.hooks.forward_capture import Survey
 from oga_core.gradients.methods.hooks import HookMethod
 from oga_core.gradients.methods.plain import LoopMethod, VmapMethod
@@ -155,8 +155,7 @@ def outputs_pass(
         logits = logits[rows]
         features = None if features is None else features[rows]
         given_labels = given_labels[rows]
-    arrays: dict[str, Any] = {**outputs_arrays(logits, features, given_labels, options)}
-    GradientSketch(given_labels=given_labels, **arrays).save(folder)
+    write_outputs(folder, logits, features, given_labels, options)
     notes = () if options.parameters == "head" else ("Outputs alone tell the gradient of the last layer only.",)
     seconds = time.perf_counter() - start
     return PassResult(

@@ -26,10 +26,10 @@ from oga_core.models.weights import assign, read_weights
 from oga_core.pipeline.checks import Check, check_labels, check_memorised
 from oga_core.pipeline.inputs import write_inputs
 from oga_core.pipeline.record import accuracy_of, pass_record, write_samples
-from oga_core.pipeline.request import PassRequest, settled
+from oga_core.pipeline.request import OUTPUTS_SUFFIXES, PassRequest, settled
 from oga_core.pipeline.trial import check_checkpoints, check_needs, check_some, stop_on_failure, try_model
 from oga_core.readers import read_samples, reading_notes
-from oga_core.readers.outputs import aligned, class_names, read_outputs
+from oga_core.readers.outputs import aligned, class_names, outputs_of
 from oga_core.samples import SampleSet
 from oga_core.tasks import Task
 from oga_core.tasks.causal_lm import CausalLMTask
@@ -37,8 +37,6 @@ from oga_core.tasks.language.late_head import output_layer
 from oga_core.tasks.preference import PreferenceTask
 from oga_core.tasks.prepare import prepare
 from oga_core.worker.stages import Progress, Stages
-
-_OUTPUTS_SUFFIXES = (".npz", ".parquet")
 
 
 def run(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
@@ -56,10 +54,8 @@ def run(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
     precision_context(choose_device(request.pass_options["device"]), request.pass_options["precision"])
     with stages("read data"):
         samples = read_samples(Path(request.data), **request.data_options)
-    if not request.model and samples.modality != "outputs":
-        raise OgaError("Give the trained model with --model. Only a bundle of outputs is scored without one.")
-    model = Path(request.model or samples.source.path)
-    if model.suffix.lower() in _OUTPUTS_SUFFIXES:
+    model = request.model_path(samples)
+    if model.suffix.lower() in OUTPUTS_SUFFIXES:
         samples, result, summary = _score_outputs(samples, model, request, stages)
     else:
         samples, result, summary = _score_model(samples, model, request, stages)
@@ -203,7 +199,7 @@ def _score_outputs(
     samples: SampleSet, path: Path, request: PassRequest, stages: Stages
 ) -> tuple[SampleSet, PassResult, dict[str, Any]]:
     with stages("read outputs"):
-        bundle = read_outputs(path)
+        bundle = outputs_of(samples, path)
         card = first_card(_card(request), path)
         samples = samples.with_classes(class_names(bundle, samples, card.classes if card else ()))
         logits, features = aligned(bundle, samples, path)

@@ -15,9 +15,11 @@ from oga_core.models import files_of
 from oga_core.models.card import ModelCard
 from oga_core.models.factory import ModelFactory
 from oga_core.pipeline.options import ScoreOptions
-from oga_core.samples import Target
+from oga_core.samples import SampleSet, Target
 from oga_core.scores import PROMPT_FREE, SCORES
 
+OUTPUTS_SUFFIXES = (".npz", ".parquet")
+"""Of a bundle of outputs, which stands for a model."""
 _VIEWED_SCORES = {"oga", "view_margin"}
 
 
@@ -86,6 +88,12 @@ class PassRequest:
     def from_json(cls, content: Mapping[str, Any]) -> PassRequest:
         """Return the record that `asdict` made, after its way through JSON."""
         return cls(**{**content, **{name: tuple(content[name]) for name in ("checkpoints", "given_up")}})
+
+    def model_path(self, samples: SampleSet) -> Path:
+        """The model, or a bundle of outputs that stands for it. Raises `OgaError` where neither is given."""
+        if not self.model and samples.modality != "outputs":
+            raise OgaError("Give the trained model with --model. Only a bundle of outputs is scored without one.")
+        return Path(self.model or samples.source.path)
 
     def readable(self) -> list[Path]:
         """The files and folders that the worker must be able to read."""

@@ -6,7 +6,7 @@ import io
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ _HEAD_BYTES = 16_384  # NumPy itself refuses headers above 10,000
 
 
 class NpzArrays(Mapping[str, AnyArray]):
-    """The arrays of an `.npz`, each read when asked for, after its header was checked against its size."""
+    """The arrays of an `.npz`, each read, or mapped where it is large, when asked for; its header fits its size."""
 
     def __init__(self, archive: Archive):
         self.name = archive.path.name
@@ -40,8 +40,11 @@ class NpzArrays(Mapping[str, AnyArray]):
         member = self._members[key]
         head = self._archive.head(member, _HEAD_BYTES)
         shape, fortran, dtype, offset = _header(head, f"{member} in {self.name}", self._archive.sizes[member])
-        data = self._archive.read(member)
-        return np.frombuffer(data, dtype, offset=offset).reshape(shape, order="F" if fortran else "C")
+        order: Literal["F", "C"] = "F" if fortran else "C"
+        begin = self._archive.mapped_from(member)
+        if begin is not None:
+            return np.memmap(self._archive.path, dtype, "r", begin + offset, shape, order)
+        return np.frombuffer(self._archive.read(member), dtype, offset=offset).reshape(shape, order=order)
 
     def first(self, names: Sequence[str]) -> str | None:
         """Return the first of the names that is there."""

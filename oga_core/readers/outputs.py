@@ -47,15 +47,15 @@ class OutputRows(Sequence[Any]):
     """The inputs of samples of modality `outputs`: {"features": (n_features,), "logits": (n_classes,)}."""
 
     def __init__(self, bundle: OutputsBundle):
-        self._bundle = bundle
+        self.bundle = bundle
 
     def __len__(self) -> int:
-        return len(self._bundle)
+        return len(self.bundle)
 
     def __getitem__(self, i: Any) -> Any:
         return {
-            FEATURES: self._bundle.features[i].astype(np.float32),
-            LOGITS: self._bundle.logits[i].astype(np.float32),
+            FEATURES: self.bundle.features[i].astype(np.float32),
+            LOGITS: self.bundle.logits[i].astype(np.float32),
         }
 
 
@@ -77,6 +77,16 @@ def read_outputs(path: Path | str) -> OutputsBundle:
     if bundle.classes is not None and len(bundle.classes) != n_classes:
         raise OgaError(f"{path.name} names {len(bundle.classes)} classes but its logits have {n_classes} columns.")
     return bundle
+
+
+def outputs_of(samples: SampleSet, path: Path) -> OutputsBundle:
+    """Return the bundle in `path`, which is not read again where the samples are its own."""
+    inputs = samples.inputs
+    while isinstance(inputs, Subset):
+        inputs = inputs.base
+    if isinstance(inputs, OutputRows) and samples.source.path == path:
+        return inputs.bundle
+    return read_outputs(path)
 
 
 def read_output_samples(path: Path, options: ReadOptions, labels: Sequence[str | None] | None) -> Draft:
@@ -250,4 +260,6 @@ def aligned(bundle: OutputsBundle, samples: SampleSet, path: Path) -> tuple[NDAr
         rows = samples.row_numbers
         if rows.max() >= len(bundle.logits):
             raise OgaError(f"{path.name} has {len(bundle.logits)} rows and the data more. Give both the same ids.")
+    if np.array_equal(rows, np.arange(len(bundle))):
+        return bundle.logits, bundle.features
     return bundle.logits[rows], bundle.features[rows]

@@ -61,7 +61,7 @@ def _replace_other(folder: Path, data: str, overwrite: bool) -> None:
     if _other_run(folder, data) is None:
         return
     for path in folder.iterdir():
-        if path.name != LOCK:
+        if path.name != LOCK and not Path(data).is_relative_to(path):  # data that were fetched into the run's folder
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 

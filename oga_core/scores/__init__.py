@@ -196,6 +196,8 @@ def compute_scores(
             if name in names:
                 raise
             continue
+        finally:
+            sketch.let_go()
         seconds[name] = round(time.perf_counter() - start, 3)
     return scores, seconds
 

@@ -11,7 +11,8 @@ from oga_core.numerics import Array, Indices, prior_adjusted, softmax
 from oga_core.scores.common import canonical_order, once_per_sketch
 from oga_core.scores.estimators.boosting import boosted_logits, suits
 from oga_core.scores.estimators.calibration import calibrated, information, log_likelihood, log_shares
-from oga_core.scores.estimators.discriminant import discriminant_logits, fourier_features, standardised
+from oga_core.scores.estimators.discriminant import discriminant_logits, standardised
+from oga_core.scores.feature_rows import FourierRows
 
 MEMORISED = 1 / 3
 """A model is held to have memorised its labels when it errs on them this many times as often as a fit without them."""
@@ -107,7 +108,7 @@ def held_out_fits(sketch: GradientSketch) -> list[Array]:
     features = next(part for part in candidates if part is not None)
     labels = sketch.given_labels
     linear = discriminant_logits(features, labels, sketch.n_classes)
-    kernel = discriminant_logits(fourier_features(features), labels, sketch.n_classes, overwrite=True)
+    kernel = discriminant_logits(FourierRows.of(features), labels, sketch.n_classes)
     gain = len(labels) * (log_likelihood(kernel, labels) - log_likelihood(linear, labels))
     return [linear, kernel] if gain > CLEARLY else [linear]
 

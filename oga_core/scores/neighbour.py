@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from oga_core.gradient_sketch import GradientSketch
@@ -21,7 +23,7 @@ def feature_neighbours(sketch: GradientSketch, *, seed: int = 0) -> Values:
     `(n_samples,)`, 0 to 1; features averaged over views where there are any.
     """
     assert sketch.steady_features is not None, "the registry asks for features"
-    return _disagreement(unit_rows(np.asarray(sketch.steady_features)), None, sketch)
+    return _disagreement([sketch.steady_features], sketch)
 
 
 def gradient_neighbours(sketch: GradientSketch, *, seed: int = 0) -> Values:
@@ -34,8 +36,8 @@ def gradient_neighbours(sketch: GradientSketch, *, seed: int = 0) -> Values:
     """
     p = sketch.probabilities
     label_free = np.full((len(p), 1), np.sqrt(max(1 - 2 / p.shape[1], 0)), dtype=np.float32)
-    left = unit_rows(np.concatenate([p, label_free], axis=1))
-    return _disagreement(left, None if sketch.features is None else unit_rows(np.asarray(sketch.features)), sketch)
+    left = np.concatenate([p, label_free], axis=1)
+    return _disagreement([left] if sketch.features is None else [left, sketch.features], sketch)
 
 
 def unit_rows(points: Array) -> Array:
@@ -46,20 +48,20 @@ def unit_rows(points: Array) -> Array:
     return rows
 
 
-def _disagreement(left: Array, right: Array | None, sketch: GradientSketch) -> Values:
-    """Share of other labels among the samples with the largest products left·left' (and right·right')."""
+def _disagreement(sides: Sequence[Array], sketch: GradientSketch) -> Values:
+    """Share of other labels among the samples with the largest cosine, or product of cosines where there are more."""
     import torch  # which takes seconds, and the dashboard does not need
 
     references = evenly_spaced(canonical_order(sketch), REFERENCES)
     labels = sketch.given_labels
     count = min(NEIGHBOURS, max(1, len(references) // 10))
-    sides = [torch.from_numpy(side) for side in (left, right) if side is not None]
+    compared = [torch.from_numpy(unit_rows(side[references])).T for side in sides]
     result = np.zeros(len(sketch))
     for part in slices(len(sketch), ROWS):
         rows = np.arange(len(sketch))[part]
-        similarity = sides[0][part] @ sides[0][references].T
-        for side in sides[1:]:
-            similarity *= side[part] @ side[references].T
+        similarity = torch.ones(())
+        for side, reference in zip(sides, compared, strict=True):
+            similarity = similarity * (torch.from_numpy(unit_rows(side[part])) @ reference)
         similarity[torch.from_numpy(rows[:, None] == references)] = -torch.inf
         nearest = similarity.topk(count, dim=1, sorted=False).indices.numpy()  # a third of what argpartition takes
         result[rows] = (labels[references[nearest]] != labels[rows, None]).mean(axis=1)

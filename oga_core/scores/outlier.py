@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from oga_core.gradient_sketch import GradientSketch
-from oga_core.numerics import Array, Indices, Values, evenly_spaced
+from oga_core.numerics import Array, Indices, Values, evenly_spaced, slices
 from oga_core.scores.common import canonical_order, ranks, whitened_axes
 from oga_core.scores.estimators.forest import Features, isolation_forest_scores
 from oga_core.scores.estimators.min_cov_det import robust_distances
@@ -73,7 +73,7 @@ def isolation_forest_sketch_per_class(sketch: GradientSketch, *, seed: int = 0) 
 
 def l1_norm(sketch: GradientSketch, *, seed: int = 0) -> Values:
     """L1 norm of the head's weight gradient, ‖p - y‖₁ · ‖h‖₁, `(n_samples,)`. Chhabra et al., arXiv 2405.03869."""
-    return _sum(np.abs(sketch.delta)) * _sum(np.abs(_features(sketch)))
+    return _sizes(sketch.delta) * _sizes(_features(sketch))
 
 
 def l2_norm(sketch: GradientSketch, *, seed: int = 0) -> Values:
@@ -86,7 +86,7 @@ def l1_norm_per_class(sketch: GradientSketch, *, seed: int = 0) -> Values:
 
     The paper's threshold, set for each class apart: a share of every class is trimmed, not of all samples.
     """
-    return _per_class(sketch, lambda part: ranks(l1_norm(part)))
+    return _ranks_per_class(l1_norm(sketch), sketch)
 
 
 def l2_norm_per_class(sketch: GradientSketch, *, seed: int = 0) -> Values:
@@ -94,7 +94,7 @@ def l2_norm_per_class(sketch: GradientSketch, *, seed: int = 0) -> Values:
 
     The paper's threshold, set for each class apart: a share of every class is trimmed, not of all samples.
     """
-    return _per_class(sketch, lambda part: ranks(l2_norm(part)))
+    return _ranks_per_class(l2_norm(sketch), sketch)
 
 
 def l1_norm_all(sketch: GradientSketch, *, seed: int = 0) -> Values:
@@ -112,7 +112,7 @@ def l1_norm_sketch(sketch: GradientSketch, *, seed: int = 0) -> Values:
 
     A sketch keeps L2 norms; its L1 norm estimates that of the gradient turned at random, and ranks much as L2 does.
     """
-    return _sum(np.abs(np.asarray(sketch.sketch)))
+    return _sizes(np.asarray(sketch.sketch))
 
 
 def l2_norm_sketch(sketch: GradientSketch, *, seed: int = 0) -> Values:
@@ -122,12 +122,12 @@ def l2_norm_sketch(sketch: GradientSketch, *, seed: int = 0) -> Values:
 
 def l1_norm_sketch_per_class(sketch: GradientSketch, *, seed: int = 0) -> Values:
     """Rank of the sketch's L1 norm ‖s‖₁ within the given class, `(n_samples,)`, 0 to 1. Chhabra, arXiv 2405.03869."""
-    return _per_class(sketch, lambda part: ranks(l1_norm_sketch(part)))
+    return _ranks_per_class(l1_norm_sketch(sketch), sketch)
 
 
 def l2_norm_sketch_per_class(sketch: GradientSketch, *, seed: int = 0) -> Values:
     """Rank of the sketch's L2 norm ‖s‖₂ within the given class, `(n_samples,)`, 0 to 1. Chhabra, arXiv 2405.03869."""
-    return _per_class(sketch, lambda part: ranks(l2_norm_sketch(part)))
+    return _ranks_per_class(l2_norm_sketch(sketch), sketch)
 
 
 def ecod(sketch: GradientSketch, *, seed: int = 0) -> Values:
@@ -137,11 +137,17 @@ def ecod(sketch: GradientSketch, *, seed: int = 0) -> Values:
     Left tails, right tails, and on every axis the tail that its skewness points to.
     """
     axes = whitened_axes(sketch, count=AXES)
-    share = np.stack([ranks(column) for column in axes.T], axis=1)
-    left = -np.log(share)
-    right = -np.log(1 - share)
-    skewed = np.where(((axes - axes.mean(axis=0)) ** 3).mean(axis=0) < 0, left, right)
-    return np.max([left.sum(axis=1), right.sum(axis=1), skewed.sum(axis=1)], axis=0)
+    left = np.zeros(len(axes))
+    right = np.zeros(len(axes))
+    skewed = np.zeros(len(axes))
+    for column in axes.T:
+        share = ranks(column)
+        below = -np.log(share)
+        above = -np.log(1 - share)
+        left += below
+        right += above
+        skewed += below if ((column - column.mean()) ** 3).mean() < 0 else above
+    return np.max([left, right, skewed], axis=0)
 
 
 def knn_distance(sketch: GradientSketch, *, seed: int = 0) -> Values:
@@ -181,14 +187,24 @@ def _per_class(sketch: GradientSketch, score: Callable[[GradientSketch], Values]
     return result
 
 
+def _ranks_per_class(values: Values, sketch: GradientSketch) -> Values:
+    """The rank of each value within its given class, `(n_samples,)`, 0 to 1."""
+    result = np.zeros(len(sketch))
+    for label in np.unique(sketch.given_labels):
+        members = np.flatnonzero(sketch.given_labels == label)
+        result[members] = ranks(values[members])
+    return result
+
+
 def _features(sketch: GradientSketch) -> Array:
     assert sketch.features is not None, "the registry asks for features"
     return np.asarray(sketch.features)
 
 
-def _sum(rows: Array) -> Values:
-    sums: Values = rows.sum(axis=1, dtype=np.float64)
-    return sums
+def _sizes(rows: Array) -> Values:
+    """Sum of the absolute values of each row, `(n_samples,)`, without a copy of them all."""
+    sums = [np.abs(rows[part]).sum(axis=1, dtype=np.float64) for part in slices(len(rows))]
+    return np.concatenate(sums) if sums else np.zeros(0)
 
 
 def _squares(rows: Array) -> Values:

@@ -16,6 +16,7 @@ from oga_core.runs.folder import SHARDS, RunFolder
 from oga_core.runs.lock import only_scoring
 from oga_core.shards.agreement import complete_shards
 from oga_core.shards.arrays import join_arrays, join_progress
+from oga_core.shards.damage import check_rows
 from oga_core.shards.marker import Marker
 from oga_core.shards.placement import Placement
 from oga_core.shards.records import joined_record
@@ -60,6 +61,7 @@ def _merge(
     folders = [folder for folder, _ in shards]
     records = [marker.record for _, marker in shards]
     placement = Placement.of(folders)
+    check_rows(shards)
     stop_above_share(placement.problems, placement.n_samples)
     join_arrays(folders, placement, run.arrays)
     join_progress(folders, placement, run.arrays, records[0]["pass_fingerprint"])

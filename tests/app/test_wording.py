@@ -19,10 +19,11 @@ from oga_core.scores import SCORES
 FLAG = re.compile(r"(?<![\w-])--(?!oga-)[a-z]")  # --oga-… are properties of styles
 # These texts are for the command line alone, or no texts at all.
 ELSEWHERE = ("cli.py", "commands/", "demo.py", "server/serving.py", "server/settings.py", "background/jobs.py")
-ELSEWHERE += ("elements/wording.py", "notebook", "shards/", "report_charts.py", "report_page.py")
+ELSEWHERE += ("elements/wording.py", "notebook", "shards/", "remote/", "report_charts.py", "report_page.py")
 
 # Options that say where a run is computed, or that a page has no need of.
 ONLY_THERE = {"help", "json", "model-factory", "overwrite", "previous", "reference", "shard", "shards", "on", "workers"}
+ONLY_THERE |= {"plan", "fetch-gb"}
 
 
 def texts() -> Iterator[tuple[str, str]]:

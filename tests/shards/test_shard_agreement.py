@@ -5,6 +5,7 @@ import shutil
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from sharded import OPTIONS, TUMOURS, score_shards
 
@@ -47,6 +48,17 @@ def test_a_file_that_was_cut_off_is_named(run, name):
     path = shard_folder(run, Shard(2, 3)) / name
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises(OgaError, match=rf"{name} is damaged or was cut off.* score shard 2/3 again"):
+        merge(run)
+
+
+@pytest.mark.parametrize("name", ["arrays/logits.npy", "arrays/sketch.npy", "samples.parquet"])
+def test_rows_that_are_missing_are_counted(run, name):
+    path = shard_folder(run, Shard(2, 3)) / name
+    if path.suffix == ".npy":
+        np.save(path, np.load(path)[:-3])
+    else:
+        pd.read_parquet(path).iloc[:-3].to_parquet(path, index=False)
+    with pytest.raises(OgaError, match=rf"{name} has 189 rows and not the 192 .* score shard 2/3 again"):
         merge(run)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 
 from oga_app import cache, state
-from oga_app.background.progress import duration
+from oga_app.background.progress import between, gigabytes
 from oga_app.elements import messages
 from oga_core.pipeline.options import ScoreOptions
 
@@ -29,15 +29,22 @@ def trial(data: Path, model: Path, card: str | None, options: dict[str, Any]) ->
     if "error" in result:
         messages.problem(result["error"])
     else:
-        _figures(result)
+        _figures(result, ScoreOptions(**options))
 
 
-def _figures(trial: dict[str, Any]) -> None:
+def _figures(trial: dict[str, Any], options: ScoreOptions) -> None:
+    from oga_core.costs.measured import Measured
+    from oga_core.costs.plan import plan
+
+    whole = plan(Measured.from_json(trial), options)
+    gradients = next(stage for stage in whole.stages if stage.name == "gradients")
     messages.figures(
-        messages.Figure("Time of the gradients", f"about {duration(trial['seconds'])}", "scores and map come on top"),
-        messages.Figure("Memory", f"{trial['memory_mb']:,.0f} MB", f"with {trial['n_tried']:,} samples"),
-        messages.Figure("Device", trial["device"]),
+        messages.Figure("Time", between(*whole.seconds), f"gradients {between(*gradients.seconds)}"),
+        messages.Figure("Memory", gigabytes(*whole.memory_mb), f"disk {gigabytes(whole.disk_mb, whole.disk_mb)}"),
+        messages.Figure("Device", whole.device, f"tried on {trial['n_tried']:,} samples"),
     )
+    for note in whole.notes:
+        messages.quiet(note)
     for check in trial["checks"]:
         if check["level"] == "failure":
             messages.problem(check["message"])

@@ -56,6 +56,13 @@ class Archive(ABC):
     def stamps(self) -> Iterable[object]:
         """What identifies the content without reading it, for a fingerprint."""
 
+    def mapped_from(self, name: str) -> int | None:
+        """Where the content of a large member begins in the archive's file, if it lies there as it is; else None.
+
+        Raises `OgaError` when it is damaged.
+        """
+        return None
+
     def has(self, name: str) -> bool:
         """Whether there is a member of this name."""
         return name in self.sizes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from array import array
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO
@@ -17,11 +18,11 @@ class Folder(Archive):
 
     def __init__(self, path: Path):
         self._root = path.resolve()
-        self._modified: dict[str, int] = {}
+        self._modified = array("q")  # in the order of the names: a second table of millions of names fills the memory
         sizes: dict[str, int] = {}
         for name, size, modified in self._walk(self._root, ""):
             sizes[name] = size
-            self._modified[name] = modified
+            self._modified.append(modified)
             if len(sizes) > MAX_ENTRIES:
                 raise too_many(path)
         super().__init__(path, sizes)
@@ -61,4 +62,4 @@ class Folder(Archive):
         return open(self._root / name, "rb")
 
     def stamps(self) -> Iterable[object]:
-        return ((name, self.sizes[name], self._modified[name]) for name in self.names)
+        return ((name, size, time) for (name, size), time in zip(self.sizes.items(), self._modified, strict=True))

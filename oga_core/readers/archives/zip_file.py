@@ -23,6 +23,10 @@ from oga_core.readers.archives.archive import (
     too_many,
 )
 
+_MAPPED_BYTES = 16 << 20
+"""Smaller members are read at once; of larger ones only what is asked for comes into memory."""
+_CHECKED_AT_ONCE = 1 << 20
+
 
 class Zip(PackedArchive):
     """A zip file: stored and deflated members, checked against bombs, overlaps and hostile names when opened."""
@@ -52,17 +56,39 @@ class Zip(PackedArchive):
         if info.file_size > limit:
             raise self.too_large(name, limit)
         with self._lock:
-            self._file.seek(info.header_offset)
-            header = self._file.read(30)
-            self._file.seek(int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little"), 1)
+            header = self._seek(info)
             packed = self._file.read(info.compress_size)
         try:
             data = packed if info.compress_type == zipfile.ZIP_STORED else _inflated(packed, info.file_size)
         except zlib.error as error:
             raise OgaError(f"{name} in {self.path.name} is damaged: {error}.") from None
         if not header.startswith(b"PK\x03\x04") or len(data) != info.file_size or zlib.crc32(data) != info.CRC:
-            raise OgaError(f"{name} in {self.path.name} is damaged: its content is not what the archive states.")
+            raise self._altered(name)
         return data
+
+    def mapped_from(self, name: str) -> int | None:
+        info = self._infos[name]
+        if info.compress_type != zipfile.ZIP_STORED or info.file_size < _MAPPED_BYTES:
+            return None
+        with self._lock:
+            header = self._seek(info)
+            place = self._file.tell()
+            checksum = 0
+            for start in range(0, info.file_size, _CHECKED_AT_ONCE):
+                checksum = zlib.crc32(self._file.read(min(_CHECKED_AT_ONCE, info.file_size - start)), checksum)
+        if not header.startswith(b"PK\x03\x04") or checksum != info.CRC:
+            raise self._altered(name)
+        return place
+
+    def _seek(self, info: zipfile.ZipInfo) -> bytes:
+        """Go to the beginning of a member's content; return its header."""
+        self._file.seek(info.header_offset)
+        header = self._file.read(30)
+        self._file.seek(int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little"), 1)
+        return header
+
+    def _altered(self, name: str) -> OgaError:
+        return OgaError(f"{name} in {self.path.name} is damaged: its content is not what the archive states.")
 
     def _open(self, name: str) -> IO[bytes]:
         return self._zip.open(self._infos[name])

@@ -9,27 +9,38 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from oga_core.numerics import Array, Indices, slices
+from oga_core.numerics import Array, Indices, evenly_spaced, slices
 from oga_core.scores.estimators.calibration import calibrated, log_likelihood
+from oga_core.scores.feature_rows import FourierRows, Rows, ScaledRows
 
 SHRINKAGES = (0.02, 0.1, 0.35, 0.65, 0.9)
 PRIOR_SAMPLES = 1.0
 """Class means are drawn to the mean of all samples by this many samples, so that a class of one has a mean left."""
-WAVES = 256
+CHOSEN_ON = 100_000
+"""Samples on which the shrinkage is chosen: its five candidates differ by more than so many leave open."""
 
 
-def discriminant_logits(features: Array, labels: Indices, n_classes: int, *, overwrite: bool = False) -> Array:
+def discriminant_logits(features: Rows, labels: Indices, n_classes: int) -> Array:
     """Leave-one-out log-likelihoods of the classes, calibrated, without class priors, `(n_samples, n_classes)`.
 
     Gaussian classes that share a covariance S; the covariance is shrunk towards a multiple of the identity by the
     share that makes the given labels most likely. Lachenbruch and Mickey, Technometrics 1968; Friedman, JASA 1989.
-    overwrite: whether the features may be overwritten, so that there is no second copy of them.
+    Features are read block by block, so that memory grows with the classes and not with the features.
     """
-    x = _standardise(features) if overwrite else standardised(features)
+    x = ScaledRows.of(features)
     fit = _Fit.of(x, labels, n_classes)
-    for part in slices(len(x)):
-        x[part] = x[part] @ fit.axes
-    return _likeliest((fit.left_out(x, labels, shrinkage) for shrinkage in SHRINKAGES), labels)
+    few = evenly_spaced(np.arange(len(x)), CHOSEN_ON)
+    rows = np.empty((len(few), x.shape[1]), dtype=np.float32)
+    for part in slices(len(few)):
+        np.matmul(x[few[part]], fit.axes, out=rows[part])
+    logits, shrinkage = max(
+        ((calibrated(fit.left_out(rows, labels[few], share), labels[few]), share) for share in SHRINKAGES),
+        key=lambda candidate: log_likelihood(candidate[0], labels[few]),
+    )
+    if len(few) == len(x):
+        return logits
+    del logits, rows
+    return calibrated(fit.left_out(x, labels, shrinkage, axes=fit.axes), labels)
 
 
 def validated_logits(
@@ -47,32 +58,25 @@ def validated_logits(
     return _likeliest((fit.elsewhere(x, shrinkage) for shrinkage in SHRINKAGES), labels)
 
 
-def fourier_features(features: Array) -> Array:
+def fourier_features(features: Rows) -> Array:
     """Random features whose products are a Gaussian kernel as wide as the data, `(n_samples, 512)`.
 
     A linear fit on them bends with the data. Rahimi and Recht, NeurIPS 2007.
     """
-    x = standardised(features)
-    waves = np.random.default_rng(0).normal(size=(x.shape[1], WAVES)).astype(np.float32)
-    result = np.empty((len(x), 2 * WAVES), dtype=np.float32)
-    for part in slices(len(x)):
-        angles = x[part] @ (waves / np.sqrt(2 * x.shape[1], dtype=np.float32))
-        np.cos(angles, out=result[part, :WAVES])
-        np.sin(angles, out=result[part, WAVES:])
+    rows = FourierRows.of(features)
+    result = np.empty(rows.shape, dtype=np.float32)
+    for part in slices(len(rows)):
+        result[part] = rows[part]
     return result
 
 
-def standardised(features: Array) -> Array:
+def standardised(features: Rows) -> Array:
     """Columns with mean 0 and variance 1; constant columns become 0."""
-    return _standardise(np.array(features, dtype=np.float32))
-
-
-def _standardise(x: Array) -> Array:
-    """The same in place: a copy of a million samples on 512 waves is 2 GB."""
-    x -= x.mean(axis=0)
-    spread = np.sqrt(sum((x[part] ** 2).sum(axis=0, dtype=np.float64) for part in slices(len(x))) / max(len(x), 1))
-    x /= np.where(spread > 1e-6, spread, np.inf).astype(np.float32)
-    return x
+    rows = ScaledRows.of(features)
+    result = np.empty(rows.shape, dtype=np.float32)
+    for part in slices(len(rows)):
+        result[part] = rows[part]
+    return result
 
 
 def _likeliest(candidates: Iterator[Array], labels: Indices) -> Array:
@@ -93,17 +97,20 @@ class _Fit:
     n_samples: int
 
     @classmethod
-    def of(cls, x: Array, labels: Indices, n_classes: int) -> _Fit:
+    def of(cls, x: Rows, labels: Indices, n_classes: int) -> _Fit:
         counts = np.bincount(labels, minlength=n_classes) + PRIOR_SAMPLES
-        sums = np.zeros((n_classes, x.shape[1]), dtype=np.float32)
-        np.add.at(sums, labels, x)
+        sums = np.zeros((n_classes, x.shape[1]))
+        for part in slices(len(x)):
+            sums += (labels[part] == np.arange(n_classes)[:, None]).astype(np.float32) @ x[part]
         means: Array = np.divide(sums, counts[:, None], dtype=np.float32, casting="unsafe")
         variances, axes = np.linalg.eigh(_scatter(x, labels, means) / len(x))
         axes = axes.astype(np.float32)
         return cls(np.matmul(means, axes), np.maximum(variances, 0), axes, counts, len(x))
 
-    def left_out(self, x: Array, labels: Indices, shrinkage: float) -> Array:
+    def left_out(self, x: Rows, labels: Indices, shrinkage: float, *, axes: Array | None = None) -> Array:
         """Log-likelihoods -½ (x - μ_k)ᵀ S⁻¹ (x - μ_k) of the fit's own samples on its axes, each without itself.
+
+        axes: to which the rows are still to be turned.
 
         Without sample i of class y, with r = x - μ_y and N samples, μ_y moves by -r / (N - 1) and S loses β r rᵀ: the
         new distances follow from rᵀS⁻¹r and (x - μ_k)ᵀS⁻¹r by the Sherman-Morrison formula.
@@ -113,7 +120,14 @@ class _Fit:
         growth = (own / (own - 1)).astype(np.float32)
         beta = (1 - shrinkage) / self.n_samples * growth
         return self._likelihoods(
-            _without_itself(x[part], labels[part], self.means, precisions, growth[part], beta[part])
+            _without_itself(
+                x[part] if axes is None else x[part] @ axes,
+                labels[part],
+                self.means,
+                precisions,
+                growth[part],
+                beta[part],
+            )
             for part in slices(len(x))
         )
 
@@ -155,7 +169,7 @@ def _without_itself(x: Array, labels: Indices, means: Array, precisions: Array, 
     return distances
 
 
-def _scatter(x: Array, labels: Indices, means: Array) -> NDArray[np.float64]:
+def _scatter(x: Rows, labels: Indices, means: Array) -> NDArray[np.float64]:
     """Sum of r rᵀ over the samples, r = x - μ_y, `(n_features, n_features)`.
 
     The prior's samples at the origin are among them: only with them do the residuals of a class sum to zero, as the

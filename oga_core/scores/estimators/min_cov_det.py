@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from oga_core.numerics import TO_SIGMA, Values
+from oga_core.numerics import TO_SIGMA, Values, slices
 
 KEPT = 0.75
 STARTS = 20
@@ -79,6 +79,9 @@ def _ridged(covariance: Values) -> Values:
 
 
 def _squared_distances(points: Values, fit: Fit) -> Values:
-    centred = points - fit[0]
-    distances: Values = np.einsum("ij,ij->i", centred @ np.linalg.inv(_ridged(fit[1])), centred)
-    return np.maximum(distances, 0)
+    inverse = np.linalg.inv(_ridged(fit[1]))
+    result = np.empty(len(points))
+    for part in slices(len(points)):
+        centred = points[part] - fit[0]
+        result[part] = np.einsum("ij,ij->i", centred @ inverse, centred)
+    return np.maximum(result, 0)

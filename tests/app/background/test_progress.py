@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from oga_app.background import progress
-from oga_app.background.progress import ProgressLine, describe, duration
+from oga_app.background.progress import ProgressLine, between, describe, duration, gigabytes
 
 
 @pytest.fixture
@@ -65,3 +65,13 @@ def test_progress_reads_like_a_sentence() -> None:
     assert describe({"stage": "gradients", "memory_mb": 1234.5}) == "gradients · about 1,234 MB of memory"
     assert describe({"stage": "read data", "total": 0}) == "read data"
     assert [duration(seconds) for seconds in (0.2, 80, 5000, 8000)] == ["1 s", "80 s", "83 min", "2 h 13 min"]
+
+
+def test_a_range_reads_like_one() -> None:
+    pairs = ((180, 300), (20, 20.2), (20, 300), (4000, 8000), (0, 0.2))
+    assert [between(*pair) for pair in pairs] == ["3 to 5 min", "20 s", "20 s to 5 min", "67 min to 2 h 13 min", "1 s"]
+    assert [gigabytes(*pair) for pair in ((300, 520), (900, 2048), (7, 7))] == [
+        "300 to 520 MB",
+        "0.9 to 2.0 GB",
+        "7 MB",
+    ]

@@ -1,0 +1,198 @@
+"""From an address to a copy in the run folder: file by file, resumed where it broke off, never more than there is room.
+
+Each file has its version (ETag or checksum of the store) in `fetched.json`; what has not changed is not fetched again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from filelock import FileLock
+
+from oga_core.errors import OgaError
+from oga_core.files import write_whole
+from oga_core.remote.address import is_address, opened, without_secrets
+from oga_core.worker.stages import Progress
+
+FOLDER = "data"
+MANIFEST = "fetched.json"
+FREE_SHARE = 0.9
+"""Of the free room of the disk that may be filled: the arrays of the run need some too."""
+_BLOCK = 4 << 20
+"""Bytes read at once: a few of them a second on a slow line, so that progress is seen."""
+_UNFINISHED = ".unfinished"
+_VERSIONS = (
+    "ETag",
+    "etag",
+    "md5Hash",
+    "checksum",
+    "crc32c",
+    "sha256",
+    "generation",
+    "LastModified",
+    "mtime",
+    "created",
+)
+"""What stores call that which changes with a file, the surest first."""
+_MD5 = re.compile(r"^[0-9a-f]{32}$")
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """One file to fetch: its path in the store and in the copy, its size in bytes where known, and its version."""
+
+    source: str
+    name: str
+    size: int | None
+    version: str
+
+
+def local(data: Path | str, run: Path | None, progress: Progress, *, most_bytes: int | None = None) -> Path:
+    """Return the path of data, fetched into the run folder where they are an address.
+
+    most_bytes: that may be fetched; nine tenths of the room on the disk where it is None.
+    Raises `OgaError` where the data cannot be read, are larger than that, or came otherwise than the store says.
+    """
+    if not is_address(data):
+        return Path(data)
+    address = str(data)
+    if run is None:
+        raise OgaError(f"{without_secrets(address)} is fetched into the run folder. Give one with --run FOLDER.")
+    place = run / FOLDER / hashlib.blake2b(without_secrets(address).encode(), digest_size=8).hexdigest()
+    place.mkdir(parents=True, exist_ok=True)
+    with _explained(address), FileLock(place / ".lock"):
+        return _fetch(address, place, progress, most_bytes)
+
+
+def _fetch(address: str, place: Path, progress: Progress, most_bytes: int | None) -> Path:
+    system, root = opened(address)
+    target, files = _listed(system, root, place)
+    _refuse_large(address, files, place, most_bytes)
+    versions = _versions(place)
+    total = sum(file.size or 0 for file in files)
+    done = 0
+    for file in files:
+        path = place / file.name
+        if not (path.is_file() and versions.get(file.name) == file.version):
+            for count in _stream(system, file, path, versions, place):
+                progress({"stage": "fetch data, MB", "done": (done + count) >> 20, "total": max(total >> 20, 1)})
+            versions[file.name] = file.version
+            _write_versions(place, versions)
+        done += path.stat().st_size
+    return place / target
+
+
+def _listed(system: Any, root: str, place: Path) -> tuple[str, list[RemoteFile]]:
+    """The name of the copy, and the files to fetch; a folder's keep their places in it."""
+    name = PurePosixPath(root.rstrip("/").split("?")[0]).name or "data"
+    about = system.info(root)
+    if about["type"] != "directory":
+        return name, [_remote(about, root, name)]
+    found = system.find(root, detail=True)
+    beginning = root.rstrip("/") + "/"
+    files = [_remote(entry, path, f"{name}/{path.split(beginning, 1)[-1]}") for path, entry in sorted(found.items())]
+    if not files:
+        raise OgaError("There are no files in it.")
+    return name, files
+
+
+def _remote(about: dict[str, Any], source: str, name: str) -> RemoteFile:
+    parts = PurePosixPath(name).parts
+    if ".." in parts or PurePosixPath(name).is_absolute() or "\\" in name:
+        raise OgaError(f"It holds a file named {name!r}, which would lie outside of the copy. Rename it there.")
+    size = about.get("size")
+    version = next((f"{key} {about[key]}" for key in _VERSIONS if about.get(key)), f"size {size}")
+    return RemoteFile(source, name, None if size is None else int(size), version)
+
+
+def _refuse_large(address: str, files: list[RemoteFile], place: Path, most_bytes: int | None) -> None:
+    here = sum((place / file.name).stat().st_size for file in files if (place / file.name).is_file())
+    needed = sum(file.size or 0 for file in files) - here
+    room = int(FREE_SHARE * shutil.disk_usage(place).free) if most_bytes is None else most_bytes - here
+    if needed > room:
+        raise OgaError(
+            f"{needed / 1e9:,.1f} GB are still to be fetched, and {max(room, 0) / 1e9:,.1f} GB may be. Make room on "
+            "the disk of the run folder, allow more with --fetch-gb, or give a part of the data."
+        )
+
+
+def _stream(system: Any, file: RemoteFile, path: Path, versions: dict[str, str], place: Path) -> Iterator[int]:
+    """Fetch one file, from where an earlier try of the same version broke off; yields the bytes that are there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + _UNFINISHED)
+    known = versions.get(file.name + _UNFINISHED) == file.version and part.is_file()
+    done = part.stat().st_size if known else 0
+    if not known:
+        part.unlink(missing_ok=True)
+        versions[file.name + _UNFINISHED] = file.version
+        _write_versions(place, versions)
+    if file.size is None or done < file.size:
+        with system.open(file.source, "rb") as source, part.open("ab") as target:
+            if done:
+                source.seek(done)
+            while block := source.read(_BLOCK):
+                target.write(block)
+                done += len(block)
+                yield done
+    _check(file, part)
+    part.replace(path)
+    versions.pop(file.name + _UNFINISHED, None)
+
+
+def _check(file: RemoteFile, part: Path) -> None:
+    """Raise `OgaError` where the copy is not what the store says it holds; it is fetched anew the next time."""
+    part.touch()
+    size = part.stat().st_size
+    wrong = file.size is not None and size != file.size
+    digest = file.version.removeprefix("ETag ").strip('"')
+    if not wrong and file.version.startswith("ETag ") and _MD5.match(digest):  # of a file that was stored in one piece
+        with part.open("rb") as content:
+            wrong = hashlib.file_digest(content, lambda: hashlib.md5(usedforsecurity=False)).hexdigest() != digest
+    if wrong:
+        part.unlink()
+        raise OgaError(
+            f"{file.name} came with {size:,} bytes that are not those of the store, which may have changed meanwhile. "
+            "Run the same again."
+        )
+
+
+def _versions(place: Path) -> dict[str, str]:
+    try:
+        content = json.loads((place / MANIFEST).read_text(encoding="utf-8"))
+        return {str(name): str(version) for name, version in content.items()}
+    except (OSError, ValueError, AttributeError):
+        return {}
+
+
+def _write_versions(place: Path, versions: dict[str, str]) -> None:
+    write_whole(place / MANIFEST, lambda path: path.write_text(json.dumps(versions), encoding="utf-8"))
+
+
+@contextlib.contextmanager
+def _explained(address: str) -> Iterator[None]:
+    """Say what went wrong with which address; stores raise errors of their own, of many packages."""
+    shown = without_secrets(address)
+    try:
+        yield
+    except OgaError as error:
+        text = str(error)
+        raise OgaError(text if text.startswith(shown) or "://" in text else f"{shown}: {text}") from None
+    except FileNotFoundError:
+        raise OgaError(f"There is nothing at {shown}. Check the address.") from None
+    except PermissionError:
+        raise OgaError(f"{shown} may not be read with the credentials of this machine. Check them.") from None
+    except Exception as error:
+        if isinstance(error, OSError) and error.filename is not None:  # of this machine's own disk
+            raise
+        reason = without_secrets(str(error).split("\n")[0][:200])
+        raise OgaError(
+            f"{shown} cannot be read: {type(error).__name__}: {reason}. Check address and network."
+        ) from error

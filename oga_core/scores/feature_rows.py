@@ -1,0 +1,89 @@
+"""Features that are made when they are read, block by block: a copy of a million samples on 512 waves is 2 GB."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from oga_core.numerics import Array, Indices, slices
+
+WAVES = 256
+FLAT = 1e-6
+"""A column that varies less is constant: what is left of it is rounding."""
+
+
+class Rows(Protocol):
+    """What gives blocks of rows of `(n_samples, n_features)`: an array, in memory or mapped, or one of these here."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """`(n_samples, n_features)`."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: slice | Indices, /) -> Array: ...
+
+
+@dataclass(frozen=True, eq=False)
+class ScaledRows:
+    """Columns with mean 0 and variance 1; constant columns become 0. mean, scale: `(n_features,)`."""
+
+    features: Rows
+    mean: Array
+    scale: Array
+
+    @classmethod
+    def of(cls, features: Rows) -> ScaledRows:
+        """Measure mean and variance in two passes over the rows."""
+        n_samples = max(len(features), 1)
+        total = np.zeros(features.shape[1])
+        for part in slices(len(features)):
+            total += features[part].sum(axis=0, dtype=np.float64)
+        mean = (total / n_samples).astype(np.float32)
+        squares = np.zeros_like(total)
+        for part in slices(len(features)):
+            squares += ((features[part] - mean) ** 2).sum(axis=0, dtype=np.float64)
+        spread = np.sqrt(squares / n_samples)
+        return cls(features, mean, (1 / np.where(spread > FLAT, spread, np.inf)).astype(np.float32))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """`(n_samples, n_features)`."""
+        return self.features.shape
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def __getitem__(self, rows: slice | Indices) -> Array:
+        block: Array = np.asarray(self.features[rows], dtype=np.float32) - self.mean
+        block *= self.scale
+        return block
+
+
+@dataclass(frozen=True, eq=False)
+class FourierRows:
+    """Cosines and sines of random waves through the features. waves: `(n_features, 256)`."""
+
+    features: ScaledRows
+    waves: Array
+
+    @classmethod
+    def of(cls, features: Rows) -> FourierRows:
+        """Draw waves as long as the standardised features are apart."""
+        width = features.shape[1]
+        waves = np.random.default_rng(0).normal(size=(width, WAVES)).astype(np.float32)
+        return cls(ScaledRows.of(features), waves / np.sqrt(2 * width, dtype=np.float32))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """`(n_samples, 512)`."""
+        return len(self.features), 2 * WAVES
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def __getitem__(self, rows: slice | Indices) -> Array:
+        angles = self.features[rows] @ self.waves
+        return np.concatenate([np.cos(angles), np.sin(angles)], axis=1)

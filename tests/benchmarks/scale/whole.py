@@ -1,0 +1,77 @@
+"""What a whole `oga score` of a bundle of outputs takes: 64 features, 10 classes, a tenth of the labels wrong.
+
+    python tests/benchmarks/scale/whole.py --rows 100000
+
+Prints JSON: what `--plan` says, seconds of the clock and of the processors, the seconds of each stage as run.json has
+them, and the most memory in MiB that the command and its worker held together (in all, and without what of the mapped
+files was in memory, which the system takes back when it needs it).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+from stages import outputs
+
+
+def write_bundle(path: Path, n_rows: int) -> None:
+    logits, features, labels, _ = outputs(n_rows)
+    np.savez(path, logits=logits, features=features, labels=labels)
+
+
+def watched(command: list[str]) -> dict:
+    """Run a command, and follow the memory and the processor's time of it and its workers."""
+    start = time.perf_counter()
+    process = psutil.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    peaks = {"peak_mb": 0, "own_peak_mb": 0}
+    seconds: dict[int, float] = {}
+    while process.poll() is None:
+        totals = [0, 0]
+        for each in [process, *children(process)]:
+            try:
+                memory = each.memory_info()
+                seconds[each.pid] = sum(each.cpu_times()[:2])
+            except psutil.Error:
+                continue
+            totals = [totals[0] + memory.rss, totals[1] + memory.rss - memory.shared]
+        peaks = {name: max(value, total >> 20) for (name, value), total in zip(peaks.items(), totals, strict=True)}
+        time.sleep(0.05)
+    assert process.returncode == 0
+    clock = round(time.perf_counter() - start, 1)
+    return {"clock": clock, "processor": round(sum(seconds.values()), 1), **peaks}
+
+
+def children(process: psutil.Process) -> list[psutil.Process]:
+    try:
+        return process.children(recursive=True)
+    except psutil.Error:
+        return []
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rows", type=int, default=10_000)
+    rows = parser.parse_args().rows
+    with tempfile.TemporaryDirectory() as scratch:
+        bundle = Path(scratch, "bundle.npz")
+        run = Path(scratch, "run")
+        write_bundle(bundle, rows)
+        oga = [sys.executable, "-m", "oga_app.cli", "score", str(bundle), "--device", "cpu", "--json"]
+        plan = subprocess.run([*oga, "--plan"], capture_output=True, text=True, check=True).stdout
+        result = {"rows": rows, "planned": json.loads(plan), **watched([*oga, "--run", str(run)])}
+        seconds = json.loads((run / "run.json").read_text())["seconds"]
+        seconds.pop("each_score")
+        size = sum(path.stat().st_size for path in run.rglob("*") if path.is_file())
+        print(json.dumps(result | {"stages": seconds, "disk_mb": size >> 20}, indent=1))
+
+
+if __name__ == "__main__":
+    main()
