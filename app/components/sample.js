@@ -1,5 +1,6 @@
 // One sample as the server sends it (see sample_view.py), and its words.
 
+/** @import { Tagged } from "./preview/tags.js" */
 /** @import { Scale } from "./preview/value_scale.js" */
 
 /** Texts by their places in the row, as JSON Pointers. @typedef {[place: string, text: string][]} Texts */
@@ -31,6 +32,7 @@
  * @property {[message: number, start: number, end: number, loss: number][]} [heat] tokens of the chat to shade
  * @property {string} [heat_note]
  * @property {Scale} [scale] of a number, on the distribution of all
+ * @property {Tagged} [tags] of a sentence whose words have tags
  * @property {string} [given]
  * @property {string} [predicted]
  * @property {[name: string, probability: number][]} [probabilities] most likely first

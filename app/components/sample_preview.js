@@ -6,6 +6,7 @@ import { el } from "./dom.js";
 import { cut, percent } from "./format.js";
 import { fieldTable } from "./preview/fields.js";
 import { shadedParts, wordsOf } from "./sample.js";
+import { taggedSentence } from "./preview/tags.js";
 import { valueScale } from "./preview/value_scale.js";
 
 const CARD_TEXT = 160;
@@ -20,7 +21,8 @@ export function samplePreview(sample) {
   const parts = [];
   if (sample.unreadable) parts.push(el("p", { class: "unreadable" }, sample.unreadable));
   if (sample.image) parts.push(picture(sample));
-  parts.push(...textsOf(sample));
+  if (sample.tags) parts.push(taggedSentence(sample.tags, sample.new_label));
+  else parts.push(...textsOf(sample));
   if (sample.fields) parts.push(...fieldTable(sample));
   if (sample.messages) parts.push(...shadedChat(sample.messages, sample.heat, sample.heat_note));
   if (sample.pair) parts.push(answers(sample.pair, sample.decision === "swap"));

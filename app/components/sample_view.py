@@ -37,6 +37,8 @@ class SampleView:
     pair: (name, text) of the two answers of a preference pair.
     responses: (place, text) of what may be edited in a language model's row; edit: (place, text) as it stands.
     scale: of a number where it lies among all: low, high, bars (0 to 1), given, suggested, words (both as text).
+    tags: of a sentence whose words have tags: words, given (one tag a word) and doubts, (place, likeliest other tag,
+    probability that the given one is wrong) of the words whose tags look wrong, the worst first.
     decision: what stands ("keep", "relabel", "remove", "unsure", "edit", "swap").
     """
 
@@ -57,6 +59,7 @@ class SampleView:
     heat: tuple[tuple[int, int, int, float], ...] = ()
     heat_note: str = ""
     scale: Mapping[str, Any] | None = None
+    tags: Mapping[str, Any] | None = None
     given: str | None = None
     predicted: str | None = None
     probabilities: tuple[tuple[str, float], ...] = ()

@@ -14,7 +14,7 @@ from oga_app.background import explaining
 from oga_app.components.grid.sample_grid import GridAction
 from oga_app.components.review.review_queue import ReviewEvent
 from oga_app.components.sample_view import SampleView
-from oga_app.elements import heat, values
+from oga_app.elements import heat, tagged, values
 from oga_app.elements.messages import counted, percent
 from oga_core.errors import OgaError
 from oga_core.review.board import DecisionBoard
@@ -22,6 +22,7 @@ from oga_core.review.decisions import MERGED, Decision
 from oga_core.review.filters import Filters
 from oga_core.review.proposals import Verb, decide_alike
 from oga_core.runs.scored import ScoredRun
+from oga_core.samples import require_tags
 
 LARGE = 640
 SMALL = 160
@@ -35,14 +36,17 @@ def sample_view(
     shown = cache.thumbnails(data, [row], side)[0]
     decision = board.decisions.get(str(data.ids[row]))
     wrong = wrong_probability(board, row)
+    content = {name: value for name, value in vars(shown).items() if name != "words"}
+    labels: dict[str, Any] = {"given": data.given_text(row), "predicted": data.proposal(row)}
+    if data.target == "tags":  # too long for a tile
+        labels = tagged.shown(data, row, shown.words) if full else {}
     return SampleView(
         str(data.ids[row]),
-        **{**vars(shown), "responses": shown.responses if full else ()},
+        **{**content, "responses": shown.responses if full else ()},
+        **labels,
         **(explaining.shown(data, row, shown.text) if full else {}),
         **(heat.shown(data, row, shown.messages) if full and shown.messages else {}),
         scale=values.scale(data, row) if full else None,
-        given=data.given_text(row),
-        predicted=data.proposal(row),
         probabilities=cache.evidence(data).probabilities(row, wrong) if full else (),
         wrong=wrong,
         values=tuple(cache.evidence(data).values(row)) if full and shown.fields and data.classes else (),
@@ -212,6 +216,9 @@ class Desk:
             return store.redo(self.reviewer, client_event_id=event.event_id)
         if event.sample_id not in self.data.ids:
             raise OgaError(f"The review sent a sample {event.sample_id!r} that the run does not have. Reload the page.")
+        if event.action == "relabel" and self.data.target == "tags":
+            given = self.data.given_text(self.data.ids.row(event.sample_id))
+            require_tags(event.new_label, self.data.info.label_names, given)
         decision = Decision(
             event.sample_id, event.action, event.new_label, self.reviewer, note=event.note, edit=self._edit(event)
         )

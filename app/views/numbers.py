@@ -1,4 +1,4 @@
-"""What pages show where samples are labelled with numbers or several labels: facts, a field for others, and charts."""
+"""What pages show where samples have numbers, several labels or tags: facts, a field for others, and charts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import plotly.graph_objects as go
 import streamlit as st
 from numpy.typing import NDArray
 
-from oga_app.elements import charts, messages, theme, values
+from oga_app import cache
+from oga_app.elements import charts, desk, messages, tagged, theme, values
 from oga_app.views.header import Opened
 from oga_core.numerics import evenly_spaced
 from oga_core.samples import NO_LABELS, is_number, labels_of, labels_text
@@ -19,7 +20,7 @@ MOST_POINTS = 2000
 def facts(view: Opened, row: int) -> None:
     """The given number or labels, what the model predicts and what is suggested."""
     data = view.data
-    what = "value" if data.target == "number" else "labels"
+    what = {"number": "value"}.get(data.target, data.target)
     for label, text in (
         (f"Given {what}", data.given_text(row)),
         ("The model predicts", data.text("predicted_label", row)),
@@ -32,12 +33,32 @@ def facts(view: Opened, row: int) -> None:
 
 def new_value(view: Opened, row: int) -> str | None:
     """Draw the field for a new number or other labels, with the suggestion in it; return it once it is to be saved."""
+    if view.data.target == "tags":
+        return _new_tag(view, row)
     if view.data.target == "labels":
         return _new_labels(view, row)
     text: str = st.text_input("New value", view.data.proposal(row) or "", max_chars=40, key="detail-value").strip()
     if text and not is_number(text):
         messages.problem("That is not a number. Write it with a point, such as 3.5.")
     return text if st.button("Save the new value", type="primary", disabled=not is_number(text)) else None
+
+
+def _new_tag(view: Opened, row: int) -> str | None:
+    """One word and its new tag, the most suspicious word and what is likelier at first; all tags once it is saved."""
+    names = list(view.data.info.label_names)
+    tags = labels_of(view.data.given_text(row) or NO_LABELS)
+    words = cache.thumbnails(view.data, [row], desk.SMALL)[0].words
+    first = next(iter(tagged.doubts(view.data, row)), None)
+    word: int = st.selectbox(
+        "Word",
+        range(len(tags)),
+        index=first.place if first else 0,
+        format_func=lambda place: f"{place + 1} · {words[place] if place < len(words) else ''}: {tags[place]}",
+        key="detail-word",
+    )
+    likely = first.suggested if first and first.place == word else names.index(tags[word])
+    tags[word] = st.selectbox("New tag", names, index=likely, key=f"detail-tag-{word}")
+    return labels_text(tags) if st.button("Save the new tag", type="primary") else None
 
 
 def _new_labels(view: Opened, row: int) -> str | None:

@@ -14,13 +14,15 @@ _PICTURE = re.compile(r"data:image/(png|jpeg);base64,[A-Za-z0-9+/=]*")
 class Preview:
     """The parts of a sample that a `SampleView` shows; `unreadable` is a sentence where nothing can be shown.
 
-    pair: the two answers of a preference pair, each with its name. responses: (place, text) of what may be edited.
+    words: of a sentence whose words have tags. pair: the two answers of a preference pair, each with its name.
+    responses: (place, text) of what may be edited.
     """
 
     image: str | None = None
     pixelated: bool = False
     text: str | None = None
     text_pair: str | None = None
+    words: tuple[str, ...] = ()
     fields: tuple[tuple[str, str], ...] = ()
     messages: tuple[tuple[str, str], ...] = ()
     pair: tuple[tuple[str, str], ...] = ()
@@ -36,6 +38,7 @@ class Preview:
             pixelated=content.get("pixelated") is True,
             text=_text(content.get("text")),
             text_pair=_text(content.get("text_pair")),
+            words=tuple(map(str, content.get("words") or ())),
             fields=_pairs(content.get("fields")),
             messages=_pairs(content.get("messages")),
             pair=_pairs(content.get("pair")),
@@ -46,7 +49,7 @@ class Preview:
     @property
     def size(self) -> int:
         """About how many bytes it takes."""
-        parts = [self.image, self.text, self.text_pair, self.unreadable]
+        parts = [self.image, self.text, self.text_pair, self.unreadable, *self.words]
         pairs = [text for pair in (*self.fields, *self.messages, *self.pair, *self.responses) for text in pair]
         return sum(len(text) for text in (*parts, *pairs) if text)
 

@@ -12,6 +12,7 @@ from oga_core.previews.content import Preview
 from oga_core.readers import preview_image
 from oga_core.readers.answers.responses import responses
 from oga_core.readers.image_data import reduced_to
+from oga_core.readers.tables.tagged import Sentence
 from oga_core.readers.turns import words
 from oga_core.samples import SampleSet, UnreadableSample
 
@@ -32,6 +33,8 @@ def preview(samples: SampleSet, row: int, side: int) -> Preview:
         return picture(preview_image(content), side)
     if samples.modality in ("causal_lm", "preference"):
         return _language(samples, row, content)
+    if isinstance(content, Sentence):
+        return Preview(text=str(content), words=content.words)
     if isinstance(content, str):
         return Preview(text=content)
     if isinstance(content, (tuple, list)) and all(isinstance(part, str) for part in content):

@@ -13,6 +13,7 @@ from oga_core.numerics import evenly_spaced
 from oga_core.previews.content import Preview
 from oga_core.previews.drawing import picture, preview
 from oga_core.readers import read_samples
+from oga_core.readers.targets import with_targets
 from oga_core.samples import SampleSet, UnreadableSample, number_text
 from oga_core.worker.stages import Progress
 
@@ -28,7 +29,8 @@ def run(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
     """Read the data at `path` with `options`, as the model with this `card` would where one is given.
 
     Returns the size, modality, classes in the order of the model or, where that is not known, of the data, with the
-    number of samples of each, or the range of its numbers; the first problem; and some samples, each with its label.
+    number of samples (for tags, of words) of each, or the range of its numbers; the first problem; and some samples,
+    each with its label.
     Raises `OgaError` where the data and the card do not fit.
     """
     samples = read_samples(Path(arguments["path"]), **arguments["options"])
@@ -36,7 +38,9 @@ def run(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
     is_ordered = bool(card and card.classes)
     if card is not None:
         samples, card = card.fitted(samples)
-    labels = samples.given_labels[samples.given_labels >= 0]
+    elif "words" in samples.source.columns:
+        samples = with_targets(samples, "tags", ())
+    labels = samples.given_labels[samples.given_labels >= 0] if samples.tags is None else np.concatenate(samples.tags)
     counts = np.bincount(labels, minlength=len(samples.class_names)) if samples.class_names else np.zeros(0)
     return {
         "n_samples": len(samples),
@@ -45,6 +49,7 @@ def run(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
         "n_known": len(samples.class_names),
         "is_ordered": is_ordered,
         "numbers": _range(samples),
+        "has_tags": samples.target == "tags",
         "modality": samples.modality,
         "n_problems": len(samples.problems),
         "first_problem": samples.problems[0].reason if samples.problems else "",

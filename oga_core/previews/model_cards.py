@@ -11,7 +11,7 @@ from oga_core.models.card import ModelCard, first_card
 from oga_core.models.folders import is_model_file, read_json
 from oga_core.models.formats import ZIPPED, model_format
 from oga_core.models.huggingface.config import clean_config, modality_of
-from oga_core.models.huggingface.derived import derived_card
+from oga_core.models.huggingface.derived import derived_card, text_loss
 
 
 def card_of(path: Path, kind: str) -> ModelCard | None:
@@ -72,4 +72,5 @@ def _configured(folder: Path) -> ModelCard | None:
     config = SimpleNamespace(**{**raw, "id2label": names, "num_labels": len(names)})
     if modality == "image":
         return derived_card(config, modality, None, folder)
-    return ModelCard(modality, tuple(str(names[key]) for key in sorted(names, key=int)))
+    classes = tuple(str(names[key]) for key in sorted(names, key=int))
+    return ModelCard(modality, classes, loss=text_loss(config))

@@ -13,6 +13,7 @@ from oga_core.gradient_sketch import GradientSketch, TokenLosses
 from oga_core.numerics import softmax
 from oga_core.runs.columns import Placed, column_names, placed
 from oga_core.runs.scored import ScoredRun
+from oga_core.runs.word_scores import Doubt, WordScores
 
 _WHOLE = 100_000
 _DIM = 64
@@ -90,6 +91,17 @@ class Evidence:
     def token_losses(self, row: int) -> NDArray[np.float16]:
         """The losses of the tokens of a row that are trained on, in their order; none without a language model."""
         return TokenLosses(self._data.run.arrays).of(row)
+
+    @cached_property
+    def _words(self) -> WordScores | None:
+        try:
+            return WordScores.load(self._data.path)
+        except OgaError:
+            return None
+
+    def doubts(self, row: int) -> list[Doubt]:
+        """What is known of the tags of a sentence's words, in their order; none for other samples."""
+        return [] if self._data.target != "tags" or self._words is None else self._words.of(row)
 
     def neighbours(self, row: int, count: int = 6) -> tuple[list[Neighbour], list[Neighbour]]:
         """The samples whose gradients point the same way, nearest first: with the same given label, and with others.

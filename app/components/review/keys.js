@@ -22,7 +22,7 @@ const OF_CLASSES = ["class", "search"];
 export const MEANINGS = [
   ["k", "Keep it as it is"],
   ["Enter or s", "Take the suggestion", "suggestion"],
-  ["v", "Write a new value, or choose other labels: Enter saves, Escape leaves", "change"],
+  ["v", "Write a new value, or choose other labels or tags: Enter saves, Escape leaves", "change"],
   ["1 … 9, 0", "Give one of the numbered classes", "class"],
   ["f j", "Of a pair of classes: the given one, or the other", "class"],
   ["/", "Search among all classes", "search"],

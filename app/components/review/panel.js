@@ -1,5 +1,6 @@
 // The labels, classes and actions beside the sample under review.
 
+/** @import { Tagged } from "../preview/tags.js" */
 /** @import { Sample } from "../sample.js" */
 /** @import { Pair } from "./choice.js" */
 /** @import { Action } from "./keys.js" */
@@ -103,13 +104,29 @@ function labelsOf(sample) {
     el(
       "dl",
       { class: "labels" },
-      labelLine("Given", sample.given, sample),
-      labelLine("Suggested", sample.predicted, sample),
+      sample.tags ? doubtLines(sample.tags) : labelLine("Given", sample.given, sample),
+      sample.tags ? null : labelLine("Suggested", sample.predicted, sample),
     ),
     sample.why && el("p", { class: "why", dir: "auto" }, sample.why),
     facts.length > 0 && el("p", { class: "facts" }, facts.join(" · ")),
     sample.decision && el("p", { class: "facts stands" }, decisionText(sample)),
   ]);
+}
+
+/**
+ * Each word whose tag looks wrong, with its tag and the likeliest other.
+ *
+ * @param {Tagged} tagged
+ */
+function doubtLines({ words, given, doubts }) {
+  return doubts.map(([place, other, wrong]) =>
+    el(
+      "div",
+      { class: "label" },
+      el("dt", { dir: "auto" }, words[place]),
+      el("dd", { dir: "auto" }, `${given[place]} → ${other}`, el("span", { class: "chance" }, ` ${percent(wrong)}`)),
+    ),
+  );
 }
 
 /**
@@ -133,10 +150,10 @@ function probabilityOf({ probabilities = [] }, name) {
 }
 
 /** @param {Sample} sample */
-function factsOf({ finding, wrong, percentile, flagged, scale }) {
+function factsOf({ finding, wrong, percentile, flagged, scale, tags }) {
   const facts = [
     finding,
-    wrong !== undefined && `${scale ? "value" : "label"} ${percent(wrong)} likely wrong`,
+    wrong !== undefined && `${scale ? "value" : tags ? "a tag" : "label"} ${percent(wrong)} likely wrong`,
     percentile !== undefined && `percentile ${percentile.toFixed(1)}`,
     flagged && "flagged",
   ];
@@ -144,7 +161,8 @@ function factsOf({ finding, wrong, percentile, flagged, scale }) {
 }
 
 /** @param {Sample} sample */
-function decisionText({ decision = "", new_label, scale }) {
+function decisionText({ decision = "", new_label, scale, tags }) {
+  if (tags && new_label) return "Decided: new tags";
   if (scale && new_label) return `Decided: new value ${new_label}`;
   const verdict = `Decided: ${VERDICTS[decision] ?? decision}`;
   return new_label ? `${verdict} to ${new_label}` : verdict;
@@ -208,7 +226,8 @@ function keyButton(key, text, press, name = "") {
  *
  * @param {Sample} sample
  */
-export function spokenOf({ position, given, predicted, why }) {
+export function spokenOf({ position, given, predicted, why, tags }) {
+  if (tags) return joined(". ", position, tags.words.join(" "), why);
   return joined(". ", position, given && `given ${given}`, predicted && `suggested ${predicted}`, why);
 }
 

@@ -102,7 +102,7 @@ def review_queue(
     """Show the queue; see the module for the protocol. Must be called inside a fragment to be fast.
 
     pair: the given and another class, where the queue asks only which of the two it is: by two large keys, f and j.
-    target: what a relabel gives, one of the classes, a number, or several of them ("labels").
+    target: what a relabel gives, one of the classes, a number, several ("labels"), or one for each word ("tags").
 
     actions: what can be decided; the buttons and keys of others are not there.
     Returns the id of the sample at which the person last stopped, None before the first stop. Draw what takes time,
@@ -191,7 +191,7 @@ def _event(raw: dict[str, Any], choices: Choices) -> ReviewEvent:
 
 
 def _check_label(label: Any, choices: Choices) -> None:
-    if choices.target == "labels":
+    if choices.target in ("labels", "tags"):
         require_labels(str(label), choices.classes)
     elif choices.target == "number":
         if not (isinstance(label, str) and is_number(label)):

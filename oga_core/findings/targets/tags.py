@@ -13,7 +13,6 @@ from oga_core.numerics import NORMAL_90, Indices, Values
 from oga_core.samples import labels_of, labels_text
 from oga_core.scores.common import once_per_sketch
 from oga_core.scores.estimators.calibration import wrong_at_rate
-from oga_core.scores.estimators.confident import most_confident_class
 from oga_core.scores.tagging.evidence import TaggedWords, WrongTags, wrong_tags
 
 WRONG_TAG = "likely wrong tag"
@@ -62,13 +61,12 @@ def tag_findings(
 def wrong_tag_probability(sketch: GradientSketch) -> Values:
     """The probability that each word's tag is wrong, `(n_words,)`, which rises with the word's score.
 
-    Its mean is the share of words that are confidently of another tag than the given one, by the confident joint of
-    Northcutt et al. 2021, arXiv 1911.00068.
+    Its mean is the share of the tags that all evidence together contradicts. The confident joint of other findings
+    would count most words as wrong where one tag is given to nearly all of them.
     """
     judged = wrong_tags(sketch)
     tags = judged.words.tags
-    confident = most_confident_class(judged.likely.astype(np.float32), tags)
-    rate = float(((confident >= 0) & (confident != tags)).mean())
+    rate = float((judged.likely.argmax(axis=1) != tags).mean())
     if not 0 < rate < 1:
         return np.full(len(tags), rate)
     return wrong_at_rate(judged.likely[np.arange(len(tags)), tags], judged.score, rate)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,9 +43,14 @@ def derived_card(config: Any, modality: Modality, tokenizer: Any, folder: Path) 
     if len(set(classes)) != len(classes) or len(classes) < 2:
         raise OgaError(f"id2label in config.json must name two or more different classes, got {', '.join(classes)}.")
     if modality == "text":
-        loss = {"name": "token_cross_entropy"} if tags_words(config) else CROSS_ENTROPY
-        return ModelCard(modality, classes, {"max_length": max_length(config, tokenizer, modality)}, loss=loss)
+        longest = {"max_length": max_length(config, tokenizer, modality)}
+        return ModelCard(modality, classes, longest, loss=text_loss(config))
     return ModelCard(modality, classes, _image_input(config, folder))
+
+
+def text_loss(config: Any) -> Mapping[str, Any]:
+    """The loss of a text model, by the head that its configuration names."""
+    return {"name": "token_cross_entropy"} if tags_words(config) else CROSS_ENTROPY
 
 
 def _image_input(config: Any, folder: Path) -> dict[str, Any]:

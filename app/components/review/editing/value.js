@@ -1,8 +1,10 @@
-// The field for a new number, or the choice of several labels: it begins with the suggestion; Enter saves, Escape leaves.
+// The field for a new number, or the choice of several labels or of tags: it begins with the suggestion; Enter saves,
+// Escape leaves.
 
 /** @import { Sample } from "../../sample.js" */
 
 import { button, el } from "../../dom.js";
+import { WordTags } from "./words.js";
 
 const BETWEEN = " | "; // as the server writes several labels
 const NONE = "(none)";
@@ -24,12 +26,14 @@ export class NewValue {
     this.left = left;
     this.field = el("input", { type: "text", inputmode: "decimal", "aria-label": "New value" });
     this.labels = el("div", { class: "chips", role: "group", "aria-label": "New labels", tabindex: "0" });
+    this.words = new WordTags();
     this.fault = el("span", { class: "hint", role: "alert" });
     this.root = el(
       "div",
       { class: "new-value", hidden: true, on: { keydown: (event) => this.#press(event) } },
       this.field,
       this.labels,
+      this.words.root,
       button("Save", "Save (Enter)", () => this.#save()),
       this.fault,
       el("span", { class: "hint" }, "Enter saves, Escape leaves"),
@@ -48,9 +52,11 @@ export class NewValue {
     this.#chosen = new Set(value.split(BETWEEN));
     this.field.value = value;
     this.field.hidden = names.length > 0;
-    this.labels.hidden = !names.length;
+    this.labels.hidden = !names.length || Boolean(sample.tags);
+    this.words.root.hidden = !sample.tags;
     this.fault.textContent = "";
     this.root.hidden = false;
+    if (sample.tags) return this.words.open(sample.tags, value.split(BETWEEN), names);
     this.#draw();
     (names.length ? this.labels : this.field).focus();
     this.field.select();
@@ -97,9 +103,13 @@ export class NewValue {
     this.labels.focus();
   }
 
+  #labels() {
+    if (this.#sample?.tags) return this.words.tags.join(BETWEEN);
+    return this.#names.filter((name) => this.#chosen.has(name)).join(BETWEEN) || NONE;
+  }
+
   #save() {
-    const labels = this.#names.filter((name) => this.#chosen.has(name)).join(BETWEEN) || NONE;
-    const value = this.#names.length ? labels : this.field.value.trim();
+    const value = this.#names.length ? this.#labels() : this.field.value.trim();
     if (!this.#names.length && (value === "" || !Number.isFinite(Number(value)))) {
       this.fault.textContent = "That is not a number. Write it with a point, such as 3.5.";
       return;
@@ -112,7 +122,7 @@ export class NewValue {
   #press(event) {
     event.stopPropagation();
     if (event.isComposing) return;
-    const isNumber = this.#names.length > 0 && /^[0-9]$/.test(event.key);
+    const isNumber = this.#names.length > 0 && !this.#sample?.tags && /^[0-9]$/.test(event.key);
     if (!isNumber && event.key !== "Enter" && event.key !== "Escape") return;
     event.preventDefault();
     if (isNumber) this.#toggle(this.#names[(Number(event.key) + 9) % 10]);
