@@ -8,8 +8,8 @@ from typing import Any
 from oga_app import cache
 from oga_core.findings import LIKELY
 from oga_core.runs.scored import ScoredRun
-from oga_core.runs.word_scores import Doubt
 from oga_core.samples import labels_of, labels_text
+from oga_core.scores.tagging.word_scores import Doubt
 
 
 def shown(data: ScoredRun, row: int, words: Sequence[str]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from oga_core.gradient_sketch import GradientSketch, TokenLosses
 from oga_core.numerics import softmax
 from oga_core.runs.columns import Placed, column_names, placed
 from oga_core.runs.scored import ScoredRun
-from oga_core.runs.word_scores import Doubt, WordScores
+from oga_core.scores.tagging.word_scores import Doubt, WordScores
 
 _WHOLE = 100_000
 _DIM = 64

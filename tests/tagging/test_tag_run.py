@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,11 @@ from transformers import BertForTokenClassification
 
 from oga_core import open_run, package_model
 from oga_core.errors import OgaError
+from oga_core.gradients.batches import Shard
 from oga_core.models import load_model
+from oga_core.pipeline import job
+from oga_core.pipeline.options import ScoreOptions
+from oga_core.pipeline.request import PassRequest
 from oga_core.readers import read_samples
 from oga_core.runs.folder import RunFolder
 from oga_core.runs.scored import ScoredRun
@@ -158,6 +163,13 @@ def test_words_that_are_cut_off_have_no_tag(tmp_path: Path, model: Path) -> None
     data = Tagged([["ann"] * 100], [["O"] * 100], [["O"] * 100])
     samples, task = prepare(read_samples(write_jsonl(tmp_path / "a.jsonl", data)), load_model(model))
     assert int((task.batch(samples, np.array([0]))["labels"] >= 0).sum()) == 30
+
+
+def test_shards_are_refused(run: RunFolder, model: Path) -> None:
+    data = run.path.parent / "sentences.jsonl"
+    request = PassRequest.of(data, model, run.path, ScoreOptions(), shard=Shard.named("1/2"))
+    with pytest.raises(OgaError, match="is scored as a whole"):
+        job.run(asdict(request), lambda event: None)
 
 
 def test_data_without_tags_are_refused(tmp_path: Path, model: Path) -> None:

@@ -47,8 +47,8 @@ def package_model(
         models max_length from the tokenizer.
     tokenizer: for text and language models the tokenizer of transformers that goes with them, packed into the file.
     loss: what the model was trained to make small, cross-entropy by default: the loss of torch (nn.HuberLoss(delta=2)),
-        a name (cross_entropy, binary_cross_entropy, mean_squared_error, mean_absolute_error, huber), or the name with
-        its settings:
+        a name (cross_entropy, binary_cross_entropy, token_cross_entropy, mean_squared_error, mean_absolute_error,
+        huber), or the name with its settings:
         {"name": "mean_squared_error", "mean": 152.1, "std": 77.0} for a model that gives (number - mean) / std.
     The batch size stays open, and so does the length of tokens. Returns the path. The model keeps its mode and weights.
     The parameters' gradients are compared too, on a few samples; a warning names parameters that no gradient reaches.
