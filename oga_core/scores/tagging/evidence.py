@@ -85,9 +85,9 @@ class WrongTags:
 def wrong_tags(sketch: GradientSketch) -> WrongTags:
     """Judge every word of a sketch."""
     words = TaggedWords.of(sketch)
-    members = _probabilities(words)
+    members = list(members_of(words).values())
     rows = np.arange(len(words))
-    odds = [_odds(part[rows, words.tags]) for part in members]
+    odds = [odds_of(part[rows, words.tags]) for part in members]
     score = np.mean([part / max(float(part.std()), 1e-12) for part in odds], axis=0)
     mean = np.mean(members, axis=0)
     others = mean.copy()
@@ -106,20 +106,23 @@ def doubtful_tags(sketch: GradientSketch) -> Values:
     return judged.of_sentences(judged.score)
 
 
-def _probabilities(words: TaggedWords) -> list[Values]:
-    """Probabilities of the tags by every member, `(n_words, n_classes)` each."""
+def members_of(words: TaggedWords) -> dict[str, Values]:
+    """Probabilities of the tags by every member, `(n_words, n_classes)` each.
+
+    model: its own. last, middle: of heads on its features that did not see the word's tag. counts: of the same word.
+    """
     from oga_core.scores.heads import held_out_logits  # only tags need them here, and chains of imports stay short
 
     order = np.lexsort((words.logits.sum(axis=1), words.logits[:, 0], words.forms, words.tags))
-    parts = [words.logits]
-    for features in (words.features, words.middle):
+    logits = {"model": words.logits}
+    for name, features in (("last", words.features), ("middle", words.middle)):
         if features is not None:
-            parts.append(held_out_logits(features, words.tags, words.n_classes, order))
-    counts = left_out_counts(words.forms, words.tags, words.n_classes)
-    return [*(softmax(part).astype(np.float64) for part in parts), counts]
+            logits[name] = held_out_logits(features, words.tags, words.n_classes, order)
+    members = {name: softmax(part).astype(np.float64) for name, part in logits.items()}
+    return {**members, "counts": left_out_counts(words.forms, words.tags, words.n_classes)}
 
 
-def _odds(given: Values) -> Values:
+def odds_of(given: Values) -> Values:
     """Log odds against something of this probability."""
     p = np.clip(given, LEAST, 1 - LEAST)
     odds: Values = np.log1p(-p) - np.log(p)
