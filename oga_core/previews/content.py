@@ -22,11 +22,11 @@ class Preview:
     pixelated: bool = False
     text: str | None = None
     text_pair: str | None = None
-    words: tuple[str, ...] = ()
     fields: tuple[tuple[str, str], ...] = ()
     messages: tuple[tuple[str, str], ...] = ()
     pair: tuple[tuple[str, str], ...] = ()
     responses: tuple[tuple[str, str], ...] = ()
+    words: tuple[str, ...] = ()
     unreadable: str = ""
 
     @classmethod

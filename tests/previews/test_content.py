@@ -36,12 +36,12 @@ def test_a_chat_shows_calls_of_tools_and_joins_parts():
 
 
 def test_a_preview_survives_the_way_to_the_dashboard():
-    answers = {"pair": (("chosen", "g"),), "responses": (("/text", "h"),)}
+    answers = {"pair": (("chosen", "g"),), "responses": (("/text", "h"),), "words": ("i", "jk")}
     whole = Preview(
         "data:image/png;base64,AA==", True, "a", "b", (("c", "d"),), (("user", "e"),), **answers, unreadable="f"
     )
     assert Preview.from_json(vars(whole)) == whole
-    assert whole.size == len("data:image/png;base64,AA==") + len("abcdusere" + "choseng" + "/texth" + "f")
+    assert whole.size == len("data:image/png;base64,AA==") + len("abcdusere" + "choseng" + "/texth" + "ijk" + "f")
 
 
 @pytest.mark.parametrize(
