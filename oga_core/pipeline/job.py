@@ -80,7 +80,7 @@ def _score_model(
         samples, task = prepare(samples, loaded, request.trained_on)
         task = _with_reference(task, loaded, request)
         if request.shard and samples.target == "tags":
-            raise OgaError("A model that tags words is scored as a whole. Leave --shard and --on out.")
+            raise OgaError("A model that tags words is scored as a whole, not in shards. Score all data in one run.")
         options = _pass_options(request, samples)
         if options.parameters != "head":
             choose_parameters(loaded.module, options.parameters)

@@ -26,7 +26,7 @@ from oga_core.runs.folder import RunFolder
 from oga_core.runs.scored import ScoredRun
 from oga_core.runs.words import result_in_words
 from oga_core.scores.tagging.counts import left_out_counts
-from oga_core.scores.tagging.evidence import wrong_tags
+from oga_core.scores.tagging.evidence import weights_of, wrong_tags
 from oga_core.scores.tagging.word_scores import WordScores
 from oga_core.tasks.prepare import prepare
 
@@ -141,6 +141,17 @@ def test_tags_are_left_out_of_their_own_counts() -> None:
     forms = np.array([7, 7, 7, 9])
     counts = left_out_counts(forms, np.array([0, 0, 1, 1]), 2, prior=1.0)
     np.testing.assert_allclose(counts, [[0.5, 0.5], [0.5, 0.5], [2.5 / 3, 0.5 / 3], [0.5, 0.5]])
+
+
+def test_words_that_stand_once_do_not_vote_by_their_counts() -> None:
+    """The word's own tags are the shares of all tags then, or less: they tell nothing of this one."""
+    tags = np.array([0] * 90 + [1] * 10)
+    sure = np.where(np.arange(2) == tags[:, None], 0.9, 0.1)
+    once = left_out_counts(np.arange(100), tags, 2)
+    twice = left_out_counts(np.arange(100) // 2, tags, 2)
+    model, of_once, of_twice = weights_of([sure, once, twice], tags)
+    assert (model, of_twice) == (1, 1)
+    assert of_once < 0.01
 
 
 def test_a_packaged_tagger_of_another_kind_is_scored_from_conll(tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ from oga_core.numerics import Array, Indices, Values, softmax
 from oga_core.scores.common import once_per_sketch
 from oga_core.scores.tagging.counts import left_out_counts
 
+TELLING = 0.25
+"""Share of what the best member tells of the tags from which another counts in full, as in the ensemble for classes."""
 LEAST = 1e-4
 """Probabilities nearer to 0 or 1 than this are rounding, not knowledge."""
 
@@ -88,7 +90,8 @@ def wrong_tags(sketch: GradientSketch) -> WrongTags:
     members = list(members_of(words).values())
     rows = np.arange(len(words))
     odds = [odds_of(part[rows, words.tags]) for part in members]
-    score = np.mean([part / max(float(part.std()), 1e-12) for part in odds], axis=0)
+    scaled = [part / max(float(part.std()), 1e-12) for part in odds]
+    score = np.average(scaled, axis=0, weights=weights_of(members, words.tags))
     mean = np.mean(members, axis=0)
     others = mean.copy()
     others[rows, words.tags] = -1
@@ -100,7 +103,7 @@ def doubtful_tags(sketch: GradientSketch) -> Values:
 
     The odds of each word are the mean, each over its own spread, of four: the model's, those of heads trained on its
     last and on its middle features that did not see the word's own tag, and those of the tags that the same word has
-    elsewhere.
+    elsewhere. One that tells much less of the tags than the others counts for less.
     """
     judged = wrong_tags(sketch)
     return judged.of_sentences(judged.score)
@@ -120,6 +123,19 @@ def members_of(words: TaggedWords) -> dict[str, Values]:
             logits[name] = held_out_logits(features, words.tags, words.n_classes, order)
     members = {name: softmax(part).astype(np.float64) for name, part in logits.items()}
     return {**members, "counts": left_out_counts(words.forms, words.tags, words.n_classes)}
+
+
+def weights_of(members: list[Values], tags: Indices) -> list[float]:
+    """What each member counts: 1, or less where it tells much less of the tags than the one that tells most.
+
+    Where most words stand there once, the tags of the same word tell less than the shares of all tags do.
+    """
+    rows = np.arange(len(tags))
+    shares = np.bincount(tags, minlength=members[0].shape[1]) / len(tags)
+    known = float(np.log(shares[tags]).mean())
+    gains = [float(np.log(np.maximum(part[rows, tags], LEAST)).mean()) - known for part in members]
+    enough = TELLING * max(*gains, 1e-12)
+    return [float(np.clip(gain / enough, 1e-6, 1)) for gain in gains]
 
 
 def odds_of(given: Values) -> Values:
