@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,6 @@ from oga_app.components.map.points import MapPoints
 from oga_app.elements import values
 from oga_core.ask.asker import Asker
 from oga_core.errors import OgaError
-from oga_core.previews.content import Preview
 from oga_core.previews.reader import (
     READING,
     PreviewReader,
@@ -42,6 +41,9 @@ from oga_core.worker.limits import WorkerError
 if TYPE_CHECKING:
     from oga_core.pipeline.request import PassRequest
     from oga_core.threshold.expectation import Expectation
+
+SOON = 200_000
+"""Samples whose data are open within seconds; those of more are opened once a page shows some, and it doesn't wait."""
 
 Stamp = tuple[int, int, int]
 Depends = tuple[str, tuple[int, ...], str, int]
@@ -77,13 +79,6 @@ def points(data: ScoredRun, score: str) -> MapPoints | None:
     if data.positions is None:
         return None
     return _points(*data.version, score, data)
-
-
-def thumbnails(data: ScoredRun, rows: Sequence[int], side: int) -> list[Preview]:
-    """What can be seen of the samples at `rows`, their images at most `side` pixels wide and high."""
-    if closed := state.session().settings.closed:
-        return [Preview(unreadable=closed)] * len(rows)
-    return reader(data).previews(rows, side)
 
 
 def reader(data: ScoredRun) -> PreviewReader:
@@ -175,7 +170,7 @@ def verifications() -> dict[str, Verification]:
 def _run_data(run: str, stamp: Stamp, _closed: str) -> ScoredRun:
     data = ScoredRun(Path(run))
     data.version = (run, stamp)
-    if not _closed:
+    if not _closed and len(data) <= SOON:
         _reader(str(data.path), data.info.data.fingerprint, len(data), data).warm()
     return data
 
@@ -190,7 +185,8 @@ def _board(run: str, stamp: Stamp, _data: ScoredRun) -> DecisionBoard:
     return DecisionBoard(_data, _store(run))
 
 
-@st.cache_resource(max_entries=32, show_spinner=False)
+# A selection takes up to nine bytes a sample, what it is made of one.
+@st.cache_resource(max_entries=16, show_spinner=False)
 def _chosen(
     run: str, stamp: Stamp, filters: str, version: tuple[int, ...], score: str, flagged: int,
     _data: ScoredRun, _board: DecisionBoard, _filters: Filters,
@@ -199,7 +195,7 @@ def _chosen(
     return Selection.of(_filters, _data, _board, score, flagged, lambda text: reader(_data).find(text)).chosen
 
 
-@st.cache_resource(max_entries=32, show_spinner=False)
+@st.cache_resource(max_entries=6, show_spinner=False)
 def _selection(
     run: str, stamp: Stamp, filters: str, version: tuple[int, ...], score: str, flagged: int,
     _data: ScoredRun, _chosen: NDArray[np.bool_],

@@ -16,6 +16,7 @@ from oga_app.components.review.review_queue import ReviewEvent
 from oga_app.components.sample_view import SampleView
 from oga_app.elements import heat, tagged, values
 from oga_app.elements.messages import counted, percent
+from oga_app.elements.thumbnails import thumbnails
 from oga_core.errors import OgaError
 from oga_core.review.board import DecisionBoard
 from oga_core.review.decisions import MERGED, Decision
@@ -33,7 +34,7 @@ def sample_view(
     data: ScoredRun, board: DecisionBoard, row: int, *, score: str, flagged: int, side: int = SMALL, full: bool = True
 ) -> SampleView:
     """One sample for the browser; without `full` only what a tile needs."""
-    shown = cache.thumbnails(data, [row], side)[0]
+    shown = thumbnails(data, [row], side)[0]
     decision = board.decisions.get(str(data.ids[row]))
     wrong = wrong_probability(board, row)
     content = {name: value for name, value in vars(shown).items() if name != "words"}
@@ -69,7 +70,7 @@ def wrong_probability(board: DecisionBoard, row: int) -> float | None:
 
 def tiles(data: ScoredRun, board: DecisionBoard, rows: Sequence[int], *, score: str, flagged: int) -> list[SampleView]:
     """The samples at `rows` as tiles of a grid, all read together."""
-    cache.thumbnails(data, rows, SMALL)
+    thumbnails(data, rows, SMALL)
     return [sample_view(data, board, row, score=score, flagged=flagged, full=False) for row in map(int, rows)]
 
 
@@ -197,7 +198,7 @@ class Desk:
         open_rows = self.queue if self.overlap > 1 else self.queue[self.board.refresh().codes[self.queue] < 0]
         ids = (str(self.data.ids[row]) for row in open_rows)
         claimed = self.board.store.claim(self.reviewer, ids, count, overlap=self.overlap)
-        cache.thumbnails(self.data, self.data.ids.rows(claimed).tolist(), LARGE)
+        thumbnails(self.data, self.data.ids.rows(claimed).tolist(), LARGE)
         return claimed
 
     def view(self, sample_id: str) -> SampleView:
@@ -229,7 +230,7 @@ class Desk:
         """The texts that differ from the row's own; raises `OgaError` where there are none, or for another place."""
         if event.action != "edit":
             return ()
-        responses = dict(cache.thumbnails(self.data, [self.data.ids.row(event.sample_id)], LARGE)[0].responses)
+        responses = dict(thumbnails(self.data, [self.data.ids.row(event.sample_id)], LARGE)[0].responses)
         if not all(place in responses for place, _ in event.edit):
             raise OgaError(f"The row {event.sample_id!r} holds no such response. Reload the page, and edit it again.")
         changed = tuple((place, text) for place, text in event.edit if text != responses[place])

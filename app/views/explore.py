@@ -14,7 +14,7 @@ from oga_app import cache, state
 from oga_app.background import jobs
 from oga_app.components.grid.sample_grid import sample_grid
 from oga_app.components.map.gradient_map import COLOR_BY, DECISION_CODES, gradient_map
-from oga_app.elements import charts, desk, hints, messages
+from oga_app.elements import charts, desk, hints, messages, thumbnails
 from oga_app.elements.parts import part
 from oga_app.views import header, numbers, outlook
 from oga_app.views.detail import detail
@@ -111,6 +111,11 @@ def _map() -> None:
         chances=_chances(view),
         clusters=list(zip(view.data.clusters.names, view.data.clusters.places, strict=True)),
     )
+    if points.stride > 1:
+        messages.quiet(
+            f"Drawn is one of every {points.stride} samples, evenly by suspicion. Counts, filters and selections are "
+            f"of all {len(points):,}."
+        )
     if not drawn.supported:
         _raster(view)
     if current.take_stale():
@@ -209,6 +214,8 @@ def _samples(view: Opened) -> None:
         on_open=current.open_sample,
         total=len(rows),
     )
+    if not thumbnails.is_open(view.data):
+        thumbnails.wait(view.data)
 
 
 @messages.guarded

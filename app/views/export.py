@@ -8,9 +8,10 @@ from typing import Any
 
 import streamlit as st
 
-from oga_app import cache, state
+from oga_app import state
 from oga_app.background.progress import describe
 from oga_app.elements import hints, messages
+from oga_app.elements.thumbnails import thumbnails
 from oga_app.views import header
 from oga_app.views.header import Opened
 from oga_app.views.selection import applying
@@ -135,7 +136,7 @@ def _report(view: Opened) -> None:
 
     if st.button("Prepare the report", key="report-make"):
         with scratch_folder("oga-download") as folder, st.spinner("Writing"):
-            previews = partial(cache.thumbnails, view.data)
+            previews = partial(thumbnails, view.data, wait=True)
             arguments = applying.arguments(view)
             del arguments["ids"]
             path = write_report(view.data.run, folder / "report.html", previews=previews, **arguments)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from oga_app import cache, state
 from oga_app.components.grid.sample_grid import sample_grid
 from oga_app.components.review.review_queue import review_queue
-from oga_app.elements import charts, desk, hints, messages
+from oga_app.elements import charts, desk, hints, messages, thumbnails
 from oga_app.server.sign_in import SIGN_OUT
 from oga_app.views import header, outlook
 from oga_app.views.detail import about_row, detail, neighbours
@@ -96,6 +96,9 @@ def _rows(view: Opened) -> NDArray[np.int64]:
 def _queue() -> None:
     view = header.opened()
     assert view is not None
+    if not thumbnails.is_open(view.data):
+        thumbnails.wait(view.data)
+        return
     rows = _rows(view)
     if not len(rows):
         messages.empty("No sample passes this filter, so there is nothing to review. Remove a chip above.")

@@ -106,6 +106,10 @@ class PreviewReader:
             raise OgaError(f"The samples could not be searched for {text!r}. Remove this filter.") from None
         return holds
 
+    def settles(self, seconds: float) -> bool:
+        """Whether the data are open within so many seconds, or cannot be opened."""
+        return self._service.settles(seconds)
+
     def warm(self) -> None:
         """Start the process and let it open the data, before anything is asked for."""
         self._service.start()

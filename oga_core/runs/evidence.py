@@ -16,6 +16,7 @@ from oga_core.runs.scored import ScoredRun
 from oga_core.scores.tagging.word_scores import Doubt, WordScores
 
 _WHOLE = 100_000
+_CANDIDATES = 20_000
 _DIM = 64
 _PER_NEIGHBOUR = 16
 
@@ -33,7 +34,8 @@ class Evidence:
 
     def __init__(self, data: ScoredRun):
         self._data = data
-        self._spaces: dict[str, NDArray[np.float32] | None] = {}
+        self._spaces: dict[str, NDArray[np.float32]] = {}
+        self._near = (-1, np.empty(0, dtype=np.int64))
 
     @property
     def sketch(self) -> GradientSketch | None:
@@ -120,12 +122,13 @@ class Evidence:
         return self._nearest("sketch", row, count, np.ones(len(self._data), dtype=bool))
 
     def _nearest(self, space: str, row: int, count: int, wanted: NDArray[np.bool_]) -> list[Neighbour]:
-        directions = self._directions(space)
-        if directions is None:
+        array = None if self.sketch is None else getattr(self.sketch, space)
+        if array is None:
             return []
         rows = self._candidates(row)
-        similarity = directions @ directions[row] if rows is None else directions[rows] @ directions[row]
-        similarity = np.where(wanted if rows is None else wanted[rows], similarity, -np.inf)
+        directions = self._directions(space, array) if rows is None else _unit(array[rows])
+        own = _unit(array[row : row + 1])[0]
+        similarity = np.where(wanted if rows is None else wanted[rows], directions @ own, -np.inf)
         some = min(_PER_NEIGHBOUR * count, len(similarity) - 1)
         best = np.argpartition(-similarity, some)[: some + 1]
         best = best[np.isfinite(similarity[best])]
@@ -140,18 +143,19 @@ class Evidence:
         order = np.argsort(-similarity, kind="stable")
         return [Neighbour(int(rows[i]), float(similarity[i])) for i in order if rows[i] != row]
 
-    def _directions(self, space: str) -> NDArray[np.float32] | None:
+    def _directions(self, space: str, array: NDArray[np.float32]) -> NDArray[np.float32]:
         if space not in self._spaces:
-            array = None if self.sketch is None else getattr(self.sketch, space)
-            self._spaces[space] = None if array is None else _unit(np.asarray(array))
+            self._spaces[space] = _unit(np.asarray(array))
         return self._spaces[space]
 
     def _candidates(self, row: int) -> NDArray[np.int64] | None:
         positions = self._data.positions
         if len(self._data) <= _WHOLE or positions is None:
             return None
-        distance = np.square(positions - positions[row]).sum(axis=1)
-        return np.argpartition(distance, 20_000)[:20_000]
+        if self._near[0] != row:
+            distance = np.square(positions[:, 0] - positions[row, 0]) + np.square(positions[:, 1] - positions[row, 1])
+            self._near = row, np.argpartition(distance, _CANDIDATES)[:_CANDIDATES]
+        return self._near[1]
 
 
 def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -17,6 +17,7 @@ from oga_core.gradient_sketch import GradientSketch
 from oga_core.numerics import Indices
 from oga_core.runs.arrays import read_arrays
 from oga_core.runs.info import LOCK, SCHEMA, RunInfo, read_json
+from oga_core.runs.sample_ids import SampleIds
 from oga_core.runs.stored_columns import StoredColumns
 from oga_core.runs.table import SCORE_PREFIX, read_table, score_names
 from oga_core.samples import SampleSet
@@ -107,6 +108,11 @@ class RunFolder:
             raise OgaError(f"The run {self.path} has no scores yet (status: {self.info.status}).")
         return read_table(self.path / "scores.parquet")
 
+    @property
+    def ids(self) -> SampleIds:
+        """The ids of the table's rows, without the rest of it."""
+        return SampleIds(StoredColumns(self.path / "scores.parquet", ()).column("sample_id"))
+
     def write_table(self, table: pd.DataFrame) -> None:
         """Replace scores.parquet."""
         write_whole(self.path / "scores.parquet", lambda path: table.to_parquet(path, index=False))
@@ -156,8 +162,10 @@ class RunFolder:
 
     def _places(self, samples: SampleSet) -> Indices:
         """Return where the rows of the table stand among all samples of the data."""
+        ids = self.ids[:]
+        if np.array_equal(ids, samples.ids):
+            return np.arange(len(ids))
         position = {sample_id: i for i, sample_id in enumerate(samples.ids)}
-        ids = self.table["sample_id"].tolist()
         if strange := next((sample_id for sample_id in ids if sample_id not in position), None):
             raise OgaError(
                 f"{self.path / 'scores.parquet'} scores {strange!r}, which is not in {samples.source.path}. "

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from oga_core.errors import OgaError, unknown
@@ -133,8 +134,10 @@ class ScoredRun:
         """The map, `(n_samples, 2)`, None where none was made."""
         if "map_x" not in self.columns:
             return None
-        positions = np.stack([self.columns.numbers("map_x"), self.columns.numbers("map_y")], axis=1)
-        return None if np.isnan(positions[:, 0]).all() else positions.astype(np.float32)
+        positions = np.empty((len(self), 2), dtype=np.float32)
+        for axis, column in enumerate(("map_x", "map_y")):
+            positions[:, axis] = self.columns.column(column).cast(pa.float32(), safe=False).to_numpy()
+        return None if np.isnan(positions[:, 0]).all() else positions
 
     @cached_property
     def clusters(self) -> Clusters:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ class StoredColumns:
         self.path = path
         self._lock = threading.Lock()  # Arrow's reader of a file is for one thread at a time
         self._numbers: dict[str, Floats] = {}
+        self._ahead: dict[str, pa.ChunkedArray] = {}
         self._encoded: dict[str, pa.DictionaryArray] = {}
         self._distinct: dict[str, tuple[str, ...]] = {}
         with self._damage():
@@ -66,8 +67,17 @@ class StoredColumns:
 
     def column(self, name: str) -> pa.ChunkedArray:
         """One column, read anew."""
+        if name in self._ahead:
+            return self._ahead.pop(name)
         with self._lock, self._damage():
             return self._file.read([name]).column(0)
+
+    def read_ahead(self, names: Iterable[str]) -> None:
+        """Read columns that are about to be asked for together, on all processors; where that fails, each says so."""
+        wanted = [name for name in names if name in self]
+        with suppress(OgaError), self._lock, self._damage():
+            table = self._file.read(wanted)
+            self._ahead = {name: table.column(name) for name in wanted}
 
     def numbers(self, name: str) -> Floats:
         """A column of numbers in the precision that it is stored in, `(n_samples,)`, NaN where one is missing."""

@@ -61,6 +61,8 @@ def open_columns(path: Path, info: RunInfo) -> tuple[StoredColumns, SampleIds]:
     if not file.is_file():
         raise OgaError(f"The run {path} has no scores yet (status: {info.status}).")
     columns = StoredColumns(file, NAMED)
+    score = f"{SCORE_PREFIX}{info.default_score}"
+    columns.read_ahead(["sample_id", "given_label", "predicted_label", "finding", score, "map_x", "map_y"])
     ids = _ids(columns)
     for name in filter(_is_number, columns.names):
         if not columns.is_numeric(name):

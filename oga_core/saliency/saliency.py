@@ -73,7 +73,7 @@ def _compute(run: RunFolder, rows: Sequence[int], progress: Progress) -> dict[st
     arguments: dict[str, Any] = {
         "data": info.data.path,
         "data_options": info.data.options,
-        "ids": [str(sample_id) for sample_id in run.table["sample_id"].to_numpy()[np.asarray(rows, dtype=np.int64)]],
+        "ids": run.ids[np.asarray(rows, dtype=np.int64)].tolist(),
         "model": info.model.path,
         "model_card": Path(card).read_text(encoding="utf-8") if card else None,
         "trained_on": info.options.get("trained_on"),

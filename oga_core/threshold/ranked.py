@@ -38,6 +38,12 @@ class RankedScores:
         ranks[self.order] = np.arange(len(self))
         return ranks
 
+    @cached_property
+    def ends(self) -> tuple[float, float] | None:
+        """The lowest and the highest of the values that are finite; None where none is."""
+        finite = self.values[np.isfinite(self.values)]
+        return (float(finite.min()), float(finite.max())) if len(finite) else None
+
     def count(self, trim_fraction: float) -> int:
         """How many samples `trim_fraction` flags; raises `OgaError` outside 0 to 1."""
         if not 0 <= trim_fraction <= 1:

@@ -50,6 +50,17 @@ class Service:
         with self._lock:
             self._living()
 
+    def settles(self, seconds: float) -> bool:
+        """Whether the process is ready within so many seconds, or has ended, which asking tells more about."""
+        if not self._lock.acquire(timeout=seconds):
+            return False
+        try:
+            process = self._living()
+            process.is_ready = process.is_ready or process.begins(seconds)
+            return process.is_ready or process.ended
+        finally:
+            self._lock.release()
+
     def ask(self, request: Mapping[str, Any], n_answers: int, take: Callable[[Answer], object]) -> None:
         """Send a request and hand each of its answers to `take`.
 
@@ -115,6 +126,16 @@ class _Process:
             self.stop()
             raise self._error or WorkerError("The reading process ended. Try again.")
         return answer
+
+    def begins(self, seconds: float) -> bool:
+        """Whether its first answer comes within so many seconds; what comes instead is for `answer`."""
+        try:
+            answer = self._answers.get(timeout=seconds)
+        except queue.Empty:
+            return False
+        if answer is None:
+            self._answers.put(None)
+        return answer is not None
 
     def stop(self) -> None:
         """End the worker."""

@@ -22,6 +22,7 @@ from oga_core.review import queue as ordering
 from oga_core.review.board import DecisionBoard
 from oga_core.review.filters import Filters
 from oga_core.review.selection import Selection
+from oga_core.runs import evidence as evidence_of_runs
 from oga_core.runs.counts import class_shares, confusion
 from oga_core.runs.evidence import Evidence
 from oga_core.runs.scored import ScoredRun
@@ -221,7 +222,10 @@ def test_the_desk_shows_decides_and_undoes(data, board):
     assert first not in other.upcoming(5)
 
 
-def test_nearest_neighbours_are_the_nearest(data):
+@pytest.mark.parametrize("whole", [10**5, 1])
+def test_nearest_neighbours_are_the_nearest(data, whole, monkeypatch):
+    monkeypatch.setattr(evidence_of_runs, "_WHOLE", whole)  # above it those near on the map are compared, here all
+    monkeypatch.setattr(evidence_of_runs, "_CANDIDATES", len(data) - 1)
     evidence, row = Evidence(data), 7
 
     def exact(array, wanted, count):

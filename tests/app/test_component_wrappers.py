@@ -59,7 +59,7 @@ def unpacked(points: MapPoints) -> tuple[dict, np.ndarray, np.ndarray]:
     head = json.loads(points.payload[4 : 4 + size])
     body = points.payload[4 + size :]
     kind = np.dtype([("x", "<f4"), ("y", "<f4"), ("label", "<u2"), ("finding", "u1"), ("spare", "u1")])
-    n = head["n"]
+    n = -(-head["n"] // head["stride"])
     return head, np.frombuffer(body[: 12 * n], kind), np.frombuffer(body[12 * n :], "<f4")
 
 
@@ -79,6 +79,18 @@ def test_map_points_are_packed_most_suspicious_first():
     assert points.threshold(0) == np.inf
     assert points.by_rank([1, 2]).tolist() == [True, False, False, True]
     assert points.rows_inside([[-1, -1], [2, -1], [2, 3], [-1, 3]]).tolist() == [0, 1]
+
+
+def test_of_many_samples_every_third_is_drawn_and_all_are_ranked():
+    place = np.arange(16.0).reshape(8, 2)
+    points = MapPoints.pack(place, np.arange(8.0), labels=np.arange(8) % 2, label_names=CLASSES, drawn=3)
+    head, packed, scores = unpacked(points)
+    assert (head["n"], head["stride"], points.stride) == (8, 3, 3)
+    assert scores.tolist() == [7, 4, 1]
+    assert packed["x"].tolist() == [14, 8, 2]
+    assert packed["label"].tolist() == [1, 0, 1]
+    assert points.flagged(2).tolist() == [7, 6]
+    assert points.rows_inside([[3, 0], [9, 0], [9, 20], [3, 20]]).tolist() == [2, 3, 4]
 
 
 def test_map_points_of_other_scores_have_another_version():

@@ -70,6 +70,19 @@ def test_what_is_shown_is_what_the_data_holds(run, reader):
     assert len(workers()) == 1
 
 
+def test_whoever_asks_is_told_that_the_data_are_being_opened(run, reader):
+    assert not reader.settles(0)
+    assert reader.settles(60)
+    assert reader.settles(0)
+    assert reader.previews([3], 160) == [preview(run.samples, 3, 160)]
+
+
+def test_data_that_cannot_be_opened_are_not_waited_for(run, reader):
+    Path(run.info.data.path).unlink()
+    assert reader.settles(60)
+    assert reader.previews([3], 160)[0].unreadable
+
+
 def test_what_was_shown_is_kept_and_the_oldest_forgotten(reader, monkeypatch):
     monkeypatch.setattr(reading, "_CACHE_BYTES", reader.previews([0], 160)[0].size * 3)
     first = reader.previews([0, 1], 160)

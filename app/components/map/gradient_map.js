@@ -152,7 +152,7 @@ class GradientMap {
     }
     if (decisions !== undefined) {
       layer.setDecisions(decisions);
-      this.scene.redraw("full");
+      this.scene.moveDraft();
     }
   }
 

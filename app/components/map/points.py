@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -107,9 +108,14 @@ class MapPoints:
 
         chances: `(n_samples,)`, 0 to 1, none above that of a point that ranks before it.
         """
-        hundredths = np.rint(100 * np.asarray(chances, dtype=np.float64)[self.order]).astype(np.int64)
-        ends = np.flatnonzero(np.diff(hundredths, append=-1)) + 1
-        return [(float(hundredths[end - 1]) / 100, int(end)) for end in ends]
+        values = np.asarray(chances, dtype=np.float64)
+        steps: list[tuple[float, int]] = []
+        end = 0
+        while end < len(self):
+            chance = round(100 * float(values[self.order[end]]))
+            end = bisect_right(self.order, -chance, lo=end, key=lambda row: -round(100 * float(values[row])))
+            steps.append((chance / 100, end))
+        return steps
 
     def rows_inside(self, polygon: ArrayLike) -> NDArray[np.int64]:
         """Return the rows of the points inside a polygon of data coordinates, in the data's order."""

@@ -7,7 +7,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
-import numpy as np
 import streamlit as st
 
 from oga_app import state
@@ -118,10 +117,8 @@ def _ranges(view: Opened) -> None:
         _range(view, "probability_range", "Probability that the label is wrong", (0.0, 1.0), now, lambda ends: ends)
         if view.score == data.default_score:
             return  # what it ranks by; its own values are log odds, which say nothing more
-    values = data.score(view.score)
-    known = values[np.isfinite(values)]
-    if len(known) and known.min() < known.max():
-        ends = float(known.min()), float(known.max())
+    ends = data.ranked(view.score).ends
+    if ends and ends[0] < ends[1]:
         interval = filters.score_range
         now = interval[1:] if interval and interval[0] == view.score else ends
         label = f"Score: {view.score.replace('_', ' ')}"

@@ -75,11 +75,14 @@ export class Scene {
     const isChanged = theme.dark !== this.#theme?.dark || colorBy !== this.#colorBy;
     this.#theme = theme;
     this.#colorBy = colorBy;
-    if (isChanged) this.redraw("full");
+    if (isChanged) this.moveDraft();
     else this.schedule();
   }
 
-  /** Draw a sample of a large map at once and all of it when nothing has moved for a moment. */
+  /**
+   * Draw a sample of a large map at once and all of it when nothing has moved for a moment: while a page is laid out it
+   * moves several times, and a million points take a software renderer a second each time.
+   */
   moveDraft() {
     clearTimeout(this.#settling);
     this.#settling = window.setTimeout(() => this.redraw("full"), SETTLE);
@@ -132,7 +135,7 @@ export class Scene {
     }
     this.view.width = width;
     this.view.height = height;
-    this.redraw("full");
+    this.moveDraft();
   }
 
   /** @param {Event} event */
