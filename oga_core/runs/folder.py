@@ -17,8 +17,8 @@ from oga_core.gradient_sketch import GradientSketch
 from oga_core.numerics import Indices
 from oga_core.runs.arrays import read_arrays
 from oga_core.runs.info import LOCK, SCHEMA, RunInfo, read_json
-from oga_core.runs.sample_ids import SampleIds
-from oga_core.runs.stored_columns import StoredColumns
+from oga_core.runs.stored.columns import StoredColumns
+from oga_core.runs.stored.ids import SampleIds
 from oga_core.runs.table import SCORE_PREFIX, read_table, score_names
 from oga_core.samples import SampleSet
 

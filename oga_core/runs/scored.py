@@ -17,7 +17,7 @@ from oga_core.findings.clusters import Clusters, Shared, both, named_clusters, p
 from oga_core.findings.kinds import MISLABELLED, STRANGE, SUGGESTED_PROBABILITY
 from oga_core.runs.folder import SCORE_PREFIX, RunFolder, score_names
 from oga_core.runs.info import RunInfo
-from oga_core.runs.stored_columns import StoredColumns
+from oga_core.runs.stored.columns import StoredColumns
 from oga_core.runs.table import CONTENT, GIVEN_VALUE, PREDICTED_VALUE, open_columns
 from oga_core.samples import is_number, require_labels
 from oga_core.threshold.ranked import RankedScores, rank_of

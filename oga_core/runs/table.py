@@ -10,8 +10,8 @@ import pandas as pd
 import pyarrow as pa
 
 from oga_core.errors import OgaError
-from oga_core.runs.sample_ids import SampleIds
-from oga_core.runs.stored_columns import AGAIN, StoredColumns, damaged
+from oga_core.runs.stored.columns import AGAIN, StoredColumns, damaged
+from oga_core.runs.stored.ids import SampleIds
 
 if TYPE_CHECKING:
     from oga_core.runs.info import RunInfo

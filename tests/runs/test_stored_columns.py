@@ -7,8 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from oga_core.errors import OgaError
-from oga_core.runs.sample_ids import SampleIds
-from oga_core.runs.stored_columns import StoredColumns
+from oga_core.runs.stored.columns import StoredColumns
+from oga_core.runs.stored.ids import SampleIds
 
 HOSTILE = ("it's", 'say "no"', "'; DROP TABLE runs; --", "%_", "猫 \U0001f408", "nan", "")
 
