@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -50,14 +51,15 @@ class RowCollector:
     def __init__(self, wanted: Sequence[str]):
         self.values: dict[str, list[Any]] = {name: [] for name in wanted}
         self.faults: list[tuple[int, str]] = []
-        self._spans: list[tuple[int, int]] = []
-        self._numbers: list[int] = []
+        # Numbers and no objects: of ten million rows these are 0.2 GB and not 1.5.
+        self._spans = array("q")
+        self._numbers = array("q")
 
     def add(self, row: int, span: tuple[int, int], values: Sequence[Any]) -> None:
         """Add one row; `values` in the order of the wanted columns."""
         for column, value in zip(self.values.values(), values, strict=True):
             column.append(value)
-        self._spans.append(span)
+        self._spans.extend(span)
         self._numbers.append(row)
 
     @property
