@@ -1,6 +1,6 @@
 """How fast the dashboard is, in real headless Chromium with software rendering: medians as JSON.
 
-    python tests/benchmarks/ui.py [--n 100000 1000000] [--rounds 7] [--parts map review …] [--filters '{"given":"…"}']
+    python tests/benchmarks/ui.py [--n 100000 10000000] [--rounds 7] [--parts map review …] [--filters '{"given":"…"}']
 
 map, review: the dashboard itself on a run of n samples. plotly: the same map by Plotly's scattergl and as a raster.
 kills: SIGKILL at random moments of a simulated review; server_kills: of the real server, reviewed over its protocol.
@@ -24,28 +24,33 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "app"))
 
 from dashboard import durability
-from dashboard.browser import FLAGS, Traffic, cpu, median, open_page, seconds, served
+from dashboard.browser import FLAGS, Traffic, cpu, dashboard_mb, median, open_page, seconds, served
 from dashboard.reviewers import APP, decided_at, measure_reviewers
 from dashboard.rival_measures import measure_keys, measure_plotly
 from dashboard.run import write_big_run
 from kills import review_while_killed
 from playwright.sync_api import Browser, Page, TimeoutError, sync_playwright
 
+OPENING = 1_800_000
+"""Milliseconds until the data of ten million samples are open: a CSV of them is read row by row."""
 PARTS = ("map", "review", "plotly", "kills", "server_kills", "reviewers")
 
 
 def measure_map(browser: Browser, url: str, run: Path, rounds: int, filters: str = "") -> dict[str, Any]:
-    """First paint, drag per frame, release to server, selection to linked grid, bytes per change.
+    """First paint, drag per frame, release to server, selection to linked grid, a filter, bytes, the server's memory.
 
     filters: as in the address; figures are then those of a page that shows a part of the samples.
     """
     begun = time.perf_counter()
+    busy = cpu()
     page = open_page(browser, f"{url}/explore", run=run.name, **({"filters": filters} if filters else {}))
     page.locator("output.readout strong").wait_for()
     page.evaluate("() => window.painted('canvas.surface')")
     first = time.perf_counter() - begun
+    opening = cpu() - busy
     page.locator(".tile").first.wait_for()
     page.wait_for_timeout(3000)
+    opened_mb = dashboard_mb()
     traffic = Traffic(page)
     box = page.locator(".histogram").bounding_box()
     plot = page.locator(".surface").bounding_box()
@@ -91,14 +96,34 @@ def measure_map(browser: Browser, url: str, run: Path, rounds: int, filters: str
         )
         work["selection_cpu_s"].append(cpu() - busy)
         page.wait_for_timeout(1500)
+    filtered = [measure_filter(page, label) for label in ("class 3", "class 5", "class 7")[:rounds]]
+    held_mb = dashboard_mb()
     page.close()
     return {name: median(values) for name, values in work.items()} | {
         "first_paint_s": round(first, 2),
+        "first_paint_cpu_s": round(opening, 2),
+        "filter_s": median([wall for wall, _ in filtered]),
+        "filter_cpu_s": median([busy for _, busy in filtered]),
+        "dashboard_mb": opened_mb,
+        "dashboard_after_all_mb": held_mb,
         "drag_frame_s": median(drags),
         "release_to_server_and_back_s": median(releases),
         "selection_to_grid_s": median(selections),
         "bytes_per_threshold_change": int(median(sizes) or 0),
     }
+
+
+def measure_filter(page: Page, label: str) -> tuple[float, float]:
+    """From the choice of a given label to the counts of what passes; in seconds, and in those of a processor."""
+    page.get_by_test_id("stPopover").first.get_by_role("button").click()
+    page.get_by_role("combobox", name="Given label").click()
+    option = page.get_by_role("option", name=label, exact=True)
+    option.wait_for()
+    busy = cpu()
+    took = seconds(lambda: (option.click(), page.get_by_role("button", name=f"given: {label}").wait_for()))
+    page.wait_for_timeout(3000)
+    page.keyboard.press("Escape")
+    return took, cpu() - busy
 
 
 def tiles(page: Page) -> str:
@@ -109,7 +134,7 @@ def tiles(page: Page) -> str:
 def measure_review(browser: Browser, url: str, run: Path, presses: int) -> dict[str, Any]:
     """Key press to next sample painted, and to the decision on disk, at a press each time the sample has changed."""
     page = open_page(browser, f"{url}/review", run=run.name)
-    page.locator(".position:not(:empty)").wait_for()
+    page.locator(".position:not(:empty)").wait_for(timeout=OPENING)
     page.wait_for_timeout(4000)
     page.evaluate("() => window.watch('.position')")
     already = len(decided_at(run))

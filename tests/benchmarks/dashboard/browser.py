@@ -119,6 +119,16 @@ def cpu() -> float:
     return total
 
 
+def dashboard_mb() -> int:
+    """Megabytes that the dashboard's own process holds, without browser and readers."""
+    sizes = [0]
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            if "streamlit" in process.cmdline():
+                sizes.append(process.memory_info().rss >> 20)
+    return max(sizes)
+
+
 def median(seconds: list[float]) -> float | None:
     """The median in seconds, None where nothing was measured."""
     return round(statistics.median(seconds), 3) if seconds else None
