@@ -19,7 +19,7 @@ from oga_core.runs.arrays import read_arrays
 from oga_core.runs.info import LOCK, SCHEMA, RunInfo, read_json
 from oga_core.runs.stored.columns import StoredColumns
 from oga_core.runs.stored.ids import SampleIds
-from oga_core.runs.table import SCORE_PREFIX, read_table, score_names
+from oga_core.runs.table import SCORE_PREFIX, read_table, sample_ids, score_names
 from oga_core.samples import SampleSet
 
 SHARDS = "shards"
@@ -104,14 +104,18 @@ class RunFolder:
     @property
     def table(self) -> pd.DataFrame:
         """scores.parquet: sample_id, given_label, predicted_label, given_label_probability, score_*, map_x, map_y."""
+        self._require_scores()
+        return read_table(self.path / "scores.parquet")
+
+    def _require_scores(self) -> None:
         if not self.is_scored:
             raise OgaError(f"The run {self.path} has no scores yet (status: {self.info.status}).")
-        return read_table(self.path / "scores.parquet")
 
     @property
     def ids(self) -> SampleIds:
         """The ids of the table's rows, without the rest of it."""
-        return SampleIds(StoredColumns(self.path / "scores.parquet", ()).column("sample_id"))
+        self._require_scores()
+        return sample_ids(StoredColumns(self.path / "scores.parquet", ()))
 
     def write_table(self, table: pd.DataFrame) -> None:
         """Replace scores.parquet."""

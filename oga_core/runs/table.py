@@ -63,7 +63,7 @@ def open_columns(path: Path, info: RunInfo) -> tuple[StoredColumns, SampleIds]:
     columns = StoredColumns(file, NAMED)
     score = f"{SCORE_PREFIX}{info.default_score}"
     columns.read_ahead(["sample_id", "given_label", "predicted_label", "finding", score, "map_x", "map_y"])
-    ids = _ids(columns)
+    ids = sample_ids(columns)
     for name in filter(_is_number, columns.names):
         if not columns.is_numeric(name):
             raise _no_numbers(name, file, columns.kind(name))
@@ -76,7 +76,8 @@ def score_names(columns: Iterable[str]) -> list[str]:
     return [column.removeprefix(SCORE_PREFIX) for column in columns if column.startswith(SCORE_PREFIX)]
 
 
-def _ids(columns: StoredColumns) -> SampleIds:
+def sample_ids(columns: StoredColumns) -> SampleIds:
+    """Return the ids of a run's table; raises `OgaError` where one is missing or stands twice."""
     if "sample_id" not in columns:
         raise OgaError(f"{columns.path} has no column 'sample_id'. {AGAIN}")
     stored = columns.column("sample_id")

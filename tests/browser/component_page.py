@@ -38,12 +38,12 @@ def store() -> ReviewStore:
 
 
 @st.cache_resource
-def points(n: int) -> MapPoints:
+def points(n: int, drawn: int) -> MapPoints:
     rng = np.random.default_rng(0)
     place = rng.uniform(-1, 1, (n, 2))
     labels = np.arange(n) % 5
     names = {"label_names": CLASSES, "finding_names": ["a", "b"]}
-    return MapPoints.pack(place, rng.gamma(1.5, size=n), labels=labels, findings=labels % 2, **names)
+    return MapPoints.pack(place, rng.gamma(1.5, size=n), labels=labels, findings=labels % 2, drawn=drawn, **names)
 
 
 @st.cache_data
@@ -95,7 +95,7 @@ def map_page() -> None:
     n = int(st.query_params.get("n", "2000"))
     state.setdefault("flagged", n // 20)
     state.setdefault("outline", None)
-    all_points = points(n)
+    all_points = points(n, int(st.query_params.get("drawn", n or 1)))
     color_by = st.radio("Colour", ["flagged", "score", "label", "decision", "finding"], horizontal=True)
     if st.button("Flag 100"):
         state.flagged = 100

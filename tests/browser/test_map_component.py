@@ -154,6 +154,27 @@ def test_selection_is_resolved_on_the_server(opened, mode):
     until(lambda: known(page)["selected"] == "-1")
 
 
+def test_where_every_fourth_sample_is_drawn_all_are_counted_and_selected(opened):
+    page = opened("map", n=2000, drawn=500)
+    assert "of 2,000 flagged" in page.locator("output.readout").inner_text()
+    page.get_by_role("button", name="Flag 100").click()
+    until(lambda: count_shown(page) == 100)
+    page.locator(".surface").focus()
+    page.keyboard.press("n")
+    page.keyboard.press("n")
+    assert "rank 5, flagged" in page.locator("[aria-live=polite]").first.inner_text()
+    page.keyboard.press("Enter")
+    until(lambda: known(page)["picked"] != "None")
+    box = page.locator(".surface").bounding_box()
+    page.get_by_role("button", name="Box: drag on the map").click()
+    page.mouse.move(box["x"] + 2, box["y"] + 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] - 2, box["y"] + box["height"] - 2, steps=4)
+    page.mouse.up()
+    until(lambda: known(page)["selected"] == "2000")
+    assert "of 2,000 flagged" in page.locator("output.readout").inner_text()
+
+
 def test_what_a_filter_leaves_out_is_faint_and_not_flagged(opened):
     page = opened("map")
     box = page.locator(".surface").bounding_box()
