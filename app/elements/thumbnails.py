@@ -11,7 +11,6 @@ from oga_app.elements import messages
 from oga_core.previews.content import Preview
 from oga_core.runs.scored import ScoredRun
 
-_PATIENCE = 0.1
 _OPENING = "The data are being opened. The sample shows here once they are."
 
 
@@ -31,7 +30,7 @@ def is_open(data: ScoredRun) -> bool:
     """Whether samples can be shown without a page waiting for them; few enough are waited for."""
     if state.session().settings.closed or len(data) <= cache.SOON:
         return True
-    return cache.reader(data).settles(_PATIENCE)
+    return cache.reader(data).settles(0)
 
 
 @st.fragment(run_every=3.0)

@@ -51,7 +51,13 @@ class Service:
             self._living()
 
     def settles(self, seconds: float) -> bool:
-        """Whether the process is ready within so many seconds, or has ended, which asking tells more about."""
+        """Whether the process is ready within so many seconds, or has ended, which asking tells more about.
+
+        It is started where there is none; one that ended before it was ready is not started again.
+        """
+        process = self._process
+        if process is not None and process.is_ready != process.ended:
+            return True
         if not self._lock.acquire(timeout=seconds):
             return False
         try:

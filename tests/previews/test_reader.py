@@ -80,6 +80,7 @@ def test_whoever_asks_is_told_that_the_data_are_being_opened(run, reader):
 def test_data_that_cannot_be_opened_are_not_waited_for(run, reader):
     Path(run.info.data.path).unlink()
     assert reader.settles(60)
+    assert reader.settles(0)  # and is not begun again
     assert reader.previews([3], 160)[0].unreadable
 
 
