@@ -12,6 +12,7 @@ import pytest
 
 from oga_core.errors import OgaError
 from oga_core.readers import read_samples
+from oga_core.readers.tables.conll import MAX_WORDS
 from oga_core.readers.targets import with_tags, with_targets
 from oga_core.samples import SampleSet
 
@@ -95,6 +96,13 @@ def test_a_file_of_words_alone_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.conll"
     path.write_text("a\nb\n")
     with pytest.raises(OgaError, match="begins with 'a', which is no word with a tag"):
+        read_samples(path)
+
+
+def test_a_file_without_empty_lines_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.conll"
+    path.write_text("a O\n" * (MAX_WORDS + 1))
+    with pytest.raises(OgaError, match="more than 100,000 words at line 1"):
         read_samples(path)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from itertools import takewhile
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ WORDS, TAGS = "tokens", "tags"
 """What the first and the last column are called; those between are column_2, column_3 and so on."""
 ENDINGS = (".conll", ".bio", ".iob", ".iob2")
 _FIELD = re.compile(r"[^ \t\r]+")
+MAX_WORDS = 100_000
+"""Of a sentence: no model reads so many, and a file without empty lines would fill the memory."""
 DOCUMENT = "-DOCSTART-"
 """Stands at the beginning of a document in CoNLL-2003, and is no sentence."""
 
@@ -107,7 +109,13 @@ class ConllTable:
         for number, (offset, line) in numbered:
             if not line.strip():
                 continue
-            rest = [data for _, (_, data) in takewhile(lambda part: part[1][1].strip(), numbered)]
+            following = takewhile(lambda part: part[1][1].strip(), numbered)
+            rest = [data for _, (_, data) in islice(following, MAX_WORDS)]
+            if len(rest) == MAX_WORDS:
+                raise OgaError(
+                    f"{self.name} has a sentence of more than {MAX_WORDS:,} words at line {number}. Give an empty line "
+                    "between sentences."
+                )
             data = b"".join([line, *rest])
             lines = decode(data, self.name, number).removesuffix("\n").split("\n")
             yield number, (offset, offset + len(data)), lines
