@@ -16,7 +16,7 @@ from oga_app import state
 from oga_app.background.explaining import Explainer
 from oga_app.background.verifying import Verification
 from oga_app.components.map.points import MapPoints
-from oga_app.elements import values
+from oga_app.elements.targets import values
 from oga_core.ask.asker import Asker
 from oga_core.errors import OgaError
 from oga_core.previews.reader import (

@@ -14,8 +14,9 @@ from oga_app.background import explaining
 from oga_app.components.grid.sample_grid import GridAction
 from oga_app.components.review.review_queue import ReviewEvent
 from oga_app.components.sample_view import SampleView
-from oga_app.elements import heat, tagged, values
+from oga_app.elements import heat
 from oga_app.elements.messages import counted, percent
+from oga_app.elements.targets import tagged, values
 from oga_app.elements.thumbnails import thumbnails
 from oga_core.errors import OgaError
 from oga_core.review.board import DecisionBoard

@@ -7,8 +7,9 @@ import plotly.graph_objects as go
 import streamlit as st
 from numpy.typing import NDArray
 
-from oga_app import cache
-from oga_app.elements import charts, desk, messages, tagged, theme, values
+from oga_app.elements import charts, desk, messages, theme
+from oga_app.elements.targets import tagged, values
+from oga_app.elements.thumbnails import thumbnails
 from oga_app.views.header import Opened
 from oga_core.numerics import evenly_spaced
 from oga_core.samples import NO_LABELS, is_number, labels_of, labels_text
@@ -47,7 +48,7 @@ def _new_tag(view: Opened, row: int) -> str | None:
     """One word and its new tag, the most suspicious word and what is likelier at first; all tags once it is saved."""
     names = list(view.data.info.label_names)
     tags = labels_of(view.data.given_text(row) or NO_LABELS)
-    words = cache.thumbnails(view.data, [row], desk.SMALL)[0].words
+    words = thumbnails(view.data, [row], desk.SMALL)[0].words
     first = next(iter(tagged.doubts(view.data, row)), None)
     word: int = st.selectbox(
         "Word",

@@ -1,0 +1,1 @@
+"""What previews draw of labels that are no single class: numbers, and tags of words."""
