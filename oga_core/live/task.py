@@ -78,6 +78,16 @@ class LiveTask:
 class LiveTokens(LiveTask):
     """A language model under plain cross-entropy, which has a loss for every token."""
 
+    def outputs(self, model: nn.Module, batch: Batch) -> Tensor:
+        """Run the model; raises `OgaError` for one of tags, whose labels are not the tokens that come next."""
+        if type(model).__name__.endswith("ForTokenClassification"):
+            raise OgaError(
+                f"{type(model).__name__} gives every token a tag, and cross-entropy here is of the token that comes "
+                "next. Score it from its folder: model.save_pretrained(folder) and tokenizer.save_pretrained(folder), "
+                "with rows that have lists of tokens and tags; or give a loss of your own."
+            )
+        return super().outputs(model, batch)
+
     def token_losses(self, outputs: Tensor, batch: Batch) -> Tensor:
         """Return the cross-entropy of every token but the first, `(batch, time - 1)`, zero where none is trained on."""
         return _by_token(outputs, batch["labels"])

@@ -14,7 +14,7 @@ from sklearn.metrics import average_precision_score
 from tagged_runs import TAGS, PlainTagger, Tagged, make_run, save_tagger, sentences, tokenizer, write_conll, write_jsonl
 from transformers import BertForTokenClassification
 
-from oga_core import open_run, package_model
+from oga_core import open_run, package_model, per_sample_gradients
 from oga_core.errors import OgaError
 from oga_core.gradients.batches import Shard
 from oga_core.models import load_model
@@ -174,6 +174,13 @@ def test_words_that_are_cut_off_have_no_tag(tmp_path: Path, model: Path) -> None
     data = Tagged([["ann"] * 100], [["O"] * 100], [["O"] * 100])
     samples, task = prepare(read_samples(write_jsonl(tmp_path / "a.jsonl", data)), load_model(model))
     assert int((task.batch(samples, np.array([0]))["labels"] >= 0).sum()) == 30
+
+
+def test_a_live_tagger_is_not_taken_for_a_language_model(model: Path) -> None:
+    tagger = BertForTokenClassification.from_pretrained(model).eval()
+    rows = [{"input_ids": torch.tensor([2, 5, 6, 3]), "labels": torch.tensor([-100, 1, -100, -100])}] * 4
+    with pytest.raises(OgaError, match="gives every token a tag"):
+        per_sample_gradients(tagger, rows)
 
 
 def test_shards_are_refused(run: RunFolder, model: Path) -> None:
