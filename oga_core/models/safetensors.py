@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import torch
@@ -30,8 +31,8 @@ def is_safetensors(path: Path) -> bool:
     return path.suffix == ".safetensors" or (len(start) == 9 and start[8:] == b"{" and not start.startswith(b"PK"))
 
 
-def read_safetensors(path: Path) -> Weights:
-    """Read a safetensors file as it is. Raises `OgaError` when it is damaged, and for quantised numbers."""
+def read_safetensors(path: Path, dtypes: Collection[torch.dtype] = DTYPES) -> Weights:
+    """Read a safetensors file as it is. Raises `OgaError` when it is damaged, and for numbers not of `dtypes`."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -43,7 +44,7 @@ def read_safetensors(path: Path) -> Weights:
             f"{path.name} is not a readable safetensors file: {why[:200]}. Save the weights again."
         ) from None
     for name, tensor in weights.items():
-        if tensor.dtype not in DTYPES:
+        if tensor.dtype not in dtypes:
             raise OgaError(
                 f"{path.name} holds {name!r} as {tensor.dtype}: quantised weights have no gradients. "
                 "Save the model as float16 or float32."

@@ -72,7 +72,8 @@ def clean_config(raw: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
             raise OgaError(
                 "The model is quantised (quantization_config in config.json); gradients need its unquantised weights. "
                 "Give the model that it was made from, or save it as float16 or float32 where the library that packed "
-                "it is installed (bitsandbytes for 8 and 4 bits): model.dequantize().save_pretrained(folder)."
+                "it is installed: model.dequantize().save_pretrained(folder). Under a PEFT adapter, a base in 8 or 4 "
+                "bits of bitsandbytes is read as it is."
             )
     if raw.get("problem_type") not in (None, "single_label_classification"):
         raise OgaError(f"config.json says problem_type {raw['problem_type']!r}; OGA needs one class a sample.")

@@ -6,16 +6,19 @@ import re
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from oga_core.errors import OgaError, unknown
 from oga_core.models.card import ModelCard
 from oga_core.models.folders import find_base, read_json
 from oga_core.models.huggingface.config import clean_config
 from oga_core.models.huggingface.derived import carded, prepared
 from oga_core.models.huggingface.network import build
+from oga_core.models.huggingface.quantised import NOTE, dequantised, is_bitsandbytes
 from oga_core.models.huggingface.weights import read_folder_weights, storage_notes
 from oga_core.models.loaded import LoadedModel
 from oga_core.models.refusals import reason, refusal
-from oga_core.models.safetensors import Weights, read_safetensors
+from oga_core.models.safetensors import DTYPES, Weights, read_safetensors
 from oga_core.models.tokenizer import load_tokenizer
 from oga_core.samples import Modality
 
@@ -44,12 +47,10 @@ def load_peft(folder: Path, card: ModelCard | None = None, base: Path | None = N
     config = _lora_config(raw, weights)
     modality = _TASKS[raw["task_type"]]
     base = base or find_base(folder, raw)
-    base_raw, notes = clean_config(read_json(base / "config.json"))
+    base_raw, base_weights, notes = _base(base)
     trained_heads = tuple(f"{name}." for name in config.modules_to_save or () if name in _HEAD_NAMES)
     if modality == "text":
         _set_classes(base_raw, weights, card)
-    base_weights = read_folder_weights(base)
-    notes += storage_notes(base_weights)
     module, _ = build(base_raw, base_weights, origin=base.name, head=modality, optional=trained_heads)
     adapted = _adapted(module, config, weights, folder.name)
     has_own = any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer_config.json"))
@@ -60,6 +61,20 @@ def load_peft(folder: Path, card: ModelCard | None = None, base: Path | None = N
     if named != base.name and base.parent != folder:
         notes.append(f"The adapter was trained on {named!r}; the base model used is {base.name!r}.")
     return LoadedModel(adapted.eval(), card, "peft", tokenizer, tuple(notes))
+
+
+def _base(folder: Path) -> tuple[dict[str, Any], Weights, list[str]]:
+    """The configuration and the weights of a base model, those of 8 and 4 bits multiplied out, and notes on both."""
+    raw = read_json(folder / "config.json")
+    is_packed = is_bitsandbytes(raw)
+    if is_packed:
+        del raw["quantization_config"]
+    raw, notes = clean_config(raw)
+    if is_packed:
+        weights = dequantised(read_folder_weights(folder, (*DTYPES, torch.int8)), folder.name)
+        return raw, weights, [*notes, NOTE]
+    weights = read_folder_weights(folder)
+    return raw, weights, notes + storage_notes(weights)
 
 
 def _adapter_weights(folder: Path) -> Weights:

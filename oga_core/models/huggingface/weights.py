@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
+
+import torch
 
 from oga_core.errors import OgaError
 from oga_core.models.folders import weight_files
-from oga_core.models.safetensors import Weights, read_safetensors
+from oga_core.models.safetensors import DTYPES, Weights, read_safetensors
 
 
-def read_folder_weights(folder: Path) -> Weights:
+def read_folder_weights(folder: Path, dtypes: Collection[torch.dtype] = DTYPES) -> Weights:
     """Read model.safetensors, or the shards of its index, from this folder and no other."""
     weights: Weights = {}
     for path in weight_files(folder):
-        shard = read_safetensors(path)
+        shard = read_safetensors(path, dtypes)
         if weights.keys() & shard.keys():
             raise OgaError(f"{path.name} repeats tensors of another shard. Save the model again.")
         weights |= shard
