@@ -72,7 +72,7 @@ def start(data: Path, model: Path | None, run: Path, options: ScoreOptions, *, p
 
 def _with_files_taken(options: ScoreOptions, run: Path) -> ScoreOptions:
     """The options with the uploaded files among them in the run folder."""
-    files = {"labels": options.labels, "model_card": options.model_card, "validation": options.validation}
+    files = {name: getattr(options, name) for name in ("labels", "model_card", "validation", "reference")}
     taken: dict[str, Any] = {name: str(_taken(Path(path), run, name)) for name, path in files.items() if path}
     checkpoints = enumerate(map(Path, options.checkpoints))
     taken["checkpoints"] = tuple(str(_taken(path, run, f"checkpoint_{number}")) for number, path in checkpoints)

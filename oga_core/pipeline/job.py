@@ -33,9 +33,7 @@ from oga_core.readers.outputs import aligned, class_names, outputs_of
 from oga_core.samples import SampleSet
 from oga_core.tasks import Task
 from oga_core.tasks.causal_lm import CausalLMTask
-from oga_core.tasks.language.late_head import output_layer
-from oga_core.tasks.preference import PreferenceTask
-from oga_core.tasks.prepare import prepare
+from oga_core.tasks.prepare import prepare, with_reference
 from oga_core.worker.stages import Progress, Stages
 
 
@@ -78,7 +76,7 @@ def _score_model(
         built = request.model_factory
         loaded = load_model(path, _card(request), factory=ModelFactory(**built) if built else None)
         samples, task = prepare(samples, loaded, request.trained_on)
-        task = _with_reference(task, loaded, request)
+        task = with_reference(task, loaded, request.reference)
         if request.shard and samples.target == "tags":
             raise OgaError("A model that tags words is scored as a whole, not in shards. Score all data in one run.")
         options = _pass_options(request, samples)
@@ -117,22 +115,6 @@ def _score_model(
             "loss": dict(loaded.card.loss) if samples.target else {},
         },
     )
-
-
-def _with_reference(task: Task, loaded: LoadedModel, request: PassRequest) -> Task:
-    """The task with the model that preference pairs are measured against, where one was given."""
-    if request.reference is None:
-        return task
-    if not isinstance(task, PreferenceTask):
-        raise OgaError("A reference model belongs to preference pairs, and this data has none. Leave it out.")
-    reference = load_model(Path(request.reference)).module
-    sizes = [len(layer.weight) for model in (loaded.module, reference) if (layer := output_layer(model)) is not None]
-    if len(set(sizes)) > 1:
-        raise OgaError(
-            f"The reference model has {sizes[1]:,} tokens and the model {sizes[0]:,}. Give the model that the training "
-            "began with."
-        )
-    return replace(task, reference=reference.eval().requires_grad_(False))
 
 
 def _read_validation(loaded: LoadedModel, task: Task, request: PassRequest, stages: Stages) -> SampleSet | None:

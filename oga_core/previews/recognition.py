@@ -16,6 +16,7 @@ from oga_core.models.refusals import REFUSALS, refusal
 from oga_core.previews.model_cards import card_of
 from oga_core.previews.roles import FileContent
 from oga_core.readers import unreadable
+from oga_core.readers.answers.preferences import form_of
 from oga_core.readers.archives import Archive, is_zip, open_archive
 from oga_core.readers.archives.archive import suffix_of
 from oga_core.readers.columns import recognise, some
@@ -145,8 +146,10 @@ def _archive(archive: Archive) -> FileContent:
 def _table(name: str, columns: Sequence[str]) -> FileContent:
     shown = some(columns, _NAMED_COLUMNS).replace("'", "")
     is_language = shape_of(columns) is not None
-    about = f"{'rows for a language model' if is_language else 'table'}: {shown}"
-    return FileContent(name, "table", about, is_language=is_language, **_named(columns))
+    are_pairs = form_of(columns) is not None
+    what = "preference pairs" if are_pairs else "rows for a language model" if is_language else "table"
+    traits = {"is_language": is_language, "are_pairs": are_pairs}
+    return FileContent(name, "table", f"{what}: {shown}", **traits, **_named(columns))
 
 
 def _arrays(name: str, columns: Sequence[str]) -> FileContent:
@@ -164,13 +167,15 @@ def _model(path: Path, kind: str) -> FileContent:
     if kind in REFUSALS:
         raise refusal(kind, path)
     role = "weights" if kind in ("safetensors", "state_dict") else "model"
+    about = _CALLED[kind]
+    is_adapter = kind == "peft"
     try:
         card = card_of(path, kind)
     except OgaError as error:
-        return FileContent(path.name, role, _CALLED[kind], needs_card=True, problem=str(error))
+        return FileContent(path.name, role, about, is_adapter=is_adapter, needs_card=True, problem=str(error))
     if card is None:
-        return FileContent(path.name, role, _CALLED[kind], needs_card=kind != "peft")
-    return FileContent(path.name, role, f"{_CALLED[kind]}: {_about_card(card)}", card=card.to_json())
+        return FileContent(path.name, role, about, is_adapter=is_adapter, needs_card=not is_adapter)
+    return FileContent(path.name, role, f"{about}: {_about_card(card)}", is_adapter=is_adapter, card=card.to_json())
 
 
 def _about_card(card: ModelCard) -> str:

@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
-Role = Literal["data", "labels", "model", "card", "validation", "checkpoint", "unused"]
+Role = Literal["data", "labels", "model", "reference", "card", "validation", "checkpoint", "unused"]
 ROLES: tuple[Role, ...] = get_args(Role)
 
 _MANY = ("checkpoint", "unused")  # roles that several files may have
 _BARE_COLUMNS = 3  # id, label, and one more, such as who labelled it
+_REFERENCE_WORDS = {"ref", "reference", "base", "sft", "before"}  # in the names of models that pairs are trained from
 
 
 @dataclass(frozen=True)
@@ -21,8 +22,9 @@ class FileContent:
     kind: samples (images, texts in an archive), table, arrays, labels (an array of one dimension), outputs, model,
     weights, card, or unknown. about: a few words for a person. columns: of a table, or names of arrays; recognised:
     those taken for the label, the id, the text and the image by their usual names. is_language: whether they are those
-    of rows for a language model. card: JSON of the card that the file is, or that the model brings. needs_card: whether
-    the model cannot be loaded without one. problem: a sentence where it cannot be used.
+    of rows for a language model; are_pairs: of preference pairs. is_adapter: whether the model is a PEFT adapter, which
+    can be switched off. card: JSON of the card that the file is, or that the model brings. needs_card: whether the
+    model cannot be loaded without one. problem: a sentence where it cannot be used.
     """
 
     name: str
@@ -31,6 +33,8 @@ class FileContent:
     columns: tuple[str, ...] = ()
     recognised: Mapping[str, str] = field(default_factory=dict)
     is_language: bool = False
+    are_pairs: bool = False
+    is_adapter: bool = False
     card: str | None = None
     needs_card: bool = False
     n_bytes: int = 0
@@ -47,6 +51,8 @@ class FileContent:
             columns=columns,
             recognised={role: name for role, name in content["recognised"].items() if name in columns},
             is_language=content["is_language"] is True,
+            are_pairs=content["are_pairs"] is True,
+            is_adapter=content["is_adapter"] is True,
             card=None if content["card"] is None else str(content["card"]),
             needs_card=content["needs_card"] is True,
             problem=str(content["problem"]),
@@ -67,8 +73,8 @@ def roles_of(files: Sequence[FileContent], choices: Mapping[int, Role] | None = 
     """Return what each file is for, by what they hold and what the others are.
 
     choices: by position what a person said; these stay, and no other file gets a role of which there is one. Of two
-    files that could both be the data the larger one is; one whose name says validation or test is that. What has no
-    place is unused.
+    files that could both be the data the larger one is; one whose name says validation or test is that, and beside
+    preference pairs a model whose name says base or reference is that. What has no place is unused.
     """
     roles: dict[int, Role] = dict(choices or {})
 
@@ -81,6 +87,10 @@ def roles_of(files: Sequence[FileContent], choices: Mapping[int, Role] | None = 
         return [i for i, each in enumerate(files) if each.kind in kinds and i not in roles]
 
     give(of_kind("card"), "card")
+    models = of_kind("model")
+    if any(each.are_pairs for each in files):
+        others = len(models) - ("model" not in roles.values())
+        give([i for i in models if _says_reference(files[i].name)][:others], "reference")
     give(of_kind("model"), "model")
     weights = sorted(of_kind("weights"), key=lambda i: _age(files[i].name))
     if "model" not in roles.values():
@@ -107,10 +117,18 @@ def _label_tables(files: Sequence[FileContent], roles: Mapping[int, Role]) -> li
     return bare if has_rows else []
 
 
+def _says_reference(name: str) -> bool:
+    return not _REFERENCE_WORDS.isdisjoint(_words(name))
+
+
 def _says_validation(name: str) -> bool:
     from oga_core.readers.columns import OTHER_SPLITS  # with all readers, which pages need nothing of
 
-    return not set(re.split(r"[^a-z]+", name.casefold())).isdisjoint((*OTHER_SPLITS, "clean"))
+    return not _words(name).isdisjoint((*OTHER_SPLITS, "clean"))
+
+
+def _words(name: str) -> set[str]:
+    return set(re.split(r"[^a-z]+", name.casefold()))
 
 
 def _age(name: str) -> tuple[bool, list[int], str]:

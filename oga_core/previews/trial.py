@@ -25,7 +25,7 @@ from oga_core.pipeline.trial import try_model
 from oga_core.readers import read_samples
 from oga_core.readers.outputs import aligned, class_names, outputs_of
 from oga_core.samples import SampleSet
-from oga_core.tasks.prepare import prepare
+from oga_core.tasks.prepare import prepare, with_reference
 from oga_core.worker.stages import Progress, peak_rss_mb
 
 TRIED = 64
@@ -48,6 +48,7 @@ def run(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
         return _try_outputs(samples, model, card, request, start)
     loaded = load_model(model, card)
     samples, task = prepare(samples, loaded, request.trained_on)
+    task = with_reference(task, loaded, request.reference)
     options = settled(request.pass_options, target=samples.target, n_samples=len(samples))
     device = choose_device(options.device)
     reading = time.perf_counter() - start

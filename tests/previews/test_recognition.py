@@ -67,6 +67,9 @@ def test_tables(written):
     file = content(written("chats.jsonl", json.dumps({"messages": [{"role": "user", "content": "hi"}]}) + "\n"))
     assert (file.kind, file.is_language) == ("table", True)
     assert "rows for a language model" in file.about
+    pairs = content(written("pairs.jsonl", json.dumps({"chosen": "a", "rejected": "b"}) + "\n"))
+    assert (pairs.are_pairs, pairs.about) == (True, "preference pairs: chosen, rejected")
+    assert not file.are_pairs
     assert content(written("rows.json", '[{"text": "a", "label": "x"}]')).columns == ("text", "label")
     # Its ninth byte is a bracket, as that of a safetensors file is.
     assert content(written("nested.jsonl", '{"data":{"a": 1}}\n')).kind == "table"

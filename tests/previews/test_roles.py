@@ -16,6 +16,8 @@ LABELS = table("labels.csv", "file", "label")
 FILMS = table("films.csv", "id", "text", "label", n_bytes=900)
 MODEL = FileContent("net.pt2", "model")
 CARD = FileContent("card.json", "card")
+PAIRS = FileContent("pairs.jsonl", "table", are_pairs=True)
+BASE = FileContent("base-model.zip", "model")
 OUTPUTS = FileContent("outputs.npz", "outputs", n_bytes=10)
 
 
@@ -41,6 +43,8 @@ def weights(name: str) -> FileContent:
         ([weights("epoch-10.pt"), weights("final.pt"), weights("epoch-9.pt")], ["checkpoint", "model", "checkpoint"]),
         ([weights("epoch-10.pt"), weights("epoch-9.pt")], ["model", "checkpoint"]),
         ([FileContent("odd.docx"), FILMS], ["unused", "data"]),
+        ([PAIRS, BASE, MODEL], ["data", "reference", "model"]),
+        ([PAIRS, BASE], ["data", "model"]),
     ],
 )
 def test_roles_follow_from_what_the_files_hold(files, roles):
@@ -58,6 +62,14 @@ def test_of_two_data_sets_the_larger_is_the_data_and_the_other_waits_for_a_word(
 def test_two_models_and_two_cards():
     assert roles_of([MODEL, FileContent("b.pt2", "model"), CARD, CARD]) == ["model", "unused", "card", "unused"]
     assert roles_of([MODEL, weights("a.pt")], {1: "model"}) == ["unused", "model"]
+
+
+def test_a_reference_is_for_pairs_alone_and_for_the_second_of_two_models():
+    assert roles_of([FILMS, MODEL, BASE]) == ["data", "model", "unused"]
+    assert roles_of([PAIRS, BASE, FileContent("sft.zip", "model")]) == ["data", "reference", "model"]
+    assert roles_of([PAIRS, BASE], {0: "data", 1: "model"}) == ["data", "model"]
+    assert roles_of([PAIRS, BASE, MODEL], {1: "model"}) == ["data", "model", "unused"]
+    assert roles_of([PAIRS, BASE, MODEL], {2: "reference"}) == ["data", "model", "reference"]
 
 
 def test_what_a_person_says_stays():

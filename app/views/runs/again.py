@@ -44,7 +44,7 @@ def begin_from(run: Path, *, carry: bool) -> None:
     for name, key in _FIELDS.items():
         state.choose(key, getattr(options, name))
     kept = {"data": info.data.path, "model": info.model.path, "labels": options.labels, "card": options.model_card}
-    kept |= {"validation": options.validation}
+    kept |= {"validation": options.validation, "reference": options.reference}
     state.remember("kept", {role: path for role, path in kept.items() if path and Path(path).exists()})
     state.remember("begun-from", (run, carry))
 

@@ -25,6 +25,7 @@ _NAMES: dict[Role, str] = {
     "data": "Data",
     "labels": "Labels",
     "model": "Model",
+    "reference": "Reference model",
     "card": "Model card",
     "validation": "Clean validation data",
     "checkpoint": "Checkpoint",
@@ -75,7 +76,7 @@ class Given:
 def given_files(current: Session) -> Given:
     """Draw the place to drop files, the field for paths and the list of what was given."""
     uploads = st.file_uploader(
-        "Drop the files here: data, labels, model, model card, checkpoints",
+        "Drop the files here: data, labels, model, model card, checkpoints, reference model of preference pairs",
         accept_multiple_files=True,
         key="upload-files",
         max_upload_size=MAX_FILE_MB,

@@ -63,12 +63,34 @@ def _is_sound(given: Given, options: dict[str, Any], typed: str | None) -> bool:
             "Drop the card's JSON file, or fill in “Model card” below."
         )
         sound = False
+    elif data is not None:
+        sound = _has_reference(given, data.content.are_pairs or options.get("modality") == "preference") and sound
     if data and model and model.content.kind != "outputs":
         if _has_rows(given, options):
             messages.guarded(look_before)(data.path, model.path, card, options)
         if sound:
             messages.guarded(trial)(data.path, model.path, card, options)
     return bool(sound)
+
+
+def _has_reference(given: Given, are_pairs: bool) -> bool:
+    """Whether there is a reference model where one is needed, and none where there is no use for it; else say so."""
+    model = given.first("model")
+    reference = given.first("reference")
+    if reference is not None and not are_pairs:
+        messages.problem(
+            f"{reference.name} is taken for the reference model, which only preference pairs are measured against, "
+            "and the data are none. Choose “Not used” beside it."
+        )
+    elif reference is None and are_pairs and model is not None and not model.content.is_adapter:
+        messages.problem(
+            f"Preference pairs are measured against the model before the training, and {model.name} is no adapter "
+            "that could be switched off. Drop that model too and choose “Reference model” beside it, or give the PEFT "
+            "adapter in place of the merged model."
+        )
+    else:
+        return True
+    return False
 
 
 def _needs_card(given: Given) -> bool:
@@ -91,7 +113,7 @@ def _has_rows(given: Given, options: dict[str, Any]) -> bool:
 
 
 def _files_of(given: Given) -> dict[str, Any]:
-    roles = {"labels": "labels", "model_card": "card", "validation": "validation"}
+    roles = {"labels": "labels", "model_card": "card", "validation": "validation", "reference": "reference"}
     paths: dict[str, Path | None] = {option: given.path(role) for option, role in roles.items()}  # type: ignore[arg-type]
     return {option: str(path) if path else None for option, path in paths.items()} | {"checkpoints": given.checkpoints}
 

@@ -152,13 +152,60 @@ def test_names_of_files_and_labels_are_shown_as_they_are(visit, folder):
     assert '<span dir="auto">عنب &lt;i&gt;long' in words(test)
 
 
+@pytest.fixture
+def pairs(visit, folder):
+    """The page with preference pairs and the folders of models with these names, which are no adapters."""
+    rows = [{"prompt": f"number {i} ", "chosen": "yes", "rejected": "no"} for i in range(20)]
+    (folder / "pairs.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    config = {"model_type": "llama", "architectures": ["LlamaForCausalLM"]}
+
+    def fill(*names: str):
+        for name in names:
+            (folder / name).mkdir()
+            (folder / name / "config.json").write_text(json.dumps(config))
+            (folder / name / "model.safetensors").write_bytes(b"\x02\x00\x00\x00\x00\x00\x00\x00{}")
+        paths = [folder / "pairs.jsonl", *(folder / name for name in names)]
+        return visit("run").text_area(key="paths").set_value("\n".join(map(str, paths))).run()
+
+    return fill
+
+
+def test_pairs_of_a_whole_model_wait_for_its_reference(pairs):
+    test = pairs("tuned")
+    assert "tuned is no adapter that could be switched off" in "".join(problems(test))
+    assert test.button(key="start-run").disabled
+    assert "reference model" in test.get("file_uploader")[0].label
+
+
+def test_a_model_that_says_so_is_the_reference_and_goes_with_the_run(pairs, folder, started):
+    test = pairs("tuned", "base")
+    assert roles(test) == {"pairs.jsonl": "data", "tuned": "model", "base": "reference"}
+    assert problems(test) == []
+    test.button(key="start-run").click().run()
+    [(_, model, _, options, _)] = started
+    assert (model, options.reference) == (folder / "tuned", str(folder / "base"))
+
+
+def test_a_reference_of_other_data_is_no_use(form, folder, started):
+    test = form("id,text,label", ["returns", "billing"] * 10)
+    shutil.copytree(SAMPLES / "messages", folder / "base")
+    test.text_area(key="paths").set_value(f"{test.text_area(key='paths').value}\n{folder / 'base'}").run()
+    assert roles(test)["base"] == "unused"
+    test.selectbox(key=f"role-{folder / 'base'}").set_value("reference").run()
+    assert "only preference pairs are measured against" in "".join(problems(test))
+    assert test.button(key="start-run").disabled
+
+
 def test_uploaded_labels_and_checkpoints_go_with_the_run(folder):
     uploads = folder / ".uploads" / "one"
     uploads.mkdir(parents=True)
-    for name in ("labels.csv", "a.pt", "b.pt"):
+    for name in ("labels.csv", "a.pt", "b.pt", "base.zip"):
         (uploads / name).write_text(name)
     checkpoints = tuple(str(uploads / name) for name in ("a.pt", "b.pt"))
-    options = jobs.ScoreOptions(labels=str(uploads / "labels.csv"), checkpoints=checkpoints)
+    options = jobs.ScoreOptions(
+        labels=str(uploads / "labels.csv"), checkpoints=checkpoints, reference=str(uploads / "base.zip")
+    )
     taken = jobs._with_files_taken(options, folder / "run")
     shutil.rmtree(uploads)
-    assert [Path(path).read_text() for path in (taken.labels, *taken.checkpoints)] == ["labels.csv", "a.pt", "b.pt"]
+    files = (taken.labels, *taken.checkpoints, taken.reference)
+    assert [Path(path).read_text() for path in files] == ["labels.csv", "a.pt", "b.pt", "base.zip"]
