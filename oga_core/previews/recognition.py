@@ -148,8 +148,8 @@ def _table(name: str, columns: Sequence[str]) -> FileContent:
     is_language = shape_of(columns) is not None
     are_pairs = form_of(columns) is not None
     what = "preference pairs" if are_pairs else "rows for a language model" if is_language else "table"
-    traits = {"is_language": is_language, "are_pairs": are_pairs}
-    return FileContent(name, "table", f"{what}: {shown}", **traits, **_named(columns))
+    about = f"{what}: {shown}"
+    return FileContent(name, "table", about, is_language=is_language, are_pairs=are_pairs, **_named(columns))
 
 
 def _arrays(name: str, columns: Sequence[str]) -> FileContent:

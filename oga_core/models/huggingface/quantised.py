@@ -65,7 +65,7 @@ def _unpack_8_bits(weights: Weights, name: str) -> None:
     packed = weights.pop(own)
     scales = weights.pop(name)
     layout = weights.pop(f"{own}_format", None)
-    if layout is not None and layout.tolist() != _BY_ROWS:
+    if layout is not None and int(layout) != _BY_ROWS:
         raise ValueError("it is laid out for an old card")
     if packed.dtype != torch.int8 or scales.shape != packed.shape[:1]:
         raise ValueError(f"{scales.numel()} scales of {tuple(packed.shape)} numbers of {packed.dtype}")
@@ -99,8 +99,9 @@ def _largest(weights: Weights, own: str, state: Mapping[str, Any]) -> Tensor:
     largest = weights.pop(f"{own}.absmax")
     if "nested_offset" not in state:
         return largest
-    nested = (weights.pop(f"{own}.nested_{table}") for table in ("quant_map", "absmax"))
-    return _of_codes(largest, *nested, state["nested_blocksize"]) + float(state["nested_offset"])
+    table = weights.pop(f"{own}.nested_quant_map")
+    blocks = _of_codes(largest, table, weights.pop(f"{own}.nested_absmax"), state["nested_blocksize"])
+    return blocks + float(state["nested_offset"])
 
 
 def _of_codes(codes: Tensor, table: Tensor, largest: Tensor, block: Any) -> Tensor:
