@@ -11,7 +11,6 @@ from oga_core.models.loaded import LoadedModel
 from oga_core.samples import SampleSet
 from oga_core.tasks import Task, task_for
 from oga_core.tasks.language.late_head import output_layer
-from oga_core.tasks.preference import PreferenceTask
 
 
 def prepare(samples: SampleSet, loaded: LoadedModel, trained_on: str | None = None) -> tuple[SampleSet, Task]:
@@ -30,6 +29,8 @@ def with_reference(task: Task, loaded: LoadedModel, path: str | None) -> Task:
     """
     if path is None:
         return task
+    from oga_core.tasks.preference import PreferenceTask  # with what reads rows of language models
+
     if not isinstance(task, PreferenceTask):
         raise OgaError("A reference model belongs to preference pairs, and this data has none. Leave it out.")
     reference = load_model(Path(path)).module
