@@ -15,7 +15,6 @@ from oga_app.background import jobs
 from oga_app.components.grid.sample_grid import sample_grid
 from oga_app.components.map.gradient_map import COLOR_BY, DECISION_CODES, gradient_map
 from oga_app.elements import charts, desk, hints, messages, thumbnails
-from oga_app.elements.parts import part
 from oga_app.views import header, numbers, outlook
 from oga_app.views.detail import detail
 from oga_app.views.header import Opened
@@ -23,6 +22,7 @@ from oga_app.views.selection import tables
 from oga_app.views.selection.act import act, bulk, done, review_these
 from oga_app.views.selection.confused import confused
 from oga_app.views.selection.filter_bar import filter_bar
+from oga_app.views.selection.parts import part
 from oga_core.review import queue
 from oga_core.review.decisions import ACTIONS
 
