@@ -19,11 +19,10 @@ from filelock import FileLock
 
 from oga_core.errors import OgaError
 from oga_core.files import write_whole
+from oga_core.remote import FOLDER, MANIFEST
 from oga_core.remote.address import is_address, opened, without_secrets
 from oga_core.worker.stages import Progress
 
-FOLDER = "data"
-MANIFEST = "fetched.json"
 FREE_SHARE = 0.9
 """Of the free room of the disk that may be filled: the arrays of the run need some too."""
 _BLOCK = 4 << 20

@@ -15,6 +15,7 @@ from oga_core.errors import OgaError
 from oga_core.files import is_temporary, unwritable, write_whole
 from oga_core.gradient_sketch import GradientSketch
 from oga_core.numerics import Indices
+from oga_core.remote import FOLDER, MANIFEST
 from oga_core.runs.arrays import read_arrays
 from oga_core.runs.info import LOCK, SCHEMA, RunInfo, read_json
 from oga_core.runs.stored.columns import StoredColumns
@@ -179,5 +180,9 @@ class RunFolder:
 
 
 def _is_ours(path: Path) -> bool:
-    """Whether a file is what a scoring leaves that was killed before it wrote anything, or that was shared out."""
-    return path.name in (LOCK, SHARDS) or is_temporary(path)
+    """Whether a file is what a scoring leaves killed before it wrote anything, or was shared out, or fetched."""
+    return path.name in (LOCK, SHARDS) or is_temporary(path) or _is_fetched(path)
+
+
+def _is_fetched(path: Path) -> bool:
+    return path.name == FOLDER and path.is_dir() and all((copy / MANIFEST).is_file() for copy in path.iterdir())

@@ -12,9 +12,10 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from oga_core.errors import OgaError
-from oga_core.remote import fetching
+from oga_core.remote import MANIFEST, fetching
 from oga_core.remote.address import is_address, without_secrets
-from oga_core.remote.fetching import MANIFEST, local
+from oga_core.remote.fetching import local
+from oga_core.runs.folder import RunFolder
 
 ROWS = b"id,label\n" + b"".join(b"%d,a\n" % number for number in range(500))
 
@@ -67,6 +68,15 @@ def test_a_file_is_fetched_once_until_it_changes(tmp_path, store, reads):
     store.pipe("/bucket/rows.csv", ROWS + b"500,b\n")
     assert fetch("memory://bucket/rows.csv", tmp_path).read_bytes() == ROWS + b"500,b\n"
     assert len(reads) == 2
+
+
+def test_the_run_folder_is_still_new_when_data_were_fetched_into_it(tmp_path, store):
+    store.pipe("/bucket/rows.csv", ROWS)
+    fetch("memory://bucket/rows.csv", tmp_path / "run")
+    RunFolder.create(tmp_path / "run")
+    (tmp_path / "other" / "data" / "mine").mkdir(parents=True)
+    with pytest.raises(OgaError, match="not empty and is not a run"):
+        RunFolder.create(tmp_path / "other")
 
 
 def test_a_folder_keeps_its_places(tmp_path, store):
