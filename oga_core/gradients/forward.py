@@ -13,7 +13,7 @@ from oga_core.gradients.hooks.forward_capture import ForwardCapture, Survey, sur
 from oga_core.gradients.parameter_choice import choose_parameters
 from oga_core.tasks.batches import first_rows
 from oga_core.tasks.language.late_head import LateHead, head_input, output_layer
-from oga_core.tasks.task import Batch, Task, TokenTask
+from oga_core.tasks.task import Batch, PairTask, Task, TokenTask
 
 ReadOutputs = Callable[[Tensor, ForwardCapture, Batch], dict[str, Tensor]]
 ReadTokens = Callable[[Tensor, Tensor, Batch], dict[str, Tensor]]
@@ -68,18 +68,20 @@ def outputs_of(task: Task, model: nn.Module, batch: Batch, *, late_head: bool) -
 def suits_late_head(task: Task, model: nn.Module, parameters: Iterable[Tensor], batch: Batch) -> bool:
     """Whether a language model's logits are the product of a layer that is none of `parameters`, and nothing more."""
     layer = output_layer(model)
-    if not isinstance(task, TokenTask) or layer is None:
+    if not isinstance(task, TokenTask | PairTask) or layer is None:
         return False
     chosen = {id(parameter) for parameter in parameters}
     if not chosen.isdisjoint(id(parameter) for parameter in layer.parameters()):
         return False
-    return head_input(outputs_of(task, model, first_rows(batch, 1), late_head=True)) is not None
+    logits = task.logits if isinstance(task, PairTask) else task.outputs
+    with LateHead(model):
+        return head_input(logits(model, first_rows(batch, 1))) is not None
 
 
 def first_look(task: Task, model: nn.Module, choice: str, first: Batch) -> Survey:
     """Survey a model with a few samples, its logits held only where a pass over what is chosen holds them."""
     late_head = False
-    if isinstance(task, TokenTask):
+    if isinstance(task, TokenTask | PairTask):
         parameters = choose_parameters(model, instead_of_head(model) if choice == "head" else choice)
         late_head = suits_late_head(task, model, parameters.values(), first)
     return survey(lambda: outputs_of(task, model, first, late_head=late_head), len(first["labels"]))

@@ -72,13 +72,7 @@ class CausalLMTask:
 
     def token_losses(self, outputs: Tensor, batch: Batch) -> Tensor:
         """Cross-entropy of every token but the first, `(batch, time - 1)`, zero where it is not trained on."""
-        targets = batch["labels"][:, 1:]
-        given = head_input(outputs)
-        if given is not None:
-            counted = targets != IGNORED
-            losses = late_token_losses(given.states[:, :-1][counted], given.weight, given.bias, targets[counted])
-            return losses.new_zeros(targets.shape).masked_scatter(counted, losses)
-        return token_losses(outputs[:, :-1].flatten(0, 1), targets.flatten(), IGNORED).view_as(targets)
+        return next_token_losses(outputs, batch["labels"])
 
     def mean_losses(self, token_losses: Tensor, batch: Batch) -> Tensor:
         """Mean over the tokens that are trained on, `(batch,)`."""
@@ -136,6 +130,22 @@ class CausalLMTask:
         if not any(trained[1:]):
             raise UntrainedSample(_untrained(tokens, self.max_length))
         return ids, [token if counts else IGNORED for token, counts in zip(ids, trained, strict=True)]
+
+
+def next_token_losses(logits: Tensor, labels: Tensor) -> Tensor:
+    """Cross-entropy of every token but the first, `(batch, time - 1)`, zero where its label is `IGNORED`.
+
+    logits: `(batch, time, vocabulary)`, or what stands in for them, which is multiplied out where a token counts.
+    """
+    targets = labels[:, 1:]
+    given = head_input(logits)
+    if given is None:
+        return token_losses(logits[:, :-1].flatten(0, 1), targets.flatten(), IGNORED).view_as(targets)
+    counted = targets != IGNORED
+    states = given.states[:, :-1][counted]
+    states = states if given.scale == 1 else states * given.scale
+    losses = late_token_losses(states, given.weight, given.bias, targets[counted])
+    return losses.new_zeros(targets.shape).masked_scatter(counted, losses)
 
 
 def _untrained(tokens: RowTokens, max_length: int) -> str:

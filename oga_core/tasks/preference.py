@@ -7,7 +7,7 @@ are those of TRL 1.16's DPOTrainer.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -21,8 +21,8 @@ from oga_core.errors import OgaError, UntrainedSample
 from oga_core.models.card import ModelCard
 from oga_core.readers.turns import words
 from oga_core.samples import SampleSet
-from oga_core.tasks.causal_lm import IGNORED
-from oga_core.tasks.cross_entropy import token_losses
+from oga_core.tasks.causal_lm import IGNORED, next_token_losses
+from oga_core.tasks.language.late_head import LateHead, head_input, unwatched
 from oga_core.tasks.language.tokens import RowReader
 from oga_core.tasks.task import Batch, first_output, max_length_of, no_tokenizer
 
@@ -70,17 +70,30 @@ class PreferenceTask:
 
     def outputs(self, model: nn.Module, batch: Batch) -> Tensor:
         """The margin of every pair, `(batch,)`: log π(chosen) - log π(rejected), less what the reference gives it."""
-        margins = _margins(model, batch)
-        # The reference is a constant: what watches the model for its gradient must not see it run.
-        with torch.no_grad(), torch._C.DisableTorchFunction():
-            reference = self._reference_margins(model, batch)
+        logits = self.logits(model, batch)
+        # The reference is a constant, and a late head is multiplied out: what watches the model must see neither.
+        with unwatched():
+            margins = _margins(logits, batch)
+            with torch.no_grad():
+                reference = self._reference_margins(model, batch, is_late=head_input(logits) is not None)
         return margins - reference
 
-    def _reference_margins(self, model: nn.Module, batch: Batch) -> Tensor:
+    def logits(self, model: nn.Module, batch: Batch) -> Tensor:
+        """Next-token logits of both answers of every pair, `(2 · batch, time, vocabulary)`."""
+        accepted = getattr(model, "input_names", ("input_ids", "attention_mask"))
+        names = [name for name in ("input_ids", "attention_mask") if name in accepted]
+        return first_output(model(**{name: batch[name].flatten(0, 1) for name in names}))
+
+    def _reference_margins(self, model: nn.Module, batch: Batch, *, is_late: bool) -> Tensor:
+        reference = model
         if self.reference is not None:
-            return _margins(self.reference.to(batch["input_ids"].device), batch)
-        with without_adapter(model):
-            return _margins(model, batch)
+            reference = self.reference.to(batch["input_ids"].device)
+        # Another kind of model may do something else with its logits than the one that was tried.
+        is_late = is_late and type(reference) is type(model)
+        switched = nullcontext() if self.reference is not None else without_adapter(model)
+        with switched, LateHead(reference) if is_late else nullcontext():
+            logits = self.logits(reference, batch)
+        return _margins(logits, batch)
 
     def losses(self, outputs: Tensor, batch: Batch) -> Tensor:
         """-log σ(β · margin), `(batch,)`."""
@@ -115,13 +128,9 @@ class PreferenceTask:
         return answers
 
 
-def _margins(model: nn.Module, batch: Batch) -> Tensor:
+def _margins(logits: Tensor, batch: Batch) -> Tensor:
     """log π(chosen) - log π(rejected) of every pair, `(batch,)`: sums over the tokens of the answers."""
-    accepted = getattr(model, "input_names", ("input_ids", "attention_mask"))
-    names = [name for name in ("input_ids", "attention_mask") if name in accepted]
-    logits = first_output(model(**{name: batch[name].flatten(0, 1) for name in names}))
-    targets = batch["labels"].flatten(0, 1)[:, 1:]
-    losses = token_losses(logits[:, :-1].flatten(0, 1), targets.flatten(), IGNORED).view_as(targets)
+    losses = next_token_losses(logits, batch["labels"].flatten(0, 1))
     chosen, rejected = losses.sum(dim=1).unflatten(0, (-1, 2)).unbind(1)
     return rejected - chosen
 

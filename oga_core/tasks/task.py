@@ -65,6 +65,15 @@ class PromptTask(TokenTask, Protocol):
         ...
 
 
+@runtime_checkable
+class PairTask(Task, Protocol):
+    """A task whose outputs are made of a language model's logits, and are none themselves."""
+
+    def logits(self, model: nn.Module, batch: Batch) -> Tensor:
+        """Return next-token logits, `(rows, time, vocabulary)`."""
+        ...
+
+
 def classification_losses(outputs: Tensor, batch: Batch) -> Tensor:
     """Cross-entropy on the given labels, `(batch,)`."""
     return torch.nn.functional.cross_entropy(outputs.float(), batch["labels"], reduction="none")
