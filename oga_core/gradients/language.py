@@ -76,8 +76,12 @@ def _mean(states: Tensor, counted: Tensor) -> Tensor:
 
 def _new_token_shares(batch: Batch, trained: Tensor, first: Tensor) -> Tensor:
     """Share of the trained tokens that don't occur in the prompt, `(batch,)`, 0 to 1."""
-    shares = []
-    for i, (ids, counted, start) in enumerate(zip(batch["input_ids"], trained, first, strict=True)):
-        prompt = batch["prompt_ids"][i] if "prompt_ids" in batch else ids[: start + 1]
-        shares.append((~torch.isin(ids[1:][counted], prompt)).float().mean())
-    return torch.stack(shares)
+    ids = batch["input_ids"]
+    prompts = batch.get("prompt_ids", ids)
+    inside = torch.ones_like(prompts, dtype=torch.bool)
+    if "prompt_ids" not in batch:
+        inside = torch.arange(ids.shape[1], device=ids.device) <= first[:, None]
+    # Ids of different rows are made different, so that one look tells of all rows which are in their own prompt.
+    row = torch.arange(len(ids), device=ids.device)[:, None] * (1 + torch.maximum(ids.max(), prompts.max()))
+    known = torch.isin(ids + row, (prompts + row)[inside])
+    return (trained & ~known[:, 1:]).sum(1) / trained.sum(1)

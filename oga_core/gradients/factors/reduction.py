@@ -65,7 +65,7 @@ class Reduction:
         with torch.autocast(self.squared.device.type, enabled=False):  # which would round what is added up
             factor = combined(factors)
             sketch, squared = self._reduced(name, factor)
-            self._keep_whole(name, factor)
+            self._keep_whole(name, factor, sketch)
         self._waiting[sketch.shape[1]].append((name, sketch))
         self._n_waiting += sketch.numel()
         if self._n_waiting > (0 if sketch.device.type == "cpu" else LARGEST_WAITING):
@@ -125,11 +125,14 @@ class Reduction:
         self._waiting.clear()
         self._n_waiting = 0
 
-    def _keep_whole(self, name: str, factor: Factor) -> None:
+    def _keep_whole(self, name: str, factor: Factor, sketch: Tensor) -> None:
         if name not in self.whole:
             return
         names = list(self.whole)
         start = sum(self.whole[earlier] for earlier in names[: names.index(name)])
+        if Kept.of(factor.shape).everything:  # then the sketch before folding is the gradient
+            self._whole[:, start : start + self.whole[name]] += sketch
+            return
         for rows in chunks(factor):
             self._whole[rows, start : start + self.whole[name]] += factor.explicit(rows).flatten(1)
 

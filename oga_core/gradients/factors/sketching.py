@@ -56,12 +56,13 @@ class Sketcher:
         """Fold the rows of several parameters at once, `(parameters, batch, kept)`."""
         size = values.shape[2]
         dim = sketch.shape[1]
-        values = values * self._fold_signs(names, size, values.dtype)
+        signs = self._fold_signs(names, size, values.dtype)
         if size < dim:  # short rows begin at a random bucket, so that parameters are spread over the buckets
-            for name, rows in zip(names, values, strict=True):
+            for name, rows, own in zip(names, values, signs, strict=True):
                 start = _number(f"{self.seed} {name} start") % (dim - size + 1)
-                sketch[:, start : start + size] += rows
+                sketch[:, start : start + size].addcmul_(rows, own)
             return
+        values = values * signs
         whole = size - size % dim
         sketch += values[:, :, :whole].unflatten(2, (-1, dim)).sum((0, 2))
         if whole < size:

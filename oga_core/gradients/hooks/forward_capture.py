@@ -67,6 +67,11 @@ class ForwardCapture(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         output = func(*args, **(kwargs or {}))
+        with torch._C.DisableTorchFunction():  # what else watches need not see what is noted here
+            self._note(func, args, kwargs, output)
+        return output
+
+    def _note(self, func: Any, args: Any, kwargs: Any, output: Any) -> None:
         if func in LINEAR or func in ADDMM:
             call = Call(OPERANDS[func in ADDMM], args, kwargs or {})
             self._layer(_pool_tokens, call["input"], output)
@@ -78,7 +83,6 @@ class ForwardCapture(TorchFunctionMode):
                 _mark(output, Product(call["input"].flatten(1), call["weight"]))
         elif args and isinstance(output, Tensor):
             _follow(func, output, args)
-        return output
 
     def _layer(self, pool: Callable[[Tensor, Tensor | None], Tensor], inputs: Tensor, output: Tensor) -> None:
         if self.n_layers in self.middle:
@@ -121,10 +125,10 @@ def _mark(output: Tensor, product: Product) -> None:
 
 
 def _follow(func: Any, output: Tensor, args: Sequence[Any]) -> None:
-    name = getattr(func, "__name__", "").partition(".")[0]
     product = product_of(args[0])
     if product is None or output is args[0]:
         return
+    name = getattr(func, "__name__", "").partition(".")[0]
     features = product.features
     if _is_one_column(output, args[0]) and (name in _SAME_VALUES or name in _SELECTIONS or name == "unsqueeze"):
         _mark(output, replace(product, features=features.reshape(-1, features.shape[-1])))

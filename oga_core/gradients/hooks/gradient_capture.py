@@ -57,9 +57,10 @@ class GradientCapture(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        tensors = list(tensors_in(args)) + (list(tensors_in(kwargs.values())) if kwargs else [])
-        meets = any(self.tape.sink(tensor) is not None for tensor in tensors)
-        data = any(_is_data(tensor) for tensor in tensors)
+        meets = data = False
+        for tensor in tensors_in((*args, *kwargs.values()) if kwargs else args):
+            meets = meets or self.tape.sink(tensor) is not None
+            data = data or _is_data(tensor)
         if not meets or not torch.is_grad_enabled():
             output = func(*args, **kwargs)
         elif not data:
@@ -67,7 +68,7 @@ class GradientCapture(TorchFunctionMode):
         else:
             output = self._apply(func, args, kwargs)
         if data:
-            self.tape.watch(tensors_in((output,)))
+            self.tape.watch((output,) if isinstance(output, Tensor) else tensors_in((output,)))
             if func in _WRITES:
                 self.tape.watch(args[:1])
         return output
