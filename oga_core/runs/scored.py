@@ -108,7 +108,8 @@ class ScoredRun:
     @property
     def beliefs(self) -> dict[str, Any]:
         """What an `Expectation` starts from before any verdict: the noise rate, and each label's own probability."""
-        return {"noise_rate": self.assumed_noise_rate, "probability": self.wrong_probability}
+        high = self.info.noise_rate and self.info.noise_rate.high
+        return {"noise_rate": self.assumed_noise_rate, "probability": self.wrong_probability, "noise_high": high}
 
     def ranked(self, name: str) -> RankedScores:
         """One score with its order, sorted once; missing values last."""

@@ -83,6 +83,7 @@ class Expectation:
     reviewed: positions of the samples with a verdict; bad: `(n_reviewed,)` whether each was relabelled or removed
     (a decision "unsure" is no verdict: leave it out). noise_rate: the estimate before any decision, 0 to 1.
     probability: `(n_samples,)`, of being bad before any decision; where it is given, the noise rate is its mean.
+    noise_high: the upper end of the noise rate, by the same evidence.
     """
 
     def __init__(
@@ -93,6 +94,7 @@ class Expectation:
         *,
         noise_rate: float = 0.1,
         probability: Values | None = None,
+        noise_high: float | None = None,
         seed: int = 0,
     ):
         self.scores = scores
@@ -109,7 +111,7 @@ class Expectation:
             expected = np.add.reduceat(probability[scores.order], self._edges[:-1]) / size
         bad_in_bin = self._bad_in_bin.astype(float)
         reviewed_in_bin = self._reviewed_in_bin.astype(float)
-        self._curves = sample_curves(bad_in_bin, reviewed_in_bin, size, noise_rate, self._random, expected)
+        self._curves = sample_curves(bad_in_bin, reviewed_in_bin, size, noise_rate, self._random, expected, noise_high)
         self._before = probability, expected
         self._bad_draws = self._random.binomial(self._unreviewed_in_bin, self._curves)  # (draws, bins)
 
