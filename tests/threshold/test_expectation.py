@@ -147,31 +147,31 @@ def test_what_is_expected_of_a_part_follows_the_scores_in_it():
     assert whole.within(np.zeros(N, dtype=bool)).at(0.2).missed.estimate == 0
 
 
-def believed(seed: int):
+def unsure_problem(seed: int):
     """Scores, which are bad, and probabilities that say so of too many or too few, and too sharply or not enough."""
     random = np.random.default_rng(seed)
     scores = RankedScores(random.normal(size=1000))
-    said = expit(2 * scores.values - 2.5)
+    chance = expit(2 * scores.values - 2.5)
     truth = expit(random.uniform(0.7, 2.2) * (2 * scores.values - 2.5) + random.normal(scale=0.7))
-    return scores, random.random(1000) < truth, said
+    return scores, random.random(1000) < truth, chance
 
 
-def before_any_verdict(scores, said, noise_high):
+def before_any_verdict(scores, chance, noise_high):
     nothing = np.empty(0, dtype=np.int64)
-    return Expectation(scores, nothing, nothing.astype(bool), probability=said, noise_high=noise_high).at(0.15)
+    return Expectation(scores, nothing, nothing.astype(bool), probability=chance, noise_high=noise_high).at(0.15)
 
 
 def test_before_any_verdict_the_precision_is_covered_though_the_probabilities_are_off():
     hits = []
     for seed in range(30):
-        scores, bad, said = believed(seed)
-        precision = before_any_verdict(scores, said, 1.6 * said.mean()).precision
+        scores, bad, chance = unsure_problem(seed)
+        precision = before_any_verdict(scores, chance, 1.6 * chance.mean()).precision
         hits.append(precision.low <= bad[scores.flagged(0.15)].mean() <= precision.high)
     assert np.mean(hits) >= 0.75  # 90 % expected; nearly three standard errors below it
 
 
 def test_the_interval_is_as_wide_as_the_noise_rate_is_unsure():
-    scores, _, said = believed(0)
-    narrow, wide = (before_any_verdict(scores, said, factor * said.mean()) for factor in (1.1, 2.0))
+    scores, _, chance = unsure_problem(0)
+    narrow, wide = (before_any_verdict(scores, chance, factor * chance.mean()) for factor in (1.1, 2.0))
     assert narrow.bad.width < 0.5 * wide.bad.width
     assert narrow.precision.width < wide.precision.width
