@@ -106,7 +106,7 @@ def test_the_guide_names_the_files_and_columns_of_a_run(tmp_path):
 
 def test_every_cluster_is_shown_in_ten_lines():
     blocks = re.findall(r"```\w+\n(.*?)```", hints.text("Clusters"), re.DOTALL)
-    assert len(blocks) == 7
+    assert len(blocks) == 8
     assert all(len([line for line in block.splitlines() if line.strip()]) <= 10 for block in blocks)
     commands = [block for block in blocks if "oga" in block and "merge" not in block.split("oga")[1]]
     assert all(re.search(r"--shard|--on|SBATCH|sbatch|--wrap", block) for block in commands)
