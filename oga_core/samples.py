@@ -16,9 +16,9 @@ from oga_core.errors import UnreadableSample as UnreadableSample
 
 Modality = Literal["image", "text", "tabular", "causal_lm", "preference", "outputs"]
 MODALITIES: tuple[Modality, ...] = get_args(Modality)
-Target = Literal["class", "number", "labels", "tags"]
-"""What the loss compares the model's outputs with: one class, a number, or any of several labels for each sample, or a
-class for each of its words."""
+Target = Literal["class", "number", "labels", "tags", "vector"]
+"""What the loss compares outputs with: one class, a number, any of several labels for each sample, a class for each of
+its words, or several numbers a sample."""
 TARGETS: tuple[Target, ...] = get_args(Target)
 BETWEEN, NO_LABELS = " | ", "(none)"
 """Several labels of a sample are one text in tables and on pages: with a bar between them, and this for none."""
@@ -30,8 +30,10 @@ LOSSES: dict[str, tuple[Target, tuple[str, ...]]] = {
     "mean_squared_error": ("number", ("mean", "std")),
     "mean_absolute_error": ("number", ("mean", "std")),
     "huber": ("number", ("mean", "std", "delta")),
+    "own": ("class", ("target", "function", "size")),
 }
-"""What each loss compares the outputs with, and its settings."""
+"""What each loss compares the outputs with, and its settings; a loss of one's own says itself what."""
+OWN = "own"
 MAX_UNREADABLE = 0.05  # more rows that cannot be read mean a wrong option or a damaged file, not bad rows
 
 
@@ -72,7 +74,8 @@ class SampleSet:
         for a bundle of outputs, a mapping of arrays. Raises `UnreadableSample`.
     given_labels: `(n_samples,)` indices into `class_names`; -1 where a sample has no class.
     targets: `(n_samples,)` numbers that the model predicts, or `(n_samples, n_labels)` of 0 and 1, whose labels
-        `class_names` names; None for classes and where the modality has no labels.
+        `class_names` names, or without those `(n_samples, size)` of any numbers; None for classes and where the
+        modality has no labels.
     tags: `(n_samples,)` arrays of indices into `class_names`, one a word; None where words have no tags.
     rows: the original row of every sample, whole and unchanged.
     row_numbers: `(n_samples,)` 0-based positions in the source.
@@ -115,7 +118,7 @@ class SampleSet:
         if self.tags is not None:
             return "tags"
         if self.targets is not None:
-            return "number" if self.targets.ndim == 1 else "labels"
+            return "number" if self.targets.ndim == 1 else "labels" if self.class_names else "vector"
         return "class" if self.class_names else None
 
     def label_text(self, i: int) -> str:
@@ -126,6 +129,8 @@ class SampleSet:
             return self.class_names[self.given_labels[i]] if self.given_labels[i] >= 0 else ""
         if self.targets.ndim == 1:
             return number_text(float(self.targets[i]))
+        if not self.class_names:
+            return BETWEEN.join(number_text(float(number)) for number in self.targets[i])
         return labels_text(name for name, has in zip(self.class_names, self.targets[i], strict=True) if has)
 
     def with_classes(self, class_names: Sequence[str]) -> SampleSet:

@@ -60,7 +60,8 @@ def _facts(view: Opened, row: int) -> None:
         numbers.facts(view, row)
     wrong = desk.wrong_probability(view.board, row)
     if wrong is not None:
-        what = {"number": "value", "labels": "list of labels", "tags": "list of tags"}.get(data.target, "label")
+        names = {"number": "value", "labels": "list of labels", "tags": "list of tags", "vector": "list of values"}
+        what = names.get(data.target, "label")
         messages.prose(f"The given {what} is {messages.percent(wrong, 0)} likely wrong.")
     probabilities = cache.evidence(data).probabilities(row, wrong)
     if probabilities:

@@ -21,7 +21,7 @@ MOST_POINTS = 2000
 def facts(view: Opened, row: int) -> None:
     """The given number or labels, what the model predicts and what is suggested."""
     data = view.data
-    what = {"number": "value"}.get(data.target, data.target)
+    what = {"number": "value", "vector": "values"}.get(data.target, data.target)
     for label, text in (
         (f"Given {what}", data.given_text(row)),
         ("The model predicts", data.text("predicted_label", row)),
@@ -73,6 +73,9 @@ def given_and_predicted(view: Opened) -> None:
     """How the numbers are distributed, and each beside what the model predicts; the flagged stand out."""
     flagged = np.zeros(len(view.data), dtype=bool)
     flagged[view.selection.flagged] = True
+    if view.data.predicted_values is None:
+        st.plotly_chart(_histogram(view, flagged), key="values")
+        return
     left, right = st.columns(2, gap="medium")
     with left:
         st.plotly_chart(_histogram(view, flagged), key="values")
@@ -99,11 +102,13 @@ def _histogram(view: Opened, flagged: NDArray[np.bool_]) -> go.Figure:
 
 
 def _scatter(view: Opened, flagged: NDArray[np.bool_]) -> go.Figure:
+    predicted = view.data.predicted_values
+    assert predicted is not None, "the caller asks for it"
     figure = go.Figure()
     for name, rows, colour in _parts(view, flagged):
         shown = evenly_spaced(rows, MOST_POINTS)
         figure.add_scatter(
-            x=view.data.predicted_values[shown],
+            x=predicted[shown],
             y=view.data.given_values[shown],
             mode="markers",
             name=name,

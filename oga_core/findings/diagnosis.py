@@ -59,7 +59,8 @@ def diagnose(
     score: `(n_samples,)`, the default score, which decides what counts as flagged in the warnings.
     groups: further columns of the data with few distinct values. given: the labels as text, for tags of words. Rows of
     a language model have no classes: of them it says what is unusual given the prompt and what is there twice, and
-    claims no noise rate.
+    claims no noise rate; nor does it under a loss of one's own over classes or vectors, of which nobody knows what a
+    wrong label does to it.
     """
     if sketch.words is not None:
         return _of_targets(tag_findings(sketch, class_names, given), score, groups)
@@ -70,7 +71,7 @@ def diagnose(
     if sketch.logits is None:
         flagged = _flagged(score, _FALLBACK_FRACTION)
         unusual = {} if sketch.prompt_states is None else language_findings(sketch, ids.tolist())
-        return Diagnosis(unusual, {"warnings": set_warnings(sketch, flagged, [""], groups)})
+        return Diagnosis(unusual, {"warnings": set_warnings(sketch, flagged, class_names or [""], groups)})
     noise = estimate_noise(sketch)
     trim_fraction = suggested_trim_fraction(sketch, score)
     findings = find(sketch)

@@ -156,9 +156,9 @@ class HeadPass:
         features = None if features is None else features.float()
         delta = self._delta(outputs, batch)
         arrays = {} if features is None else {"features": features}
-        if self.loss.target == "class":
+        if self.loss.has_logits:
             arrays["logits"] = outputs
-        else:
+        elif self.loss.own is None:  # what the outputs of a loss of one's own mean is not known
             arrays["outputs"] = self.loss.in_data_units(outputs)
         if self.loss != PLAIN:
             arrays["output_gradients"] = delta

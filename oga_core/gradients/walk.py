@@ -137,7 +137,8 @@ def _labels(samples: SampleSet) -> dict[str, NDArray[np.generic]]:
     labels: dict[str, NDArray[np.generic]] = {"given_labels": samples.given_labels}
     if samples.targets is None:
         return labels
-    return {**labels, "targets" if samples.target == "number" else "given_flags": samples.targets}
+    arrays = {"number": "targets", "labels": "given_flags"}  # a vector speaks through the loss alone
+    return {**labels, **({arrays[samples.target]: samples.targets} if samples.target in arrays else {})}
 
 
 def _finite_rows(values: Mapping[str, NDArray[np.generic]]) -> NDArray[np.bool_]:

@@ -19,7 +19,7 @@ from oga_core.gradients.options import PassOptions
 from oga_core.gradients.passes import PassResult, gradient_pass
 from oga_core.live.dataset import LiveData
 from oga_core.live.task import LiveTask, device_of, require_module
-from oga_core.numerics import Indices
+from oga_core.numerics import Indices, Values
 from oga_core.samples import SampleSet, Source
 from oga_core.worker.stages import Progress
 
@@ -82,8 +82,8 @@ def take_pass(
 
 def given_labels(data: LiveData, task: LiveTask) -> Indices:
     """Return the class indices of all items, `(n_samples,)`, -1 where the loss has no single class."""
-    labels = data.labels if task.classifies else None
-    if labels is None or labels.ndim != 1 or labels.dtype.kind not in "iu":
+    labels = data.labels if task.target == "class" else None
+    if labels is None:
         return np.full(len(data), -1, dtype=np.int64)
     if labels.min() < 0:
         raise OgaError(f"The dataset has the label {labels.min()}. Class labels are whole numbers from 0.")
@@ -94,17 +94,36 @@ def bare_samples(data: LiveData, task: LiveTask) -> SampleSet:
     """Return samples that the pass can number and label; their content stays with the caller."""
     labels = given_labels(data, task)
     rows = np.arange(len(data))
+    targets = _targets(data, task)
+    digest = blake2b(labels.tobytes(), digest_size=16)
+    digest.update(b"" if targets is None else targets.tobytes())
     return SampleSet(
         ids=np.array([str(row) for row in rows], dtype=object),
         inputs=range(len(data)),
         given_labels=labels,
-        class_names=tuple(map(str, range(int(labels.max()) + 1))),
+        class_names=tuple(map(str, range(_n_names(task, labels, targets)))),
         modality="outputs",
         rows=[{}] * len(data),
         row_numbers=rows,
         source=Source(Path(), "live"),
-        fingerprint=blake2b(labels.tobytes(), digest_size=16).hexdigest(),
+        fingerprint=digest.hexdigest(),
+        targets=targets,
     )
+
+
+def _targets(data: LiveData, task: LiveTask) -> Values | None:
+    """The labels that are no classes: `(n_samples,)` of numbers, `(n_samples, size)` of others."""
+    if task.target in (None, "class") or data.labels is None:
+        return None
+    targets = data.labels.astype(np.float64)
+    return targets.reshape(-1) if task.target == "number" else targets
+
+
+def _n_names(task: LiveTask, labels: Indices, targets: Values | None) -> int:
+    """How many classes or labels there are to be named."""
+    if task.target == "labels" and targets is not None:
+        return targets.shape[1]
+    return int(labels.max()) + 1
 
 
 def in_memory(sketch: GradientSketch) -> GradientSketch:

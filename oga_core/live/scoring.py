@@ -75,7 +75,7 @@ def _score(
         samples = _kept(run, data, bare, _class_names(bare, data, classes, task), tokenizer)
     wanted = pass_options(options)
     wanted["device"] = device_of(model) if options.device == "auto" else options.device
-    settings = settled(wanted, target="class" if task.classifies else None, n_samples=len(samples))
+    settings = settled(wanted, target=task.target, n_samples=len(samples))
     with stages("gradients"):
         result = take_pass(task, model, samples, run.arrays, settings, stages.progress)
     scored = samples.take(result.rows)
@@ -94,6 +94,7 @@ def _score(
         **pass_record(samples, result),
         "model_format": LIVE,
         "notes": [*samples.notes, *result.notes],
+        "loss": task.loss_entry if task.target else {},
         "warnings": [],
         "seconds": stages.seconds,
         "data": described,
@@ -105,23 +106,24 @@ def _kept(
     run: RunFolder, data: LiveData, bare: SampleSet, classes: tuple[str, ...], tokenizer: Any | None
 ) -> SampleSet:
     """Write what can be looked at, and read it back as any data set, labels numbered as the model does."""
-    labels = [classes[label] for label in bare.given_labels] if classes else None
+    named = replace(bare, class_names=classes)
+    labels = [named.label_text(i) for i in range(len(named))] if named.target else None
     path, modality = keep(data, labels, run.path / "data", tokenizer)
     if labels is None and modality != "causal_lm":
         raise OgaError(
-            "A run needs one class a sample under plain cross-entropy, or a language model's tokens. For other losses "
-            "use per_sample_gradients and compute_scores."
+            "A run needs a class, a number or a list of numbers for each sample, or a language model's tokens. For "
+            "other labels use per_sample_gradients and compute_scores."
         )
     samples = read_samples(path, modality=modality)
     if len(samples) != len(data):
         raise OgaError(f"Only {len(samples)} of the {len(data)} items can be kept to be looked at.")
-    return replace(samples, class_names=classes, given_labels=bare.given_labels)
+    return replace(samples, class_names=classes, given_labels=bare.given_labels, targets=bare.targets)
 
 
 def _class_names(bare: SampleSet, data: LiveData, classes: Sequence[str] | None, task: LiveTask) -> tuple[str, ...]:
-    if not task.classifies:
+    if task.target not in ("class", "labels"):
         return ()
-    highest = int(bare.given_labels.max())
+    highest = len(bare.class_names) - 1
     if highest < 0:
         raise OgaError("The dataset has no class labels. Give items (input, label) with whole numbers as labels.")
     names = tuple(map(str, classes or data.class_names)) or tuple(map(str, range(highest + 1)))

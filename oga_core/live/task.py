@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import copy
-import functools
-import inspect
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from oga_core.errors import OgaError
 from oga_core.live.dataset import LiveData
-from oga_core.samples import SampleSet
-from oga_core.tasks.task import Batch, classification_losses, first_output
+from oga_core.models.card import ModelCard
+from oga_core.models.packaging.losses import loss_entry
+from oga_core.models.packaging.own_loss import OwnLoss
+from oga_core.samples import LOSSES, OWN, SampleSet, Target
+from oga_core.tasks.losses import Loss
+from oga_core.tasks.task import Batch, first_output
 
-Loss = Callable[[Tensor, Tensor], Tensor]
 IGNORED = -100
 """The label of a token that is not trained on, by torch's and Hugging Face's convention."""
 
@@ -29,13 +27,13 @@ IGNORED = -100
 class LiveTask:
     """Batches of a `LiveData`, the model called as the caller calls it, and the caller's loss of every sample.
 
-    classifies: whether the loss is plain cross-entropy on one class a sample; then the head's closed form holds, and
-    scores from logits are there. Other outputs are handed on with a third axis, which the engine takes for no classes.
+    loss: one that a model card could name, or the caller's own. target: what it compares with, None where the labels
+    are tokens or of a shape that no run can hold.
     """
 
     data: LiveData
     loss: Loss
-    classifies: bool
+    target: Target | None
 
     @classmethod
     def of(cls, data: LiveData, loss: Any) -> LiveTask:
@@ -45,9 +43,10 @@ class LiveTask:
         if not len(data):
             raise OgaError("The dataset is empty. Give at least one sample.")
         first = data.batch([0])["labels"]
-        plain = is_cross_entropy(loss) and not first.is_floating_point()
-        kind = LiveTokens if plain and first.ndim == 2 and "input_ids" in data.batch([0]) else cls
-        return kind(data, per_sample(loss), plain and first.ndim == 1)
+        if is_cross_entropy(loss) and first.ndim == 2 and "input_ids" in data.batch([0]):
+            return LiveTokens(data, Loss(OWN, own=OwnLoss(_token_losses)), None)
+        target = target_of(data)
+        return cls(data, _loss(loss, target), target)
 
     def batch(self, samples: SampleSet, rows: NDArray[np.int64]) -> Batch:
         """Return the items at `rows`, as the caller's `collate_fn` makes them."""
@@ -58,17 +57,17 @@ class LiveTask:
         positional = [name for name in batch if name.startswith("input_") and name[6:].isdecimal()]
         options = {name: value for name, value in batch.items() if name not in positional and name != "labels"}
         outputs = first_output(model(*(batch[name] for name in positional), **options))
-        return outputs if self.classifies or outputs.ndim > 2 else outputs.reshape(len(outputs), 1, -1)
+        return self.loss.columns(outputs)
 
     def losses(self, outputs: Tensor, batch: Batch) -> Tensor:
         """Return the caller's loss of every sample, `(batch,)`."""
         labels = batch["labels"]
-        if self.classifies:
-            return classification_losses(outputs, batch)
-        if outputs.ndim == 3 and outputs.shape[1] == 1 and labels.ndim < 3:
-            outputs = outputs.reshape(len(outputs), -1)
-            outputs = outputs[:, 0] if outputs.shape[1] == 1 and labels.ndim == 1 else outputs
-        return self.loss(outputs, labels)
+        return self.loss(outputs, labels if self.loss.own or self.target != "number" else labels.reshape(-1))
+
+    @property
+    def loss_entry(self) -> dict[str, Any]:
+        """The loss as a run says it."""
+        return {"name": self.loss.name, **({"target": self.target} if self.loss.own else {})}
 
     def views(self, batch: Batch) -> list[Batch]:
         """None: which changes keep the meaning of a sample is the caller's to know."""
@@ -116,31 +115,23 @@ def is_cross_entropy(loss: Any) -> bool:
     return loss is F.cross_entropy
 
 
-def per_sample(loss: Any) -> Loss:
-    """Return the loss as a function to one number a sample, `(batch,)`.
+def _loss(loss: Any, target: Target | None) -> Loss:
+    """The loss as a model card would name it where the labels are of its kind, else the caller's own."""
+    entry = loss_entry(loss)
+    if entry is not None and target is not None and LOSSES[entry["name"]][0] == target:
+        return Loss.from_card(ModelCard("outputs", (), loss=entry))
+    own = _token_losses if is_cross_entropy(loss) else loss
+    return Loss(OWN, own=OwnLoss(own), own_target=target or "vector")
 
-    A loss with `reduction` is asked for none of it; what has more than one number a sample is averaged; a loss that
-    returns one number for a batch is taken sample by sample.
-    """
-    if is_cross_entropy(loss):
-        plain: Any = _token_losses
-    elif isinstance(loss, nn.Module) and hasattr(loss, "reduction"):
-        plain = copy.copy(loss)
-        plain.reduction = "none"
-    elif "reduction" in _parameters(loss):
-        plain = functools.partial(loss, reduction="none")
-    else:
-        plain = loss
 
-    def losses(outputs: Tensor, labels: Tensor) -> Tensor:
-        values = plain(outputs, labels)
-        if values.ndim == 0:
-            values = torch.stack([plain(outputs[i : i + 1], labels[i : i + 1]) for i in range(len(labels))])
-        if len(values) != len(labels):
-            raise OgaError(f"loss returns {tuple(values.shape)} for {len(labels)} samples. Return one number a sample.")
-        return values.float().flatten(1).mean(1) if values.ndim > 1 else values.float()
-
-    return losses
+def target_of(data: LiveData) -> Target | None:
+    """What the labels of the items are, None where there are none or they have more than two axes."""
+    labels = data.labels
+    if labels is None or labels.dtype.kind not in "fiub" or labels.ndim > 2:
+        return None
+    if labels.ndim == 1 or labels.shape[1] == 1:
+        return "class" if labels.ndim == 1 and labels.dtype.kind in "iu" else "number"
+    return "labels" if np.isin(labels, (0, 1)).all() else "vector"
 
 
 def _token_losses(outputs: Tensor, labels: Tensor) -> Tensor:
@@ -157,10 +148,3 @@ def _by_token(outputs: Tensor, labels: Tensor) -> Tensor:
 
 def _mean_over_tokens(losses: Tensor, labels: Tensor) -> Tensor:
     return losses.sum(1) / (labels[:, 1:] != IGNORED).sum(1).clamp(min=1)
-
-
-def _parameters(function: Any) -> set[str]:
-    try:
-        return set(inspect.signature(function).parameters)
-    except (TypeError, ValueError):
-        return set()

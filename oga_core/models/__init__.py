@@ -11,12 +11,14 @@ from oga_core.models.card import ModelCard, first_card
 from oga_core.models.folders import TOKENIZER_FILES, files_of, is_model_file
 from oga_core.models.formats import ZIPPED, model_format
 from oga_core.models.refusals import REFUSALS, refusal
+from oga_core.samples import OWN
 
 if TYPE_CHECKING:  # torch takes seconds to import, and naming a format does not need it
     from torch import nn
 
     from oga_core.models.factory import ModelFactory
     from oga_core.models.loaded import LoadedModel
+    from oga_core.models.packaging.own_loss import OwnLoss
 
 __all__ = ["ModelCard", "files_of", "load_model", "load_weights", "model_format"]
 
@@ -111,7 +113,24 @@ def _load_pt2(path: Path, card: ModelCard | None, folder: Path | None = None) ->
 
         tokenizer = packed_tokenizer(path, folder)
         card = _of_fixed_length(card, module.input_shapes.get("input_ids", ()))
-    return LoadedModel(module.eval(), card, "pt2", tokenizer, (*module.notes, *check_record(path, module)))
+    notes = (*module.notes, *check_record(path, module))
+    return LoadedModel(module.eval(), card, "pt2", tokenizer, notes, _own_loss(path, card))
+
+
+def _own_loss(path: Path, card: ModelCard) -> OwnLoss | None:
+    """The function that the card calls own; raises `OgaError` where the file holds none."""
+    if card.loss["name"] != OWN:
+        return None
+    from oga_core.models.packaging.own_loss import OwnLoss
+    from oga_core.models.pt2.reader import read_loss
+
+    graph = read_loss(path)
+    if graph is None:
+        raise OgaError(
+            f"The model card names a loss of one's own, and {path.name} holds none. Package the model with it: "
+            "package_model(…, loss=my_loss)."
+        )
+    return OwnLoss(*graph)
 
 
 def _of_fixed_length(card: ModelCard, shape: tuple[int | None, ...]) -> ModelCard:

@@ -11,7 +11,7 @@ from typing import Any
 from oga_core.errors import OgaError, unknown
 from oga_core.readers.archives.names import leaves_folder
 from oga_core.readers.targets import with_targets
-from oga_core.samples import LOSSES, MODALITIES, Modality, SampleSet, Target
+from oga_core.samples import LOSSES, MODALITIES, OWN, TARGETS, Modality, SampleSet, Target
 
 TRAINED_ON = ("assistant", "last", "completion", "all")
 """Of a row for a language model: all turns of the assistant, its last turn, what follows the prompt, or every token."""
@@ -30,7 +30,8 @@ class ModelCard:
     optionally categories {column: [values]}.
     `loss`, of a model that predicts classes, several labels or numbers: the name of one of `LOSSES` and its settings:
     of cross_entropy label_smoothing and class_weights, of the losses of numbers mean and std, where the model gives
-    (number - mean) / std, and of huber its delta (1). A name alone stands for {"name": …}.
+    (number - mean) / std, and of huber its delta (1). A name alone stands for {"name": …}. own is a function that was
+    exported with the model; target says what it compares with, one of `TARGETS`, and of a vector size how long it is.
     `architecture`, for plain weights: {"name": …}, one of `architectures.ARCHITECTURES`; None: found by the shapes.
     """
 
@@ -43,7 +44,8 @@ class ModelCard:
     @property
     def target(self) -> Target:
         """What the loss compares the outputs with."""
-        return LOSSES[self.loss["name"]][0]
+        target: Target = self.loss.get("target", LOSSES[self.loss["name"]][0])
+        return target
 
     @classmethod
     def from_json(cls, text: str | bytes, origin: str) -> ModelCard:
@@ -133,6 +135,8 @@ def _loss(card: Mapping[str, Any], origin: str) -> Mapping[str, Any]:
     for setting in loss.keys() - {"name"}:
         if setting not in settings:
             raise unknown(f"setting of the loss {loss['name']} in the model card {origin}:", setting, settings)
+    if loss["name"] == OWN and loss.get("target") not in TARGETS:
+        raise unknown(f"target of the loss in the model card {origin}:", loss.get("target"), TARGETS)
     return loss
 
 

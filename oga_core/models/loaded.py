@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from oga_core.models.card import ModelCard
+from oga_core.models.packaging.own_loss import OwnLoss
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,7 @@ class LoadedModel:
     format: `pt2`, `huggingface`, `peft`, `safetensors`, `state_dict` or `skops`.
     tokenizer: for text and language models in the Hugging Face format, else None.
     notes: sentences for the person (a converted dtype, a rewritten op).
+    own_loss: the function that its card calls own.
     """
 
     module: nn.Module
@@ -24,3 +26,4 @@ class LoadedModel:
     format: str
     tokenizer: Any | None = None
     notes: tuple[str, ...] = field(default_factory=tuple)
+    own_loss: OwnLoss | None = None

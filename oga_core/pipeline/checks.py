@@ -17,6 +17,7 @@ from oga_core.numerics import softmax
 from oga_core.samples import SampleSet, UnreadableSample, is_number
 from oga_core.tasks import Batch, Task
 from oga_core.tasks.batches import one_sample
+from oga_core.tasks.losses import loss_of
 from oga_core.tasks.task import TokenTask
 from oga_core.worker.stages import Progress
 
@@ -71,7 +72,8 @@ def check_model(
         outputs = task.outputs(model, batch).float()
         again = task.outputs(model, batch).float()
         alone = [task.outputs(model, one_sample(batch, i)).float() for i in range(min(3, len(batch["labels"])))]
-    checks = [_shape(outputs, samples), _finite(outputs), _repeatable(outputs, again), _independent(outputs, alone)]
+    shape = _shape(outputs, samples, own_loss=loss_of(task).own is not None)
+    checks = [shape, _finite(outputs), _repeatable(outputs, again), _independent(outputs, alone)]
     if isinstance(task, TokenTask):
         checks.append(_causal(model, task, batch))
     return [*checks, _parameters(model)]
@@ -104,10 +106,12 @@ def _is_readable(task: Task, samples: SampleSet, row: int) -> bool:
     return True
 
 
-def _shape(outputs: Tensor, samples: SampleSet) -> Check:
+def _shape(outputs: Tensor, samples: SampleSet, *, own_loss: bool) -> Check:
     shape = tuple(outputs.shape)
     if samples.modality == "preference":
         return Check("shape", "ok", "One margin a pair.")
+    if own_loss:
+        return Check("shape", "ok", f"The model answers with shape {shape}, which its own loss takes.")
     if samples.target == "number":
         told = f"The model answers with shape {shape}; its loss compares one number a sample, (batch, 1)."
         return Check("shape", "ok" if shape[1:] == (1,) else "failure", told)

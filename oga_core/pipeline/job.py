@@ -33,6 +33,7 @@ from oga_core.readers.outputs import aligned, class_names, outputs_of
 from oga_core.samples import SampleSet
 from oga_core.tasks import Task
 from oga_core.tasks.causal_lm import CausalLMTask
+from oga_core.tasks.losses import loss_of
 from oga_core.tasks.prepare import prepare, with_reference
 from oga_core.worker.stages import Progress, Stages
 
@@ -86,9 +87,9 @@ def _score_model(
         checks = try_model(loaded, task, samples, options.views, stages.progress)
         stop_on_failure(checks, force=request.force)
         usable = all(check.detail["usable"] for check in checks if check.name == "views")
-        options = replace(options, views=options.views and usable)
+        options = replace(options, views=options.views and usable and loss_of(task).has_logits)
         seen = any(check.name == "views" and check.detail["usable"] for check in checks)
-        check_needs(request.needs, samples, options, has_views=seen)
+        check_needs(request.needs, samples, options, loss=loss_of(task), has_views=seen)
     with stages("read rows"):
         part = Part.of(task, samples, _shard(request), options.batch_size, request.given_up)
         rows = samples if part.is_whole else samples.take(part.positions)

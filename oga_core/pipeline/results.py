@@ -23,7 +23,7 @@ from oga_core.pipeline.recording import identified
 from oga_core.projection import project
 from oga_core.runs.folder import SCORE_PREFIX, RunFolder
 from oga_core.runs.table import PREDICTED_VALUE
-from oga_core.samples import labels_text, number_text
+from oga_core.samples import OWN, labels_text, number_text
 from oga_core.scores import compute_scores, default_score
 from oga_core.scores.tagging.evidence import wrong_tags
 from oga_core.scores.tagging.word_scores import WordScores
@@ -78,6 +78,8 @@ def write_results(
         progress=lambda name, done, total: progress({"stage": "scores", "score": name, "done": done, "total": total}),
     )
     table = _table(sketch, samples, scores)
+    if run.info.loss.get("name") == OWN:
+        table = table.assign(given_label_probability=np.nan)  # which only cross-entropy tells
     _link_sketch(run)
     if sketch.words is not None:
         _word_scores(sketch).save(run.path)

@@ -22,6 +22,7 @@ from oga_core.numerics import evenly_spaced
 from oga_core.pipeline.checks import Check, check_labels, check_model, check_views, explained, readable_batch
 from oga_core.samples import SampleSet
 from oga_core.tasks import Task
+from oga_core.tasks.losses import Loss, loss_of
 from oga_core.worker.stages import Progress, peak_rss_mb
 
 _CHECKED_SAMPLES = 16
@@ -31,9 +32,10 @@ _LABEL_CHECKED_SAMPLES = 512
 def try_model(
     loaded: LoadedModel, task: Task, samples: SampleSet, wants_views: bool, progress: Progress
 ) -> list[Check]:
-    """Check the model on a few samples and, where it has classes, their order and its views on a few hundred."""
+    """Check the model on a few samples and, where it has logits of classes, their order and its views on hundreds."""
     checks = check_some(loaded, task, samples, progress)
-    if samples.target not in ("class", "tags") or any(check.level == "failure" for check in checks):
+    has_order = samples.target in ("class", "tags") and loss_of(task).has_logits
+    if not has_order or any(check.level == "failure" for check in checks):
         return checks
     rows = evenly_spaced(np.arange(len(samples)), _LABEL_CHECKED_SAMPLES)
     start = time.perf_counter()
@@ -81,7 +83,7 @@ def stop_on_failure(checks: list[Check], *, force: bool = False) -> None:
 
 
 def check_needs(
-    needs: Mapping[str, Sequence[str]], samples: SampleSet, options: PassOptions, *, has_views: bool
+    needs: Mapping[str, Sequence[str]], samples: SampleSet, options: PassOptions, *, loss: Loss, has_views: bool
 ) -> None:
     """Refuse scores that no pass of this model over these data can offer. Raises `OgaError`."""
     for name, needed in needs.items():
@@ -90,12 +92,12 @@ def check_needs(
                 f"The score {name!r} needs the gradient of more than the head, which is all that is taken of a "
                 "model with a head unasked. Give --parameters all."
             )
-        if "logits" in needed and samples.target != "class":
+        if "logits" in needed and (samples.target != "class" or not loss.has_logits):
             raise OgaError(
                 f"The score {name!r} needs logits of classes, one class a sample, which this model does not have. "
                 "Choose another."
             )
-        if "targets" in needed and samples.targets is None:
+        if "outputs" in needed and (samples.target != "number" or loss.own is not None):
             raise OgaError(
                 f"The score {name!r} is of a model that predicts numbers, which this is not. Choose another."
             )

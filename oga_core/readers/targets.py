@@ -29,6 +29,8 @@ def with_targets(samples: SampleSet, target: str | None, class_names: Sequence[s
         return with_tags(samples, class_names)
     if target == "number":
         return with_numbers(samples)
+    if target == "vector":
+        return with_vectors(samples)
     return with_flags(samples, class_names) if target == "labels" else samples.with_classes(class_names)
 
 
@@ -52,6 +54,23 @@ def with_numbers(samples: SampleSet) -> SampleSet:
         targets=numbers[usable],
         problems=tuple(sorted((*samples.problems, *problems), key=lambda problem: problem.row)),
     )
+
+
+def with_vectors(samples: SampleSet) -> SampleSet:
+    """Return the samples with their labels as several numbers each in `targets`, `(n_samples, size)`.
+
+    Raises `OgaError` where one holds something else, or they differ in length.
+    """
+    lists = [labels_in(name) for name in samples.class_names]
+    for name, numbers in zip(samples.class_names, lists, strict=True):
+        if not all(map(is_number, numbers)) or len(numbers) != len(lists[0]):
+            raise OgaError(
+                f"The label {name[:60]!r} is no list of {len(lists[0])} numbers. Write those of each sample as a list, "
+                "such as [1.5, 2], or name their columns: --label-column x,y."
+            )
+    given = np.full(len(samples), -1, dtype=np.int64)
+    vectors = np.array(lists, dtype=np.float64)[samples.given_labels]
+    return replace(samples, given_labels=given, class_names=(), targets=vectors)
 
 
 def _number(text: str) -> float:

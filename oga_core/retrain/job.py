@@ -244,9 +244,9 @@ class _Experiment:
         loaded = load_model(Path(info.model.path or info.data.path), card)
         if not info.classes:
             card = loaded.card.with_trained_on(info.options.get("trained_on"))
-            return loaded.module, task_for(card, loaded.tokenizer), card
+            return loaded.module, task_for(card, loaded.tokenizer, loaded.own_loss), card
         card = loaded.card if loaded.card.classes else replace(loaded.card, classes=info.classes)
-        return loaded.module, task_for(card, loaded.tokenizer), card
+        return loaded.module, task_for(card, loaded.tokenizer, loaded.own_loss), card
 
     @contextmanager
     def networks(self) -> Iterator[tuple[Judge, dict[str, Any]]]:

@@ -187,9 +187,9 @@ class ScoredRun:
         return self._numbers(GIVEN_VALUE)
 
     @cached_property
-    def predicted_values(self) -> NDArray[np.float64]:
-        """What its model predicts, in the same units, `(n_samples,)`."""
-        return self._numbers(PREDICTED_VALUE)
+    def predicted_values(self) -> NDArray[np.float64] | None:
+        """What its model predicts, in the same units, `(n_samples,)`; None where that is not known."""
+        return self._numbers(PREDICTED_VALUE) if PREDICTED_VALUE in self.table else None
 
     @cached_property
     def contents(self) -> list[str] | None:
@@ -280,7 +280,8 @@ class ScoredRun:
         if not self.classes or self._finding_name(row) == STRANGE:
             return None
         suggestion = self.suggestion(row)
-        return self.class_name(suggestion if suggestion >= 0 else int(self.predicted[row]))
+        label = suggestion if suggestion >= 0 else int(self.predicted[row])
+        return self.class_name(label) if label >= 0 else None
 
     def given_text(self, row: int) -> str | None:
         """The label of a sample as text, None where it has none."""

@@ -15,7 +15,13 @@ CERTAIN = 0.99
 PAIRS = 2
 """Of classes that are named: more would be a table."""
 
-_LABELS = {"class": "labels", "number": "numbers", "labels": "lists of labels", "tags": "lists of tags"}
+_LABELS = {
+    "class": "labels",
+    "number": "numbers",
+    "labels": "lists of labels",
+    "tags": "lists of tags",
+    "vector": "values",
+}
 
 
 def result_in_words(data: ScoredRun) -> list[str]:

@@ -17,6 +17,7 @@ from oga_core.scores.estimators.label_noise import LabelNoise, agreement
 from oga_core.scores.estimators.neighbours import neighbour_logits
 from oga_core.scores.language.given_prompt import unusual_response
 from oga_core.scores.multilabel.evidence import several_labels
+from oga_core.scores.regression.losses import unusual_loss
 from oga_core.scores.regression.witnesses import unusual_value
 from oga_core.scores.tagging.evidence import doubtful_tags
 
@@ -48,8 +49,9 @@ def oga(
     Rows of a language model have no classes: of them it is how unusual the response is, given its prompt (see
     `language.given_prompt`); of numbers how far each is from what its like have (see `regression.witnesses`); of
     several labels the largest probability that one is wrong (see `multilabel.evidence`); of sentences whose words have
-    tags the largest odds that one is wrong (see `tagging.evidence`). Raises `OgaError` where there
-    are neither class logits nor labels of another kind nor states of prompts.
+    tags the largest odds that one is wrong (see `tagging.evidence`). Under a loss of one's own over classes or vectors
+    it is how much larger the loss is than features lead to expect (see `regression.losses`). Raises `OgaError` where
+    there is none of these.
     """
     if sketch.words is not None:
         return doubtful_tags(sketch)
@@ -58,6 +60,8 @@ def oga(
     if sketch.targets is not None:
         return unusual_value(sketch)
     if sketch.logits is None:
+        if sketch.output_gradients is not None:
+            return unusual_loss(sketch)
         if sketch.prompt_states is None:
             raise OgaError("The score 'oga' needs logits of classes, or the states of a language model's last layer.")
         return unusual_response(sketch, checkpoints)

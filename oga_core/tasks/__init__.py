@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
 
 from oga_core.errors import unknown
 from oga_core.models.card import ModelCard
 from oga_core.tasks.task import Batch, Task
 
+if TYPE_CHECKING:
+    from oga_core.models.packaging.own_loss import OwnLoss
+
 __all__ = ["Batch", "Task", "task_for"]
 
 
-def task_for(card: ModelCard, tokenizer: Any | None = None) -> Task:
+def task_for(card: ModelCard, tokenizer: Any | None = None, own_loss: OwnLoss | None = None) -> Task:
     """Return the task that prepares inputs and losses as the model card says.
 
-    Raises `OgaError` for a modality without a task and for a card that lacks what its modality needs.
+    own_loss: the function that the card calls own. Raises `OgaError` for a modality without a task and for a card that
+    lacks what its modality needs.
     """
+    task = _task_for(card, tokenizer)
+    if own_loss is None:
+        return task
+    named: Any = task  # the tasks whose card may name a loss have it as a field
+    return cast("Task", replace(named, loss=replace(named.loss, own=own_loss)))
+
+
+def _task_for(card: ModelCard, tokenizer: Any | None) -> Task:
     if card.modality == "image":
         from oga_core.tasks.image import ImageTask
 

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from oga_core.errors import OgaError
-from oga_core.samples import LOSSES, SampleSet, Target
+from oga_core.samples import LOSSES, OWN, SampleSet, Target
 
 if TYPE_CHECKING:
     from oga_core.models.card import ModelCard
+    from oga_core.models.packaging.own_loss import OwnLoss
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Loss:
 
     class_weights: of cross-entropy, in the order of the classes, () for none. mean, std: the model gives numbers as
     (number - mean) / std, and so the loss sees them. delta: of Huber's loss, where squares end and lines begin.
+    own, own_target: the function of a loss of one's own, and what it compares outputs with.
     """
 
     name: str = "cross_entropy"
@@ -35,13 +37,18 @@ class Loss:
     mean: float = 0.0
     std: float = 1.0
     delta: float = 1.0
+    own: OwnLoss | None = None
+    own_target: Target = "class"
 
     @classmethod
     def from_card(cls, card: ModelCard) -> Loss:
         """Read the card's loss; raises `OgaError` for a setting that no training could have had."""
+        if card.loss["name"] == OWN:
+            return cls(OWN, own_target=card.target)
         settings = {key: value for key, value in card.loss.items() if key != "name"}
         weights = settings.pop("class_weights", [])
-        loss = cls(card.loss["name"], class_weights=_weights(weights, card), **_numbers(settings))
+        numbers: dict[str, Any] = _numbers(settings)
+        loss = cls(card.loss["name"], class_weights=_weights(weights, card), **numbers)
         if not 0 <= loss.label_smoothing < 1:
             raise _wrong("label_smoothing", "a number from 0 to below 1", loss.label_smoothing)
         for setting in ("std", "delta"):
@@ -52,14 +59,23 @@ class Loss:
     @property
     def target(self) -> Target:
         """What the outputs are compared with."""
-        return LOSSES[self.name][0]
+        return self.own_target if self.name == OWN else LOSSES[self.name][0]
+
+    @property
+    def has_logits(self) -> bool:
+        """Whether the outputs are logits of classes, one class a sample; of a loss of one's own that is not known."""
+        return self.target == "class" and self.name != OWN
 
     def __call__(self, outputs: Tensor, labels: Tensor) -> Tensor:
         """The loss of every sample, differentiable in the outputs."""
+        if self.own is not None:
+            return self.own(outputs.float(), labels)
         return FUNCTIONS[self.name](self, outputs.float(), labels)
 
     def columns(self, outputs: Tensor) -> Tensor:
         """Outputs as `(batch, n_outputs)`: a model of numbers may give `(batch,)`."""
+        if self.own is not None:
+            return self.own.columns(outputs)
         return outputs.unsqueeze(-1) if self.target == "number" and outputs.ndim == 1 else outputs
 
     def in_data_units(self, outputs: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ def prepare(samples: SampleSet, loaded: LoadedModel, trained_on: str | None = No
     trained_on: of rows for a language model, in place of what the card says.
     """
     samples, card = loaded.card.with_trained_on(trained_on).fitted(samples)
-    return samples, task_for(card, loaded.tokenizer)
+    return samples, task_for(card, loaded.tokenizer, loaded.own_loss)
 
 
 def with_reference(task: Task, loaded: LoadedModel, path: str | None) -> Task:

@@ -9,6 +9,7 @@ from oga_core.pipeline.checks import Check
 from oga_core.pipeline.options import ScoreOptions
 from oga_core.pipeline.request import pass_options
 from oga_core.pipeline.trial import check_needs, stop_on_failure
+from oga_core.tasks.losses import PLAIN
 
 ORDER = Check("label_order", "failure", "The classes are in another order.")
 FINITE = Check("finite", "failure", "The outputs are not finite.")
@@ -27,7 +28,7 @@ def test_force_lets_an_order_of_classes_pass_and_nothing_else():
 
 def test_scores_of_a_language_models_rows_are_refused_for_classes():
     with pytest.raises(OgaError, match="'end_loss' is of a language model's rows, which these are not"):
-        check_needs({"end_loss": ["end_losses"]}, random_samples(4, 2), PassOptions(), has_views=False)
+        check_needs({"end_loss": ["end_losses"]}, random_samples(4, 2), PassOptions(), loss=PLAIN, has_views=False)
 
 
 @pytest.mark.parametrize(("scores", "asked"), [((), False), (("loss",), False), (("instruction_difficulty",), True)])

@@ -132,7 +132,7 @@ def review_queue(
             "samples": [backend.view(sample_id).data() for sample_id in order if sample_id not in known],
             "progress": backend.progress(),
             "classes": url,
-            "actions": list(actions) if target == "class" else [*actions, "change"],
+            "actions": [*actions, "change"] if target in ("number", "labels") else list(actions),
             "pair": list(pair) if pair else None,
             "height": int(height),
             "store": key,

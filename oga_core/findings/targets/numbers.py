@@ -102,6 +102,8 @@ def _sentence(finding: str, suggested: str, times: float, twin: object) -> str:
 
 
 def _warnings(sketch: GradientSketch) -> Iterator[str]:
+    if sketch.outputs is None:
+        return  # under a loss of one's own nobody knows what they are
     variance = float(numbers_of(sketch).var())
     explained = 1 - float((model_residuals(sketch) ** 2).mean()) / max(variance, 1e-300)
     if has_memorised(sketch):

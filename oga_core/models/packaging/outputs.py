@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from oga_core.errors import OgaError
 from oga_core.models.card import ModelCard
 from oga_core.models.packaging.example_inputs import ExampleInputs
+from oga_core.samples import OWN
 
 _TOLERANCE = {"rtol": 1e-4, "atol": 1e-5}
 _HALF_TOLERANCE = {"rtol": 5e-2, "atol": 5e-2}
@@ -61,6 +62,8 @@ def compare_outputs(model: nn.Module, module: nn.Module, inputs: ExampleInputs, 
                 raise OgaError("The model gives other outputs each time, even in eval mode. Take out what is random.")
             outputs = module(*args, **kwargs)
             _compare(expected.to(outputs.dtype), outputs, _HALF_TOLERANCE if half else _TOLERANCE)
+    if card.loss["name"] == OWN:
+        return  # which takes what the model gives
     if card.target == "number":
         if outputs.shape[1:] not in ((), (1,)):
             raise OgaError(

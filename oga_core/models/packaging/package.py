@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from oga_core.errors import OgaError
 from oga_core.files import remove_leftovers, temporary_folder
@@ -19,11 +19,14 @@ from oga_core.models.huggingface.lengths import max_length
 from oga_core.models.packaging.example_inputs import Example, ExampleInputs
 from oga_core.models.packaging.export import export
 from oga_core.models.packaging.gradients import ENTRY, compare_gradients, gradients_in_memory, unreached
+from oga_core.models.packaging.graphs import Program
+from oga_core.models.packaging.loss_graph import export_loss, own_entry, target_example
 from oga_core.models.packaging.losses import GivenLoss, loss_entry
 from oga_core.models.packaging.modes import eval_mode, unused_copy, unwrapped
-from oga_core.models.packaging.outputs import compare_outputs, try_model
+from oga_core.models.packaging.outputs import compare_outputs, logits_of, try_model
+from oga_core.models.pt2.reader import LOSS
 from oga_core.models.tokenizer import tokenizer_entries
-from oga_core.samples import Modality
+from oga_core.samples import OWN, Modality
 
 
 def package_model(
@@ -36,6 +39,7 @@ def package_model(
     input: Mapping[str, Any] | None = None,
     tokenizer: Any | None = None,
     loss: GivenLoss | None = None,
+    target: Any = None,
 ) -> Path:
     """Export a model in eval mode to `path` (a `.pt2` file) and check that it reads back with the same outputs.
 
@@ -50,6 +54,11 @@ def package_model(
         a name (cross_entropy, binary_cross_entropy, token_cross_entropy, mean_squared_error, mean_absolute_error,
         huber), or the name with its settings:
         {"name": "mean_squared_error", "mean": 152.1, "std": 77.0} for a model that gives (number - mean) / std.
+        Or any function or module of (outputs, target): it becomes a second graph in the file, sees each sample as a
+        batch of one, and returns its loss as one number (what a mean over the batch is then too).
+    target: for a function, what it is given beside the outputs, for one batch: integers `(batch,)` are class indices,
+        floats `(batch,)` numbers, `(batch, n_classes)` flags of several labels, `(batch, size)` other vectors. Class
+        indices where it is left out and classes are named, else numbers.
     The batch size stays open, and so does the length of tokens. Returns the path. The model keeps its mode and weights.
     The parameters' gradients are compared too, on a few samples; a warning names parameters that no gradient reaches.
     Raises `OgaError` where the model cannot be exported, saying what to change in it.
@@ -64,7 +73,10 @@ def package_model(
     model = unwrapped(model)
     tokens = modality in ("text", "causal_lm")
     inputs = replace(ExampleInputs.of(example, model), free_length=tokens)
-    card = _card(classes, modality, _prepared(input or {}, modality, model, inputs, tokenizer), loss_entry(loss))
+    entry = loss_entry(loss)
+    targets = target_example(target, len(classes))
+    entry = own_entry(loss, targets, len(classes)) if entry is None else entry
+    card = _card(classes, modality, _prepared(input or {}, modality, model, inputs, tokenizer), entry)
     extra = {"oga.json": card.to_json()} | (tokenizer_entries(tokenizer) if tokens and tokenizer is not None else {})
     with eval_mode(model), torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(0)
@@ -76,7 +88,9 @@ def package_model(
         remove_leftovers(path.parent, path.name)
         with temporary_folder(path) as folder:
             draft = folder / path.name
-            module, inputs = export(lambda: unused_copy(unused), inputs, draft, extra | {ENTRY: record.to_json()})
+            extra |= {ENTRY: record.to_json()}
+            beside = {LOSS: _loss(loss, model, inputs, targets, folder)} if entry["name"] == OWN else {}
+            module, inputs = export(lambda: unused_copy(unused), inputs, draft, extra, beside)
             module.to(inputs.tensors[0].device)
             compare_outputs(model, module, inputs, card)
             compare_gradients(exact, record, module)
@@ -84,6 +98,14 @@ def package_model(
     for note in unreached(record):
         warnings.warn(note, stacklevel=2)
     return path
+
+
+def _loss(loss: Any, model: nn.Module, inputs: ExampleInputs, target: Tensor, folder: Path) -> Program:
+    """The graph of a loss of one's own."""
+    args, kwargs = inputs.random(len(target)).call
+    with torch.no_grad():
+        outputs = logits_of(model(*args, **kwargs))
+    return export_loss(loss, outputs, target, folder / "loss.pt2")
 
 
 def _torch_version() -> tuple[int, int]:

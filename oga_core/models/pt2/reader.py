@@ -7,6 +7,7 @@ guards are parsed, not run.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -26,6 +27,9 @@ from oga_core.models.pt2.schema import field as required
 from oga_core.models.pt2.weights import Weights
 
 CARD_ENTRY = "extra/oga.json"
+MODEL = "model"
+LOSS = "loss"
+"""Names of the graphs that `package_model` writes; the second is there for a loss of one's own."""
 _CONSTANTS = "_constants"
 
 
@@ -38,15 +42,36 @@ def read_pt2(path: Path) -> tuple[GraphModule, ModelCard | None]:
     Raises `OgaError` for files that are damaged, of an old layout, or that hold anything that could run code.
     """
     with Archive(Path(path)) as archive:
-        name = _model_name(archive)
-        exported = typed(archive.read_json(f"models/{name}.json"), dict, "the exported program")
-        weights = Weights(archive)
-        states = weights.read(_config(archive, f"data/weights/{name}_weights_config.json"), "data/weights/")
-        constants = weights.read(_config(archive, f"data/constants/{name}_constants_config.json"), "data/constants/")
+        module = _program(archive, _model_name(archive))
         card = None
         if CARD_ENTRY in archive:
             card = ModelCard.from_json(bytes(archive.read(CARD_ENTRY, MAX_JSON_BYTES)), f"oga.json in {archive.name}")
-    return _module(exported, states, constants, weights.converted), card
+    return module, card
+
+
+def read_loss(path: Path) -> tuple[GraphModule, str] | None:
+    """Return the graph of a loss of one's own and a hash of what it computes, None where the file holds none.
+
+    It takes the outputs and the target of one sample, as batches of one, and its weights are not trained. Raises
+    `OgaError` as `read_pt2` does.
+    """
+    with Archive(Path(path)) as archive:
+        if f"models/{LOSS}.json" not in archive:
+            return None
+        module = _program(archive, LOSS).requires_grad_(False)
+        digest = hashlib.blake2b(archive.read(f"models/{LOSS}.json"), digest_size=16)
+    for tensor in module.state_dict().values():
+        digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return module, digest.hexdigest()
+
+
+def _program(archive: Archive, name: str) -> GraphModule:
+    """The graph of that name with its weights."""
+    exported = typed(archive.read_json(f"models/{name}.json"), dict, "the exported program")
+    weights = Weights(archive)
+    states = weights.read(_config(archive, f"data/weights/{name}_weights_config.json"), "data/weights/")
+    constants = weights.read(_config(archive, f"data/constants/{name}_constants_config.json"), "data/constants/")
+    return _module(exported, states, constants, weights.converted)
 
 
 def _model_name(archive: Archive) -> str:
@@ -61,6 +86,7 @@ def _model_name(archive: Archive) -> str:
             f"{archive.name} holds its weights as a pickle (torch 2.8 or older), which can run code. {RESAVE}"
         )
     models = [name for name in names if name.startswith("models/") and name.endswith(".json")]
+    models = [name for name in models if name != f"models/{LOSS}.json"] or models
     if len(models) != 1:
         raise OgaError(
             f"{archive.name} holds {len(models)} exported programs; a .pt2 file for OGA holds exactly one. {RESAVE}"

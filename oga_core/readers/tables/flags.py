@@ -1,11 +1,11 @@
-"""Several labels a sample as columns of 0 and 1, one a label."""
+"""Several labels a sample as columns of 0 and 1, one a label, or of numbers."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from oga_core.samples import labels_text
+from oga_core.samples import BETWEEN, is_number, labels_text
 
 YES = ("1", "true", "yes")
 NO = ("0", "false", "no")
@@ -18,11 +18,18 @@ def flag_columns(option: str | None, columns: Sequence[str]) -> tuple[str, ...]:
 
 
 def flagged(names: Sequence[str], columns: Sequence[Sequence[Any]]) -> list[str | None]:
-    """The labels of every row as one text; None where a column holds neither yes nor no."""
-    rows = ([is_yes(value) for value in row] for row in zip(*columns, strict=True))
+    """The labels of every row as one text, or its numbers where most rows have others than 0 and 1, or None."""
+    rows = [[is_yes(value) for value in row] for row in zip(*columns, strict=True)]
+    if 2 * sum(None in row for row in rows) > len(rows):
+        return [_vector(row) for row in zip(*columns, strict=True)]
     return [
         None if None in row else labels_text(name for name, has in zip(names, row, strict=True) if has) for row in rows
     ]
+
+
+def _vector(row: Sequence[Any]) -> str | None:
+    texts = [str(value).strip() for value in row]
+    return BETWEEN.join(texts) if all(map(is_number, texts)) else None
 
 
 def is_yes(value: Any) -> bool | None:

@@ -85,8 +85,8 @@ def _representations(sketch: GradientSketch) -> list[Array]:
     early = _early(sketch)
     layer = sketch.middle_features if has_memorised(sketch) else sketch.features
     raw = sketch.inputs if sketch.inputs is not None else early
-    found = [standardised(_narrow(part)) for part in (layer if layer is not None else early,) if part is not None]
-    return [*found, fourier_features(_narrow(raw))] if raw is not None else found
+    found = [standardised(narrow(part)) for part in (layer if layer is not None else early,) if part is not None]
+    return [*found, fourier_features(narrow(raw))] if raw is not None else found
 
 
 def _early(sketch: GradientSketch) -> Array | None:
@@ -97,7 +97,8 @@ def _early(sketch: GradientSketch) -> Array | None:
     return None
 
 
-def _narrow(features: Array) -> Array:
+def narrow(features: Array) -> Array:
+    """The features, or their leading principal axes where they are many, `(n_samples, ≤ 256)`."""
     features = np.asarray(features, dtype=np.float32)
     return features if features.shape[1] <= WIDEST else principal_axes(features, WIDEST).project(features)
 
