@@ -25,8 +25,8 @@ def words(arm: str) -> str:
     return _ARMS.get(arm, (arm.replace("_", " "), GREY))[0]
 
 
-def gains(arms: dict[str, dict[str, Any]]) -> go.Figure:
-    """The gain of each arm over the data as they are, with its 90 % interval."""
+def gains(arms: dict[str, dict[str, Any]], measure: str = "loss") -> go.Figure:
+    """The gain of each arm over the data as they are, with its 90 % interval; measure: what falls, without classes."""
     names = [name for name in arms if name != NOTHING_CHANGED]
     figure = go.Figure()
     for name in names:
@@ -46,7 +46,7 @@ def gains(arms: dict[str, dict[str, Any]]) -> go.Figure:
     figure.add_vline(x=0, line={"color": GREY, "dash": "dot"})
     figure.update_yaxes(autorange="reversed")
     is_accuracy = all("accuracy" in arm for arm in arms.values())
-    title = "gain in accuracy" if is_accuracy else "fall of the loss"
+    title = "gain in accuracy" if is_accuracy else f"fall of the {measure}"
     return charts.quiet(figure, 120 + 44 * len(names), xaxis_title=f"{title}, with 90 % interval")
 
 

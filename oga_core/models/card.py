@@ -17,6 +17,7 @@ TRAINED_ON = ("assistant", "last", "completion", "all")
 """Of a row for a language model: all turns of the assistant, its last turn, what follows the prompt, or every token."""
 
 _OWN_LOSS = ("causal_lm", "preference")
+_OWN_TARGETS = tuple(target for target in TARGETS if target != "tags")  # which are judged word by word
 CROSS_ENTROPY: Mapping[str, Any] = {"name": "cross_entropy"}
 
 
@@ -135,8 +136,8 @@ def _loss(card: Mapping[str, Any], origin: str) -> Mapping[str, Any]:
     for setting in loss.keys() - {"name"}:
         if setting not in settings:
             raise unknown(f"setting of the loss {loss['name']} in the model card {origin}:", setting, settings)
-    if loss["name"] == OWN and loss.get("target") not in TARGETS:
-        raise unknown(f"target of the loss in the model card {origin}:", loss.get("target"), TARGETS)
+    if loss["name"] == OWN and loss.get("target") not in _OWN_TARGETS:
+        raise unknown(f"target of the loss in the model card {origin}:", loss.get("target"), _OWN_TARGETS)
     return loss
 
 

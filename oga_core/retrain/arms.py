@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,13 +26,17 @@ CURVE_STEPS = (0.25, 0.5, 1.5, 2.0)
 """Shares that the curve is drawn at, as multiples of the flagged one; each costs one more head a seed."""
 
 
+Labels = NDArray[Any]
+"""`(n_samples,)` class indices or numbers, or `(n_samples, size)` flags of several labels or other numbers."""
+
+
 @dataclass(frozen=True, eq=False)
 class Arm:
     """One training set: positions among the run's samples, and the label that each is trained on."""
 
     name: str
     rows: NDArray[np.int64]
-    labels: NDArray[np.int64]
+    labels: Labels
     n_relabelled: int
 
 
@@ -39,16 +44,16 @@ class Arm:
 class Plan:
     """What the machine flagged and the person decided, as positions among the run's samples; JSON both ways.
 
-    predicted: class index that each flagged sample would be relabelled to. removed, relabelled: by decision.
-    wrong: whose label is truly wrong, where that is known. order: the most suspicious, of which `curve` says how many
-    to trim for the curve of accuracy over the share that is trimmed. suggested: class index that each of these would be
-    relabelled to, where that is to be drawn beside.
+    predicted: class index, number or list that each flagged sample would be relabelled to. removed, relabelled: by
+    decision. wrong: whose label is truly wrong, where that is known. order: the most suspicious, of which `curve` says
+    how many to trim for the curve of accuracy over the share that is trimmed. suggested: class index that each of these
+    would be relabelled to, where that is to be drawn beside.
     """
 
     flagged: Sequence[int]
-    predicted: Sequence[int]
+    predicted: Sequence[Any]
     removed: Sequence[int]
-    relabelled: Mapping[str, int]
+    relabelled: Mapping[str, Any]
     wrong: Sequence[int] = ()
     order: Sequence[int] = ()
     curve: Sequence[int] = ()
@@ -68,7 +73,7 @@ class Plan:
                 corrected = _relabelled(labels, self.order[:count], self.suggested[:count])
                 yield count, RELABELLED, _arm(f"{RELABELLED}_{count}", training, corrected, labels)
 
-    def arms(self, training: NDArray[np.int64], labels: NDArray[np.int64], seed: int) -> list[Arm]:
+    def arms(self, training: NDArray[np.int64], labels: Labels, seed: int) -> list[Arm]:
         """Return every arm over the training part `training`; `labels` `(n_samples,)` are the given ones.
 
         Samples outside the training part are never trained on, and their labels never change.
@@ -80,8 +85,8 @@ class Plan:
             _arm(TRIMMED, np.setdiff1d(training, flagged), labels, labels),
             _arm(RANDOM_TRIM, np.setdiff1d(training, at_random), labels, labels),
         ]
-        if (labels >= 0).any():  # a language model's rows have none
-            corrected = _relabelled(labels, self.flagged, self.predicted)
+        corrected = _relabelled(labels, self.flagged, self.predicted) if len(self.predicted) else labels
+        if (labels >= 0).any() if labels.dtype.kind == "i" else (corrected != labels).any():  # some rows have none
             arms.append(_arm(RELABELLED, training, corrected, labels))
         if self.has_decisions:
             decided = labels.copy()
@@ -106,14 +111,15 @@ def curve_shares(most: float) -> list[float]:
     return [*shares, most]
 
 
-def _relabelled(labels: NDArray[np.int64], rows: Sequence[int], new: Sequence[int]) -> NDArray[np.int64]:
+def _relabelled(labels: Labels, rows: Sequence[int], new: Sequence[Any]) -> Labels:
     changed = labels.copy()
-    changed[np.array(rows, dtype=np.int64)] = np.array(new, dtype=np.int64)
+    changed[np.array(rows, dtype=np.int64)] = np.array(new, dtype=labels.dtype)
     return changed
 
 
-def _arm(name: str, rows: NDArray[np.int64], labels: NDArray[np.int64], given: NDArray[np.int64]) -> Arm:
-    return Arm(name, rows, labels[rows], int((labels[rows] != given[rows]).sum()))
+def _arm(name: str, rows: NDArray[np.int64], labels: Labels, given: Labels) -> Arm:
+    changed = (labels[rows] != given[rows]).reshape(len(rows), -1).any(axis=1)
+    return Arm(name, rows, labels[rows], int(changed.sum()))
 
 
 def stratified_split(labels: NDArray[np.int64], share: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -85,7 +85,7 @@ def headline(summary: dict[str, Any]) -> tuple[str, str]:
     """Return in one line whether trimming what is flagged helped, and in another what to do next."""
     arms = summary["arms"]
     is_accuracy = "accuracy" in arms[TRIMMED]
-    scale, unit = (100, "points of accuracy") if is_accuracy else (1, "of the loss")
+    scale, unit = (100, "points of accuracy") if is_accuracy else (1, f"off the {summary.get('measure', 'loss')}")
     best = max((name for name in _CLEANED if name in arms), key=lambda name: arms[name]["gain"]["interval_90"][0])
     gain = arms[best]["gain"]
     low, high = (scale * bound for bound in gain["interval_90"])

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +18,13 @@ from numpy.typing import NDArray
 from oga_core.ask.desk import Asked, Desk
 from oga_core.ask.model import QueryModel
 from oga_core.errors import OgaError
-from oga_core.files import temporary_folder
 from oga_core.gradients.devices import choose_device
-from oga_core.gradients.options import PassOptions
-from oga_core.gradients.passes import gradient_pass
-from oga_core.models import load_model
 from oga_core.models.card import ModelCard
-from oga_core.readers import read_samples
 from oga_core.retrain.adapters import AdapterTraining
-from oga_core.retrain.arms import HELD_OUT_SHARE, Arm, Plan, stratified_split
+from oga_core.retrain.arms import HELD_OUT_SHARE, Arm, Labels, Plan, stratified_split
+from oga_core.retrain.inputs import Inputs
 from oga_core.retrain.removal import MOST_QUERIES, removal_curve, removal_trials, trainings
+from oga_core.retrain.targets import HeadErrors, NetworkErrors
 from oga_core.retrain.training import (
     CachedInputs,
     choose_penalty,
@@ -40,11 +38,11 @@ from oga_core.retrain.training import (
 )
 from oga_core.retrain.trials import Trial, classified, spoken
 from oga_core.runs.folder import RunFolder
-from oga_core.samples import SampleSet
-from oga_core.tasks import Task, task_for
+from oga_core.tasks.losses import Loss
 from oga_core.worker.stages import Progress
 
 Judge = Callable[[Arm, int], "tuple[NDArray[np.float32], NDArray[np.int64]]"]
+ErrorJudge = Callable[..., NDArray[np.float64]]
 DRAWN_SHARE = 0.9
 WHOLE_RATE = 2e-5
 """Of a language model that has no adapter: it is all there, and should not forget."""
@@ -54,13 +52,16 @@ INNER_SHARE = 0.2
 def run(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
     """Return, for every seed and arm, accuracy, loss and paired comparison with the unchanged arm.
 
-    arguments: run, plan (fields of `Plan`), labels (given, class indices), n_classes, depth, seeds, validation (path or
-    None), device, epochs (None for the recipe's), question (of a language model: what `Desk.asked` takes, or None),
-    finished (trials of the same comparison, which was cut off).
+    arguments: run, plan (fields of `Plan`), labels (given: class indices, numbers or
+    lists), n_classes, measure (what is
+    judged by where it is not accuracy, else None), depth, seeds, validation (path or None), device, epochs (None for
+    the recipe's), question (of a language model: what `Desk.asked` takes, or None), finished (trials of the same
+    comparison, which was cut off).
     """
-    labels = np.array(arguments["labels"], dtype=np.int64)
-    experiment = _Experiment(arguments, labels, progress)
+    experiment = _Experiment(arguments, np.array(arguments["labels"]), progress)
     seeds = range(arguments["seeds"])
+    if arguments["measure"]:
+        return experiment.errors()
     if not experiment.n_classes:
         return experiment.language()
     trainer = experiment.heads if arguments["depth"] == "head" else experiment.networks
@@ -73,11 +74,13 @@ def run(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
 class _Experiment:
     """One verification: splits, arms and the reading of data and model."""
 
-    def __init__(self, arguments: dict[str, Any], labels: NDArray[np.int64], progress: Progress):
+    def __init__(self, arguments: dict[str, Any], labels: Labels, progress: Progress):
         self.arguments = arguments
         self.labels = labels
+        self.strata = labels if labels.dtype.kind == "i" else np.zeros(len(labels), dtype=np.int64)
         self.progress = progress
         self.run = RunFolder.open(Path(arguments["run"]))
+        self.inputs = Inputs(self.run, arguments, progress)
         self.plan = Plan(**arguments["plan"])
         self.n_classes = int(arguments["n_classes"])
         self.finished = {(trial["arm"], trial["seed"]): trial for trial in arguments.get("finished", ())}
@@ -88,9 +91,9 @@ class _Experiment:
     def split(self, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Rows to train on, and held-out rows to judge on (none with validation data, where a draw stands in)."""
         if self.arguments["validation"] is None:
-            return stratified_split(self.labels, HELD_OUT_SHARE, seed)
+            return stratified_split(self.strata, HELD_OUT_SHARE, seed)
         share = 1 - DRAWN_SHARE if self.arguments["depth"] == "head" else 0.0
-        return stratified_split(self.labels, share, seed)[0], np.empty(0, dtype=np.int64)
+        return stratified_split(self.strata, share, seed)[0], np.empty(0, dtype=np.int64)
 
     def arms(self, seed: int) -> list[Arm]:
         """The arms of one seed."""
@@ -148,15 +151,54 @@ class _Experiment:
 
     def _losses(self, training: AdapterTraining, seed: int) -> Iterator[Trial]:
         """Train on every arm of one seed, and compare the losses of the same responses."""
-        judged = self._validation() if self.arguments["validation"] is not None else None
+        judged = self.inputs.validation() if self.arguments["validation"] is not None else None
         judged = training.samples.take(self.split(seed)[1]) if judged is None else judged
+        yield from self._compared(seed, lambda arm: training.losses(training.trained(seed, arm.rows), judged))
+
+    def _compared(self, seed: int, losses: Callable[[Arm], NDArray[np.float64]]) -> Iterator[Trial]:
+        """Every arm of one seed, judged by the losses or errors of the same rows."""
         unchanged: Trial = {}
         for arm in self.arms(seed):
             trial = self.finished.get((arm.name, seed)) or self.said(
-                spoken(arm, seed, training.losses(training.trained(seed, arm.rows), judged), unchanged=unchanged)
+                spoken(arm, seed, losses(arm), unchanged=unchanged)
             )
             unchanged = unchanged or trial
             yield trial
+
+    def errors(self) -> dict[str, Any]:
+        """Train on every arm with every seed and judge by errors of numbers, or losses of lists or of one's own."""
+        judge, details = self._head_errors() if self.arguments["depth"] == "head" else self._network_errors()
+        seeds = range(self.arguments["seeds"])
+        trials = [trial for seed in seeds for trial in self._compared(seed, partial(judge, seed=seed))]
+        return {"trials": trials, **details}
+
+    def _head_errors(self) -> tuple[ErrorJudge, dict[str, Any]]:
+        info = self.run.info
+        loss = Loss.from_card(ModelCard("outputs", (), loss=info.loss))
+        features, outside = self.inputs.features()
+        training = self.split(0)[0]
+        inner = stratified_split(self.strata[training], INNER_SHARE, 0)[1]
+        targets = torch.from_numpy(self.labels.astype(np.float32))
+        heads = HeadErrors.of(loss, features, targets, training, inner, outside)
+        self._expect(sum(1 for _ in self.left()))
+
+        def judge(arm: Arm, seed: int) -> NDArray[np.float64]:
+            self._advance(1)
+            return heads(arm, self.split(seed)[1])
+
+        return judge, {"start": "frozen features", "penalty": heads.penalty}
+
+    def _network_errors(self) -> tuple[ErrorJudge, dict[str, Any]]:
+        model, task, card = self.inputs.model()
+        samples = self.run.samples
+        samples = replace(samples, inputs=CachedInputs(samples.inputs))
+        judged = self.inputs.validation() if self.arguments["validation"] is not None else None
+        recipe = recipe_for(card.modality, len(samples))
+        recipe = replace(recipe, epochs=self.arguments["epochs"] or recipe.epochs)
+        device = choose_device(self.arguments["device"])
+        self._expect(sum(len(arm.rows) for arm in self.left()) * recipe.epochs)
+        networks = NetworkErrors(model, task, samples, recipe, device, judged, self._advance)
+        return lambda arm, seed: networks(arm, self.split(seed)[1], seed), recipe.described
 
     def _asked(self) -> Asked | None:
         if self.arguments["question"] is None:
@@ -169,7 +211,7 @@ class _Experiment:
 
     def _adapters(self) -> AdapterTraining:
         """What a language model trains: new adapters on its base, or the model itself where it has none."""
-        model, task, card = self._model()
+        model, task, card = self.inputs.model()
         samples = self.run.samples
         recipe = recipe_for(card.modality, len(samples))
         has_adapters = restart_adapters(model)
@@ -182,18 +224,7 @@ class _Experiment:
     @contextmanager
     def heads(self) -> Iterator[tuple[Judge, dict[str, Any]]]:
         """Heads on the run's frozen features."""
-        sketch = self.run.gradient_sketch()
-        if sketch.features is None:
-            raise OgaError(
-                "This run has no features, so a head cannot be trained on them: the model has no last linear layer. "
-                "Train the whole model again with --depth all."
-            )
-        raw = np.array(sketch.features, dtype=np.float32)
-        mean = raw.mean(axis=0)
-        spread = np.maximum(raw.std(axis=0), 1e-6)
-        features = torch.from_numpy((raw - mean) / spread)
-        validation, truth = self._validation_features()
-        outside = None if validation is None else torch.from_numpy((validation - mean) / spread)
+        features, outside = self.inputs.features()
         self._expect(sum(1 for _ in self.left()))
         training = self.split(0)[0]
         inner = stratified_split(self.labels[training], INNER_SHARE, 0)[1]
@@ -204,58 +235,21 @@ class _Experiment:
             rows = torch.from_numpy(arm.rows)
             head = fit_head(features[rows], torch.from_numpy(arm.labels), self.n_classes, penalty)
             self._advance(1)
-            if outside is not None and truth is not None:
-                return head_logits(outside, head).numpy(), truth
+            if outside is not None:
+                return head_logits(outside[0], head).numpy(), outside[1].numpy()
             held_out = self.split(seed)[1]
             return head_logits(features[torch.from_numpy(held_out)], head).numpy(), self.labels[held_out]
 
         yield judge, {"start": "frozen features", "penalty": penalty}
 
-    def _validation_features(self) -> tuple[NDArray[np.float32] | None, NDArray[np.int64] | None]:
-        """Features and labels of the validation data, by one pass of the model."""
-        if self.arguments["validation"] is None:
-            return None, None
-        self.progress({"stage": "features of the validation data"})
-        samples = self._validation()
-        if samples.modality == "outputs":
-            return np.stack([samples.inputs[i]["features"] for i in range(len(samples))]), samples.given_labels
-        model, task, _ = self._model()
-        options = PassOptions(parameters="head", device=self.arguments["device"])
-        with temporary_folder(self.run.path / "verify") as folder:
-            result = gradient_pass(task, model, samples, folder=folder, options=options, progress=self.progress)
-            assert result.sketch.features is not None
-            return np.array(result.sketch.features), samples.given_labels[result.rows]
-
-    def _validation(self) -> SampleSet:
-        samples = read_samples(Path(self.arguments["validation"]))
-        if samples.modality != self.run.info.modality:
-            raise OgaError(
-                f"The validation data reads as {samples.modality!r} and the run as {self.run.info.modality!r}. "
-                "Give validation data of the same kind and with the same columns."
-            )
-        if self.n_classes and not samples.class_names:
-            raise OgaError("The validation data has no labels. Give labelled samples.")
-        return samples.with_classes(self.run.info.classes)
-
-    def _model(self) -> tuple[torch.nn.Module, Task, ModelCard]:
-        info = self.run.info
-        path = info.options.get("model_card")
-        card = ModelCard.from_json(Path(path).read_bytes(), Path(path).name) if path else None
-        loaded = load_model(Path(info.model.path or info.data.path), card)
-        if not info.classes:
-            card = loaded.card.with_trained_on(info.options.get("trained_on"))
-            return loaded.module, task_for(card, loaded.tokenizer, loaded.own_loss), card
-        card = loaded.card if loaded.card.classes else replace(loaded.card, classes=info.classes)
-        return loaded.module, task_for(card, loaded.tokenizer, loaded.own_loss), card
-
     @contextmanager
     def networks(self) -> Iterator[tuple[Judge, dict[str, Any]]]:
         """The whole network, from random weights where its kind allows."""
         device = choose_device(self.arguments["device"])
-        model, task, card = self._model()
+        model, task, card = self.inputs.model()
         samples = self.run.samples
         samples = replace(samples, inputs=CachedInputs(samples.inputs))
-        validation = self._validation() if self.arguments["validation"] is not None else None
+        validation = self.inputs.validation() if self.arguments["validation"] is not None else None
         recipe = recipe_for(card.modality, len(samples))
         recipe = replace(recipe, epochs=self.arguments["epochs"] or recipe.epochs)
         self._expect(sum(len(arm.rows) for arm in self.left()) * recipe.epochs)

@@ -1,4 +1,4 @@
-"""What the trials of a language model's retraining say: how the loss of held-out responses changes, and by chance."""
+"""What trials that are judged by losses or errors say: how those of what was held out change, and by chance."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from oga_core.numerics import NORMAL_90
-from oga_core.retrain.arms import DECIDED, NOTHING_CHANGED, RANDOM_TRIM, TRIMMED, TRULY_WRONG
+from oga_core.retrain.arms import DECIDED, NOTHING_CHANGED, RANDOM_TRIM, RELABELLED, TRIMMED, TRULY_WRONG
 from oga_core.retrain.comparison import half_width, says, spread
 
 
@@ -31,7 +31,7 @@ def compare_losses(trials: list[dict[str, Any]], *, split: bool) -> dict[str, di
         mean = float(gain.mean())
         summary[name] = {
             "n_train": round(float(np.mean([member["n_train"] for member in members]))),
-            "n_relabelled": 0,
+            "n_relabelled": round(float(np.mean([member.get("n_relabelled", 0) for member in members]))),
             "loss": {"mean": float(losses.mean()), "std": spread(losses), "values": losses.tolist()},
             "gain": {
                 "mean": mean,
@@ -42,35 +42,49 @@ def compare_losses(trials: list[dict[str, Any]], *, split: bool) -> dict[str, di
     return summary
 
 
+_LARGE = 10.0  # from here on a third decimal says nothing
+
 _DONE = {
     TRIMMED: "Without the {n_flagged:,} most suspicious rows ({trim_fraction:.1%} by {score!r})",
     RANDOM_TRIM: "Without as many random rows",
+    RELABELLED: "With the suggested values in place of the flagged ones",
     TRULY_WRONG: "Without the {n_truly_wrong:,} rows that are truly wrong, the most that trimming can do,",
-    DECIDED: "Without the {n_decisions:,} rows that were removed",
+    DECIDED: "With the {n_decisions:,} decisions carried out",
 }
 
 
+OF_RESPONSES = "loss of the responses"
+
+
 def verdict_on_losses(summary: dict[str, Any]) -> str:
-    """Say in plain sentences how much the loss of responses falls in each arm, and whether that is more than chance."""
+    """Say in plain sentences how much the losses or errors fall in each arm, and whether that is more than chance.
+
+    `measure` of the summary says what they are; the loss of responses where it is not there.
+    """
     arms = summary["arms"]
     judged = summary["judged_on"]
     where = "validation rows" if judged["kind"] == "validation" else "held-out rows"
     base = arms[NOTHING_CHANGED]["loss"]["mean"]
     sentences = [
-        f"Trained on the rows as they are, the loss of the responses of {judged['n']:,} {where} is {base:.3f} (mean of "
-        f"{summary['seeds']})."
+        f"Trained on the rows as they are, the {summary.get('measure', OF_RESPONSES)} of {judged['n']:,} {where} is "
+        f"{_figure(base)} (mean of {summary['seeds']})."
     ]
     for name, text in _DONE.items():
         if name in arms:
             gain = arms[name]["gain"]
             low, high = (-bound for bound in reversed(gain["interval_90"]))
             sentences.append(
-                f"{text.format(**summary)} it is {-gain['mean']:+.3f} (90 % interval {low:+.3f} to {high:+.3f}), "
-                f"{gain['says']}."
+                f"{text.format(**summary)} it is {_figure(-gain['mean'], sign='+')} (90 % interval "
+                f"{_figure(low, sign='+')} to {_figure(high, sign='+')}), {gain['says']}."
             )
     lead = arms[TRIMMED]["gain"]["mean"] - arms[RANDOM_TRIM]["gain"]["mean"]
-    sentences.append(f"Against as many random rows, which are as many steps fewer, that is {-lead:+.3f}.")
+    sentences.append(f"Against as many random rows, which are as many steps fewer, that is {_figure(-lead, sign='+')}.")
     return " ".join(sentences)
+
+
+def _figure(value: float, sign: str = "") -> str:
+    """A loss to the third decimal, and an error in the data's units to as many digits as it has above that."""
+    return f"{value:{sign}.3f}" if abs(value) < _LARGE else f"{value:{sign},.4g}"
 
 
 def warnings_on_losses(summary: dict[str, Any]) -> list[str]:
@@ -78,14 +92,11 @@ def warnings_on_losses(summary: dict[str, Any]) -> list[str]:
     passes = []
     if summary["judged_on"]["kind"] == "held_out":
         passes.append(
-            "Judged on held-out rows as they are: a bad response among them favours a model that has learnt others "
-            "like it. Give clean rows as validation data for a firm answer."
+            "Judged on held-out rows as they are: a wrong one among them favours a model that has learnt others like "
+            "it. Give clean rows as validation data for a firm answer."
         )
     if summary.get("start") == "the scored model's weights":
-        passes.append(
-            "This model has no adapter, so training went on from the scored weights, which have learnt from all rows: "
-            "gains read too low."
-        )
+        passes.append("Training went on from the scored weights, which have learnt from all rows: gains read too low.")
     if summary["seeds"] < 3:
         passes.append(f"{summary['seeds']} seed(s) say little about chance; use at least 3.")
     return passes

@@ -22,20 +22,30 @@ _CACHED_BYTES = 1 << 30
 _STEPS = 1500
 
 
-def fit_head(features: Tensor, labels: Tensor, n_classes: int, penalty: float, max_steps: int = 200) -> Tensor:
+MeanLoss = Callable[[Tensor, Tensor], Tensor]
+
+
+def fit_head(
+    features: Tensor,
+    labels: Tensor,
+    n_classes: int,
+    penalty: float,
+    max_steps: int = 200,
+    loss: MeanLoss = nn.functional.cross_entropy,
+) -> Tensor:
     """Softmax regression by L-BFGS: argmin of mean cross-entropy + penalty / 2 · ‖W‖², `(n_classes, n_features + 1)`.
 
-    The bias is the last column and goes unpenalised. Features should be standardised.
+    The bias is the last column and goes unpenalised. Features should be standardised. loss: another mean over samples,
+    of outputs and labels.
     """
     head = torch.zeros(n_classes, features.shape[1] + 1, dtype=features.dtype, requires_grad=True)
     optimizer = torch.optim.LBFGS([head], max_iter=max_steps, tolerance_grad=1e-6, line_search_fn="strong_wolfe")
 
     def closure() -> Tensor:
         optimizer.zero_grad()
-        loss = nn.functional.cross_entropy(head_logits(features, head), labels)
-        loss = loss + penalty / 2 * head[:, :-1].square().sum()
-        loss.backward()
-        return loss
+        total = loss(head_logits(features, head), labels) + penalty / 2 * head[:, :-1].square().sum()
+        total.backward()
+        return total
 
     optimizer.step(closure)
     return head.detach()
@@ -46,16 +56,22 @@ def head_logits(features: Tensor, head: Tensor) -> Tensor:
     return nn.functional.linear(features, head[:, :-1], head[:, -1])
 
 
-def choose_penalty(features: Tensor, labels: Tensor, n_classes: int, inner: NDArray[np.int64]) -> float:
+def choose_penalty(
+    features: Tensor,
+    labels: Tensor,
+    n_classes: int,
+    inner: NDArray[np.int64],
+    loss: MeanLoss = nn.functional.cross_entropy,
+) -> float:
     """Return the penalty whose head, trained without the rows `inner`, has the lowest loss on their labels."""
     held = torch.zeros(len(labels), dtype=torch.bool)
     held[torch.from_numpy(inner)] = True
 
-    def loss(penalty: float) -> float:
-        head = fit_head(features[~held], labels[~held], n_classes, penalty)
-        return float(nn.functional.cross_entropy(head_logits(features[held], head), labels[held]))
+    def inner_loss(penalty: float) -> float:
+        head = fit_head(features[~held], labels[~held], n_classes, penalty, loss=loss)
+        return float(loss(head_logits(features[held], head), labels[held]))
 
-    return min(PENALTIES, key=loss)
+    return min(PENALTIES, key=inner_loss)
 
 
 @dataclass(frozen=True)

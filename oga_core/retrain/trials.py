@@ -57,7 +57,7 @@ def class_accuracies(right: NDArray[np.bool_], truth: NDArray[np.int64], n_class
 
 
 def spoken(arm: Arm, seed: int, losses: NDArray[np.float64], unchanged: Trial) -> Trial:
-    """Return a trial of a language model: the loss of what is judged, and how it differs from the unchanged arm's.
+    """Return a trial that is judged by losses or errors: their mean, and how they differ from the unchanged arm's.
 
     losses: `(n_judged,)`. unchanged: that arm's trial, empty for itself.
     """
@@ -66,6 +66,7 @@ def spoken(arm: Arm, seed: int, losses: NDArray[np.float64], unchanged: Trial) -
         "arm": arm.name,
         "seed": seed,
         "n_train": len(arm.rows),
+        "n_relabelled": arm.n_relabelled,
         "n_judged": len(losses),
         "loss": float(losses.mean()),
         "difference_std": float((reference - losses).std()),

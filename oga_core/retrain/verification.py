@@ -10,20 +10,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from oga_core.errors import OgaError, unknown
 from oga_core.files import write_whole
 from oga_core.models import files_of
 from oga_core.models.factory import OWN_CODE
 from oga_core.retrain.arms import HELD_OUT_SHARE, TRIMMED, Plan, curve_counts, curve_shares
 from oga_core.retrain.comparison import compare, curve_of, verdict, warnings
+from oga_core.retrain.labels import TRAINABLE, given_labels, label_of, measure, suggested_labels
 from oga_core.retrain.losses import compare_losses, verdict_on_losses, warnings_on_losses
 from oga_core.retrain.removal import removal_verdict
 from oga_core.retrain.trials import UnfinishedTrials, without_evidence
 from oga_core.review.store import standing_decisions
 from oga_core.runs.folder import RunFolder
 from oga_core.runs.scored import ScoredRun
+from oga_core.samples import OWN
 from oga_core.worker.supervisor import run_job
 
 DEPTHS = ("head", "all")
@@ -55,15 +55,16 @@ def verify(
     trimmed; as many trimmed at random; the flagged relabelled to what is suggested for them; the person's decisions
     carried out. Judged on `validation`, or on a held-out fifth of the data that is never cleaned, drawn anew for each
     of `seeds` trainings. depth: `head` trains a softmax regression on the run's frozen features, `all` the whole
-    network. A language model trains new adapters on its base, whatever the depth, and is judged by the loss of held-out
-    responses; nothing is relabelled, and gains are falls of the loss. truly_wrong: positions, where they are known;
-    trimming them is one more arm. curve: trim, and relabel, shares from 2.5 % to the noise rate too. min_gain: in
-    accuracy, 0 to 1; `reaches_min_gain` says whether the lower end of the flagged trim's interval does. question: of a
-    language model, a file of prompts and responses, or one prompt with its response (None: the model's own); `removal`
-    then says how much the loss of these responses rises when the rows that pushed most for them are not learnt, against
-    as many random ones and those with most words in common. Arms of a comparison that was cut off are not trained
-    again. Returns what is also written to `verify.json` in the run folder. Raises `OgaError` for what cannot be
-    compared.
+    network. Numbers are judged by their mean absolute error, several labels by their mean loss, and so is a loss of
+    one's own, with which the whole network is trained. A language model trains new adapters on its base, whatever the
+    depth, and is judged by the loss of held-out responses; nothing is relabelled, and gains are falls of the loss.
+    truly_wrong: positions, where they are known; trimming them is one more arm. curve: trim, and relabel, shares from
+    2.5 % to the noise rate too. min_gain: in accuracy, 0 to 1; `reaches_min_gain` says whether the lower end of the
+    flagged trim's interval does. question: of a language model, a file of prompts and responses, or one prompt with its
+    response (None: the model's own); `removal` then says how much the loss of these responses rises when the rows that
+    pushed most for them are not learnt, against as many random ones and those with most words in common. Arms of a
+    comparison that was cut off are not trained again. Returns what is also written to `verify.json` in the run folder.
+    Raises `OgaError` for what cannot be compared.
     """
     start = time.perf_counter()
     scored = ScoredRun(run.path)
@@ -71,13 +72,15 @@ def verify(
     score = score or scored.default_score
     _check(scored, score, depth, seeds, epochs, validation)
     fraction = _trim_fraction(scored, trim_fraction)
+    measured = _measure(scored, depth)
     plan = replace(_plan(scored, score, fraction, decisions), wrong=list(truly_wrong))
     plan = _with_curve(plan, scored, score, fraction, depth, asked=curve)
     arguments = {
         "run": str(run.path.resolve()),
         "plan": asdict(plan),
-        "labels": scored.given.tolist(),
+        "labels": given_labels(scored).tolist(),
         "n_classes": len(info.classes),
+        "measure": measured,
         "depth": depth,
         "seeds": seeds,
         "validation": None if validation is None else str(Path(validation).resolve()),
@@ -103,6 +106,7 @@ def verify(
         writable=[run.path.resolve()],
     )
     trials = without_evidence(result["trials"])
+    by_losses = bool(measured) or not info.classes
     summary = {
         "score": score,
         "trim_fraction": fraction,
@@ -113,13 +117,14 @@ def verify(
         "seeds": seeds,
         **{name: value for name, value in result.items() if name not in ("trials", "curve_trials", "jail")},
         "judged_on": _judged_on(trials, validation),
-        "arms": (compare if info.classes else compare_losses)(trials, split=validation is None),
+        "arms": (compare_losses if by_losses else compare)(trials, split=validation is None),
+        **({"measure": measured} if measured else {}),
     }
     summary["curve"] = curve_of(result.get("curve_trials", ()), summary["arms"], len(plan.flagged), len(scored))
     if min_gain is not None:
         least = summary["arms"][TRIMMED]["gain"]["interval_90"][0]
         summary |= {"min_gain": min_gain, "reaches_min_gain": least >= min_gain}
-    if info.classes:
+    if not by_losses:
         summary["verdict"] = verdict(summary)
         summary["warnings"] = warnings(summary, info.model_accuracy_on_given_labels or 0.0)
     else:
@@ -179,11 +184,13 @@ def _check(
         if value is not None and value < 1:
             raise OgaError(f"The number of {name} must be 1 or more, got {value}.")
     is_language = info.modality == "causal_lm"
-    if not info.classes and not is_language:
+    if not info.classes and not is_language and info.target not in TRAINABLE:
         raise OgaError(
             "This run's data has no class labels, so trainings cannot be compared by their accuracy. Export the fixed "
             "data, train your model on them, and score them again to compare the two runs."
         )
+    if depth == "head" and info.loss.get("name") == OWN:
+        raise OgaError("Under a loss of one's own the whole network is trained. Give --depth all.")
     if len(scored) < FEWEST_SAMPLES:
         raise OgaError(f"The run has {len(scored)} samples; a comparison needs at least {FEWEST_SAMPLES}.")
     if validation is not None and not Path(validation).exists():
@@ -204,9 +211,8 @@ def _check(
 def _plan(scored: ScoredRun, score: str, fraction: float, decisions: bool) -> Plan:
     """What is flagged, suggested and decided, as positions and class indices."""
     flagged = scored.ranked(score).flagged(fraction)
-    suggested = np.where(scored.suggestions >= 0, scored.suggestions, scored.given)[flagged]
     removed, relabelled = _decided(scored) if decisions else ([], {})
-    return Plan(flagged.tolist(), suggested.tolist(), removed, relabelled)
+    return Plan(flagged.tolist(), suggested_labels(scored, flagged), removed, relabelled)
 
 
 def _with_curve(plan: Plan, scored: ScoredRun, score: str, fraction: float, depth: str, *, asked: bool) -> Plan:
@@ -226,18 +232,26 @@ def _with_curve(plan: Plan, scored: ScoredRun, score: str, fraction: float, dept
     return replace(plan, order=longest.flagged, curve=[c for c in counts if c], suggested=longest.predicted)
 
 
-def _decided(scored: ScoredRun) -> tuple[list[int], dict[str, int]]:
-    """Rows to remove, and the new class by row."""
+def _measure(scored: ScoredRun, depth: str) -> str | None:
+    """What trainings are judged by where it is not accuracy, None for classes and for language models."""
+    info = scored.info
+    if info.modality == "causal_lm" or (info.classes and not (depth == "all" and info.loss.get("name") == OWN)):
+        return None
+    return measure(info)
+
+
+def _decided(scored: ScoredRun) -> tuple[list[int], dict[str, Any]]:
+    """Rows to remove, and the new label by row."""
     removed = []
-    relabelled = {}
+    relabelled: dict[str, Any] = {}
     decisions = standing_decisions(scored.run.review)
     for row, decision in zip(scored.ids.rows(decisions).tolist(), decisions.values(), strict=True):
         if row < 0:
             continue
         if decision.action == "remove":
             removed.append(row)
-        elif decision.action == "relabel" and decision.new_label in scored.classes:
-            relabelled[str(row)] = scored.classes.index(decision.new_label)
+        elif decision.action == "relabel" and (label := label_of(scored, decision.new_label)) is not None:
+            relabelled[str(row)] = label
     return removed, relabelled
 
 

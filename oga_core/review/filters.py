@@ -26,7 +26,8 @@ class Filters:
     finding: a kind of finding. cluster: the name of a cluster on the map. decision: an action or "undecided".
     reviewer: who decided. side: "flagged" or "unflagged". content, text: part of what the sample holds, and of its id.
     metadata: columns of the data with the value that passes. score_range: a score with its lowest and highest value.
-    probability_range: that the label is wrong, 0 to 1. polygon: corners of a selection on the map.
+    probability_range: that the label is wrong, 0 to 1. value_range: of given numbers. polygon: corners of a selection on
+    the map.
     """
 
     given: str | None = None
@@ -42,6 +43,7 @@ class Filters:
     metadata: tuple[tuple[str, str], ...] | None = None
     score_range: tuple[str, float, float] | None = None
     probability_range: tuple[float, float] | None = None
+    value_range: tuple[float, float] | None = None
     polygon: tuple[tuple[float, float], ...] | None = None
 
     def __bool__(self) -> bool:
@@ -97,6 +99,7 @@ _WORDS: dict[str, Callable[[Any], str]] = {
     "metadata": lambda pairs: ", ".join(f"{column}: {value}" for column, value in pairs),
     "score_range": lambda bounds: f"{bounds[0].replace('_', ' ')}: {_between(*bounds[1:])}",
     "probability_range": lambda bounds: f"wrong label: {_between(100 * bounds[0], 100 * bounds[1], ' %')}",
+    "value_range": lambda bounds: f"given value: {_between(*bounds)}",
     "polygon": lambda _: "selected on the map",
 }
 
@@ -147,5 +150,6 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "metadata": _metadata,
     "score_range": _score_range,
     "probability_range": _range,
+    "value_range": _range,
     "polygon": _polygon,
 }

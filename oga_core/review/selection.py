@@ -155,6 +155,8 @@ def _by_number(filters: Filters, data: ScoredRun, board: DecisionBoard) -> Itera
         yield _within(data.score(name), low, high)
     if filters.probability_range is not None and (wrong := board.wrong_probability()) is not None:
         yield _within(wrong, *filters.probability_range)
+    if filters.value_range is not None and data.target == "number":
+        yield _within(data.given_values, *filters.value_range)
 
 
 def _within(values: NDArray[np.float64], low: float, high: float) -> Mask:

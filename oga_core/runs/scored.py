@@ -189,7 +189,7 @@ class ScoredRun:
     @cached_property
     def predicted_values(self) -> NDArray[np.float64] | None:
         """What its model predicts, in the same units, `(n_samples,)`; None where that is not known."""
-        return self._numbers(PREDICTED_VALUE) if PREDICTED_VALUE in self.table else None
+        return self._numbers(PREDICTED_VALUE) if PREDICTED_VALUE in self.columns else None
 
     @cached_property
     def contents(self) -> list[str] | None:

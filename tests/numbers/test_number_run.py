@@ -18,7 +18,11 @@ from oga_core.errors import OgaError
 from oga_core.evaluation.truth import evaluate
 from oga_core.models.pt2.reader import read_pt2
 from oga_core.pipeline.options import ScoreOptions
+from oga_core.review.board import DecisionBoard
+from oga_core.review.filters import Filters
 from oga_core.review.proposals import decide_alike
+from oga_core.review.selection import Selection
+from oga_core.review.store import ReviewStore
 from oga_core.runs.scored import ScoredRun
 
 
@@ -135,3 +139,13 @@ def test_an_output_without_its_axis_gives_the_same_scores(numbers: NumberRun, tm
 def test_a_score_of_classes_is_refused(tmp_path: Path) -> None:
     with pytest.raises(OgaError, match="one class a sample"):
         make_run(tmp_path, scores=("margin",))
+
+
+def test_a_range_of_the_given_value_filters(numbers: NumberRun) -> None:
+    data = ScoredRun(numbers.run.path)
+    filters = Filters.from_json(Filters(value_range=(150, 220.5)).to_json())
+    assert list(filters.chips()) == [("value_range", "given value: 150 to 220.5")]
+    with ReviewStore(numbers.run.review) as store:
+        board = DecisionBoard(data, store)
+        chosen = Selection.of(filters, data, board, "oga", 30, lambda text: data.given > 0).chosen
+    np.testing.assert_array_equal(chosen, (numbers.given >= 150) & (numbers.given <= 220.5))

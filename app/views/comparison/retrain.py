@@ -116,7 +116,7 @@ def _result(result: dict[str, Any], classes: Sequence[str]) -> None:
     arms: dict[str, dict[str, Any]] = result.get("arms", {})
     left, right = st.columns(2, gap="large") if result.get("curve") else (st.container(), None)
     with left:
-        st.plotly_chart(retraining.gains(arms), key="gains")
+        st.plotly_chart(retraining.gains(arms, result.get("measure", "loss")), key="gains")
     if right is not None:
         with right:
             st.plotly_chart(retraining.curve(result["curve"], result["trim_fraction"]), key="trim-curve")
@@ -127,7 +127,7 @@ def _result(result: dict[str, Any], classes: Sequence[str]) -> None:
         messages.prose(str(result.get("verdict", "")))
         for warning in result.get("warnings", ()):
             messages.note(str(warning))
-        _table(arms)
+        _table(arms, result.get("measure"))
         messages.quiet(
             f"By {str(result.get('score', '')).replace('_', ' ')}, {result.get('n_flagged', 0):,} flagged, "
             f"{result.get('seeds')} trainings each, {duration(float(result.get('seconds', 0)))}, "
@@ -170,28 +170,30 @@ def _of_classes(arms: dict[str, dict[str, Any]], classes: Sequence[str]) -> None
     )
 
 
-def _table(arms: dict[str, dict[str, Any]]) -> None:
+def _table(arms: dict[str, dict[str, Any]], measure: str | None) -> None:
     table = pd.DataFrame(
         [
             {
                 "Training data": retraining.words(name),
                 "Samples": arm["n_train"],
-                **_figures(arm),
+                **_figures(arm, measure),
                 "Gain": arm["gain"]["mean"],
                 "Result": arm["gain"]["says"],
             }
             for name, arm in arms.items()
         ]
     )
-    names = ("Accuracy", "Balanced accuracy", "Loss of the responses")
+    names = ("Accuracy", "Balanced accuracy", "Loss of the responses", (measure or "").capitalize())
     numbers = {name: st.column_config.NumberColumn(format="%.3f") for name in names}
     st.dataframe(
         table, hide_index=True, column_config={**numbers, "Gain": st.column_config.NumberColumn(format="%+.3f")}
     )
 
 
-def _figures(arm: dict[str, Any]) -> dict[str, Any]:
-    """What an arm is judged by: accuracies, or of a language model the loss."""
+def _figures(arm: dict[str, Any], measure: str | None) -> dict[str, Any]:
+    """What an arm is judged by: accuracies, an error or a loss, or of a language model the loss of responses."""
+    if measure:
+        return {"Labels changed": arm["n_relabelled"], measure.capitalize(): arm["loss"]["mean"]}
     if "accuracy" not in arm:
         return {"Loss of the responses": arm["loss"]["mean"]}
     return {

@@ -112,6 +112,9 @@ def _words(view: Opened, name: str, label: str) -> None:
 def _ranges(view: Opened) -> None:
     data = view.data
     filters = view.session.filters
+    if data.target == "number" and data.given_values.min() < data.given_values.max():
+        ends = float(data.given_values.min()), float(data.given_values.max())
+        _range(view, "value_range", "Given value", ends, filters.value_range or ends, lambda ends: ends)
     if data.wrong_probability is not None:
         now = filters.probability_range or (0.0, 1.0)
         _range(view, "probability_range", "Probability that the label is wrong", (0.0, 1.0), now, lambda ends: ends)
