@@ -26,8 +26,8 @@ class Filters:
     finding: a kind of finding. cluster: the name of a cluster on the map. decision: an action or "undecided".
     reviewer: who decided. side: "flagged" or "unflagged". content, text: part of what the sample holds, and of its id.
     metadata: columns of the data with the value that passes. score_range: a score with its lowest and highest value.
-    probability_range: that the label is wrong, 0 to 1. value_range: of given numbers. polygon: corners of a selection on
-    the map.
+    probability_range: that the label is wrong, 0 to 1. value_range: of given numbers. polygon: corners of a
+    selection on the map.
     """
 
     given: str | None = None
