@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from oga_core.numerics import Indices
-from oga_core.runs.info import RunInfo
-from oga_core.runs.scored import ScoredRun
 from oga_core.samples import BETWEEN, OWN, is_number, labels_of
+
+if TYPE_CHECKING:
+    from oga_core.runs.info import RunInfo
+    from oga_core.runs.scored import ScoredRun
 
 TRAINABLE = ("number", "labels", "vector")
 """What samples may be labelled with beside classes."""

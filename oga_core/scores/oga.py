@@ -17,8 +17,7 @@ from oga_core.scores.estimators.label_noise import LabelNoise, agreement
 from oga_core.scores.estimators.neighbours import neighbour_logits
 from oga_core.scores.language.given_prompt import unusual_response
 from oga_core.scores.multilabel.evidence import several_labels
-from oga_core.scores.regression.losses import unusual_loss
-from oga_core.scores.regression.witnesses import unusual_value
+from oga_core.scores.regression.witnesses import unusual_loss, unusual_value
 from oga_core.scores.tagging.evidence import doubtful_tags
 
 CLEAN_NEIGHBOURS = 5
@@ -50,7 +49,7 @@ def oga(
     `language.given_prompt`); of numbers how far each is from what its like have (see `regression.witnesses`); of
     several labels the largest probability that one is wrong (see `multilabel.evidence`); of sentences whose words have
     tags the largest odds that one is wrong (see `tagging.evidence`). Under a loss of one's own over classes or vectors
-    it is how much larger the loss is than features lead to expect (see `regression.losses`). Raises `OgaError` where
+    it is how much larger the loss is than features lead to expect (see `regression.witnesses`). Raises `OgaError` where
     there is none of these.
     """
     if sketch.words is not None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from oga_core.errors import OgaError
 from oga_core.gradient_sketch import GradientSketch
 from oga_core.numerics import Array, Floats, Values, principal_axes
 from oga_core.scores.common import once_per_sketch
@@ -47,6 +48,17 @@ def unusual_value(sketch: GradientSketch) -> Values:
     return np.asarray(np.mean(scores, axis=0), dtype=np.float64)
 
 
+def unusual_loss(sketch: GradientSketch) -> Values:
+    """How much larger each loss is than a robust ridge regression on the features expects that leaves it out.
+
+    `(n_samples,)`, in units of the loss: hard samples, whose like have large losses too, come after wrong ones. Raises
+    `OgaError` where the model has no last linear layer.
+    """
+    if sketch.features is None:
+        raise OgaError("The score 'oga' needs the inputs of a last linear layer. Choose isolation_forest_sketch.")
+    return robust_ridge(standardised(_narrow(sketch.features)), np.asarray(sketch.losses, dtype=np.float64)).residuals
+
+
 @once_per_sketch
 def witnesses(sketch: GradientSketch) -> tuple[Witness, ...]:
     """The fits on what the model makes of its inputs, and on random features of the inputs themselves.
@@ -85,8 +97,8 @@ def _representations(sketch: GradientSketch) -> list[Array]:
     early = _early(sketch)
     layer = sketch.middle_features if has_memorised(sketch) else sketch.features
     raw = sketch.inputs if sketch.inputs is not None else early
-    found = [standardised(narrow(part)) for part in (layer if layer is not None else early,) if part is not None]
-    return [*found, fourier_features(narrow(raw))] if raw is not None else found
+    found = [standardised(_narrow(part)) for part in (layer if layer is not None else early,) if part is not None]
+    return [*found, fourier_features(_narrow(raw))] if raw is not None else found
 
 
 def _early(sketch: GradientSketch) -> Array | None:
@@ -97,7 +109,7 @@ def _early(sketch: GradientSketch) -> Array | None:
     return None
 
 
-def narrow(features: Array) -> Array:
+def _narrow(features: Array) -> Array:
     """The features, or their leading principal axes where they are many, `(n_samples, ≤ 256)`."""
     features = np.asarray(features, dtype=np.float32)
     return features if features.shape[1] <= WIDEST else principal_axes(features, WIDEST).project(features)
