@@ -236,6 +236,8 @@ class ScoredRun:
             if label not in self.classes:
                 raise unknown("class", str(label), self.classes)
             return
+        if self.target == "vector":
+            raise OgaError("Lists of numbers are not corrected here. Choose one of keep, remove, unsure.")
         if label is None or not is_number(label):
             raise OgaError(f"The new value {label!r} is not a number. Write it with a point, such as 3.5.")
 
