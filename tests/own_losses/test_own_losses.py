@@ -141,7 +141,7 @@ def test_a_vector_is_kept_or_removed_and_the_table_goes_home(tmp_path: Path) -> 
 def test_scores_of_classes_say_that_they_do_not_apply(tmp_path: Path) -> None:
     data, model = CASES["class"]().files(tmp_path)
     with pytest.raises(OgaError, match=r"'margin' needs logits of classes"):
-        score_here(data, model, tmp_path / "run", ScoreOptions(label_column="y", scores=("margin",)))
+        score_here(data, model, tmp_path / "run", ScoreOptions(label_column="y", map="none", scores=("margin",)))
 
 
 @pytest.mark.parametrize(
