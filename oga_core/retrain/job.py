@@ -60,7 +60,7 @@ def run(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
     """
     experiment = _Experiment(arguments, np.array(arguments["labels"]), progress)
     seeds = range(arguments["seeds"])
-    if arguments["measure"]:
+    if arguments.get("measure"):
         return experiment.errors()
     if not experiment.n_classes:
         return experiment.language()
