@@ -21,19 +21,23 @@ from oga_core.samples import Problem, SampleSet, Source, Subset
 
 FEATURES = "features"
 LOGITS = "logits"
+PROBABILITIES = ("probabilities", "pred_probs")
+"""In place of logits, as `predict_proba` of a tree or of boosting gives them; the second is cleanlab's name."""
+_SUM_TOLERANCE = 1e-2  # of probabilities in float16, of a thousand classes
+_LEAST = 1e-12  # of a probability, so that its logarithm is finite
 
 
 @dataclass(frozen=True, eq=False)
 class OutputsBundle:
     """Outputs of a trained classifier, one row a sample.
 
-    features: `(n_samples, n_features)`, the inputs of the last linear layer; logits: `(n_samples, n_classes)`, before
-    the softmax; labels: class names or indices as text; classes: the names in the order of the logits.
+    features: `(n_samples, n_features)`, the inputs of the last linear layer, None where there is none; logits:
+    `(n_samples, n_classes)`, before the softmax, or logarithms of probabilities; labels: class names or indices as text; classes: the names in the order of the logits.
     columns: the arrays or columns that play the roles label and id.
     """
 
     ids: NDArray[np.object_] | None
-    features: NDArray[np.floating[Any]]
+    features: NDArray[np.floating[Any]] | None
     logits: NDArray[np.floating[Any]]
     labels: NDArray[np.object_] | None
     classes: tuple[str, ...] | None = None
@@ -44,7 +48,7 @@ class OutputsBundle:
 
 
 class OutputRows(Sequence[Any]):
-    """The inputs of samples of modality `outputs`: {"features": (n_features,), "logits": (n_classes,)}."""
+    """The inputs of samples of modality `outputs`: {"features": (n_features,), "logits": (n_classes,)}, or the last."""
 
     def __init__(self, bundle: OutputsBundle):
         self.bundle = bundle
@@ -53,17 +57,22 @@ class OutputRows(Sequence[Any]):
         return len(self.bundle)
 
     def __getitem__(self, i: Any) -> Any:
-        return {
-            FEATURES: self.bundle.features[i].astype(np.float32),
-            LOGITS: self.bundle.logits[i].astype(np.float32),
-        }
+        logits = {LOGITS: self.bundle.logits[i].astype(np.float32)}
+        if self.bundle.features is None:
+            return logits
+        return {FEATURES: self.bundle.features[i].astype(np.float32), **logits}
 
 
 def read_outputs(path: Path | str) -> OutputsBundle:
-    """Read `features` and `logits`, and `labels`, `ids` and `classes` if there, from an `.npz` or Parquet file."""
+    """Read `logits` or `probabilities`, and `features`, `labels`, `ids` and `classes` if there, from `.npz` or Parquet.
+
+    Raises `OgaError` naming what is of another shape or kind.
+    """
     path = Path(path)
     bundle = _from_npz(NpzArrays(Zip(path))) if is_zip(path) else _from_parquet(ParquetTable(path))
     for what, values in ((FEATURES, bundle.features), (LOGITS, bundle.logits)):
+        if values is None:
+            continue
         if values.ndim != 2 or values.dtype.kind not in "fiu" or 0 in values.shape:
             raise OgaError(
                 f"'{what}' in {path.name} must be numbers of shape (samples, n). Got {values.dtype} {values.shape}."
@@ -109,7 +118,9 @@ def _draft(bundle: OutputsBundle, path: Path, options: ReadOptions) -> Draft:
     notes: list[str] = []
     labels, classes = _class_labels(bundle, path.name, notes)
     ids = [str(i) for i in range(len(bundle))] if bundle.ids is None else [str(value) for value in bundle.ids]
-    finite = _finite_rows(bundle.features) & _finite_rows(bundle.logits)
+    finite = _finite_rows(bundle.logits)
+    if bundle.features is not None:
+        finite &= _finite_rows(bundle.features)
     rows = np.flatnonzero(finite)
     table = [{"id": sample_id, "label": label} for sample_id, label in zip(ids, labels, strict=True)]
     format = "outputs_npz" if is_zip(path) else "outputs_parquet"
@@ -129,23 +140,24 @@ def _draft(bundle: OutputsBundle, path: Path, options: ReadOptions) -> Draft:
 
 def is_outputs(names: Sequence[str]) -> bool:
     """Whether arrays or columns of these names are a bundle of outputs."""
-    return LOGITS in names
+    return any(name in names for name in (LOGITS, *PROBABILITIES))
 
 
 def _from_npz(arrays: NpzArrays) -> OutputsBundle:
-    for name in (FEATURES, LOGITS):
-        if name not in arrays:
-            raise OgaError(
-                f"{arrays.name} has no array {name!r}; it has {some(sorted(arrays))}. An outputs bundle needs it."
-            )
+    logits = next((name for name in (LOGITS, *PROBABILITIES) if name in arrays), None)
+    if logits is None:
+        raise OgaError(
+            f"{arrays.name} has no array 'logits' or 'probabilities'; it has {some(sorted(arrays))}. An outputs bundle "
+            "needs one of them."
+        )
     label_key = arrays.first(LABEL_NAMES)
     id_key = arrays.first(ID_NAMES)
     ids = arrays.texts(id_key)
     class_names = arrays.texts(arrays.first(CLASS_NAMES))
     return OutputsBundle(
         ids=None if ids is None else np.array(ids, dtype=object),
-        features=arrays[FEATURES],
-        logits=arrays[LOGITS],
+        features=arrays[FEATURES] if FEATURES in arrays else None,
+        logits=_as_logits(arrays[logits], logits, arrays.name),
         labels=np.array(label_list(arrays[label_key], arrays.name), dtype=object) if label_key else None,
         classes=None if class_names is None else tuple(class_names),
         columns=_roles(label_key, id_key),
@@ -153,21 +165,35 @@ def _from_npz(arrays: NpzArrays) -> OutputsBundle:
 
 
 def _from_parquet(table: ParquetTable) -> OutputsBundle:
-    for name in (FEATURES, LOGITS):
-        if name not in table.columns:
-            raise missing(name, table.columns, table.name, name)
+    logits = next((name for name in (LOGITS, *PROBABILITIES) if name in table.columns), None)
+    if logits is None:
+        raise missing(LOGITS, table.columns, table.name, LOGITS)
     label_key = next((name for name in LABEL_NAMES if name in table.columns), None)
     id_key = next((name for name in ID_NAMES if name in table.columns), None)
     values = table.scan([name for name in (label_key, id_key) if name]).values
     labels = np.empty(0) if label_key is None else np.array(values[label_key], dtype=object)
     return OutputsBundle(
         ids=None if id_key is None else np.array([str(value) for value in values[id_key]], dtype=object),
-        features=_matrix(table, FEATURES),
-        logits=_matrix(table, LOGITS),
+        features=_matrix(table, FEATURES) if FEATURES in table.columns else None,
+        logits=_as_logits(_matrix(table, logits), logits, table.name),
         labels=None if label_key is None else np.array(label_list(labels, table.name), dtype=object),
         classes=table.class_names.get(label_key or ""),
         columns=_roles(label_key, id_key),
     )
+
+
+def _as_logits(values: NDArray[Any], name: str, origin: str) -> NDArray[Any]:
+    """Logits as they are, of probabilities their logarithms; raises `OgaError` for what are none."""
+    if name == LOGITS or values.ndim != 2 or values.dtype.kind not in "fiu":
+        return values
+    known = np.isfinite(values).all(axis=1)
+    sums = values[known].sum(axis=1)
+    if (values[known] < 0).any() or (np.abs(sums - 1) > _SUM_TOLERANCE).any():
+        raise OgaError(
+            f"{name!r} in {origin} must be probabilities: numbers from 0 to 1 that add up to 1 in every row. For numbers "
+            "before the softmax name the array 'logits'."
+        )
+    return np.log(np.maximum(values, _LEAST)).astype(np.float32)
 
 
 def _roles(label_key: str | None, id_key: str | None) -> dict[str, str]:
@@ -248,7 +274,9 @@ def class_names(bundle: OutputsBundle, samples: SampleSet, card_classes: Sequenc
     return names
 
 
-def aligned(bundle: OutputsBundle, samples: SampleSet, path: Path) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def aligned(
+    bundle: OutputsBundle, samples: SampleSet, path: Path
+) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
     """Return logits and features in the order of the samples: by id where the bundle has ids, else by row."""
     if bundle.ids is not None:
         position = {str(sample_id): i for i, sample_id in enumerate(bundle.ids)}
@@ -262,4 +290,4 @@ def aligned(bundle: OutputsBundle, samples: SampleSet, path: Path) -> tuple[NDAr
             raise OgaError(f"{path.name} has {len(bundle.logits)} rows and the data more. Give both the same ids.")
     if np.array_equal(rows, np.arange(len(bundle))):
         return bundle.logits, bundle.features
-    return bundle.logits[rows], bundle.features[rows]
+    return bundle.logits[rows], None if bundle.features is None else bundle.features[rows]
