@@ -149,9 +149,9 @@ def _softmax(outputs: Tensor, samples: SampleSet, loss: Loss) -> list[Check]:
     if float((outputs.sum(dim=1) - 1).abs().max()) > _SUM_TOLERANCE:
         return []
     message = (
-        "The model ends with a softmax: its outputs are probabilities, and a second softmax in the loss would change its "
-        "gradients. Let it return the logits before the softmax (leave out nn.Softmax or .softmax(1)) and export it "
-        "again, or bring its outputs: np.savez('outputs.npz', probabilities=…, features=…, labels=…)."
+        "The model ends with a softmax: its outputs are probabilities, and a second softmax in the loss would change "
+        "its gradients. Let it return the logits before the softmax (leave out nn.Softmax or .softmax(1)) and export "
+        "it again, or bring its outputs: np.savez('outputs.npz', probabilities=…, features=…, labels=…)."
     )
     return [Check("softmax", "failure", message)]
 

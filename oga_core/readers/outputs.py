@@ -32,7 +32,8 @@ class OutputsBundle:
     """Outputs of a trained classifier, one row a sample.
 
     features: `(n_samples, n_features)`, the inputs of the last linear layer, None where there is none; logits:
-    `(n_samples, n_classes)`, before the softmax, or logarithms of probabilities; labels: class names or indices as text; classes: the names in the order of the logits.
+    `(n_samples, n_classes)`, before the softmax, or logarithms of probabilities; labels: class names or indices as
+    text; classes: the names in the order of the logits.
     columns: the arrays or columns that play the roles label and id.
     """
 
@@ -156,7 +157,7 @@ def _from_npz(arrays: NpzArrays) -> OutputsBundle:
     class_names = arrays.texts(arrays.first(CLASS_NAMES))
     return OutputsBundle(
         ids=None if ids is None else np.array(ids, dtype=object),
-        features=arrays[FEATURES] if FEATURES in arrays else None,
+        features=arrays.get(FEATURES),
         logits=_as_logits(arrays[logits], logits, arrays.name),
         labels=np.array(label_list(arrays[label_key], arrays.name), dtype=object) if label_key else None,
         classes=None if class_names is None else tuple(class_names),
@@ -190,8 +191,8 @@ def _as_logits(values: NDArray[Any], name: str, origin: str) -> NDArray[Any]:
     sums = values[known].sum(axis=1)
     if (values[known] < 0).any() or (np.abs(sums - 1) > _SUM_TOLERANCE).any():
         raise OgaError(
-            f"{name!r} in {origin} must be probabilities: numbers from 0 to 1 that add up to 1 in every row. For numbers "
-            "before the softmax name the array 'logits'."
+            f"{name!r} in {origin} must be probabilities: numbers from 0 to 1 that add up to 1 in every row. Numbers "
+            "before the softmax are to be named 'logits'."
         )
     return np.log(np.maximum(values, _LEAST)).astype(np.float32)
 
