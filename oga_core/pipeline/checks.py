@@ -17,7 +17,7 @@ from oga_core.numerics import softmax
 from oga_core.samples import SampleSet, UnreadableSample, is_number
 from oga_core.tasks import Batch, Task
 from oga_core.tasks.batches import one_sample
-from oga_core.tasks.losses import Loss, loss_of
+from oga_core.tasks.losses import loss_of
 from oga_core.tasks.task import TokenTask
 from oga_core.worker.stages import Progress
 
@@ -27,7 +27,6 @@ MEMORISED_ACCURACY = 0.95
 _TOLERANCE = 1e-3
 _CAUSAL_TOLERANCE = 1e-5  # the same arithmetic on the same numbers: only rounding differs
 _VIEWS_KEPT = 0.9
-_SUM_TOLERANCE = 1e-4  # of probabilities in float32
 _OTHER_TOKENS = 8  # a token that differs is taken from the first few, which every vocabulary has
 
 NAME_THE_LOSS = (
@@ -74,13 +73,7 @@ def check_model(
         again = task.outputs(model, batch).float()
         alone = [task.outputs(model, one_sample(batch, i)).float() for i in range(min(3, len(batch["labels"])))]
     shape = _shape(outputs, samples, own_loss=loss_of(task).own is not None)
-    checks = [
-        shape,
-        *_softmax(outputs, samples, loss_of(task)),
-        _finite(outputs),
-        _repeatable(outputs, again),
-        _independent(outputs, alone),
-    ]
+    checks = [shape, _finite(outputs), _repeatable(outputs, again), _independent(outputs, alone)]
     if isinstance(task, TokenTask):
         checks.append(_causal(model, task, batch))
     return [*checks, _parameters(model)]
@@ -139,21 +132,6 @@ def _shape(outputs: Tensor, samples: SampleSet, *, own_loss: bool) -> Check:
         return Check("classes", "failure", told + "List every class in the model card, in the order of the logits.")
     what = "classes" if samples.target == "class" else "labels"
     return Check("classes", "ok", f"{n_classes} logits for {n_classes} {what}.")
-
-
-def _softmax(outputs: Tensor, samples: SampleSet, loss: Loss) -> list[Check]:
-    """A failure where outputs that should be logits are probabilities, whose cross-entropy is another loss."""
-    is_class = samples.target == "class" and loss.has_logits and outputs.ndim == 2
-    if not is_class or outputs.shape[1] < 2 or bool((outputs < 0).any()):
-        return []
-    if float((outputs.sum(dim=1) - 1).abs().max()) > _SUM_TOLERANCE:
-        return []
-    message = (
-        "The model ends with a softmax: its outputs are probabilities, and a second softmax in the loss would change "
-        "its gradients. Let it return the logits before the softmax (leave out nn.Softmax or .softmax(1)) and export "
-        "it again, or bring its outputs: np.savez('outputs.npz', probabilities=…, features=…, labels=…)."
-    )
-    return [Check("softmax", "failure", message)]
 
 
 def _finite(outputs: Tensor) -> Check:

@@ -27,6 +27,7 @@ from oga_core.worker.stages import Progress, peak_rss_mb
 
 _CHECKED_SAMPLES = 16
 _LABEL_CHECKED_SAMPLES = 512
+_SUM_TOLERANCE = 1e-4  # of probabilities in float32
 
 
 def try_model(
@@ -42,8 +43,23 @@ def try_model(
     logits, views, labels = _predictions(loaded, task, samples, rows, wants_views)
     seconds = (time.perf_counter() - start) / len(rows) * len(samples)
     progress({"stage": "estimate", "seconds_left": round(seconds, 1), "memory_mb": round(peak_rss_mb())})
-    checks += check_labels(logits, labels, samples.class_names)
+    checks += [*check_softmax(logits), *check_labels(logits, labels, samples.class_names)]
     return [*checks, check_views(logits, views, labels)] if views else checks
+
+
+def check_softmax(logits: NDArray[np.float32]) -> list[Check]:
+    """A failure where outputs that should be logits are probabilities, whose cross-entropy is another loss.
+
+    logits: `(n_samples, n_classes)`.
+    """
+    if logits.shape[1] < 2 or (logits < 0).any() or np.abs(logits.sum(axis=1) - 1).max() > _SUM_TOLERANCE:
+        return []
+    message = (
+        "The model ends with a softmax: its outputs are probabilities, and a second softmax in the loss would change "
+        "its gradients. Let it return the logits before the softmax (leave out nn.Softmax or .softmax(1)) and export "
+        "it again, or bring its outputs: np.savez('outputs.npz', probabilities=…, features=…, labels=…)."
+    )
+    return [Check("softmax", "failure", message)]
 
 
 def check_some(

@@ -56,12 +56,6 @@ def test_each_fault_is_found_by_its_check(kind):
     assert levels(Wrong(kind))[kind] == "failure"
 
 
-def test_a_softmax_at_the_end_is_seen_and_its_logarithm_is_none():
-    assert levels(nn.Sequential(nn.Linear(2, 3), nn.Softmax(1)))["softmax"] == "failure"
-    assert "softmax" not in levels(nn.Sequential(nn.Linear(2, 3), nn.LogSoftmax(1)))
-    assert "softmax" not in levels(nn.Sequential(nn.Linear(2, 3), nn.Sigmoid()))
-
-
 def test_a_model_of_numbers_without_its_loss_is_told_how_to_name_it():
     numbers = replace(samples(), class_names=("1.5", "2", "30"))
     checks = {check.name: check for check in check_model(nn.Linear(2, 1), TASK, numbers, ROWS)}

@@ -1,5 +1,6 @@
 """What stops a run before its pass, and what `force` lets through."""
 
+import numpy as np
 import pytest
 from engine_helpers import random_samples
 
@@ -8,7 +9,7 @@ from oga_core.gradients.options import PassOptions
 from oga_core.pipeline.checks import Check
 from oga_core.pipeline.options import ScoreOptions
 from oga_core.pipeline.request import pass_options
-from oga_core.pipeline.trial import check_needs, stop_on_failure
+from oga_core.pipeline.trial import check_needs, check_softmax, stop_on_failure
 from oga_core.tasks.losses import PLAIN
 
 ORDER = Check("label_order", "failure", "The classes are in another order.")
@@ -34,3 +35,11 @@ def test_scores_of_a_language_models_rows_are_refused_for_classes():
 @pytest.mark.parametrize(("scores", "asked"), [((), False), (("loss",), False), (("instruction_difficulty",), True)])
 def test_losses_without_the_prompt_are_taken_for_who_asks_for_them(scores, asked):
     assert pass_options(ScoreOptions(scores=scores))["without_prompt"] is asked
+
+
+def test_a_softmax_at_the_end_is_seen_and_its_logarithm_is_none():
+    logits = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)
+    chances = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    assert [check.name for check in check_softmax(chances)] == ["softmax"]
+    for others in (logits, np.log(chances), np.abs(logits), np.ones((20, 1), dtype=np.float32)):
+        assert check_softmax(others) == []
