@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -145,7 +146,7 @@ def test_a_range_of_the_given_value_filters(numbers: NumberRun) -> None:
     data = ScoredRun(numbers.run.path)
     filters = Filters.from_json(Filters(value_range=(150, 220.5)).to_json())
     assert list(filters.chips()) == [("value_range", "given value: 150 to 220.5")]
-    with ReviewStore(numbers.run.review) as store:
+    with closing(ReviewStore(numbers.run.review)) as store:
         board = DecisionBoard(data, store)
         chosen = Selection.of(filters, data, board, "oga", 30, lambda text: data.given > 0).chosen
     np.testing.assert_array_equal(chosen, (numbers.given >= 150) & (numbers.given <= 220.5))
