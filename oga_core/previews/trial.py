@@ -78,7 +78,11 @@ def _try_outputs(
         samples,
         OUTPUTS_TRIED,
         lambda rows, folder: outputs_pass(
-            logits[rows], features[rows], samples.given_labels[rows], folder=folder, options=options
+            logits[rows],
+            None if features is None else features[rows],
+            samples.given_labels[rows],
+            folder=folder,
+            options=options,
         ),
     )
     measured = replace(measured, reading_seconds=reading)

@@ -113,8 +113,8 @@ def _ranges(view: Opened) -> None:
     data = view.data
     filters = view.session.filters
     if data.target == "number" and data.given_values.min() < data.given_values.max():
-        ends = float(data.given_values.min()), float(data.given_values.max())
-        _range(view, "value_range", "Given value", ends, filters.value_range or ends, lambda ends: ends)
+        widest = float(data.given_values.min()), float(data.given_values.max())
+        _range(view, "value_range", "Given value", widest, filters.value_range or widest, lambda ends: ends)
     if data.wrong_probability is not None:
         now = filters.probability_range or (0.0, 1.0)
         _range(view, "probability_range", "Probability that the label is wrong", (0.0, 1.0), now, lambda ends: ends)
