@@ -115,7 +115,7 @@ def measure_map(browser: Browser, url: str, run: Path, rounds: int, filters: str
 
 def measure_filter(page: Page, label: str) -> tuple[float, float]:
     """From the choice of a given label to the counts of what passes; in seconds, and in those of a processor."""
-    page.get_by_role("button", name="Filter").click()
+    page.get_by_role("button", name="Filter").first.click()
     page.get_by_test_id("stPopoverBody").get_by_role("combobox", name="Given label", exact=True).click()
     option = page.get_by_role("option", name=label, exact=True)
     option.wait_for()
