@@ -5,8 +5,8 @@ Run: OMP_NUM_THREADS=1 python tests/benchmarks/findings/foreign.py [--data DIR] 
 
 Foreign are drawn digits, pages of text, charts, screens, noise, plain colours, and pieces of two large photographs;
 and codes, terminals and heat maps, which how batches are told was not chosen by (how single files are was, on a draw
-with seed 1). Each kind is put in as a batch, and one file of each kind by itself, many times over. Recall is the share of foreign files that are called out of distribution; precision
-the share of all that are called so which is foreign.
+with seed 1). Each kind is put in as a batch, and one file of each kind by itself, many times over. Recall is the share
+of foreign files that are called out of distribution; precision the share of all that are called so which is foreign.
 """
 
 from __future__ import annotations
