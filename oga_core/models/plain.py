@@ -17,12 +17,12 @@ _CARD = '{"modality": "image", "classes": ["…", "…"], "input": {"image_size"
 
 def load_plain_weights(path: Path, card: ModelCard | None, factory: ModelFactory | None = None) -> LoadedModel:
     """Load weights into the network that the factory builds, that the card names, or that their shapes tell."""
+    weights = read_weights(path)  # first: a file that can't be read needs no card
     if card is None:
         raise OgaError(
             f"{path.name} holds weights only. Write a model card {path.stem}.json beside it, or fill it in on the "
             f"page: {_CARD}"
         )
-    weights = read_weights(path)
     kind = "safetensors" if is_safetensors(path) else "state_dict"
     if factory:
         module = factory.build()

@@ -8,22 +8,22 @@ from pathlib import Path
 
 from oga_core.errors import OgaError
 
-_PACKAGE = "oga_core.package_model(model.eval(), example_batch, 'model.pt2', classes=['…', '…'])"
-_STATE_DICT = "from safetensors.torch import save_file; save_file(model.state_dict(), 'model.safetensors')"
+PACKAGE = "oga_core.package_model(model.eval(), example_batch, 'model.pt2', classes=['…', '…'])"
+STATE_DICT = "from safetensors.torch import save_file; save_file(model.state_dict(), 'model.safetensors')"
 _OUTPUTS = "np.savez('outputs.npz', features=features, logits=logits, labels=labels)"
 
 REFUSALS: dict[str, str] = {
     "torchscript": (
         "is a TorchScript archive. Such a file is a program that runs while it loads, so it is never opened. "
-        f"Where the model's Python code is, write: {_PACKAGE}"
+        f"Where the model's Python code is, write: {PACKAGE}"
     ),
     "pickle": (
         "is a pickle (a whole pickled model, joblib, or a file of torch before 1.6). Loading a pickle runs whatever "
         "code is in it, so it is never opened. Where you trust the file, write for a PyTorch model: "
-        f"{_PACKAGE} – for its weights alone: {_STATE_DICT} – for a scikit-learn model: "
+        f"{PACKAGE} – for its weights alone: {STATE_DICT} – for a scikit-learn model: "
         "import skops.io; skops.io.dump(model, 'model.skops')"
     ),
-    "package": f"is a torch.package archive, which carries Python code, so it is never opened. Write: {_PACKAGE}",
+    "package": f"is a torch.package archive, which carries Python code, so it is never opened. Write: {PACKAGE}",
     "bin": (
         "holds weights in the pickle format. Save them as safetensors, where the model is trusted: "
         "AutoModelForSequenceClassification.from_pretrained(folder).save_pretrained(new_folder); "
@@ -31,7 +31,7 @@ REFUSALS: dict[str, str] = {
     ),
     "onnx": (
         "is an ONNX model, from which gradients cannot be taken reliably. Package the PyTorch model it came from: "
-        f"{_PACKAGE} – or bring its outputs instead of the model: {_OUTPUTS}"
+        f"{PACKAGE} – or bring its outputs instead of the model: {_OUTPUTS}"
     ),
     "keras": (
         "is a Keras or TensorFlow model, which PyTorch cannot run. Bring its outputs instead: the input of the last "
@@ -41,12 +41,12 @@ REFUSALS: dict[str, str] = {
         "is a GGUF file: quantised weights have no gradients. Give the Hugging Face folder it was made from: "
         "model.save_pretrained(folder); tokenizer.save_pretrained(folder)"
     ),
-    "tar": f"is a tar archive. Zip a Hugging Face folder instead, or write: {_PACKAGE}",
+    "tar": f"is a tar archive. Zip a Hugging Face folder instead, or write: {PACKAGE}",
     "npz": "is a NumPy archive, not a model. If it holds features and logits (a bundle of outputs), give it as data",
     "unknown": (
         "is no model file that OGA knows. Accepted: a .pt2 file, a Hugging Face folder or a zip of it, a PEFT adapter "
         "folder, .safetensors or .pt weights of a built-in architecture, .skops, or a bundle of outputs (.npz). "
-        f"The surest way for any PyTorch model: {_PACKAGE}"
+        f"The surest way for any PyTorch model: {PACKAGE}"
     ),
 }
 

@@ -13,11 +13,12 @@ from torch import Tensor, nn
 from oga_core.errors import OgaError
 from oga_core.models.archive import open_zip
 from oga_core.models.formats import model_format
-from oga_core.models.refusals import reason
+from oga_core.models.refusals import PACKAGE, STATE_DICT, reason
 from oga_core.models.safetensors import Weights, is_safetensors, read_safetensors
 
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "weights", "ema", "module")
 _PREFIXES = ("module.", "_orig_mod.")  # DataParallel, torch.compile
+_LIGHTNING = "pytorch-lightning_version"
 _KINDS = {
     "pt2": "an exported program",
     "pt2_folder": "a folder with an exported program",
@@ -92,14 +93,14 @@ def _not_weights_only(path: Path) -> OgaError:
         names = []
     what = f" ({', '.join(names[:4])})" if names else ""
     return OgaError(
-        f"{path.name} holds more than weights{what}: Python objects, which are never loaded. Save the weights alone: "
-        "torch.save(model.state_dict(), 'weights.pt'), or better as safetensors: "
-        "from safetensors.torch import save_file; save_file(model.state_dict(), 'model.safetensors')."
+        f"{path.name} holds more than weights{what}: Python objects, which are never loaded. Where the model's Python "
+        f"code is, write: {PACKAGE} – or, for a network of the built-in list, save its weights alone: {STATE_DICT}"
     )
 
 
 def _unwrapped(content: Any, path: Path) -> Mapping[str, Any]:
     """Find the state dict in a checkpoint."""
+    is_lightning = isinstance(content, Mapping) and _LIGHTNING in content
     while isinstance(content, Mapping) and not any(isinstance(value, Tensor) for value in content.values()):
         inner = next((content[key] for key in _WRAPPERS if isinstance(content.get(key), Mapping)), None)
         if inner is None:
@@ -114,7 +115,13 @@ def _unwrapped(content: Any, path: Path) -> Mapping[str, Any]:
         raise OgaError(
             f"{path.name} holds no state dict but {words}. Save torch.save(model.state_dict(), 'weights.pt')."
         )
-    return content
+    return _without_attribute(content) if is_lightning else content
+
+
+def _without_attribute(content: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Weights without the name of the LightningModule's attribute that holds the network, where all are below one."""
+    attributes = {str(name).partition(".")[0] for name in content}
+    return content if len(attributes) > 1 else {str(name).partition(".")[2]: value for name, value in content.items()}
 
 
 def _plain(content: Mapping[str, Any], path: Path) -> Weights:

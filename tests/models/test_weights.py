@@ -161,3 +161,21 @@ def test_a_checkpoint_of_another_kind_is_named(name: str, entries: list[str], ki
                 archive.writestr(entry, "{}")
     with pytest.raises(OgaError, match=rf"{name} does not hold weights alone: it is {kind}\. A checkpoint must be"):
         weights_module.read_weights(path)
+
+
+def test_a_lightning_checkpoint_gives_the_network_that_its_module_holds(tmp_path: Path) -> None:
+    network = networks()["resnet"][0]
+    below = {f"net.{name}": tensor for name, tensor in network.state_dict().items()}
+    torch.save({"pytorch-lightning_version": "2.5", "epoch": 3, "state_dict": below}, tmp_path / "last.ckpt")
+    loaded = load_model(tmp_path / "last.ckpt", IMAGES)
+    inputs = networks()["resnet"][1]
+    assert torch.equal(loaded.module(inputs), network.eval()(inputs))
+
+
+@pytest.mark.parametrize(
+    "content", [nn.Linear(2, 2), {"model": nn.Linear(2, 2), "epoch": 3}], ids=["whole", "in a dict"]
+)
+def test_a_pickled_network_is_told_how_to_be_packaged_before_a_card_is_asked_for(content: Any, tmp_path: Path) -> None:
+    torch.save(content, tmp_path / "best.pt")
+    with pytest.raises(OgaError, match=r"holds more than weights .*Linear.*package_model\("):
+        load_model(tmp_path / "best.pt", None)

@@ -208,6 +208,12 @@ def test_a_model_with_a_memory_is_refused_and_keeps_it(tmp_path: Path) -> None:
     assert model.calls == 0
 
 
+def test_one_number_for_two_classes_is_told_how_to_become_two(tmp_path: Path) -> None:
+    model = nn.Sequential(nn.Linear(4, 1), nn.Sigmoid())
+    with pytest.raises(OgaError, match=r"one number a sample for two classes.*torch\.cat\("):
+        oga_core.package_model(model, torch.randn(4, 4), tmp_path / "m.pt2", classes=["a", "b"], modality="tabular")
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
