@@ -54,7 +54,7 @@ def imported(path: Path) -> Iterator[str]:
 def test_every_library_that_is_imported_is_declared():
     project = SETTINGS["project"]
     extras = project["optional-dependencies"]
-    lines = project["dependencies"] + extras["lightning"] + extras["ray"]
+    lines = project["dependencies"] + extras["lightning"] + extras["ray"] + extras["remote"]
     declared = {re.split(r"[^\w.-]", line)[0].lower() for line in lines}
     paths = [path for folder in FOLDERS.values() for path in tracked(folder) if path.suffix == ".py"]
     # The scripts in sample_data import one another by their bare names.

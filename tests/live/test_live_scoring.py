@@ -157,7 +157,6 @@ def test_files_are_scored_in_the_worker(tmp_path: Path) -> None:
         (image_network(), images(), {"scored": 1}, "Unknown option 'scored'"),
         (image_network(), images(), {"classes": ["a"]}, "has the label 2, but classes names 1"),
         (3, images(), {}, "model is 'int'. Give a torch.nn.Module"),
-        (nn.Linear(4, 1), (np.ones((9, 4)), np.ones(9)), {"loss": nn.MSELoss()}, "For other losses use per_sample"),
     ],
 )
 def test_wrong_arguments_are_named(model: object, dataset: object, options: dict, message: str, tmp_path: Path) -> None:
