@@ -12,12 +12,13 @@ import pytest
 from oga_app.components import assets
 from oga_app.components.grid.sample_grid import _action
 from oga_app.components.map.points import MapPoints
-from oga_app.components.review.review_queue import MAX_EDIT, Choices, ReviewEvent, _receive
+from oga_app.components.review.review_queue import MAX_EDIT, Choices, ReviewEvent, _receive, offered
 from oga_app.components.sample_view import MAX_TEXT, SampleView
 from oga_core.errors import OgaError
 from oga_core.projection import points_in_polygon
 from oga_core.review import ReviewStore
 from oga_core.review.decisions import Decision
+from oga_core.samples import TARGETS
 
 CLASSES = ("cat", "dog")
 CHOICES = Choices(CLASSES, ("keep", "relabel", "remove", "unsure", "edit"))
@@ -232,6 +233,11 @@ def test_what_the_run_has_no_use_for_is_refused(desk):
     _receive(desk, [press(1, "relabel", "s0", label="cat"), press(2, "edit", "s0", edit=long)], kept, chat)
     assert "unknown action 'relabel'" in kept["done"]["client-1"]
     assert "longer than 200,000 characters" in kept["done"]["client-2"]
+
+
+def test_what_is_no_single_class_can_be_written_anew():
+    changeable = {target for target in TARGETS if "change" in offered(("keep",), target)}
+    assert changeable == {"number", "labels", "tags"}
 
 
 @pytest.mark.parametrize("events", [None, "x", [None, 3, {"action": "keep"}, {"id": 7}, {"id": "x" * 100}]])

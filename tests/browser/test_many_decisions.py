@@ -18,7 +18,7 @@ pytestmark = pytest.mark.browser
 
 def test_the_filter_stays_open_while_choosing(page, server):
     visit(page, server, "explore?run=digits")
-    page.get_by_role("button", name="Filter").click()
+    page.get_by_role("button", name="Filter", exact=True).click()
     for label, option in (("Given label", "3"), ("Prediction", "another label")):
         box = page.get_by_test_id("stPopoverBody").get_by_role("combobox", name=label, exact=True)
         box.click()
@@ -35,7 +35,7 @@ def test_the_filter_stays_open_while_choosing(page, server):
 
 def test_a_word_in_the_samples_filters(page, server):
     visit(page, server, "explore?run=texts")
-    page.get_by_role("button", name="Filter").click()
+    page.get_by_role("button", name="Filter", exact=True).click()
     field = page.get_by_role("textbox", name="What the sample holds")
     field.fill("number 7")
     field.press("Enter")

@@ -132,7 +132,7 @@ def review_queue(
             "samples": [backend.view(sample_id).data() for sample_id in order if sample_id not in known],
             "progress": backend.progress(),
             "classes": url,
-            "actions": [*actions, "change"] if target in ("number", "labels") else list(actions),
+            "actions": offered(actions, target),
             "pair": list(pair) if pair else None,
             "height": int(height),
             "store": key,
@@ -142,6 +142,11 @@ def review_queue(
     )
     resting = result.get("resting")
     return resting if isinstance(resting, str) else None
+
+
+def offered(actions: Sequence[str], target: str) -> list[str]:
+    """The actions of the queue: what is no class, and no vector that nobody writes by hand, has a field for it."""
+    return [*actions, "change"] if target in ("number", "labels", "tags") else list(actions)
 
 
 def _receive(backend: ReviewBackend, events: Any, memory: dict[str, Any], choices: Choices) -> None:
