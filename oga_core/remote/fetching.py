@@ -23,8 +23,11 @@ from oga_core.remote import FOLDER, MANIFEST
 from oga_core.remote.address import is_address, opened, without_secrets
 from oga_core.worker.stages import Progress
 
+LOCK = ".lock"
+"""Held while a copy is made, so that two commands do not fetch the same."""
 FREE_SHARE = 0.9
 """Of the free room of the disk that may be filled: the arrays of the run need some too."""
+_MAKE_ROOM = "Make room on the disk of the run folder, allow more with --fetch-gb, or give a part of the data."
 _BLOCK = 4 << 20
 """Bytes read at once: a few of them a second on a slow line, so that progress is seen."""
 _UNFINISHED = ".unfinished"
@@ -67,14 +70,14 @@ def local(data: Path | str, run: Path | None, progress: Progress, *, most_bytes:
         raise OgaError(f"{without_secrets(address)} is fetched into the run folder. Give one with --run FOLDER.")
     place = run / FOLDER / hashlib.blake2b(without_secrets(address).encode(), digest_size=8).hexdigest()
     place.mkdir(parents=True, exist_ok=True)
-    with _explained(address), FileLock(place / ".lock"):
+    with _explained(address), FileLock(place / LOCK):
         return _fetch(address, place, progress, most_bytes)
 
 
 def _fetch(address: str, place: Path, progress: Progress, most_bytes: int | None) -> Path:
     system, root = opened(address)
     target, files = _listed(system, root, place)
-    _refuse_large(address, files, place, most_bytes)
+    most = _refuse_large(files, place, most_bytes)
     versions = _versions(place)
     total = sum(file.size or 0 for file in files)
     done = 0
@@ -82,6 +85,7 @@ def _fetch(address: str, place: Path, progress: Progress, most_bytes: int | None
         path = place / file.name
         if not (path.is_file() and versions.get(file.name) == file.version):
             for count in _stream(system, file, path, versions, place):
+                _refuse_endless(file, done + count, most)
                 progress({"stage": "fetch data, MB", "done": (done + count) >> 20, "total": max(total >> 20, 1)})
             versions[file.name] = file.version
             _write_versions(place, versions)
@@ -105,6 +109,8 @@ def _listed(system: Any, root: str, place: Path) -> tuple[str, list[RemoteFile]]
 
 def _remote(about: dict[str, Any], source: str, name: str) -> RemoteFile:
     parts = PurePosixPath(name).parts
+    if name in (MANIFEST, LOCK):
+        raise OgaError(f"The name {name!r} is taken beside the copy. Rename the file there.")
     if ".." in parts or PurePosixPath(name).is_absolute() or "\\" in name:
         raise OgaError(f"It holds a file named {name!r}, which would lie outside of the copy. Rename it there.")
     size = about.get("size")
@@ -112,14 +118,21 @@ def _remote(about: dict[str, Any], source: str, name: str) -> RemoteFile:
     return RemoteFile(source, name, None if size is None else int(size), version)
 
 
-def _refuse_large(address: str, files: list[RemoteFile], place: Path, most_bytes: int | None) -> None:
+def _refuse_large(files: list[RemoteFile], place: Path, most_bytes: int | None) -> int:
+    """The bytes that the whole copy may have; raises `OgaError` where it is known that it needs more."""
     here = sum((place / file.name).stat().st_size for file in files if (place / file.name).is_file())
     needed = sum(file.size or 0 for file in files) - here
-    room = int(FREE_SHARE * shutil.disk_usage(place).free) if most_bytes is None else most_bytes - here
+    room = max(int(FREE_SHARE * shutil.disk_usage(place).free) if most_bytes is None else most_bytes - here, 0)
     if needed > room:
+        raise OgaError(f"{needed / 1e9:,.1f} GB are still to be fetched, and {room / 1e9:,.1f} GB may be. {_MAKE_ROOM}")
+    return room + here
+
+
+def _refuse_endless(file: RemoteFile, n_bytes: int, most: int) -> None:
+    """Stop where a store that did not say a size, or said another, sends more than there is room for."""
+    if n_bytes > most:
         raise OgaError(
-            f"{needed / 1e9:,.1f} GB are still to be fetched, and {max(room, 0) / 1e9:,.1f} GB may be. Make room on "
-            "the disk of the run folder, allow more with --fetch-gb, or give a part of the data."
+            f"With {file.name} there are more than the {most / 1e9:,.1f} GB that may be fetched. {_MAKE_ROOM}"
         )
 
 

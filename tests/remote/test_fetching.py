@@ -14,7 +14,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from oga_core.errors import OgaError
 from oga_core.remote import MANIFEST, fetching
 from oga_core.remote.address import is_address, without_secrets
-from oga_core.remote.fetching import local
+from oga_core.remote.fetching import LOCK, local
 from oga_core.runs.folder import RunFolder
 
 ROWS = b"id,label\n" + b"".join(b"%d,a\n" % number for number in range(500))
@@ -116,6 +116,22 @@ def test_more_than_may_be_fetched_is_refused_before(tmp_path, store, reads):
     with pytest.raises(OgaError, match=r"GB are still to be fetched.*--fetch-gb"):
         fetch("memory://bucket/rows.csv", tmp_path, most_bytes=100)
     assert reads == []
+
+
+def test_a_file_whose_size_is_not_told_ends_where_the_room_does(tmp_path, store, monkeypatch):
+    store.pipe("/bucket/rows.csv", ROWS)
+    told = MemoryFileSystem.info
+    monkeypatch.setattr(MemoryFileSystem, "info", lambda self, path, **options: told(self, path) | {"size": None})
+    with pytest.raises(OgaError, match=r"With rows\.csv there are more than the 0\.0 GB that may be fetched"):
+        fetch("memory://bucket/rows.csv", tmp_path, most_bytes=100)
+    assert fetch("memory://bucket/rows.csv", tmp_path, most_bytes=len(ROWS)).read_bytes() == ROWS
+
+
+@pytest.mark.parametrize("name", [MANIFEST, LOCK])
+def test_a_name_that_the_copy_needs_itself_is_refused(name, tmp_path, store):
+    store.pipe(f"/bucket/{name}", ROWS)
+    with pytest.raises(OgaError, match="is taken beside the copy"):
+        fetch(f"memory://bucket/{name}", tmp_path)
 
 
 def test_a_copy_that_is_not_what_the_store_holds_is_refused(tmp_path, store, monkeypatch):

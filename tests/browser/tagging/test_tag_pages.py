@@ -6,21 +6,13 @@ import shutil
 from pathlib import Path
 
 import pytest
-from conftest import Server, drop, queue, settle, shot, visit
+from conftest import drop, queue, settle, shot, visit
 from tagged_runs import save_tagger, sentences, write_conll
 from test_run_page import wait_until_scored
 
 from oga_core.review.store import standing_decisions
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def desk(tmp_path_factory):
-    running = Server(tmp_path_factory.mktemp("tagging"))
-    running.start()
-    yield running
-    running.kill()
 
 
 def test_tags_from_an_upload_to_the_file_with_other_tags(page, desk, tmp_path):
