@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oga_app.background.progress import between, gigabytes
+from oga_app.commands.workers import workers_of
 from oga_core.errors import OgaError
 
 if TYPE_CHECKING:
@@ -38,13 +38,6 @@ def planned(data: Path, model: Path | None, choices: ScoreOptions, *, workers: i
     if failures and not choices.force:
         raise OgaError(" ".join(failures))
     return plan(Measured.from_json(trial), choices, workers=workers)
-
-
-def workers_of(options: argparse.Namespace) -> int:
-    """How many processes take the pass at once, by the flags of the command."""
-    if options.shard:
-        return 1
-    return options.workers or (os.cpu_count() or 1 if options.on else 1)
 
 
 def lines(result: Plan) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from dataclasses import fields
 from functools import partial
@@ -12,11 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from oga_app.background.progress import ProgressLine
 from oga_app.commands.plan import show_plan
+from oga_app.commands.workers import cards_of, workers_of
 from oga_core.errors import OgaError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from oga_core.pipeline.options import ScoreOptions
     from oga_core.runs.folder import RunFolder
+    from oga_core.shards.executor import Executor, ShardWork
 
 _SUMMARY = ["n_samples", "modality", "model_accuracy_on_given_labels", "default_score", "suggested_trim_fraction"]
 _SUMMARY += ["trim_trial", "trained_input", "carried", "warnings", "seconds"]
@@ -46,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--trained-on", help="of language-model rows: assistant, last, completion or all (as the rows are)")
     add("--sketch-dim", type=int, help="numbers kept of each gradient (512; 4,096 for language models)")
     add("--seed", type=int, default=0, help="seed of everything random (0)")
-    add("--device", default="auto", help="cpu, cuda, mps or auto (auto)")
+    add("--device", default="auto", help="cpu, cuda (all cards), cuda:0, mps or auto (auto)")
     add("--precision", default="float32", help="float32 or bfloat16 (float32)")
     add("--batch-size", type=int, help="samples a batch (found from memory)")
     add("--max-samples", type=int, help="score at most this many samples, spread evenly")
@@ -57,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--force", action="store_true", help="score even where the classes seem to be in another order")
     add("--shard", help="take the gradients of one part only, as 3/16; oga merge joins them")
     add("--on", choices=("local", "ray"), help="take them in shards at once: on this machine, or on a Ray cluster")
-    add("--workers", type=int, help="with --on: shards at once (the cores of this machine, or what the cluster has)")
+    add("--workers", type=int, help="with --on: shards at once (one a card or core of this machine or the cluster)")
     add("--shards", type=int, help="with --on: how many shards (four a worker)")
 
 
@@ -70,8 +73,9 @@ def score(options: argparse.Namespace) -> dict[str, Any]:
         raise OgaError("Give the run folder with --run FOLDER, new or to continue; --plan alone needs none.")
     if options.shard:
         return _score_shard(options)
-    if options.on:
-        return _score_in_shards(options)
+    cards = cards_of(options)
+    if options.on or len(cards) > 1:
+        return _score_in_shards(options, cards)
     if options.workers or options.shards:
         raise OgaError("--workers and --shards are for --on local and --on ray.")
     return _score_whole(options)
@@ -114,7 +118,7 @@ def _score_shard(options: argparse.Namespace) -> dict[str, Any]:
     return {"shard": str(shard), "marker": str(marker)}
 
 
-def _score_in_shards(options: argparse.Namespace) -> dict[str, Any]:
+def _score_in_shards(options: argparse.Namespace, cards: list[str]) -> dict[str, Any]:
     from oga_core.shards.executor import LocalExecutor
     from oga_core.shards.merge import merge
     from oga_core.shards.ray_executor import RayExecutor
@@ -125,8 +129,10 @@ def _score_in_shards(options: argparse.Namespace) -> dict[str, Any]:
     for name in ("workers", "shards"):
         if getattr(options, name) is not None and getattr(options, name) < 1:
             raise OgaError(f"--{name} must be 1 or more, got {getattr(options, name)}.")
-    workers = options.workers or os.cpu_count() or 1
-    executor = RayExecutor if options.on == "ray" else partial(LocalExecutor, workers=workers)
+    workers = workers_of(options)
+    executor: Callable[[ShardWork], Executor] = RayExecutor
+    if options.on != "ray":
+        executor = partial(LocalExecutor, workers=workers, devices=cards)
     progress = ProgressLine()  # the folder is no run before it is merged
     work = (options.data, options.model, options.run, score_options(options))
     take_shards(*work, executor, progress, workers=workers, count=options.shards)

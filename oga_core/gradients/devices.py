@@ -35,6 +35,11 @@ def choose_device(name: str = "auto") -> torch.device:
     return torch.device(name)
 
 
+def cards() -> list[str]:
+    """Return the names of this machine's cards, `cuda:0` and so on."""
+    return [f"cuda:{index}" for index in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
+
+
 def unusable_card() -> str | None:
     """Return why the card of this machine cannot be used; None where it can, or where there is none."""
     if torch.cuda.is_available() or not (_NVIDIA_NODE.exists() or _AMD_NODE.exists()):

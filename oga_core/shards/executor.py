@@ -7,10 +7,11 @@ import os
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 from oga_core.files import write_whole
@@ -42,6 +43,10 @@ class ShardWork:
             score_shard(self.data, self.model, self.run, self.options, shard, progress, cancelled, threads=threads)
         )
 
+    def on(self, device: str) -> ShardWork:
+        """Return the same work on another device."""
+        return replace(self, options=replace(self.options, device=device))
+
 
 class Executor(ABC):
     """Takes the passes of shards somewhere; `close` ends what is still at work."""
@@ -60,15 +65,28 @@ class Executor(ABC):
 
 
 class LocalExecutor(Executor):
-    """A few workers on this machine, which share its cores evenly."""
+    """A few workers on this machine, which share its cores evenly and take turns on its cards.
 
-    def __init__(self, work: ShardWork, workers: int):
+    devices: names of the cards, `cuda:0` and so on; none for the device of the options, which all workers use.
+    """
+
+    def __init__(self, work: ShardWork, workers: int, devices: Sequence[str] = ()):
         super().__init__(work)
         self.threads = max(1, (os.cpu_count() or 1) // workers)
         self.pool = ThreadPoolExecutor(workers, thread_name_prefix="shard")  # a thread waits for a worker process
+        self.free: SimpleQueue[str] = SimpleQueue()
+        for place in range(workers):
+            self.free.put(devices[place % len(devices)] if devices else work.options.device)
 
     def submit(self, rank: int) -> Future[str]:
-        return self.pool.submit(self.work, rank, self.closed.is_set, self.threads)
+        return self.pool.submit(self._take, rank)
+
+    def _take(self, rank: int) -> str:
+        device = self.free.get()
+        try:
+            return self.work.on(device)(rank, self.closed.is_set, self.threads)
+        finally:
+            self.free.put(device)
 
     def close(self) -> None:
         super().close()

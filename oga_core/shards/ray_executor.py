@@ -19,28 +19,11 @@ class RayExecutor(Executor):
 
     def __init__(self, work: ShardWork):
         super().__init__(work)
-        try:
-            import ray
-        except ImportError:
-            raise OgaError("Ray is not installed here. Install it with: pip install 'ray>=2.60'.") from None
-        self.ray = ray
-        if not ray.is_initialized():
-            ray.init(address=os.environ.get("RAY_ADDRESS"), log_to_driver=False, include_dashboard=False)
+        self.ray = _cluster()
+        resources = resources_of(self.ray, work.options.device)
         # Every retry takes one shard only; what a task itself has to say is no reason for one.
-        self.task = ray.remote(**self.resources(), max_retries=-1)(_outcome)
+        self.task = self.ray.remote(**resources, max_retries=-1)(_outcome)
         self.tasks: list[Any] = []
-
-    def resources(self) -> dict[str, int]:
-        """Return what Ray must keep free for a task: one core, and one card where the device is one."""
-        device = self.work.options.device
-        on_card = device.startswith("cuda") or (device == "auto" and self.ray.cluster_resources().get("GPU", 0) >= 1)
-        return {"num_cpus": 1, "num_gpus": 1 if on_card else 0}
-
-    def slots(self) -> int:
-        """Return how many tasks the cluster has room for at once, at least 1."""
-        total = self.ray.cluster_resources()
-        kind = "GPU" if self.resources()["num_gpus"] else "CPU"
-        return max(1, int(total.get(kind, 1)))
 
     def submit(self, rank: int) -> Future[str]:
         reference = self.task.remote(self.work, rank)
@@ -53,6 +36,33 @@ class RayExecutor(Executor):
         super().close()
         for reference in self.tasks:
             self.ray.cancel(reference, force=True)
+
+
+def slots(device: str) -> int:
+    """Return how many shards on such a device the cluster has room for at once, at least 1.
+
+    Raises `OgaError` where Ray is not installed.
+    """
+    ray = _cluster()
+    kind = "GPU" if resources_of(ray, device)["num_gpus"] else "CPU"
+    return max(1, int(ray.cluster_resources().get(kind, 1)))
+
+
+def resources_of(ray: Any, device: str) -> dict[str, int]:
+    """Return what Ray must keep free for a shard: one core, and one card where the device is one."""
+    on_card = device.startswith("cuda") or (device == "auto" and ray.cluster_resources().get("GPU", 0) >= 1)
+    return {"num_cpus": 1, "num_gpus": 1 if on_card else 0}
+
+
+def _cluster() -> Any:
+    """Ray's module, joined to a cluster."""
+    try:
+        import ray
+    except ImportError:
+        raise OgaError("Ray is not installed here. Install it with: pip install 'ray>=2.60'.") from None
+    if not ray.is_initialized():
+        ray.init(address=os.environ.get("RAY_ADDRESS"), log_to_driver=False, include_dashboard=False)
+    return ray
 
 
 def _outcome(work: ShardWork, rank: int) -> dict[str, Any]:

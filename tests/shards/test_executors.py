@@ -1,6 +1,7 @@
 """All shards of a run through an executor: at once, in one line, and merged."""
 
 import json
+import sys
 from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
@@ -17,7 +18,7 @@ from oga_core.gradients.batches import Shard
 from oga_core.shards.executor import PROGRESS, Executor, LocalExecutor, ShardWork, _ProgressFile
 from oga_core.shards.marker import markers, shard_folder
 from oga_core.shards.merge import merge
-from oga_core.shards.ray_executor import RayExecutor
+from oga_core.shards.ray_executor import RayExecutor, resources_of, slots
 from oga_core.shards.spread import ProgressOfAll, take_shards
 
 
@@ -129,19 +130,57 @@ def test_ray_is_asked_for_the_device_and_said_to_be_missing(monkeypatch):
         def cluster_resources(self):
             return self.resources
 
-    executor = object.__new__(RayExecutor)
-    for device, cluster, cards in (
-        ("cpu", {"GPU": 2}, 0),
-        ("auto", {"CPU": 4}, 0),
-        ("auto", {"GPU": 2}, 1),
-        ("cuda:0", {}, 1),
+        def is_initialized(self):
+            return True
+
+    for device, cluster, cards, at_once in (
+        ("cpu", {"CPU": 6, "GPU": 2}, 0, 6),
+        ("auto", {"CPU": 4}, 0, 4),
+        ("auto", {"CPU": 6, "GPU": 2}, 1, 2),
+        ("cuda:0", {}, 1, 1),
     ):
-        executor.work = ShardWork("data", None, "run", replace(OPTIONS, device=device), 4)
-        executor.ray = Cluster(**cluster)
-        assert executor.resources()["num_gpus"] == cards
-    monkeypatch.setitem(__import__("sys").modules, "ray", None)
+        monkeypatch.setitem(sys.modules, "ray", Cluster(**cluster))
+        assert resources_of(sys.modules["ray"], device)["num_gpus"] == cards
+        assert slots(device) == at_once
+    monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(OgaError, match="Ray is not installed here"):
-        RayExecutor(executor.work)
+        RayExecutor(ShardWork("data", None, "run", OPTIONS, 4))
+
+
+def test_workers_take_turns_on_the_cards_and_make_the_run_of_one(whole, tmp_path):
+    """Two devices of the processor stand for two cards: each has a shard at a time, and the run is the same."""
+    at_work = []
+
+    class Seen(ShardWork):
+        def __call__(self, rank, cancelled=lambda: False, threads=None):
+            device = self.options.device
+            assert device not in at_work, "a card has one shard at a time"
+            at_work.append(device)
+            marker = super().__call__(rank, cancelled, threads)
+            at_work.remove(device)
+            devices.add(device)
+            return marker
+
+    def executor(work):
+        return LocalExecutor(Seen(**vars(work)), workers=2, devices=("cpu:0", "cpu:1"))
+
+    devices = set()
+    take_shards(*TUMOURS, tmp_path / "run", OPTIONS, executor, workers=2, count=3)
+    assert devices == {"cpu:0", "cpu:1"}
+    assert merge(tmp_path / "run").table.equals(whole.table)
+
+
+@pytest.mark.parametrize(
+    ("device", "more", "devices"), [("cuda", [], 2), ("cuda:1", [], 0), ("cuda", ["--on", "ray"], 0)]
+)
+def test_cuda_without_a_number_is_all_cards(device, more, devices, monkeypatch, tmp_path):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    taken = []
+    monkeypatch.setattr("oga_app.commands.score._score_in_shards", lambda options, cards: taken.append(cards) or {})
+    monkeypatch.setattr("oga_app.commands.score._score_whole", lambda options: taken.append([]) or {})
+    main(["score", str(TUMOURS[0]), "--run", str(tmp_path), "--device", device, *more])
+    assert taken == [[f"cuda:{index}" for index in range(devices)]]
 
 
 @pytest.mark.parametrize(
