@@ -46,7 +46,8 @@ SOON = 200_000
 """Samples whose data are open within seconds; those of more are opened once a page shows some, and it doesn't wait."""
 
 Stamp = tuple[int, int, int]
-Depends = tuple[str, tuple[int, ...], str, int]
+Asked = tuple[str, tuple[int, ...], str, int]
+"""What a selection depends on: filters, the decisions that they ask for, score and threshold."""
 
 
 def stamp(run: Path) -> Stamp:
@@ -119,14 +120,16 @@ def tried(request: PassRequest) -> dict[str, Any]:
 
 def selection(data: ScoredRun, board: DecisionBoard, filters: Filters, score: str, flagged: int) -> Selection:
     """What passes the filter, seen from the threshold; worked out once for all views, and not to be changed."""
-    selection = _chosen(*data.version, *_depends_on(filters, board, score, flagged), data, board, filters)
-    return _selection(*data.version, filters.to_json(), board_version(filters, board), score, flagged, data, selection)
+    asked = filters.to_json(), board_version(filters, board), score, flagged
+    # Score and threshold decide which samples pass only where the filter asks for a side of it.
+    passing = asked if filters.side is not None else (*asked[:2], data.default_score, 0)
+    return _selection(*data.version, asked, data, _chosen(*data.version, passing, data, board, filters))
 
 
 def queue(selection: Selection, filters: Filters, board: DecisionBoard) -> NDArray[np.int64]:
     """The rows to review, in order, worked out once for each threshold and filter; not to be changed."""
-    parts = filters.to_json(), board_version(filters, board), selection.score, selection.threshold
-    return _queue(*selection.data.version, *parts, selection)
+    asked = filters.to_json(), board_version(filters, board), selection.score, selection.threshold
+    return _queue(*selection.data.version, asked, selection)
 
 
 def board_version(filters: Filters, board: DecisionBoard) -> tuple[int, ...]:
@@ -188,25 +191,16 @@ def _board(run: str, stamp: Stamp, _data: ScoredRun) -> DecisionBoard:
 # A selection takes up to nine bytes a sample, what it is made of one.
 @st.cache_resource(max_entries=16, show_spinner=False)
 def _chosen(
-    run: str, stamp: Stamp, filters: str, version: tuple[int, ...], score: str, flagged: int,
-    _data: ScoredRun, _board: DecisionBoard, _filters: Filters,
-) -> NDArray[np.bool_]:  # fmt: skip
-    score = score or _data.default_score
+    run: str, stamp: Stamp, passing: Asked, _data: ScoredRun, _board: DecisionBoard, _filters: Filters
+) -> NDArray[np.bool_]:
+    *_, score, flagged = passing
     return Selection.of(_filters, _data, _board, score, flagged, lambda text: reader(_data).find(text)).chosen
 
 
 @st.cache_resource(max_entries=6, show_spinner=False)
-def _selection(
-    run: str, stamp: Stamp, filters: str, version: tuple[int, ...], score: str, flagged: int,
-    _data: ScoredRun, _chosen: NDArray[np.bool_],
-) -> Selection:  # fmt: skip
+def _selection(run: str, stamp: Stamp, asked: Asked, _data: ScoredRun, _chosen: NDArray[np.bool_]) -> Selection:
+    *_, score, flagged = asked
     return Selection(_data, score, flagged, _chosen)
-
-
-def _depends_on(filters: Filters, board: DecisionBoard, score: str, flagged: int) -> Depends:
-    """What decides which samples pass: the threshold only where the filter asks for it."""
-    side = filters.side is not None
-    return filters.to_json(), board_version(filters, board), score if side else "", flagged if side else 0
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
@@ -284,7 +278,5 @@ def _explainer(run: str, fingerprint: str, _data: ScoredRun) -> Explainer:
 
 
 @st.cache_resource(max_entries=12, show_spinner=False)
-def _queue(
-    run: str, stamp: Stamp, filters: str, version: tuple[int, ...], score: str, flagged: int, _chosen: Selection
-) -> NDArray[np.int64]:
-    return mixed_queue(_chosen)
+def _queue(run: str, stamp: Stamp, asked: Asked, _selected: Selection) -> NDArray[np.int64]:
+    return mixed_queue(_selected)

@@ -8,7 +8,7 @@ from oga_app import state
 from oga_app.elements import hints, messages
 from oga_app.views.frame import tour
 
-TOPICS = ("Run", "Explore", "Review", "Compare", "Export")
+TOPICS = ("Run", "Explore", "Review", "Ask", "Compare", "Export")
 FURTHER = ("Clusters", "Format")
 """Parts that belong to no page."""
 
@@ -22,7 +22,8 @@ def show() -> None:
     st.markdown(hints.below_title(topic), width=760)
     current = state.session()
     with st.container(horizontal=True):
-        if topic in TOPICS and st.button(f"Go to {topic}", key="help-go"):
+        is_open = topic in TOPICS and (topic != "Ask" or current.speaks)
+        if is_open and st.button(f"Go to {topic}", key="help-go"):
             current.go(topic)
         if st.button("Show the tour again", key="tour-again", help="On runs of the sample data sets"):
             tour.begin_again(current)

@@ -49,7 +49,7 @@ def expected(view: Opened) -> None:
     if not learnt:
         known = view.data.wrong_probability is not None
         basis = "Before any verdict, " + (_PROBABLE if known else _prior(view.data.noise_rate))
-    messages.quiet(basis + (". The ranges hold with 90\u00a0% probability." if is_known else "."))
+    messages.quiet(f"{basis}. {_ranges(learnt)}" if is_known else f"{basis}.")
     choice = st.selectbox(
         "Flag as many as keep this expected precision",
         _PRECISIONS,
@@ -61,6 +61,13 @@ def expected(view: Opened) -> None:
     if choice is not None:
         view.session.set_flagged(round(expectation.suggest(choice) * len(view.data)))
         st.rerun()
+
+
+def _ranges(learnt: int) -> str:
+    """What the ranges rest on: before any verdict only on problems whose truth is known."""
+    if learnt:
+        return "The ranges hold with 90\u00a0% probability."
+    return "The ranges were set on simulated problems and can miss; verdicts, also on random controls, replace them."
 
 
 def _is_estimated(data: ScoredRun) -> bool:

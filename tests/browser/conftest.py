@@ -15,6 +15,8 @@ from app_runs import ODD_CLASSES, image_run, language_run, table_run, text_run
 from app_server import Server
 from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
+from oga_core.runs.folder import RunFolder
+
 _FLAGS = ("--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
 _READY = {"map": "output.readout strong", "queue": ".position:not(:empty)", "grid": ".tile"}
 # Streamlit asks for these below the page's own path first, and goes on when they are not there.
@@ -141,6 +143,25 @@ def drop(page: Page, *paths: Path) -> None:
     """Give files to the one place of the Run page that takes them."""
     page.locator("input[type=file]").first.set_input_files([str(path) for path in paths])
     settle(page)
+
+
+def start_scoring(page: Page, name: str) -> None:
+    """Name the new run, and begin it."""
+    page.get_by_role("textbox", name="Name of the run").fill(name)
+    page.keyboard.press("Tab")
+    settle(page)
+    page.get_by_role("button", name="Start scoring").click()
+
+
+def score(page: Page, server: Server, name: str) -> None:
+    """Name the new run, begin it, and wait until it is scored and its map is drawn."""
+    start_scoring(page, name)
+    page.wait_for_url(f"**run={name.replace(' ', '+')}**", timeout=60_000)
+    page.locator(".oga-problem").or_(page.get_by_text("How this was computed")).first.wait_for(timeout=300_000)
+    assert page.locator(".oga-problem").all_inner_texts() == []
+    page.get_by_role("button", name="Cancel").wait_for(state="detached", timeout=120_000)  # the map comes last
+    settle(page)
+    assert RunFolder.open(server.folder / name).info.status == "done"
 
 
 def barriers(page: Page, inside: str = "") -> dict[str, list[str]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import drop, give, queue, settle, shot, visit
+from conftest import drop, give, queue, score, settle, shot, start_scoring, visit
 
 import oga_sample_data
 from oga_core.runs.folder import RunFolder
@@ -25,26 +25,13 @@ def damaged(model: bytes) -> bytes:
     return model[:start] + bytes([model[start] ^ 1]) + model[start + 1 :]
 
 
-def wait_until_scored(page, server, name):
-    page.wait_for_url(f"**run={name.replace(' ', '+')}**", timeout=60_000)
-    page.locator(".oga-problem").or_(page.get_by_text("How this was computed")).first.wait_for(timeout=300_000)
-    assert page.locator(".oga-problem").all_inner_texts() == []
-    page.get_by_role("button", name="Cancel").wait_for(state="detached", timeout=120_000)  # the map comes last
-    settle(page)
-    assert RunFolder.open(server.folder / name).info.status == "done"
-
-
 def test_from_paths_to_an_export_with_ten_decisions(page, desk, tmp_path):
     visit(page, desk, "run")
     give(page, SAMPLES / "digits.zip", SAMPLES / "digits.pt2")
     page.get_by_text("1,797 images, 10 classes").wait_for(timeout=60_000)
     assert page.locator(".oga-pictures img").count() == 8
-    page.get_by_role("textbox", name="Name of the run").fill("first run")
-    page.keyboard.press("Tab")
-    settle(page)
     shot(page, "run-form")
-    page.get_by_role("button", name="Start scoring").click()
-    wait_until_scored(page, desk, "first run")
+    score(page, desk, "first run")
     shot(page, "run-done")
     visit(page, desk, "review?run=first+run")
     queue(page).wait_for(timeout=60_000)
@@ -76,11 +63,7 @@ def test_uploads_are_scored_too(page, desk):
     page.keyboard.type("diagnosis")
     page.get_by_role("option", name="diagnosis").click()
     settle(page)
-    page.get_by_role("textbox", name="Name of the run").fill("uploaded")
-    page.keyboard.press("Tab")
-    settle(page)
-    page.get_by_role("button", name="Start scoring").click()
-    wait_until_scored(page, desk, "uploaded")
+    score(page, desk, "uploaded")
     data = RunFolder.open(desk.folder / "uploaded").info.data.path
     assert Path(data).is_relative_to((desk.folder / "uploaded" / "uploads").resolve())
 
@@ -95,10 +78,7 @@ def test_what_is_wrong_is_said_and_nothing_is_lost(page, desk, tmp_path):
     shot(page, "run-blocked")
     give(page, SAMPLES / "digits.zip", tmp_path / "model.pt2")
     page.locator(".oga-classes").get_by_text("nine").wait_for(timeout=60_000)
-    page.get_by_role("textbox", name="Name of the run").fill("broken")
-    page.keyboard.press("Tab")
-    settle(page)
-    page.get_by_role("button", name="Start scoring").click()
+    start_scoring(page, "broken")
     page.get_by_text("Scoring failed").wait_for(timeout=120_000)
     assert "model.pt2 is damaged" in page.locator(".oga-problem").first.inner_text()
     assert json.loads((desk.folder / "broken" / "run.json").read_text())["status"] == "failed"

@@ -14,7 +14,7 @@ import { count, joined, share } from "../format.js";
 
 const CHANCES = [0.99, 0.95, 0.9, 0.75, 0.5, 0.25, 0.1, 0.05, 0.01];
 const SHARES = [0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75];
-const APART = 0.08; // of the axis: a phone's 25 pixels, as wide as a tick's text
+const APART = { chances: 0.08, shares: 0.16 }; // of the axis: a phone's 23 and 46 pixels, as wide as a tick's text
 const BINS = 120; // a bar of some eight pixels on a wide page
 const LOWEST = 0.999; // a few extreme scores share the outermost bins,
 const HIGHEST = 0.0005; // else they alone would set the scale
@@ -125,11 +125,12 @@ export function scoreTicks(points, bins, chances) {
   const wanted = chances
     ? CHANCES.map((chance) => tickOf(chance, chances))
     : SHARES.map((part) => shareOf(part, points));
+  const apart = chances ? APART.chances : APART.shares;
   /** @type {Tick[]} */
   const ticks = [];
   for (const { samples, text } of wanted) {
     const place = thresholdPlace(points, bins, Math.min(samples, bins.finite));
-    if (samples && (!ticks.length || ticks[ticks.length - 1].place - place >= APART)) ticks.push({ place, text });
+    if (samples && (!ticks.length || ticks[ticks.length - 1].place - place >= apart)) ticks.push({ place, text });
   }
   return ticks;
 }

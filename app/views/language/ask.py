@@ -9,9 +9,10 @@ import pandas as pd
 import streamlit as st
 
 from oga_app import cache, state
-from oga_app.elements import messages
+from oga_app.elements import hints, messages
 from oga_app.views import header
 from oga_app.views.detail import detail
+from oga_app.views.guide import page_title
 from oga_app.views.header import Opened
 from oga_core.ask.asker import Answer
 from oga_core.ask.methods import METHODS, TITLES
@@ -27,7 +28,7 @@ def show() -> None:
     if view is None:
         return
     view.session.take_stale()
-    messages.title("Ask", f"{view.data.name} · {messages.counted(len(view.data), 'row', 'rows')}")
+    page_title("Ask", f"{view.data.name} · {messages.counted(len(view.data), 'row', 'rows')}")
     if not view.session.speaks:
         messages.empty("Only a run of a language model can be asked what made it say something.")
         return
@@ -40,6 +41,7 @@ def show() -> None:
 @messages.guarded
 def _question(view: Opened) -> None:
     cache.asker(view.data)  # begins to load the model while the question is typed
+    hints.section("Ask", "Question")
     with st.form("ask", border=False):
         left, right = st.columns(2, gap="medium")
         prompt = left.text_area("Prompt", key="ask-prompt", height=110, placeholder="What the model is asked")
@@ -59,6 +61,7 @@ def _answer(view: Opened) -> None:
             "that pushed against it."
         )
         return
+    hints.section("Ask", "Answer")
     method = st.segmented_control(
         "By", list(METHODS), default=cache.asker(view.data).default_method, format_func=TITLES.__getitem__,
         required=True, key="ask-method", label_visibility="collapsed", persist_state="session",

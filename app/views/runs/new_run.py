@@ -32,13 +32,16 @@ def new_run(current: Session) -> None:
         messages.quiet("A data set and the model that was trained on it. What each file is, is told by its content.")
         return
     table = given.first("labels") or given.first("data")
-    options: dict[str, Any] = choose_columns(table.content) if table else {}
+    columns = st.container()
     about = st.container()
     needs_card = _needs_card(given)
     with st.expander("Model card", icon=":material/description:", expanded=needs_card):
         typed = model_card()
     with st.expander("Options", icon=":material/tune:"):
-        options |= _options()
+        options = _options()
+    if table is not None:
+        with columns:
+            options |= choose_columns(table.content, options["modality"])
     options |= _files_of(given)
     with about:
         is_sound = messages.guarded(_is_sound)(given, options, typed)

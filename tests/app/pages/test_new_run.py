@@ -186,6 +186,19 @@ def test_a_model_that_says_so_is_the_reference_and_goes_with_the_run(pairs, fold
     assert (model, options.reference) == (folder / "tuned", str(folder / "base"))
 
 
+def test_of_pairs_no_label_is_asked_for(pairs):
+    test = pairs("tuned", "base")
+    assert [box.label for box in test.selectbox if box.label.endswith("column")] == ["Id column"]
+    test.selectbox(key="modality").set_value("tabular").run()
+    assert test.selectbox(key="column-label").placeholder == "choose one"
+
+
+def test_of_rows_for_a_language_model_no_label_is_asked_for(visit, folder):
+    (folder / "rows.jsonl").write_text('{"prompt": "say", "completion": "yes"}\n' * 20)
+    test = visit("run").text_area(key="paths").set_value(str(folder / "rows.jsonl")).run()
+    assert test.selectbox(key="column-label").placeholder == "none"
+
+
 def test_a_reference_of_other_data_is_no_use(form, folder, started):
     test = form("id,text,label", ["returns", "billing"] * 10)
     shutil.copytree(SAMPLES / "messages", folder / "base")

@@ -9,7 +9,7 @@ from uuid import uuid4
 import datasets
 import pytest
 from app_runs import chat_rows, language_run
-from conftest import drop, queue, settle, shot, visit
+from conftest import drop, queue, score, settle, shot, visit
 from language_models import adapter_folder, llama_folder
 from test_review_page import begin, decided, until
 from tokenizers_of_language import UNMARKED, byte_level
@@ -131,14 +131,7 @@ def test_a_chat_set_from_upload_to_trl(page, desk, files, tmp_path):
     rows, adapter = files
     visit(page, desk, "run")
     drop(page, rows, adapter)
-    page.get_by_role("textbox", name="Name of the run").fill("chats")
-    page.keyboard.press("Tab")
-    settle(page)
-    page.get_by_role("button", name="Start scoring").click()
-    page.wait_for_url("**run=chats**", timeout=60_000)
-    page.get_by_text("How this was computed").or_(page.locator(".oga-problem")).first.wait_for(timeout=300_000)
-    settle(page)
-    assert page.locator(".oga-problem").all_inner_texts() == []
+    score(page, desk, "chats")
     shot(page, "chat-run")
 
     visit(page, desk, "review?run=chats")

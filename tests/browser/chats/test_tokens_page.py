@@ -3,9 +3,8 @@
 import json
 
 import pytest
-from conftest import give, queue, settle, shot, visit
+from conftest import give, queue, score, settle, shot, visit
 from language_models import llama_folder
-from test_run_page import wait_until_scored
 
 pytestmark = pytest.mark.browser
 
@@ -51,9 +50,7 @@ def test_tokens_are_seen_before_scoring_and_in_review(page, desk, chats, tmp_pat
     shot(page, "tokens-before-dark-390")
     page.emulate_media(color_scheme="light")
     page.set_viewport_size({"width": 1440, "height": 1000})
-    fill(page, "Name of the run", "chats")
-    page.get_by_role("button", name="Start scoring").click()
-    wait_until_scored(page, desk, "chats")
+    score(page, desk, "chats")
     page.get_by_text("1 row(s) are left out").first.wait_for()
     shot(page, "tokens-run")
     visit(page, desk, "review?run=chats")

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from conftest import drop, queue, settle, shot, visit
+from conftest import drop, queue, score, settle, shot, visit
 from label_runs import NAMES, package, scenes, trained, write_lists
-from test_run_page import wait_until_scored
 
 from oga_core.review.store import standing_decisions
 from oga_core.samples import labels_of
@@ -24,11 +23,7 @@ def test_labels_from_an_upload_to_the_lists_that_go_home(page, desk, tmp_path):
     page.keyboard.type("tags")
     page.get_by_role("option", name="tags").click()
     settle(page)
-    page.get_by_role("textbox", name="Name of the run").fill("scenes")
-    page.keyboard.press("Tab")
-    settle(page)
-    page.get_by_role("button", name="Start scoring").click()
-    wait_until_scored(page, desk, "scenes")
+    score(page, desk, "scenes")
     visit(page, desk, "review?run=scenes")
     queue(page).wait_for(timeout=60_000)
     page.keyboard.press("v")

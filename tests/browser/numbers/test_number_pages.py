@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from conftest import drop, queue, settle, shot, visit
+from conftest import drop, queue, score, settle, shot, visit
 from number_runs import package, prices, trained, write_csv
-from test_run_page import wait_until_scored
 
 from oga_core.review.store import standing_decisions
 
@@ -22,11 +21,7 @@ def test_numbers_from_an_upload_to_the_table_with_new_values(page, desk, tmp_pat
     page.get_by_role("option", name="price").click()
     settle(page)
     page.get_by_text("numbers from").first.wait_for(timeout=60_000)
-    page.get_by_role("textbox", name="Name of the run").fill("prices")
-    page.keyboard.press("Tab")
-    settle(page)
-    page.get_by_role("button", name="Start scoring").click()
-    wait_until_scored(page, desk, "prices")
+    score(page, desk, "prices")
     visit(page, desk, "explore?run=prices")
     page.get_by_text("Given and predicted", exact=True).click()
     settle(page)

@@ -6,9 +6,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from conftest import drop, queue, settle, shot, visit
+from conftest import drop, queue, score, shot, visit
 from tagged_runs import save_tagger, sentences, write_conll
-from test_run_page import wait_until_scored
 
 from oga_core.review.store import standing_decisions
 
@@ -22,11 +21,7 @@ def test_tags_from_an_upload_to_the_file_with_other_tags(page, desk, tmp_path):
     visit(page, desk, "run")
     drop(page, conll, Path(model))
     page.get_by_text("Words with tags").first.wait_for(timeout=60_000)
-    page.get_by_role("textbox", name="Name of the run").fill("tagged")
-    page.keyboard.press("Tab")
-    settle(page)
-    page.get_by_role("button", name="Start scoring").click()
-    wait_until_scored(page, desk, "tagged")
+    score(page, desk, "tagged")
     visit(page, desk, "review?run=tagged")
     queue(page).wait_for(timeout=60_000)
     assert page.locator(".tagged .worst").count() == 1
