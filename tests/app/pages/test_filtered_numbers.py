@@ -10,6 +10,7 @@ import pytest
 from app_runs import image_run
 from page_words import words
 
+from oga_core.review import Decision, ReviewStore
 from oga_core.runs.scored import WRONG_PROBABILITY, ScoredRun
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -92,6 +93,15 @@ def test_what_is_not_known_is_not_told_as_a_number(filtered):
     shown = words(filtered("explore"))
     assert shown.count(">not known yet<") == 2
     assert "The ranges hold" not in shown
+
+
+def test_before_a_verdict_the_page_says_what_its_ranges_rest_on(visit, data):
+    data.run.write_table(data.table.assign(**{WRONG_PROBABILITY: np.where(data.rank("loss") < 80, 0.95, 0.05)}))
+    shown = words(visit("explore", run="digits", flagged="80"))
+    assert "The ranges were set on simulated problems and can miss" in shown
+    assert "The ranges hold" not in shown
+    ReviewStore(data.run.review).decide(Decision(data.ids[0], "keep", None, "me"))
+    assert "From 1 verdict. The ranges hold" in words(visit("explore", run="digits", flagged="80"))
 
 
 def test_of_nothing_flagged_nothing_is_expected(visit, data):

@@ -9,10 +9,8 @@ from app_runs import ODD_CLASSES, image_run, language_run, table_run, text_run
 from page_words import problems, words
 
 from oga_app.server.accounts import set_password
-from oga_core.findings import WRONG_PROBABILITY
 from oga_core.review import Decision, ReviewStore
 from oga_core.runs.folder import RunFolder
-from oga_core.runs.scored import ScoredRun
 from oga_core.threshold.expectation import Expectation
 
 PAGES = ("run", "explore", "review", "compare", "export")
@@ -37,15 +35,6 @@ def test_before_a_verdict_no_figure_stands_where_nothing_was_estimated(folder, v
     assert (shown.count("not known yet"), "The ranges hold" in shown) == (2, False)
     ReviewStore(run.review).decide(Decision("p001", "remove", None, "me"))
     assert "From 1 verdict and an assumed rate of 10" in words(visit("explore", run="prompts"))
-
-
-def test_before_a_verdict_the_page_says_what_its_ranges_rest_on(digits, visit):
-    digits.write_table(digits.table.assign(**{WRONG_PROBABILITY: np.linspace(0.9, 0.1, len(digits.table))}))
-    shown = words(visit("explore", run="digits"))
-    assert "The ranges were set on simulated problems and can miss" in shown
-    assert "The ranges hold" not in shown
-    ReviewStore(digits.review).decide(Decision(ScoredRun(digits.path).ids[0], "remove", None, "me"))
-    assert "From 1 verdict. The ranges hold" in words(visit("explore", run="digits"))
 
 
 def test_a_verdict_alone_is_not_learnt_from_at_once(folder, visit, monkeypatch):
