@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,6 +74,17 @@ def evenly_spaced(rows: Indices, count: int) -> Indices:
 def slices(n_samples: int, size: int = BLOCK) -> Iterator[slice]:
     """Slices of `size` rows that together are all `n_samples`."""
     yield from (slice(start, start + size) for start in range(0, n_samples, size))
+
+
+def in_threads(function: Callable[[slice], Values], n_samples: int, size: int = BLOCK) -> Values:
+    """What the function gives for each block of rows, `(n_samples,)`, worked out by as many threads as torch may use.
+
+    For what lets other threads work meanwhile, as NumPy does; no value depends on how many there are.
+    """
+    import torch  # which takes seconds, and the dashboard does not need
+
+    with ThreadPoolExecutor(torch.get_num_threads()) as threads:
+        return np.concatenate([np.zeros(0), *threads.map(function, slices(n_samples, size))])
 
 
 @dataclass(frozen=True, eq=False)

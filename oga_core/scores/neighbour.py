@@ -56,13 +56,19 @@ def _disagreement(sides: Sequence[Array], sketch: GradientSketch) -> Values:
     labels = sketch.given_labels
     count = min(NEIGHBOURS, max(1, len(references) // 10))
     compared = [torch.from_numpy(unit_rows(side[references])).T for side in sides]
+    room = [torch.empty(ROWS, len(references)) for _ in sides]  # made anew it would cost as much as filling it
     result = np.zeros(len(sketch))
     for part in slices(len(sketch), ROWS):
-        rows = np.arange(len(sketch))[part]
-        similarity = torch.ones(())
-        for side, reference in zip(sides, compared, strict=True):
-            similarity = similarity * (torch.from_numpy(unit_rows(side[part])) @ reference)
-        similarity[torch.from_numpy(rows[:, None] == references)] = -torch.inf
+        own = np.arange(*part.indices(len(sketch)))
+        products = [
+            torch.mm(torch.from_numpy(unit_rows(side[part])), reference, out=space[: len(own)])
+            for side, reference, space in zip(sides, compared, room, strict=True)
+        ]
+        similarity = products[0]
+        for other in products[1:]:
+            similarity *= other
+        themselves = np.flatnonzero((references >= own[0]) & (references <= own[-1]))
+        similarity[references[themselves] - own[0], themselves] = -torch.inf
         nearest = similarity.topk(count, dim=1, sorted=False).indices.numpy()  # a third of what argpartition takes
-        result[rows] = (labels[references[nearest]] != labels[rows, None]).mean(axis=1)
+        result[own] = (labels[references[nearest]] != labels[own, None]).mean(axis=1)
     return result

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from problems import blobs
 
-from oga_core.scores.estimators import calibration
+from oga_core.scores.estimators import calibration, forest
 from oga_core.scores.estimators.calibration import calibrated
 from oga_core.scores.estimators.forest import Features, isolation_forest_scores
 from oga_core.scores.estimators.neighbours import distances_to_references
@@ -36,6 +36,16 @@ def test_a_forest_in_threads_scores_as_in_one(monkeypatch):
         monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
         scores.append(isolation_forest_scores(rows, 20, seed=1))
     np.testing.assert_array_equal(*scores)
+
+
+@pytest.mark.parametrize("with_left", [True, False])
+def test_a_compiled_forest_scores_as_numpy_does(monkeypatch, with_left):
+    random = np.random.default_rng(0)
+    left = random.standard_normal((900, 3)).astype(np.float32) if with_left else None
+    rows = Features(random.standard_normal((900, 40)).round(1).astype(np.float32), left)
+    plain = isolation_forest_scores(rows, 60, seed=1)
+    monkeypatch.setattr(forest, "COMPILED_FROM", 1)
+    np.testing.assert_array_equal(isolation_forest_scores(rows, 60, seed=1), plain)
 
 
 def test_the_scale_of_logits_is_that_of_a_sample_of_them(monkeypatch):

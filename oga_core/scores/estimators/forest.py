@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from oga_core.numerics import Array, Indices, Values, slices
+from oga_core.numerics import Array, Indices, Values, in_threads
 
 SUBSAMPLE = 256
 CONSTANT = 1e-7
 """A feature whose range in a node is no larger is constant there, as in scikit-learn."""
 DRAWS = 256
 """A node in which this many random features in a row are constant is a leaf for good."""
-ROWS = 512
+CELLS = 1 << 16
+FEWEST_ROWS = 64
 TREES_AT_ONCE = 50
-"""Samples and trees that go down together: few enough for the processor's cache."""
+"""Numbers, samples and trees that go down together: few enough for the processor's cache, and enough for NumPy."""
+COMPILED_FROM = 5000
+"""Samples from which on compiling the way down, which takes a second, is less than what it saves."""
 
 
 @dataclass(frozen=True)
@@ -67,25 +68,32 @@ class Trees:
     levels: list[Level]
     path_length: Values
 
-    def path_lengths(self, features: Features) -> Values:
-        """Path length of every sample, summed over the trees, `(n_samples,)`."""
-        import torch  # for how many threads the process may use; the dashboard does not need it
-
-        # Threads, since next to all of it is NumPy, which lets others work meanwhile.
-        with ThreadPoolExecutor(torch.get_num_threads()) as threads:
-            blocks = threads.map(partial(self._path_lengths, features), slices(len(features.right), ROWS))
-            return np.concatenate([np.zeros(0), *blocks])
-
-    def _path_lengths(self, features: Features, block: slice) -> Values:
-        part = features.rows(block)
+    def walk(self, part: Features) -> Values:
+        """Path length of every row in every tree, `(n_rows, n_trees)`."""
         rows = np.arange(len(part.right))[:, None]
         n_trees = len(self.levels[0].threshold)
         node = np.broadcast_to(np.arange(n_trees), (len(rows), n_trees))
         for level in self.levels:
             values = part.products(rows, level.left.take(node), level.right.take(node))
             node = 2 * node + (values > level.threshold.take(node))
-        lengths: Values = self.path_length.take(node).sum(axis=1)
-        return lengths
+        return self.path_length.take(node)
+
+    def compiled_walk(self) -> Callable[[Features], Values]:
+        """What gives the same, bit by bit, in a fifth of the time."""
+        from oga_core.scores.compiled import descend
+
+        left, right, threshold = (
+            np.concatenate([getattr(level, name) for level in self.levels]) for name in ("left", "right", "threshold")
+        )
+        columns = left.astype(np.uint32), right.astype(np.uint32)
+
+        def walk(part: Features) -> Values:
+            factors = np.ones((len(part.right), 1), dtype=np.float32) if part.left is None else part.left
+            lengths = np.empty((len(part.right), len(self.levels[0].threshold)))
+            descend(factors, part.right, *columns, threshold, self.path_length, lengths)
+            return lengths
+
+        return walk
 
 
 def isolation_forest_scores(
@@ -100,10 +108,18 @@ def isolation_forest_scores(
     generator = np.random.default_rng(seed)
     fitted_on = np.arange(n_samples) if fitted_on is None else fitted_on
     subsample = min(subsample, len(fitted_on))
-    total = np.zeros(n_samples)
+    trees = []
     for size in _blocks(n_trees, TREES_AT_ONCE):
         drawn = np.stack([fitted_on[generator.choice(len(fitted_on), subsample, replace=False)] for _ in range(size)])
-        total += _grow(features, drawn, generator).path_lengths(features)
+        trees.append(_grow(features, drawn, generator))
+    walks = [each.walk if n_samples < COMPILED_FROM else each.compiled_walk() for each in trees]
+
+    def lengths(block: slice) -> Values:
+        part = features.rows(block)
+        summed: Values = sum((walk(part).sum(axis=1) for walk in walks), np.zeros(len(part.right)))
+        return summed
+
+    total = in_threads(lengths, n_samples, max(FEWEST_ROWS, CELLS // features.right.shape[1]))
     expected = max(float(_average_path_length(np.array([subsample]))[0]), 1.0)
     scores: Values = 2.0 ** (-total / n_trees / expected)
     return scores

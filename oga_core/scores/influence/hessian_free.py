@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from oga_core.errors import OgaError
 from oga_core.gradient_sketch import GradientSketch
-from oga_core.numerics import Floats, cross_entropy, strongest_rival
+from oga_core.numerics import Floats, Values, cross_entropy, in_threads, slices, softmax, strongest_rival
 from oga_core.scores.common import drawn
 from oga_core.scores.estimators.curvature import (
     BLOCK,
@@ -27,6 +27,10 @@ DROPOUT_MASKS = 80
 DROPOUT_RATE = 0.2
 ADVERSARIAL_STEP = 1.3
 """Of the way to the boundary, as the authors set it."""
+MASKED_WEIGHTS = 1 << 22
+MASKED_LOGITS = 1 << 16
+"""Weights and logits of models with dropout that are held at once: 16 MB, and 1 MB, which the processor's cache holds.
+"""
 MIRROR_DECREASE = 0.1
 
 
@@ -101,7 +105,23 @@ def self_tracin_ensemble(sketch: GradientSketch, *, seed: int = 0) -> Floats:
     The self-influence form of `tracin_ensemble`.
     """
     weights = head_weights(sketch)
-    return _mean(gradients(_masked(sketch, weights, mask)).squared_norms() for mask in _masks(sketch, seed))
+    masks = _masks(sketch, seed)
+    rows_of = head_gradients(sketch).right
+    total = np.zeros(len(sketch))
+    for some in slices(len(masks), max(1, MASKED_WEIGHTS // weights.size)):
+        heads = weights[:, None, :-1] * masks[some]  # a mask on the features is one on the weights
+
+        def norms(rows: slice, heads: Floats = heads, some: slice = some) -> Values:
+            features = np.asarray(rows_of[rows], dtype=np.float32)
+            logits = (features @ heads.reshape(-1, heads.shape[2]).T).reshape(-1, *heads.shape[:2])
+            errors = softmax(logits + weights[:, -1:])
+            errors[np.arange(len(errors)), sketch.given_labels[rows]] -= 1
+            lengths = features.astype(np.float64) ** 2 @ masks[some].astype(np.float64).T ** 2 + 1
+            products: Values = np.square(errors, dtype=np.float64).sum(axis=1) * lengths
+            return products.sum(axis=1)
+
+        total += in_threads(norms, len(sketch), max(1, MASKED_LOGITS // heads[:, :, 0].size))
+    return total / len(masks)
 
 
 def _mean(scores: Iterable[Floats]) -> Floats:
