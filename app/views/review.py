@@ -124,6 +124,8 @@ def _queue() -> None:
         pair=desk.pair_of(view.session.filters),
         height=_HEIGHT if view.data.modality == "image" else _SHORT,
     )
+    if view.data.target == "vector":
+        messages.quiet("Lists of numbers are kept, removed or marked unsure here; new ones are not typed.")
     outlook.progress(view)
     if not view.session.settings.closed:
         cache.explainer(view.data).ahead(rows[view.board.codes[rows] < 0][:_AHEAD])

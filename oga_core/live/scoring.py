@@ -93,7 +93,7 @@ def _score(
     record = {
         **pass_record(samples, result),
         "model_format": LIVE,
-        "notes": [*samples.notes, *result.notes],
+        "notes": [*samples.notes, *task.notes(model), *result.notes],
         "loss": task.loss_entry if task.target else {},
         "warnings": [],
         "seconds": stages.seconds,

@@ -6,18 +6,22 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from oga_core.errors import OgaError
+from oga_core.gradients.batches import to_device
 from oga_core.live.dataset import LiveData
 from oga_core.models.card import ModelCard
+from oga_core.models.outputs import chosen_output, logits_of, output_note, outputs_in
+from oga_core.models.packaging.modes import eval_mode
 from oga_core.models.packaging.losses import loss_entry
 from oga_core.models.packaging.own_loss import OwnLoss
 from oga_core.samples import LOSSES, OWN, SampleSet, Target
 from oga_core.tasks.losses import Loss
-from oga_core.tasks.task import Batch, first_output
+from oga_core.tasks.task import Batch
 
 IGNORED = -100
 """The label of a token that is not trained on, by torch's and Hugging Face's convention."""
@@ -54,10 +58,15 @@ class LiveTask:
 
     def outputs(self, model: nn.Module, batch: Batch) -> Tensor:
         """Run the model on positional inputs, or on named ones where the items are mappings."""
-        positional = [name for name in batch if name.startswith("input_") and name[6:].isdecimal()]
-        options = {name: value for name, value in batch.items() if name not in positional and name != "labels"}
-        outputs = first_output(model(*(batch[name] for name in positional), **options))
-        return self.loss.columns(outputs)
+        return self.loss.columns(logits_of(_answer(model, batch)))
+
+    def notes(self, model: nn.Module) -> list[str]:
+        """Say which of several outputs is taken."""
+        two = self.data.batch([0, 0])  # a model may not take a single one
+        with eval_mode(model), torch.no_grad():
+            described, _ = outputs_in(_answer(model, to_device(two, torch.device(device_of(model)))))
+        note = output_note(described, chosen_output(described))
+        return [note] if note else []
 
     def losses(self, outputs: Tensor, batch: Batch) -> Tensor:
         """Return the caller's loss of every sample, `(batch,)`."""
@@ -94,6 +103,13 @@ class LiveTokens(LiveTask):
     def mean_losses(self, token_losses: Tensor, batch: Batch) -> Tensor:
         """Return the mean over the tokens that are trained on, `(batch,)`."""
         return _mean_over_tokens(token_losses, batch["labels"])
+
+
+def _answer(model: nn.Module, batch: Batch) -> Any:
+    """What the model returns."""
+    positional = [name for name in batch if name.startswith("input_") and name[6:].isdecimal()]
+    options = {name: value for name, value in batch.items() if name not in positional and name != "labels"}
+    return model(*(batch[name] for name in positional), **options)
 
 
 def require_module(model: Any) -> None:

@@ -95,13 +95,16 @@ def _load_zipped(path: Path, kind: str, card: ModelCard | None, base: Path | str
 
 def _load_pt2(path: Path, card: ModelCard | None, folder: Path | None = None) -> LoadedModel:
     """folder: where its card and tokenizer may lie, if not inside the file."""
-    from oga_core.models.pt2.reader import read_pt2
+    from oga_core.models.pt2.archive import Archive
+    from oga_core.models.pt2.reader import card_inside, read_pt2
 
-    module, inside = read_pt2(path)
+    with Archive(path) as archive:
+        inside = card_inside(archive)
+    card = first_card(card, folder, inside, path)
+    module, _ = read_pt2(path, card and card.output)
     from oga_core.models.loaded import LoadedModel
     from oga_core.models.packaging.gradients import check_record
 
-    card = first_card(card, folder, inside, path)
     if card is None:
         raise OgaError(
             f"{path.name} has no model card. Write {path.stem}.json beside it, or fill the card in on the page: "
@@ -113,7 +116,8 @@ def _load_pt2(path: Path, card: ModelCard | None, folder: Path | None = None) ->
 
         tokenizer = packed_tokenizer(path, folder)
         card = _of_fixed_length(card, module.input_shapes.get("input_ids", ()))
-    notes = (*module.notes, *check_record(path, module))
+    is_recorded = card.output in (None, inside and inside.output)  # whose gradients were kept
+    notes = (*module.notes, *(check_record(path, module) if is_recorded else ()))
     return LoadedModel(module.eval(), card, "pt2", tokenizer, notes, _own_loss(path, card))
 
 
@@ -121,6 +125,7 @@ def _own_loss(path: Path, card: ModelCard) -> OwnLoss | None:
     """The function that the card calls own; raises `OgaError` where the file holds none."""
     if card.loss["name"] != OWN:
         return None
+    from oga_core.models.packaging.loss_record import check_loss
     from oga_core.models.packaging.own_loss import OwnLoss
     from oga_core.models.pt2.reader import read_loss
 
@@ -130,7 +135,9 @@ def _own_loss(path: Path, card: ModelCard) -> OwnLoss | None:
             f"The model card names a loss of one's own, and {path.name} holds none. Package the model with it: "
             "package_model(…, loss=my_loss)."
         )
-    return OwnLoss(*graph)
+    loss = OwnLoss(*graph)
+    check_loss(path, loss)
+    return loss
 
 
 def _of_fixed_length(card: ModelCard, shape: tuple[int | None, ...]) -> ModelCard:

@@ -33,6 +33,7 @@ class ModelCard:
     of cross_entropy label_smoothing and class_weights, of the losses of numbers mean and std, where the model gives
     (number - mean) / std, and of huber its delta (1). A name alone stands for {"name": …}. own is a function that was
     exported with the model; target says what it compares with, one of `TARGETS`, and of a vector size how long it is.
+    `output`, of a model with several: the key of the one that the loss takes, or its position counted from 0.
     `architecture`, for plain weights: {"name": …}, one of `architectures.ARCHITECTURES`; None: found by the shapes.
     """
 
@@ -41,6 +42,7 @@ class ModelCard:
     input: Mapping[str, Any] = field(default_factory=dict)
     architecture: Mapping[str, Any] | None = None
     loss: Mapping[str, Any] = field(default_factory=lambda: CROSS_ENTROPY)
+    output: str | int | None = None
 
     @property
     def target(self) -> Target:
@@ -81,7 +83,7 @@ class ModelCard:
             raise OgaError(
                 f"'architecture' in the model card {origin} must be an object with a name, got {architecture!r}."
             )
-        return cls(modality, names, inputs, architecture, _loss(card, origin))
+        return cls(modality, names, inputs, architecture, _loss(card, origin), _output(card, origin))
 
     def fitted(self, samples: SampleSet) -> tuple[SampleSet, ModelCard]:
         """Return the samples with labels read as the model's loss does, and the card with classes.
@@ -112,6 +114,8 @@ class ModelCard:
             card["architecture"] = dict(self.architecture)
         if self.loss != CROSS_ENTROPY:
             card["loss"] = dict(self.loss)
+        if self.output is not None:
+            card["output"] = self.output
         return json.dumps(card, indent=1)
 
 
@@ -139,6 +143,16 @@ def _loss(card: Mapping[str, Any], origin: str) -> Mapping[str, Any]:
     if loss["name"] == OWN and loss.get("target") not in _OWN_TARGETS:
         raise unknown(f"target of the loss in the model card {origin}:", loss.get("target"), _OWN_TARGETS)
     return loss
+
+
+def _output(card: Mapping[str, Any], origin: str) -> str | int | None:
+    """The output that a card names; raises `OgaError` for what is neither a key nor a position."""
+    output = card.get("output")
+    if output is None or isinstance(output, str) or (type(output) is int and output >= 0):
+        return output
+    raise OgaError(
+        f"'output' in the model card {origin} must be an output's name, or its position counted from 0, got {output!r}."
+    )
 
 
 def first_card(*places: ModelCard | Path | None) -> ModelCard | None:

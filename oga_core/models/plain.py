@@ -9,6 +9,7 @@ from oga_core.models.architectures import build
 from oga_core.models.card import ModelCard
 from oga_core.models.factory import ModelFactory
 from oga_core.models.loaded import LoadedModel
+from oga_core.models.outputs import logits_of
 from oga_core.models.safetensors import is_safetensors
 from oga_core.models.weights import assign, read_weights
 
@@ -27,6 +28,8 @@ def load_plain_weights(path: Path, card: ModelCard | None, factory: ModelFactory
     if factory:
         module = factory.build()
         assign(module, weights, path.name)
+        if card.output is not None:
+            module.register_forward_hook(lambda module, inputs, answer: logits_of(answer, card.output))
         return LoadedModel(module.float().requires_grad_(True).eval(), card, kind)
     name, module = build({key: tuple(tensor.shape) for key, tensor in weights.items()}, card.architecture)
     module.load_state_dict(weights, strict=True, assign=True)

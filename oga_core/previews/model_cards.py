@@ -36,13 +36,11 @@ def card_of(path: Path, kind: str) -> ModelCard | None:
 
 
 def _packed(path: Path) -> ModelCard | None:
-    from oga_core.models.pt2.archive import MAX_JSON_BYTES, Archive
+    from oga_core.models.pt2.archive import Archive
+    from oga_core.models.pt2.reader import card_inside
 
     with Archive(path) as archive:
-        name = "extra/oga.json"
-        if name not in archive:
-            return None
-        return ModelCard.from_json(bytes(archive.read(name, MAX_JSON_BYTES)), f"oga.json in {archive.name}")
+        return card_inside(archive)
 
 
 def _zipped(path: Path, kind: str) -> ModelCard | None:

@@ -35,7 +35,7 @@ _WARM = 16  # samples of a first pass, which takes along what happens once: the 
 
 
 def run(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
-    """Return the model's checks and the fields of `Measured`: what was measured of reading and of a short pass.
+    """Return the model's checks and notes, and the fields of `Measured`: of reading and of a short pass.
 
     arguments: of a `PassRequest`. Raises `OgaError` where the model fails.
     """
@@ -61,7 +61,7 @@ def run(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
             lambda rows, folder: gradient_pass(task, loaded.module, samples.take(rows), folder=folder, options=few),
         )
     measured = replace(measured, device=device_name(device), reading_seconds=reading, batch_mb=CPU_BATCH_BYTES / 2**20)
-    return {**asdict(measured), "checks": [check.as_json() for check in checks]}
+    return {**asdict(measured), "checks": [check.as_json() for check in checks], "notes": list(loaded.notes)}
 
 
 def _try_outputs(
@@ -86,7 +86,7 @@ def _try_outputs(
         ),
     )
     measured = replace(measured, reading_seconds=reading)
-    return {**asdict(measured), "checks": [check.as_json() for check in checks]}
+    return {**asdict(measured), "checks": [check.as_json() for check in checks], "notes": []}
 
 
 def _short_passes(samples: SampleSet, tried: int, take: Callable[[Indices, Path], object]) -> Measured:

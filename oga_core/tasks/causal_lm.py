@@ -20,7 +20,7 @@ from oga_core.tasks.cross_entropy import late_token_losses, token_losses
 from oga_core.tasks.language.late_head import head_input
 from oga_core.tasks.language.survey import survey
 from oga_core.tasks.language.tokens import RowReader, RowTokens
-from oga_core.tasks.task import Batch, first_output, max_length_of, no_tokenizer
+from oga_core.tasks.task import Batch, max_length_of, no_tokenizer
 from oga_core.worker.stages import Progress
 
 IGNORED = -100
@@ -62,7 +62,7 @@ class CausalLMTask:
     def outputs(self, model: nn.Module, batch: Batch) -> Tensor:
         """Next-token logits `(batch, time, vocabulary)`."""
         accepted = getattr(model, "input_names", ("input_ids", "attention_mask"))
-        return first_output(
+        return logits_of(
             model(**{name: batch[name] for name in ("input_ids", "attention_mask") if name in accepted})
         )
 

@@ -14,9 +14,10 @@ from torch import Tensor, nn
 
 from oga_core.errors import OgaError
 from oga_core.models.card import ModelCard
+from oga_core.models.outputs import logits_of
 from oga_core.samples import SampleSet
 from oga_core.tasks.losses import PLAIN, Loss, labels_at
-from oga_core.tasks.task import Batch, first_output
+from oga_core.tasks.task import Batch
 
 _MODES = {1: "L", 3: "RGB"}
 _SMALLEST_SHIFTED = 4
@@ -61,7 +62,7 @@ class ImageTask:
 
     def outputs(self, model: nn.Module, batch: Batch) -> Tensor:
         """Logits `(batch, n_classes)`, or one number a sample, `(batch, 1)`."""
-        return self.loss.columns(first_output(model(batch["images"])))
+        return self.loss.columns(logits_of(model(batch["images"])))
 
     def losses(self, outputs: Tensor, batch: Batch) -> Tensor:
         """The card's loss on the given labels, `(batch,)`."""

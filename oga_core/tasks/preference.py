@@ -19,12 +19,13 @@ from torch import Tensor, nn
 
 from oga_core.errors import OgaError, UntrainedSample
 from oga_core.models.card import ModelCard
+from oga_core.models.outputs import logits_of
 from oga_core.readers.turns import words
 from oga_core.samples import SampleSet
 from oga_core.tasks.causal_lm import IGNORED, next_token_losses
 from oga_core.tasks.language.late_head import LateHead, head_input, unwatched
 from oga_core.tasks.language.tokens import RowReader
-from oga_core.tasks.task import Batch, first_output, max_length_of, no_tokenizer
+from oga_core.tasks.task import Batch, max_length_of, no_tokenizer
 
 BETA = 0.1  # of TRL's DPOConfig, and of the paper's experiments
 _SWITCH = "_disable_adapters"  # of PEFT's layers; their public switch also changes which parameters require gradients
@@ -82,7 +83,7 @@ class PreferenceTask:
         """Next-token logits of both answers of every pair, `(2 · batch, time, vocabulary)`."""
         accepted = getattr(model, "input_names", ("input_ids", "attention_mask"))
         names = [name for name in ("input_ids", "attention_mask") if name in accepted]
-        return first_output(model(**{name: batch[name].flatten(0, 1) for name in names}))
+        return logits_of(model(**{name: batch[name].flatten(0, 1) for name in names}))
 
     def _reference_margins(self, model: nn.Module, batch: Batch, *, is_late: bool) -> Tensor:
         reference = model

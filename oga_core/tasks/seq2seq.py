@@ -22,7 +22,7 @@ from oga_core.samples import SampleSet
 from oga_core.tasks.causal_lm import IGNORED, CausalLMTask
 from oga_core.tasks.language.survey import survey
 from oga_core.tasks.language.tokens import RowTokens
-from oga_core.tasks.task import Batch, first_output, tokenized
+from oga_core.tasks.task import Batch, tokenized
 from oga_core.worker.stages import Progress
 
 
@@ -91,7 +91,7 @@ class Seq2SeqTask(CausalLMTask):
             targets = torch.cat([ids[:, 1:], ids[:, -1:]], 1)
             ids = shift(labels=targets)
         read = {"input_ids": batch["prompt_ids"], "attention_mask": batch["prompt_mask"]}
-        return first_output(model(**read, decoder_input_ids=ids))
+        return logits_of(model(**read, decoder_input_ids=ids))
 
     def without_prompt(self, batch: Batch) -> Batch:
         """The rows with an encoder that reads nothing but the end of a text."""

@@ -14,9 +14,10 @@ from torch import Tensor, nn
 
 from oga_core.errors import OgaError
 from oga_core.models.card import ModelCard
+from oga_core.models.outputs import logits_of
 from oga_core.samples import SampleSet, UnreadableSample
 from oga_core.tasks.losses import PLAIN, Loss, labels_at
-from oga_core.tasks.task import Batch, first_output
+from oga_core.tasks.task import Batch
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class TabularTask:
 
     def outputs(self, model: nn.Module, batch: Batch) -> Tensor:
         """Logits `(batch, n_classes)`, or one number a sample, `(batch, 1)`."""
-        return self.loss.columns(first_output(model(batch["values"])))
+        return self.loss.columns(logits_of(model(batch["values"])))
 
     def losses(self, outputs: Tensor, batch: Batch) -> Tensor:
         """The card's loss on the given labels, `(batch,)`."""

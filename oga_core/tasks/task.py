@@ -79,23 +79,6 @@ def classification_losses(outputs: Tensor, batch: Batch) -> Tensor:
     return torch.nn.functional.cross_entropy(outputs.float(), batch["labels"], reduction="none")
 
 
-def first_output(outputs: object) -> Tensor:
-    """Return the logits of a model that answers with a tensor, a tuple or an object with `logits`.
-
-    Raises `OgaError` when there is no tensor among them.
-    """
-    logits = getattr(outputs, "logits", outputs)
-    if isinstance(logits, dict):
-        logits = logits.get("logits", next(iter(logits.values()), None))
-    if isinstance(logits, (tuple, list)) and logits:
-        logits = logits[0]
-    if not isinstance(logits, Tensor):
-        raise OgaError(
-            f"The model answers with {type(outputs).__name__}, not with logits. Return one tensor (batch, classes)."
-        )
-    return logits
-
-
 def max_length_of(card: ModelCard, default: int) -> int:
     """Return the card's max_length, a number of tokens from 2 to `LONGEST`."""
     max_length = card.input.get("max_length", default)

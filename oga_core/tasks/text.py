@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from oga_core.models.card import ModelCard
+from oga_core.models.outputs import logits_of
 from oga_core.samples import SampleSet, UnreadableSample
 from oga_core.tasks.losses import PLAIN, Loss, labels_at
-from oga_core.tasks.task import Batch, first_output, max_length_of, no_tokenizer, tokenized
+from oga_core.tasks.task import Batch, max_length_of, no_tokenizer, tokenized
 
 _MODEL_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
@@ -50,7 +51,7 @@ class TextTask:
         """Logits `(batch, n_classes)`, or one number a sample, `(batch, 1)`."""
         accepted = getattr(model, "input_names", _MODEL_INPUTS)
         inputs = {name: batch[name] for name in _MODEL_INPUTS if name in batch and name in accepted}
-        return self.loss.columns(first_output(model(**inputs)))
+        return self.loss.columns(logits_of(model(**inputs)))
 
     def losses(self, outputs: Tensor, batch: Batch) -> Tensor:
         """The card's loss on the given labels, `(batch,)`."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -167,3 +169,19 @@ def test_losses_with_a_name_keep_it_and_a_card_cannot_name_what_is_not_there(tmp
     card = ModelCard("tabular", (), options["input"], loss={"name": "own", "target": "number"})  # type: ignore[arg-type]
     with pytest.raises(OgaError, match="names a loss of one's own, and"):
         load_model(path, card)
+
+
+@pytest.mark.parametrize(("entry", "message"), [("values", "values of the loss"), ("norms", "gradients of the loss")])
+def test_a_loss_that_gives_something_else_than_when_it_was_packaged_is_refused(entry, message, tmp_path: Path) -> None:
+    _, model = CASES["number"]().files(tmp_path)
+    load_model(model)
+    changed = tmp_path / "changed.pt2"
+    with zipfile.ZipFile(model) as before, zipfile.ZipFile(changed, "w") as after:
+        for item in before.infolist():
+            content = before.read(item)
+            if item.filename.endswith("loss_gradients.json"):
+                record = json.loads(content)
+                content = json.dumps({**record, entry: [value * 1.01 for value in record[entry]]}).encode()
+            after.writestr(item, content)
+    with pytest.raises(OgaError, match=message):
+        load_model(changed)

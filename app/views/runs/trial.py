@@ -43,7 +43,7 @@ def _figures(trial: dict[str, Any], options: ScoreOptions) -> None:
         messages.Figure("Memory", gigabytes(*whole.memory_mb), f"disk {gigabytes(whole.disk_mb, whole.disk_mb)}"),
         messages.Figure("Device", whole.device, f"tried on {trial['n_tried']:,} samples"),
     )
-    for note in whole.notes:
+    for note in (*whole.notes, *trial["notes"]):
         messages.quiet(note)
     for check in trial["checks"]:
         if check["level"] == "failure":

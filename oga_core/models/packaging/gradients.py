@@ -17,8 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from oga_core.errors import OgaError
+from oga_core.models.outputs import Chosen, logits_of
 from oga_core.models.packaging.example_inputs import ExampleInputs
-from oga_core.models.packaging.outputs import first_lines, logits_of
+from oga_core.models.packaging.outputs import first_lines
 from oga_core.models.packaging.probes import MAX_ELEMENTS, Probe, probe_like
 from oga_core.models.pt2.archive import Archive
 from oga_core.models.pt2.module import GraphModule
@@ -47,13 +48,15 @@ class GradientRecord:
         return json.dumps(asdict(self))
 
 
-def gradients_in_memory(model: nn.Module, inputs: ExampleInputs) -> tuple[Gradients, GradientRecord]:
+def gradients_in_memory(
+    model: nn.Module, inputs: ExampleInputs, output: Chosen = None
+) -> tuple[Gradients, GradientRecord]:
     """Return the gradients of a model that was not run before, by parameter, and what is kept of them."""
     probes = inputs.map(lambda value: Probe.of(value, _SAMPLES).tensor(value.device))
     args, kwargs = probes.call
     try:
         with torch.enable_grad():
-            gradients = _gradients(dict(model.named_parameters()), logits_of(model(*args, **kwargs)))
+            gradients = _gradients(dict(model.named_parameters()), logits_of(model(*args, **kwargs), output))
     except Exception as error:  # whatever the user's own code raises
         why = first_lines(str(error)) or type(error).__name__
         raise OgaError(f"The model has no gradient in memory: {why} Its outputs must depend on its weights.") from error

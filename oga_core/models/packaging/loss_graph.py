@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from oga_core.errors import OgaError
 from oga_core.models.packaging.graphs import Program, decomposed, strip
+from oga_core.models.packaging.loss_record import LossRecord, loss_record
 from oga_core.models.packaging.modes import quiet
 from oga_core.models.packaging.outputs import first_lines
 from oga_core.models.packaging.own_loss import LossFunction, OwnLoss, of_one_sample
@@ -49,8 +50,10 @@ def _kind(target: Tensor, classes: int) -> Target:
     return "labels" if target.shape[1] == classes else "vector"
 
 
-def export_loss(loss: LossFunction, outputs: Tensor, target: Tensor, path: Path) -> Program:
-    """Return the graph of the loss of one sample; raises `OgaError` where it cannot be exported.
+def export_loss(
+    loss: LossFunction, outputs: Tensor, target: Tensor, path: Path
+) -> tuple[Program, LossRecord | None]:
+    """Return the graph of the loss of one sample, and what it gives; raises `OgaError` where it cannot be exported.
 
     outputs, target: of a few samples, by which the graph is checked as our own reader reads it. path: of a file to try
     it in.
@@ -61,7 +64,7 @@ def export_loss(loss: LossFunction, outputs: Tensor, target: Tensor, path: Path)
         try:
             program = _written(_ForOne(loss), outputs, target, strict, path)
             _compare(loss, OwnLoss(read_pt2(path)[0]), outputs, target)
-            return program
+            return program, loss_record(OwnLoss(loss), outputs, target)
         except OgaError as error:
             failure = failure or error
     assert failure is not None

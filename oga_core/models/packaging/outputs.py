@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from oga_core.errors import OgaError
 from oga_core.models.card import ModelCard
+from oga_core.models.outputs import Chosen, logits_of
 from oga_core.models.packaging.example_inputs import ExampleInputs
 from oga_core.samples import OWN
 
@@ -18,14 +18,14 @@ _HALF_TOLERANCE = {"rtol": 5e-2, "atol": 5e-2}
 _LINES = 3  # of another library's error, which often says the reason in the second
 
 
-def try_model(model: nn.Module, inputs: ExampleInputs) -> None:
+def try_model(model: nn.Module, inputs: ExampleInputs, output: Chosen = None) -> None:
     """Run the model on random inputs, as many as in the example, then other batch sizes."""
     example = inputs.tensors[0].shape[0]
     for batch in (example, 2, 3):
         args, kwargs = inputs.random(batch).call
         try:
             with torch.no_grad():
-                logits = logits_of(model(*args, **kwargs))
+                logits = logits_of(model(*args, **kwargs), output)
         except OgaError:
             raise
         except Exception as error:  # whatever the user's own code raises
@@ -56,8 +56,8 @@ def compare_outputs(model: nn.Module, module: nn.Module, inputs: ExampleInputs, 
     with torch.no_grad():
         for batch, length in ((2, None), (3, other)):
             args, kwargs = inputs.random(batch, length).call
-            expected = logits_of(model(*args, **kwargs))
-            again = logits_of(model(*args, **kwargs))
+            expected = logits_of(model(*args, **kwargs), card.output)
+            again = logits_of(model(*args, **kwargs), card.output)
             if not torch.allclose(expected, again, **_TOLERANCE, equal_nan=True):
                 raise OgaError("The model gives other outputs each time, even in eval mode. Take out what is random.")
             outputs = module(*args, **kwargs)
@@ -95,23 +95,3 @@ def _compare(expected: Tensor, outputs: Tensor, tolerance: Mapping[str, float]) 
             f"The exported model differs from the model by {gap:.2g}. Its forward depends on something that is not in "
             "the graph (a counter, a cache, the batch size). Make it depend on its inputs only."
         )
-
-
-def logits_of(output: Any) -> Tensor:
-    """Return the logits of what a model gives, by the rule of `read_pt2`."""
-    if isinstance(output, Tensor):
-        return output
-    named = getattr(output, "logits", None)
-    if named is None and isinstance(output, Mapping):
-        named = output.get("logits")
-    if isinstance(named, Tensor):
-        return named
-    values = list(output.values()) if isinstance(output, Mapping) else list(output)
-    tensors = [value for value in values if isinstance(value, Tensor) and value.is_floating_point()]
-    for rank in (2, 3, 1):
-        for value in tensors:
-            if value.dim() == rank:
-                return value
-    raise OgaError(
-        "The model must return logits of shape (batch, classes) or (batch, time, vocabulary), or one number a sample."
-    )

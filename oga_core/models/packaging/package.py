@@ -16,14 +16,17 @@ from oga_core.errors import OgaError
 from oga_core.files import remove_leftovers, temporary_folder
 from oga_core.models.card import ModelCard
 from oga_core.models.huggingface.lengths import max_length
+from oga_core.models.outputs import Chosen, logits_of
 from oga_core.models.packaging.example_inputs import Example, ExampleInputs
 from oga_core.models.packaging.export import export
 from oga_core.models.packaging.gradients import ENTRY, compare_gradients, gradients_in_memory, unreached
 from oga_core.models.packaging.graphs import Program
 from oga_core.models.packaging.loss_graph import export_loss, own_entry, target_example
+from oga_core.models.packaging.loss_record import ENTRY as LOSS_ENTRY
+from oga_core.models.packaging.loss_record import LossRecord
 from oga_core.models.packaging.losses import GivenLoss, loss_entry
 from oga_core.models.packaging.modes import eval_mode, unused_copy, unwrapped
-from oga_core.models.packaging.outputs import compare_outputs, logits_of, try_model
+from oga_core.models.packaging.outputs import compare_outputs, try_model
 from oga_core.models.pt2.reader import LOSS
 from oga_core.models.tokenizer import tokenizer_entries
 from oga_core.samples import OWN, Modality
@@ -40,6 +43,7 @@ def package_model(
     tokenizer: Any | None = None,
     loss: GivenLoss | None = None,
     target: Any = None,
+    output: Chosen = None,
 ) -> Path:
     """Export a model in eval mode to `path` (a `.pt2` file) and check that it reads back with the same outputs.
 
@@ -59,6 +63,8 @@ def package_model(
     target: for a function, what it is given beside the outputs, for one batch: integers `(batch,)` are class indices,
         floats `(batch,)` numbers, `(batch, n_classes)` flags of several labels, `(batch, size)` other vectors. Class
         indices where it is left out and classes are named, else numbers.
+    output: which of several outputs the loss takes: its key, or its position counted from 0. Left out: the one called
+        logits, else the first floating-point tensor of two dimensions, else of three, else of one.
     The batch size stays open, and so does the length of tokens. Returns the path. The model keeps its mode and weights.
     The parameters' gradients are compared too, on a few samples; a warning names parameters that no gradient reaches.
     Raises `OgaError` where the model cannot be exported, saying what to change in it.
@@ -76,20 +82,23 @@ def package_model(
     entry = loss_entry(loss)
     targets = target_example(target, len(classes))
     entry = own_entry(loss, targets, len(classes)) if entry is None else entry
-    card = _card(classes, modality, _prepared(input or {}, modality, model, inputs, tokenizer), entry)
+    card = _card(classes, modality, _prepared(input or {}, modality, model, inputs, tokenizer), entry, output)
     extra = {"oga.json": card.to_json()} | (tokenizer_entries(tokenizer) if tokens and tokenizer is not None else {})
     with eval_mode(model), torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(0)
         reference = unused_copy(model)  # before the model runs and fills what it keeps
         unused = unused_copy(model)
-        try_model(model, inputs)
-        exact, record = gradients_in_memory(reference, inputs)
+        try_model(model, inputs, output)
+        exact, record = gradients_in_memory(reference, inputs, output)
         # Beside its place, so that the last step is a rename: the file is there whole or not at all.
         remove_leftovers(path.parent, path.name)
         with temporary_folder(path) as folder:
             draft = folder / path.name
             extra |= {ENTRY: record.to_json()}
-            beside = {LOSS: _loss(loss, model, inputs, targets, folder)} if entry["name"] == OWN else {}
+            beside = {}
+            if entry["name"] == OWN:
+                beside[LOSS], kept = _loss(loss, model, inputs, targets, folder, output)
+                extra |= {LOSS_ENTRY: kept.to_json()} if kept else {}
             module, inputs = export(lambda: unused_copy(unused), inputs, draft, extra, beside)
             module.to(inputs.tensors[0].device)
             compare_outputs(model, module, inputs, card)
@@ -100,11 +109,13 @@ def package_model(
     return path
 
 
-def _loss(loss: Any, model: nn.Module, inputs: ExampleInputs, target: Tensor, folder: Path) -> Program:
-    """The graph of a loss of one's own."""
+def _loss(
+    loss: Any, model: nn.Module, inputs: ExampleInputs, target: Tensor, folder: Path, output: Chosen
+) -> tuple[Program, LossRecord | None]:
+    """The graph of a loss of one's own, and what it gives."""
     args, kwargs = inputs.random(len(target)).call
     with torch.no_grad():
-        outputs = logits_of(model(*args, **kwargs))
+        outputs = logits_of(model(*args, **kwargs), output)
     return export_loss(loss, outputs, target, folder / "loss.pt2")
 
 
@@ -114,11 +125,16 @@ def _torch_version() -> tuple[int, int]:
 
 
 def _card(
-    classes: Sequence[str], modality: Modality, prepared: Mapping[str, Any], loss: Mapping[str, Any]
+    classes: Sequence[str],
+    modality: Modality,
+    prepared: Mapping[str, Any],
+    loss: Mapping[str, Any],
+    output: Chosen,
 ) -> ModelCard:
     if isinstance(classes, str):
         raise OgaError(f"'classes' must be a list of names, got the text {classes!r}.")
-    card = ModelCard(modality, tuple(map(str, classes)), _plain_values(prepared), loss=_plain_values(loss))
+    settings = _plain_values(prepared)
+    card = ModelCard(modality, tuple(map(str, classes)), settings, loss=_plain_values(loss), output=output)
     return ModelCard.from_json(card.to_json(), "that was given")
 
 

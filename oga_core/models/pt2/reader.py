@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from oga_core.errors import OgaError
 from oga_core.models.card import ModelCard
+from oga_core.models.outputs import Chosen, Output, chosen_output, output_note
 from oga_core.models.pt2.archive import MAX_JSON_BYTES, RESAVE, Archive
 from oga_core.models.pt2.compiler import Compiler
 from oga_core.models.pt2.guards import read_guards
@@ -33,20 +34,27 @@ LOSS = "loss"
 _CONSTANTS = "_constants"
 
 
-def read_pt2(path: Path) -> tuple[GraphModule, ModelCard | None]:
+def read_pt2(path: Path, output: Chosen = None) -> tuple[GraphModule, ModelCard | None]:
     """Return the model in eval mode and the card inside the file, if there is one.
 
     The module is a `GraphModule`; its `notes` say what was changed (half precision read as float32, dropout
-    switched off). Its output is the logits: the output named `logits`, else the first floating-point one of two
-    dimensions (batch, classes), else the first of three (batch, time, vocabulary), else of one (batch).
+    switched off) and which of several outputs is taken. output: the one to take, else what the card inside names, else
+    the logits by the rule of `chosen_output`.
     Raises `OgaError` for files that are damaged, of an old layout, or that hold anything that could run code.
     """
     with Archive(Path(path)) as archive:
-        module = _program(archive, _model_name(archive))
-        card = None
-        if CARD_ENTRY in archive:
-            card = ModelCard.from_json(bytes(archive.read(CARD_ENTRY, MAX_JSON_BYTES)), f"oga.json in {archive.name}")
+        card = card_inside(archive)
+        if output is None and card is not None:
+            output = card.output
+        module = _program(archive, _model_name(archive), output)
     return module, card
+
+
+def card_inside(archive: Archive) -> ModelCard | None:
+    """Return the card in a file, None where there is none."""
+    if CARD_ENTRY not in archive:
+        return None
+    return ModelCard.from_json(bytes(archive.read(CARD_ENTRY, MAX_JSON_BYTES)), f"oga.json in {archive.name}")
 
 
 def read_loss(path: Path) -> tuple[GraphModule, str] | None:
@@ -65,13 +73,13 @@ def read_loss(path: Path) -> tuple[GraphModule, str] | None:
     return module, digest.hexdigest()
 
 
-def _program(archive: Archive, name: str) -> GraphModule:
+def _program(archive: Archive, name: str, output: Chosen = None) -> GraphModule:
     """The graph of that name with its weights."""
     exported = typed(archive.read_json(f"models/{name}.json"), dict, "the exported program")
     weights = Weights(archive)
     states = weights.read(_config(archive, f"data/weights/{name}_weights_config.json"), "data/weights/")
     constants = weights.read(_config(archive, f"data/constants/{name}_constants_config.json"), "data/constants/")
-    return _module(exported, states, constants, weights.converted)
+    return _module(exported, states, constants, weights.converted, output)
 
 
 def _model_name(archive: Archive) -> str:
@@ -145,7 +153,11 @@ def _argument(value: Json) -> str:
 
 
 def _module(
-    exported: dict[str, Json], states: dict[str, Tensor], constants: dict[str, Tensor], converted: torch.dtype | None
+    exported: dict[str, Json],
+    states: dict[str, Tensor],
+    constants: dict[str, Tensor],
+    converted: torch.dtype | None,
+    output: Chosen,
 ) -> GraphModule:
     program = required(exported, "graph_module", dict)
     graph = required(program, "graph", dict)
@@ -171,7 +183,9 @@ def _module(
         kind = dtype(meta.get("dtype"))
         kind = torch.float32 if converted is not None and kind in HALF else kind
         inputs[name] = (compiler.input(name), kind, shape(meta))
-    compiled = compiler.compile([_logits(program, values)])
+    taken, note = _logits(program, values, output)
+    compiled = compiler.compile([taken])
+    compiled.notes += [note] if note else []
     if converted is not None:
         kind_name = str(converted).removeprefix("torch.")
         compiled.notes.append(f"The model's {kind_name} weights are used as float32.")
@@ -187,26 +201,19 @@ def _find(name: str, *places: dict[str, Tensor]) -> Tensor:
     raise broken(f"the tensor {name[:80]!r} is missing")
 
 
-def _logits(program: Json, values: Mapping[str, Json]) -> str:
-    """Return the name of the output that holds the logits."""
-    outputs = required(required(program, "graph", dict), "outputs", list)
-    names = [item["as_tensor"].get("name") if isinstance(item.get("as_tensor"), dict) else None for item in outputs]
-    ranks: dict[int, str] = {}
+def _logits(program: Json, values: Mapping[str, Json], chosen: Chosen) -> tuple[str, str | None]:
+    """Return the name of the output that holds the logits, and a sentence where there are several."""
+    items = required(required(program, "graph", dict), "outputs", list)
+    names = [item["as_tensor"].get("name") if isinstance(item.get("as_tensor"), dict) else None for item in items]
+    tensors: list[str] = []
+    outputs: list[Output] = []
     for name, label in zip(names, _output_labels(program, len(names)), strict=True):
         meta = values.get(name) if isinstance(name, str) else None
-        if not isinstance(meta, dict) or not dtype(meta.get("dtype")).is_floating_point:
-            continue
-        rank = len(shape(meta))
-        if label == "logits" and rank >= 2:
-            return str(name)
-        ranks.setdefault(rank, str(name))
-    for rank in (2, 3, 1):
-        if rank in ranks:
-            return ranks[rank]
-    raise OgaError(
-        "The model has no output of shape (batch, classes), (batch, time, vocabulary), or (batch,) for numbers. "
-        "Return the logits as a floating-point tensor and export again."
-    )
+        if isinstance(name, str) and isinstance(meta, dict):
+            tensors.append(name)
+            outputs.append(Output(label, shape(meta), dtype(meta.get("dtype")).is_floating_point))
+    at = chosen_output(outputs, chosen)
+    return tensors[at], output_note(outputs, at)
 
 
 def _output_labels(program: Json, count: int) -> list[str | None]:
