@@ -101,7 +101,7 @@ def _load_pt2(path: Path, card: ModelCard | None, folder: Path | None = None) ->
     with Archive(path) as archive:
         inside = card_inside(archive)
     card = first_card(card, folder, inside, path)
-    module, _ = read_pt2(path, card and card.output)
+    module, _ = read_pt2(path, None if card is None else card.output)
     from oga_core.models.loaded import LoadedModel
     from oga_core.models.packaging.gradients import check_record
 
@@ -116,7 +116,7 @@ def _load_pt2(path: Path, card: ModelCard | None, folder: Path | None = None) ->
 
         tokenizer = packed_tokenizer(path, folder)
         card = _of_fixed_length(card, module.input_shapes.get("input_ids", ()))
-    is_recorded = card.output in (None, inside and inside.output)  # whose gradients were kept
+    is_recorded = card.output in (None, None if inside is None else inside.output)  # whose gradients were kept
     notes = (*module.notes, *(check_record(path, module) if is_recorded else ()))
     return LoadedModel(module.eval(), card, "pt2", tokenizer, notes, _own_loss(path, card))
 

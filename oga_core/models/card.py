@@ -28,7 +28,7 @@ class ModelCard:
     `input` for images: image_size [height, width], channels, mean, std (of pixels / 255); for text: max_length (and
     fixed_length where all are padded to it), and for language models trained_on, one of `TRAINED_ON`, and
     encoder_decoder, true for a model that reads the prompt with an encoder; for tabular data: features, mean, std, and
-    optionally categories {column: [values]}.
+    optionally categories {column: [values]}; features of a model with several inputs are {input: [columns]}.
     `loss`, of a model that predicts classes, several labels or numbers: the name of one of `LOSSES` and its settings:
     of cross_entropy label_smoothing and class_weights, of the losses of numbers mean and std, where the model gives
     (number - mean) / std, and of huber its delta (1). A name alone stands for {"name": …}. own is a function that was

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from oga_core.errors import UntrainedSample, unknown
 from oga_core.models.card import TRAINED_ON, ModelCard
+from oga_core.models.outputs import logits_of
 from oga_core.readers.turns import words
 from oga_core.samples import SampleSet
 from oga_core.tasks.cross_entropy import late_token_losses, token_losses
@@ -62,9 +63,7 @@ class CausalLMTask:
     def outputs(self, model: nn.Module, batch: Batch) -> Tensor:
         """Next-token logits `(batch, time, vocabulary)`."""
         accepted = getattr(model, "input_names", ("input_ids", "attention_mask"))
-        return logits_of(
-            model(**{name: batch[name] for name in ("input_ids", "attention_mask") if name in accepted})
-        )
+        return logits_of(model(**{name: batch[name] for name in ("input_ids", "attention_mask") if name in accepted}))
 
     def losses(self, outputs: Tensor, batch: Batch) -> Tensor:
         """Mean cross-entropy over the tokens that are trained on, `(batch,)`."""

@@ -76,7 +76,11 @@ class ExampleInputs:
 
     def random(self, batch: int, length: int | None = None) -> ExampleInputs:
         """Return random inputs of the same kind: other batch size, and other length for integer matrices."""
-        return self.map(lambda value: _random(value, batch, length))
+        return self.map(lambda value: _random(value, batch, length, by_column=self.has_columns(value)))
+
+    def has_columns(self, value: Tensor) -> bool:
+        """Whether an input's integers are columns, each with a range of its own, as categories of a table."""
+        return not self.free_length and _is_tokens(value)
 
     def shapes(self, model: nn.Module) -> Any:
         """Return the dynamic_shapes for torch.export: batch open, and the length of token inputs."""
@@ -103,7 +107,7 @@ def _is_tokens(value: Tensor) -> bool:
     return value.dim() == 2 and not value.is_floating_point()
 
 
-def _random(value: Tensor, batch: int, length: int | None) -> Tensor:
+def _random(value: Tensor, batch: int, length: int | None, *, by_column: bool) -> Tensor:
     shape = [batch, *value.shape[1:]]
     if length is not None and _is_tokens(value):
         shape[1] = length
@@ -112,4 +116,5 @@ def _random(value: Tensor, batch: int, length: int | None) -> Tensor:
     low, high = (int(value.min()), int(value.max())) if value.numel() else (0, 0)
     if value.dtype == torch.bool or (low >= 0 and high == 1):
         return torch.ones(shape, dtype=value.dtype, device=value.device)  # a mask: all tokens count
-    return torch.randint(low, high + 1, shape, dtype=value.dtype, device=value.device)
+    drawn = torch.randint(low, high + 1, shape, dtype=value.dtype, device=value.device)
+    return drawn.clamp(value.amin(0), value.amax(0)) if by_column and len(value) else drawn

@@ -52,7 +52,7 @@ def gradients_in_memory(
     model: nn.Module, inputs: ExampleInputs, output: Chosen = None
 ) -> tuple[Gradients, GradientRecord]:
     """Return the gradients of a model that was not run before, by parameter, and what is kept of them."""
-    probes = inputs.map(lambda value: Probe.of(value, _SAMPLES).tensor(value.device))
+    probes = inputs.map(lambda value: _probe(inputs, value).tensor(value.device))
     args, kwargs = probes.call
     try:
         with torch.enable_grad():
@@ -63,14 +63,18 @@ def gradients_in_memory(
     half = any(parameter.dtype in (torch.float16, torch.bfloat16) for parameter in model.parameters())
     record = GradientRecord(
         tuple(
-            [Probe.of(value, _SAMPLES) for value in inputs.args]
-            + [Probe.of(value, _SAMPLES, name) for name, value in inputs.kwargs.items()]
+            [_probe(inputs, value) for value in inputs.args]
+            + [_probe(inputs, value, name) for name, value in inputs.kwargs.items()]
         ),
         {name: float(value.float().norm()) for name, value in gradients.items() if value is not None},
         tuple(name for name, value in gradients.items() if value is None),
         HALF_TOLERANCE if half else TOLERANCE,
     )
     return gradients, record
+
+
+def _probe(inputs: ExampleInputs, value: Tensor, name: str = "") -> Probe:
+    return Probe.of(value, _SAMPLES, name, by_column=inputs.has_columns(value))
 
 
 def compare_gradients(expected: Gradients, record: GradientRecord, module: GraphModule) -> None:

@@ -50,9 +50,7 @@ def _kind(target: Tensor, classes: int) -> Target:
     return "labels" if target.shape[1] == classes else "vector"
 
 
-def export_loss(
-    loss: LossFunction, outputs: Tensor, target: Tensor, path: Path
-) -> tuple[Program, LossRecord | None]:
+def export_loss(loss: LossFunction, outputs: Tensor, target: Tensor, path: Path) -> tuple[Program, LossRecord | None]:
     """Return the graph of the loss of one sample, and what it gives; raises `OgaError` where it cannot be exported.
 
     outputs, target: of a few samples, by which the graph is checked as our own reader reads it. path: of a file to try
