@@ -15,7 +15,7 @@ from oga_core.errors import OgaError
 from oga_core.gradients.batches import to_device
 from oga_core.live.dataset import LiveData
 from oga_core.models.card import ModelCard
-from oga_core.models.outputs import chosen_output, logits_of, output_note, outputs_in
+from oga_core.models.packaging.logits import chosen_output, logits_of, output_note, outputs_in
 from oga_core.models.packaging.losses import loss_entry
 from oga_core.models.packaging.modes import eval_mode
 from oga_core.models.packaging.own_loss import OwnLoss

@@ -9,7 +9,7 @@ from oga_core.models.architectures import build
 from oga_core.models.card import ModelCard
 from oga_core.models.factory import ModelFactory
 from oga_core.models.loaded import LoadedModel
-from oga_core.models.outputs import logits_of
+from oga_core.models.packaging.logits import logits_of
 from oga_core.models.safetensors import is_safetensors
 from oga_core.models.weights import assign, read_weights
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from oga_core.errors import UntrainedSample, unknown
 from oga_core.models.card import TRAINED_ON, ModelCard
-from oga_core.models.outputs import logits_of
+from oga_core.models.packaging.logits import logits_of
 from oga_core.readers.turns import words
 from oga_core.samples import SampleSet
 from oga_core.tasks.cross_entropy import late_token_losses, token_losses

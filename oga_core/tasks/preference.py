@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from oga_core.errors import OgaError, UntrainedSample
 from oga_core.models.card import ModelCard
-from oga_core.models.outputs import logits_of
+from oga_core.models.packaging.logits import logits_of
 from oga_core.readers.turns import words
 from oga_core.samples import SampleSet
 from oga_core.tasks.causal_lm import IGNORED, next_token_losses

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from oga_core.errors import OgaError, UntrainedSample
-from oga_core.models.outputs import logits_of
+from oga_core.models.packaging.logits import logits_of
 from oga_core.samples import SampleSet
 from oga_core.tasks.causal_lm import IGNORED, CausalLMTask
 from oga_core.tasks.language.survey import survey

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from oga_core.models.card import ModelCard
-from oga_core.models.outputs import logits_of
+from oga_core.models.packaging.logits import logits_of
 from oga_core.samples import SampleSet, UnreadableSample
 from oga_core.tasks.losses import PLAIN, Loss, labels_at
 from oga_core.tasks.task import Batch, max_length_of, no_tokenizer, tokenized

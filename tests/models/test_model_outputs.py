@@ -17,7 +17,7 @@ from oga_core.errors import OgaError
 from oga_core.live.dataset import LiveData
 from oga_core.live.task import LiveTask
 from oga_core.models import load_model
-from oga_core.models.outputs import logits_of
+from oga_core.models.packaging.logits import logits_of
 from oga_core.models.plain import load_plain_weights
 from oga_core.pipeline import job
 from oga_core.pipeline.options import ScoreOptions

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from oga_core.errors import OgaError
 from oga_core.models.card import ModelCard
-from oga_core.models.outputs import Chosen, logits_of
+from oga_core.models.packaging.logits import Chosen, logits_of
 from oga_core.models.packaging.example_inputs import ExampleInputs
 from oga_core.samples import OWN
 

@@ -16,7 +16,7 @@ from oga_core.errors import OgaError
 from oga_core.files import remove_leftovers, temporary_folder
 from oga_core.models.card import ModelCard
 from oga_core.models.huggingface.lengths import max_length
-from oga_core.models.outputs import Chosen, logits_of
+from oga_core.models.packaging.logits import Chosen, logits_of
 from oga_core.models.packaging.example_inputs import Example, ExampleInputs
 from oga_core.models.packaging.export import export
 from oga_core.models.packaging.gradients import ENTRY, compare_gradients, gradients_in_memory, unreached

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from oga_core.errors import OgaError
 from oga_core.models.card import ModelCard
-from oga_core.models.outputs import Chosen, Output, chosen_output, output_note
+from oga_core.models.packaging.logits import Chosen, Output, chosen_output, output_note
 from oga_core.models.pt2.archive import MAX_JSON_BYTES, RESAVE, Archive
 from oga_core.models.pt2.compiler import Compiler
 from oga_core.models.pt2.guards import read_guards
