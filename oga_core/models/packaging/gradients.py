@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from oga_core.errors import OgaError
-from oga_core.models.packaging.logits import Chosen, logits_of
 from oga_core.models.packaging.example_inputs import ExampleInputs
+from oga_core.models.packaging.logits import Chosen, logits_of
 from oga_core.models.packaging.outputs import first_lines
 from oga_core.models.packaging.probes import MAX_ELEMENTS, Probe, probe_like
 from oga_core.models.pt2.archive import Archive

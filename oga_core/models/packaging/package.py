@@ -16,11 +16,11 @@ from oga_core.errors import OgaError
 from oga_core.files import remove_leftovers, temporary_folder
 from oga_core.models.card import ModelCard
 from oga_core.models.huggingface.lengths import max_length
-from oga_core.models.packaging.logits import Chosen, logits_of
 from oga_core.models.packaging.example_inputs import Example, ExampleInputs
 from oga_core.models.packaging.export import export
 from oga_core.models.packaging.gradients import ENTRY, compare_gradients, gradients_in_memory, unreached
 from oga_core.models.packaging.graphs import Program
+from oga_core.models.packaging.logits import Chosen, logits_of
 from oga_core.models.packaging.loss_graph import export_loss, own_entry, target_example
 from oga_core.models.packaging.loss_record import ENTRY as LOSS_ENTRY
 from oga_core.models.packaging.loss_record import LossRecord
