@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
+from here import without_workers
 
-from oga_core.exports import export, job
+from oga_core.exports import export
 from oga_core.previews.content import Preview
 from oga_core.previews.drawing import preview
 from oga_core.readers import read_samples
@@ -73,7 +73,7 @@ def export_here(run: RunFolder, format: str, out: Path, **options: Any) -> Path:
 
     test_export_job.py tries the worker.
     """
-    with patch("oga_core.exports.run_job", lambda _, arguments, *, progress, **__: job.run(arguments, progress)):
+    with without_workers():
         return export(run, format, out, **options)
 
 

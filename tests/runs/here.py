@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from oga_core import exports
 from oga_core.pipeline import score as pipeline
 from oga_core.pipeline import worker_pass
 from oga_core.retrain import verification
@@ -26,7 +27,7 @@ JAIL = Jail(limits=True, landlock=True, seccomp=True, missing=[])
 def without_workers() -> Iterator[None]:
     """Let jobs of a run do their work here; what goes in and comes out is JSON all the same."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in (worker_pass, saliency, verification):
+        for module in (worker_pass, saliency, verification, exports):
             patch.setattr(module, "run_job", _run_here)
         yield
 
