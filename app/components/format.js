@@ -1,6 +1,7 @@
 // Numbers as a person reads them.
 
 const WHOLE = new Intl.NumberFormat("en");
+const CERTAIN = 0.99;
 
 /** @param {number} value */
 export const count = (value) => WHOLE.format(value);
@@ -23,6 +24,16 @@ export function share(part, all) {
  */
 export function percent(value) {
   return `${(100 * value).toFixed(value >= 0.1 && value < 0.995 ? 0 : 1)} %`;
+}
+
+/**
+ * How likely a label is wrong, in words: as nothing that is estimated is sure, none is told beyond 99 %.
+ *
+ * @param {number} value
+ */
+export function likelyWrong(value) {
+  const near = value < 1 - CERTAIN ? "under 1 %" : percent(value);
+  return `${value > CERTAIN ? "over 99 %" : near} likely wrong`;
 }
 
 /**

@@ -20,7 +20,7 @@ from oga_app.elements.targets import tagged, values
 from oga_app.elements.thumbnails import thumbnails
 from oga_core.errors import OgaError
 from oga_core.review.board import DecisionBoard
-from oga_core.review.decisions import MERGED, Decision
+from oga_core.review.decisions import MERGED, UNSEEN, Decision
 from oga_core.review.filters import Filters
 from oga_core.review.proposals import Verb, decide_alike
 from oga_core.runs.scored import ScoredRun
@@ -113,10 +113,10 @@ def bulk(
     data: ScoredRun, board: DecisionBoard, action: GridAction, reviewer: str, listed: NDArray[np.int64]
 ) -> Done | None:
     """Write a bulk decision as one step; None where there was nothing to decide. `listed`: rows that "every" means."""
+    seen = [] if action.every else data.ids.rows(action.sample_ids)
     rows = listed if action.every else data.ids.rows(action.sample_ids)
-    return decide_many(
-        data, board, rows, action.action, reviewer=reviewer, label=action.new_label, event_id=action.event_id
-    )
+    more = {"label": action.new_label, "event_id": action.event_id}
+    return decide_many(data, board, rows, action.action, reviewer=reviewer, seen=seen, **more)
 
 
 @dataclass(frozen=True)
@@ -142,15 +142,19 @@ def decide_many(
     verb: Verb,
     *,
     reviewer: str,
+    seen: Sequence[int] | NDArray[np.int64] = (),
     label: str | None = None,
     event_id: str | None = None,
 ) -> Done | None:
-    """Write the same decision on many samples as one step, which one undo takes back; None where there is none."""
-    decisions = decide_alike(data, rows.tolist(), verb, label=label, reviewer=reviewer)
-    if not decisions:
-        return None
-    step = board.store.decide(decisions, client_event_id=event_id)
-    return Done(step, len(decisions), len(rows) - len(decisions))
+    """Write the same decision on many samples as one step, which one undo takes back; None where there is none.
+
+    seen: those of `rows` that the person has looked at. On the others the decision is no verdict to learn from.
+    """
+    looked_at = {str(data.ids[row]) for row in seen}
+    alike = decide_alike(data, rows.tolist(), verb, label=label, reviewer=reviewer)
+    made = [each if each.sample_id in looked_at else replace(each, note=UNSEEN) for each in alike]
+    step = board.store.decide(made, client_event_id=event_id) if made else 0
+    return Done(step, len(made), len(rows) - len(made)) if made else None
 
 
 def merge(data: ScoredRun, board: DecisionBoard, rows: NDArray[np.int64], label: str, *, reviewer: str) -> Done | None:

@@ -14,6 +14,7 @@ import streamlit as st
 
 from oga_app.elements.wording import page_words
 from oga_core.errors import OgaError
+from oga_core.runs.words import CERTAIN
 
 _log = logging.getLogger(__name__)
 _MARKUP = re.compile(r"([!-/:-@\[-`{-~])")
@@ -27,6 +28,13 @@ def plain(text: object) -> str:
 def percent(share: float, digits: int = 1) -> str:
     """A share of 0 to 1 in words, the sign on the same line as the number."""
     return f"{100 * share:.{digits}f}\u00a0%"
+
+
+def chance(share: float) -> str:
+    """How likely a label is wrong, in words: as nothing that is estimated is sure, none is told beyond 99 %."""
+    if share > CERTAIN:
+        return f"over {percent(CERTAIN, 0)}"
+    return f"under {percent(1 - CERTAIN, 0)}" if share < 1 - CERTAIN else percent(share, 0)
 
 
 def counted(count: int, one: str, many: str) -> str:

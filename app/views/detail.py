@@ -62,7 +62,7 @@ def _facts(view: Opened, row: int) -> None:
     if wrong is not None:
         names = {"number": "value", "labels": "list of labels", "tags": "list of tags", "vector": "list of values"}
         what = names.get(data.target, "label")
-        messages.prose(f"The given {what} is {messages.percent(wrong, 0)} likely wrong.")
+        messages.prose(f"The given {what} is {messages.chance(wrong)} likely wrong.")
     probabilities = cache.evidence(data).probabilities(row, wrong)
     if probabilities:
         table = pd.DataFrame([(name, 100 * chance) for name, chance in probabilities], columns=["class", "probability"])

@@ -184,7 +184,7 @@ def _at(view: Opened) -> str:
     if not view.flagged:
         return "nothing is flagged"
     wrong = desk.wrong_probability(view.board, view.data.order(view.score)[view.flagged - 1])
-    return "" if wrong is None else f"the last one is {messages.percent(wrong, 0)} likely wrong"
+    return "" if wrong is None else f"the last one is {messages.chance(wrong)} likely wrong"
 
 
 @messages.guarded

@@ -56,35 +56,43 @@ def _export(view: Opened) -> None:
 
     hints.section("Export", "What to apply", "Data")
     applying.choice(view)
-    name = st.selectbox(
-        "Format",
-        sorted(
-            (name for name, each in EXPORTS.items() if view.data.modality in each.modalities),
-            key=lambda name: name != "fixed",
-        ),
-        format_func=lambda name: _FORMATS.get(name, name),
-        key="export-format",
-    )
-    with st.container(horizontal=True, vertical_alignment="center"):
-        messages.quiet(EXPORTS[name].description)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        name = st.selectbox(
+            "Format",
+            sorted(
+                (name for name, each in EXPORTS.items() if view.data.modality in each.modalities),
+                key=lambda name: name != "fixed",
+            ),
+            format_func=lambda name: _FORMATS.get(name, name),
+            key="export-format",
+        )
         hints.hint("Export", "Formats")
-    safe = st.checkbox("Safe for spreadsheets: put ' before cells that a spreadsheet would run", key="export-safe")
-    typed = st.text_input("Write it to this path on the machine", placeholder="/path/to/out", key="export-path")
-    with st.container(horizontal=True):
-        write = st.button("Write", disabled=not typed.strip(), key="export-write")
-        make = st.button("Prepare a download", type="primary", key="export-make")
-    if write:
+    messages.quiet(EXPORTS[name].description)
+    safe = st.checkbox(
+        "Safe for spreadsheets", key="export-safe", help="Puts ' before cells that a spreadsheet would run"
+    )
+    _download(view, name, safe)
+    typed = st.text_input("Or write it to this path on the machine", placeholder="/path/to/out", key="export-path")
+    if st.button("Write", disabled=not typed.strip(), key="export-write"):
         messages.note(f"Written to {_written(view, name, view.session.settings.new_place(typed), safe)}")
+
+
+def _download(view: Opened, name: str, safe: bool) -> None:
+    """The button that makes the file, and in its place, once it is made, the one that takes it home."""
+    place = st.empty()
+    asked = name, safe, _state(view)
+    ready = state.memory("download", (None, None))
     now = state.memory("export-now", False)
     state.remember("export-now", False)
-    if make or now:
-        state.remember("download", (name, safe, _state(view), _bytes(view, name, safe)))
-    ready = state.memory("download", None)
-    if ready and ready[:3] == (name, safe, _state(view)):
-        filename, content = ready[3]
-        st.download_button(
-            "Download", content, filename, on_click="ignore", icon=":material/download:", key="export-download"
-        )
+    if ready[0] != asked and (now or place.button("Prepare a download", type="primary", key="export-make")):
+        ready = asked, _bytes(view, name, safe)
+        state.remember("download", ready)
+    if ready[0] == asked:
+        filename, content = ready[1]
+        place.download_button(
+            "Download", content, filename, type="primary", on_click="ignore", icon=":material/download:",
+            key="export-download",
+        )  # fmt: skip
         messages.quiet(f"{filename}, {len(content):,} bytes")
 
 

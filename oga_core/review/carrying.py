@@ -50,7 +50,7 @@ def carried(old: ScoredRun, new: ScoredRun, decisions: Mapping[str, Decision]) -
     """Return what `decisions` on `old` mean in `new`.
 
     A sample is the same where its content is, and without hashes where its id is. One that has the label it was
-    relabelled to is kept: it was looked at, and is right now. One that has a third label is to be looked at again.
+    relabelled to is kept where it was looked at: it is right now. One that has a third label is to be looked at again.
     """
     places = same_samples(old, new)
     carried: list[Decision] = []
@@ -72,7 +72,8 @@ def carried(old: ScoredRun, new: ScoredRun, decisions: Mapping[str, Decision]) -
         moved = replace(decision, sample_id=str(new.ids[place]))
         if decision.action == "relabel" and decision.new_label == now:
             applied.append(sample_id)
-            carried.append(replace(moved, action="keep", new_label=None))
+            if decision.is_verdict:
+                carried.append(replace(moved, action="keep", new_label=None))
         elif now != before:
             stale.append(Stale(decision, RELABELLED))
         else:

@@ -15,6 +15,8 @@ BAD_ACTIONS: tuple[Action, ...] = ("relabel", "remove", "edit", "swap")
 """What is decided on a sample that was detrimental as it stood."""
 MERGED = "classes merged"
 """The note of decisions that carry out a merge of two classes: nobody judged the samples one by one."""
+UNSEEN = "decided together, not looked at"
+"""The note of decisions on all of a filter or above a threshold: they are the machine's, whoever pressed the button."""
 
 
 def actions_of(classes: Sequence[str], modality: str, target: str = "class") -> tuple[Action, ...]:
@@ -45,7 +47,7 @@ class Decision:
     @property
     def is_verdict(self) -> bool:
         """Whether the decision says if the sample was detrimental: what estimates learn from."""
-        return self.action != "unsure" and self.note != MERGED
+        return self.action != "unsure" and self.note not in (MERGED, UNSEEN)
 
     @property
     def is_bad(self) -> bool:

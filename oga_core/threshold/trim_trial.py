@@ -31,8 +31,9 @@ class TrimTrial:
         """What it says of a suggested share, empty where trimming helps."""
         if self.helps:
             return ""
+        share = f"{100 * trim_fraction:.1f}\u00a0%"
         tried = (
-            f"Heads trained on the model's features without the {trim_fraction:.1%} that would be trimmed are "
+            f"Heads trained on the model's features without the {share} that would be trimmed are "
             f"{'worse' if self.harms else 'not clearly better'} than without as many samples at random "
             f"({100 * self.gain:+.1f} points of accuracy, {100 * self.gain_low:+.1f} to {100 * self.gain_high:+.1f})."
         )

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 
-import { count, cut, joined, number, percent, share } from "../../app/components/format.js";
+import { count, cut, joined, likelyWrong, number, percent, share } from "../../app/components/format.js";
 import { shadedParts, wordsOf } from "../../app/components/sample.js";
 import { css, fromHex, isDark } from "../../app/components/theme.js";
 
@@ -60,6 +60,8 @@ it("numbers are short, and rounding says neither none nor all", () => {
   assert.equal(count(1234567), "1,234,567");
   assert.deepEqual([share(1, 3), share(1, 300), share(0, 0)], ["33.3 %", "0.33 %", "0.00 %"]);
   assert.deepEqual([percent(0.5), percent(0.999), percent(0.004), percent(0.1)], ["50 %", "99.9 %", "0.4 %", "10 %"]);
+  const told = [0.99, 0.999, 0.012, 0.004].map((value) => likelyWrong(value).replace(" likely wrong", ""));
+  assert.deepEqual(told, ["99 %", "over 99 %", "1.2 %", "under 1 %"]);
   assert.deepEqual([number(1234.567), number(1e-9), number(-Infinity)], ["1235", "1e-9", "−∞"]);
   assert.deepEqual([cut("abc", 3), cut("abcd", 3)], ["abc", "abc …"]);
   assert.equal(joined(" · ", "a", undefined, "", false, "b"), "a · b");

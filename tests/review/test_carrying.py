@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from oga_core.pipeline.contents import content_hashes
 from oga_core.readers import read_samples
 from oga_core.review import Decision, ReviewStore
 from oga_core.review.carrying import CHANGED, GONE, RELABELLED, carried, carry_over, same_samples
+from oga_core.review.decisions import UNSEEN
 from oga_core.runs.folder import RunFolder
 from oga_core.runs.scored import ScoredRun
 
@@ -68,6 +70,15 @@ def test_each_decision_is_carried_applied_or_stale(earlier, tmp_path):
     reasons = {item.decision.sample_id: item.reason for item in result.stale}
     assert reasons == {"t04": CHANGED, "t06": GONE, "t07": RELABELLED}
     assert result.counts() == {"carried": 5, "applied": 2, "stale": {CHANGED: 1, GONE: 1, RELABELLED: 1}}
+
+
+def test_what_nobody_looked_at_is_open_again_once_it_is_done(earlier, tmp_path):
+    together = [replace(made(i, "relabel", label), note=UNSEEN) for i, label in ((0, "pos"), (3, "neg"))]
+    new = later(tmp_path, {0: ("t00", "film number 0", "pos")})
+    result = carried(ScoredRun(earlier.path), ScoredRun(new.path), {item.sample_id: item for item in together})
+    assert result.applied == ("t00",)
+    assert result.decisions == (together[1],)
+    assert not result.decisions[0].is_verdict
 
 
 def test_carrying_over_is_one_step_a_reviewer_and_happens_once(earlier, tmp_path):

@@ -7,7 +7,7 @@
 /** @import { Points } from "./drawing/points.js" */
 
 import { el } from "../dom.js";
-import { count, percent } from "../format.js";
+import { count, likelyWrong } from "../format.js";
 import { sampleCard } from "../sample_preview.js";
 import { chanceAt } from "./bins.js";
 import { DECISIONS } from "./drawing/look.js";
@@ -38,7 +38,7 @@ export function factsOf({ points, flagged, chances, decisionOf }, rank) {
   const chance = chanceAt(chances, rank);
   const facts = [
     points.label(rank) ?? "no label",
-    chance !== undefined && `${percent(chance)} likely wrong`,
+    chance !== undefined && likelyWrong(chance),
     `rank ${count(rank + 1)}`,
     rank < flagged ? "flagged" : "not flagged",
     points.finding(rank),

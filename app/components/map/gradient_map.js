@@ -10,7 +10,7 @@
 /** @import { Points } from "./drawing/points.js" */
 
 import { addStyle, button, el } from "../dom.js";
-import { count, percent } from "../format.js";
+import { count, likelyWrong } from "../format.js";
 import { keepView, reason } from "../server.js";
 import { themeOf } from "../theme.js";
 import { chanceAt, flaggedText } from "./bins.js";
@@ -229,7 +229,7 @@ class GradientMap {
     drawHistogram();
     this.legend.draw(look, kindsOf(points, data.colorBy), Boolean(data.decisions));
     const chance = flagged ? chanceAt(data.chances, flagged - 1) : undefined;
-    const threshold = chance === undefined ? "" : `the last one ${percent(chance)} likely wrong`;
+    const threshold = chance === undefined ? "" : `the last one ${likelyWrong(chance)}`;
     const { inside } = this.histogram;
     const filtered = { flagged: inside(flagged), shown: inside(points.n) };
     const text = flaggedText(filtered, { flagged, n: points.n }, threshold);

@@ -6,7 +6,7 @@
 /** @import { Points } from "./drawing/points.js" */
 
 import { el } from "../dom.js";
-import { count, percent, share } from "../format.js";
+import { count, likelyWrong, share } from "../format.js";
 import { css } from "../theme.js";
 import {
   barHeight,
@@ -111,7 +111,7 @@ export class Histogram {
     this.#flagged = flagged;
     const { n } = this.#points;
     const chance = flagged ? chanceAt(this.#chances, flagged - 1) : undefined;
-    const start = chance === undefined ? "" : `, the last one ${percent(chance)} likely wrong`;
+    const start = chance === undefined ? "" : `, the last one ${likelyWrong(chance)}`;
     // Rightwards on screen is upwards for the slider: fewer flagged.
     this.handle.setAttribute("aria-valuenow", String(n - flagged));
     this.handle.setAttribute(

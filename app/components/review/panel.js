@@ -7,7 +7,7 @@
 
 import { numberedClasses } from "../classes.js";
 import { el, nodes } from "../dom.js";
-import { count, joined, percent, share } from "../format.js";
+import { count, joined, likelyWrong, percent, share } from "../format.js";
 import { PAIR_KEYS } from "./choice.js";
 import { isAllowed } from "./keys.js";
 
@@ -153,7 +153,7 @@ function probabilityOf({ probabilities = [] }, name) {
 function factsOf({ finding, wrong, percentile, flagged, scale, tags }) {
   const facts = [
     finding,
-    wrong !== undefined && `${scale ? "value" : tags ? "a tag" : "label"} ${percent(wrong)} likely wrong`,
+    wrong !== undefined && `${scale ? "value" : tags ? "a tag" : "label"} ${likelyWrong(wrong)}`,
     percentile !== undefined && `percentile ${percentile.toFixed(1)}`,
     flagged && "flagged",
   ];

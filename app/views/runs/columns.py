@@ -17,24 +17,28 @@ def choose_columns(table: FileContent, modality: str | None) -> dict[str, Any]:
 
     modality: what the data are to be read as, None where their columns say it.
     """
-    if not table.columns:
-        return {}
+    roles = _roles(table, modality) if table.columns else ()
     options: dict[str, Any] = {}
-    needs_label = modality != "causal_lm" and not (modality is None and table.is_language)
-    for place, role in zip(st.columns(len(_ROLES)), _roles(table, modality), strict=False):
+    for place, role in zip(st.columns(len(_ROLES)), roles, strict=False):
         state.choose_among(f"column-{role}", table.columns)
-        named = table.recognised.get(role)
-        without = "choose one" if role == "label" and needs_label else "none"
         column = place.selectbox(
             f"{role.capitalize()} column",
             table.columns,
             index=None,
-            placeholder=f"{named} (by its name)" if named else without,
+            placeholder=_otherwise(table, role, modality),
             key=f"column-{role}",
         )
         if column is not None:
             options[f"{role}_column"] = column
     return options
+
+
+def _otherwise(table: FileContent, role: str, modality: str | None) -> str:
+    """What is taken where nobody chooses a column."""
+    if role in table.recognised:
+        return f"{table.recognised[role]} (by its name)"
+    is_language = modality == "causal_lm" or (modality is None and table.is_language)
+    return "choose one" if role == "label" and not is_language else "none"
 
 
 def _roles(table: FileContent, modality: str | None) -> tuple[str, ...]:

@@ -11,6 +11,8 @@ from oga_app import cache, state
 from oga_app.background.progress import duration
 from oga_app.elements import messages
 from oga_app.elements.wording import page_words
+from oga_app.views import header
+from oga_app.views.selection.act import act, done
 from oga_core.runs.info import RunInfo
 from oga_core.runs.scored import ScoredRun
 from oga_core.runs.words import result_in_words
@@ -45,12 +47,17 @@ def result(path: Path) -> None:
 def _next_steps(data: ScoredRun) -> None:
     current = state.session()
     flagged = current.flagged_of(data)
+    view = header.opened()
     with st.container(horizontal=True):
         words = f"Review these {flagged:,}" if flagged else "Review the most suspicious"
         if st.button(words, type="primary", icon=":material/rate_review:", key="go-review"):
             current.go("Review")
         if st.button("Explore", icon=":material/scatter_plot:", key="go-explore"):
             current.go("Explore")
+        if view is not None and flagged:
+            act(view)
+    if view is not None:
+        done(view)
 
 
 def _method(data: ScoredRun) -> None:

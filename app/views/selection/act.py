@@ -94,7 +94,10 @@ def _dialog() -> None:
         )
         _close()
         st.rerun()
-    messages.quiet("It is written as one step, and one undo takes all of it back.")
+    messages.quiet(
+        "It is written as one step, and one undo takes all of it back. As you have not looked at each, it counts as no "
+        "verdict: what is expected stays as it is."
+    )
 
 
 def _what(view: Opened, key: str) -> tuple[Verb, str | None]:
@@ -124,7 +127,9 @@ def act_alike(view: Opened, row: int) -> bool:
         rows = rows[view.data.suggested_labels[rows] != ""]
     if not st.button(f"{_WORDS[verb]}: {len(rows):,}", type="primary", disabled=not len(rows), key="alike-confirm"):
         return False
-    view.session.done = desk.decide_many(view.data, view.board, rows, verb, reviewer=view.session.reviewer, label=label)
+    view.session.done = desk.decide_many(
+        view.data, view.board, rows, verb, reviewer=view.session.reviewer, seen=[row, *shown], label=label
+    )
     return True
 
 

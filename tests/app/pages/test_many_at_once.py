@@ -29,6 +29,7 @@ def test_all_flagged_take_their_suggestions_in_one_step(visit, digits, store):
     assert f"{expected} samples decided in one step" in words(test)
     assert store.counts()["relabel"] == expected
     assert len(store.history()) == 1
+    assert not any(made.is_verdict for made in store.decisions().values()), "nobody looked at them"
     test.button(key="done-undo").click().run()
     assert store.counts()["relabel"] == 0
     assert "decided in one step" not in words(test)
@@ -70,5 +71,6 @@ def test_a_sample_and_those_like_it_are_decided_together(visit, digits, store):
     test.button(key="alike-confirm").click().run()
     nearest = {str(data.ids[item.row]) for item in Evidence(data).alike(row, 7)}
     assert set(store.decisions()) == nearest | {str(data.ids[row])}
+    assert all(made.is_verdict for made in store.decisions().values()), "the page shows them"
     assert len(store.history()) == 1
     assert "8 samples decided in one step" in words(test)
