@@ -113,10 +113,10 @@ def bulk(
     data: ScoredRun, board: DecisionBoard, action: GridAction, reviewer: str, listed: NDArray[np.int64]
 ) -> Done | None:
     """Write a bulk decision as one step; None where there was nothing to decide. `listed`: rows that "every" means."""
-    seen = [] if action.every else data.ids.rows(action.sample_ids)
-    rows = listed if action.every else data.ids.rows(action.sample_ids)
+    marked = data.ids.rows(action.sample_ids)
+    rows = listed if action.every else marked
     more = {"label": action.new_label, "event_id": action.event_id}
-    return decide_many(data, board, rows, action.action, reviewer=reviewer, seen=seen, **more)
+    return decide_many(data, board, rows, action.action, reviewer=reviewer, seen=marked, **more)
 
 
 @dataclass(frozen=True)

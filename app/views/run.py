@@ -37,7 +37,8 @@ def show() -> None:
             hints.section("Run", "Your files", "What would you like to clean?")
             messages.guarded(new_run)(current)
         else:
-            with st.expander("Score another data set", expanded=begun, icon=":material/add:"):
+            title = "The next run" if begun else "Score another data set"
+            with st.expander(title, expanded=begun, icon=":material/add:"):
                 messages.guarded(new_run)(current)
     with right:
         _recent(current, runs)

@@ -106,6 +106,21 @@ def roles_of(files: Sequence[FileContent], choices: Mapping[int, Role] | None = 
     return [roles.get(i, "unused") for i in range(len(files))]
 
 
+def roles_beside(
+    files: Sequence[FileContent], data: FileContent | None, choices: Mapping[int, Role] | None = None
+) -> list[Role]:
+    """Return the same where there are data already, of an earlier run, which stay unless others are given.
+
+    A table of labels for these data is that, though alone it would be taken for data.
+    """
+    alone = roles_of(files, choices)
+    if data is None:
+        return alone
+    beside = roles_of([*files, data], {**(choices or {}), len(files): "data"})[:-1]
+    all_fit = beside.count("unused") <= alone.count("unused")
+    return beside if "labels" in beside and all_fit else alone
+
+
 def _label_tables(files: Sequence[FileContent], roles: Mapping[int, Role]) -> list[int]:
     """The tables that label what another file holds: images, arrays, or rows that have no labels of their own."""
     tables = [i for i, each in enumerate(files) if each.kind == "table" and i not in roles]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from oga_core.previews.roles import FileContent, roles_of
+from oga_core.previews.roles import FileContent, roles_beside, roles_of
 
 
 def table(name: str, *columns: str, n_bytes: int = 100) -> FileContent:
@@ -75,3 +75,23 @@ def test_a_reference_is_for_pairs_alone_and_for_the_second_of_two_models():
 def test_what_a_person_says_stays():
     choices = {0: "unused", 1: "labels"}
     assert roles_of([IMAGES, FILMS, LABELS], choices) == ["unused", "labels", "data"]
+
+
+@pytest.mark.parametrize(
+    ("files", "data", "roles"),
+    [
+        ([LABELS, MODEL], IMAGES, ["labels", "model"]),
+        ([LABELS, IMAGES], IMAGES, ["labels", "data"]),
+        ([FILMS], FILMS, ["data"]),
+        ([table("l.csv", "id", "label")], FILMS, ["labels"]),
+        ([IMAGES], IMAGES, ["data"]),
+        ([MODEL], IMAGES, ["model"]),
+        ([LABELS], None, ["data"]),
+    ],
+)
+def test_a_table_of_labels_is_that_beside_the_data_of_an_earlier_run(files, data, roles):
+    assert roles_beside(files, data) == roles
+
+
+def test_what_a_person_said_holds_beside_the_data_of_an_earlier_run():
+    assert roles_beside([LABELS], IMAGES, {0: "data"}) == ["data"]

@@ -16,7 +16,7 @@ from oga_app.server.uploads import FOLDER, MAX_FILE_MB, ROOM
 from oga_app.state import Session
 from oga_app.views.runs import again
 from oga_core.errors import OgaError
-from oga_core.previews.roles import ROLES, FileContent, Role, roles_of
+from oga_core.previews.roles import ROLES, FileContent, Role, roles_beside
 
 if TYPE_CHECKING:
     from streamlit.runtime.uploaded_file_manager import UploadedFile
@@ -84,7 +84,8 @@ def given_files(current: Session) -> Given:
     files = [*_dropped(current, uploads or []), *_typed(current)]
     choices: dict[str, Role] = state.memory(_CHOSEN, {})
     own = {i: choices[file.id] for i, file in enumerate(files) if file.id in choices}
-    roles = roles_of([file.content for file in files], own)
+    kept = again.kept_files().get("data")
+    roles = roles_beside([file.content for file in files], cache.content(kept) if kept else None, own)
     files = [_with_role(file, role) for file, role in zip(files, roles, strict=True)]
     given = Given((*files, *_kept({file.role for file in files}, choices)))
     for file in given.files:

@@ -16,6 +16,7 @@ from oga_core.errors import OgaError
 from oga_core.pipeline.options import ScoreOptions
 from oga_core.review import Decision, ReviewStore
 from oga_core.runs.folder import RunFolder
+from oga_core.runs.scored import ScoredRun
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -80,6 +81,16 @@ def test_a_run_is_scored_again_after_fixing(folder, visit, started, digits):
     assert (data.name, model.name) == ("fixed.zip", "net.pt2")
     assert (options.map, options.parameters) == ("pca", "last:2")
     assert more == {"previous": digits.path}
+
+
+def test_fixed_labels_alone_are_the_labels_of_the_images_that_stay(folder, visit, digits):
+    rows = [f"{name},{name[0]}" for name in ScoredRun(digits.path).ids]
+    (folder / "fixed.csv").write_text("\n".join(["file_name,label", *rows]))
+    test = visit("run", run="digits")
+    test.button(key="again").click().run()
+    test.text_area(key="paths").set_value(str(folder / "fixed.csv")).run()
+    assert test.selectbox(key=f"role-{folder / 'fixed.csv'}").value == "labels"
+    assert test.selectbox(key="role-kept-data").value == "data"
 
 
 def test_the_form_is_emptied_again(folder, visit):
