@@ -13,7 +13,6 @@ from PIL import Image
 
 from oga_app import state
 from oga_app.background import explaining
-from oga_app.components.grid.sample_grid import GridAction
 from oga_app.elements import charts, desk, messages, raster
 from oga_app.server.settings import Settings
 from oga_core.errors import OgaError
@@ -87,23 +86,6 @@ def test_class_shares_and_confusion():
     assert table["flagged"].tolist() == [1, 1, 0]
     assert table["share"].tolist() == pytest.approx([50, 100 / 3, 0])
     assert confusion(given, predicted, 3).tolist() == [[1, 1, 0], [1, 2, 0], [0, 0, 0]]
-
-
-def test_no_label_is_told_to_be_surely_wrong():
-    told = [messages.chance(share) for share in (0.99, 0.999, 0.012, 0.004)]
-    assert told == ["99\u00a0%", "over 99\u00a0%", "1\u00a0%", "under 1\u00a0%"]
-
-
-def test_of_a_grid_only_what_was_marked_was_looked_at(data, board):
-    listed = np.arange(20)
-    marked = GridAction("a", "keep", tuple(map(str, data.ids[:3])))
-    every = GridAction("b", "keep", (), every=True)
-    verdicts = []
-    for action in (marked, every):
-        desk.bulk(data, board, action, "me", listed)
-        verdicts.append(int(board.refresh().judged.sum()))
-    assert verdicts == [3, 0]
-    assert (board.codes[listed] >= 0).all()
 
 
 EVERYTHING = Filters()

@@ -10,7 +10,7 @@ import pytest
 import oga_app
 import oga_core
 from oga_app import cli
-from oga_app.elements import hints
+from oga_app.elements import hints, messages
 from oga_app.elements.wording import CONTROLS, page_words
 from oga_app.views.guide import TOPICS
 from oga_core.evaluation.verdicts import described
@@ -110,3 +110,8 @@ def _help(command: str) -> str:
     parser = cli._parser()
     [commands] = [action for action in parser._actions if action.choices]
     return commands.choices[command].format_help()
+
+
+def test_no_label_is_told_to_be_surely_wrong():
+    told = [messages.chance(share) for share in (0.99, 0.999, 0.012, 0.004)]
+    assert told == ["99\u00a0%", "over 99\u00a0%", "1\u00a0%", "under 1\u00a0%"]

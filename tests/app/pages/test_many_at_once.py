@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 from page_words import problems, words
 
+from oga_app.components.grid.sample_grid import GridAction
+from oga_app.elements import desk
 from oga_core.review import Decision, ReviewStore
+from oga_core.review.board import DecisionBoard
 from oga_core.runs.evidence import Evidence
 from oga_core.runs.scored import ScoredRun
 
@@ -74,3 +77,17 @@ def test_a_sample_and_those_like_it_are_decided_together(visit, digits, store):
     assert all(made.is_verdict for made in store.decisions().values()), "the page shows them"
     assert len(store.history()) == 1
     assert "8 samples decided in one step" in words(test)
+
+
+def test_of_a_grid_only_what_was_marked_was_looked_at(digits, store):
+    data = ScoredRun(digits.path)
+    board = DecisionBoard(data, store)
+    listed = np.arange(20)
+    marked = GridAction("a", "keep", tuple(map(str, data.ids[:3])))
+    every = GridAction("b", "keep", (), every=True)
+    verdicts = []
+    for action in (marked, every):
+        desk.bulk(data, board, action, "me", listed)
+        verdicts.append(int(board.refresh().judged.sum()))
+    assert verdicts == [3, 0]
+    assert (board.codes[listed] >= 0).all()
