@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from oga_core.numerics import Array, Indices, Values, softmax
+from oga_core.numerics import Array, Indices, Values, slices, softmax
 
 TOKEN_LOSSES = "token_losses"
 WORD_TAGS = "word_tags"
@@ -117,7 +117,10 @@ class GradientSketch:
     def probabilities(self) -> Array:
         """Softmax of the logits, `(n_samples, n_classes)`."""
         assert self.logits is not None, "this modality has no class logits"
-        return softmax(self.logits).astype(np.float32, copy=False)
+        probabilities = np.empty(self.logits.shape, dtype=np.float32)
+        for part in slices(len(self)):
+            probabilities[part] = softmax(self.logits[part])
+        return probabilities
 
     @cached_property
     def delta(self) -> Array:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,7 +60,8 @@ def negative_margin(logits: Floats, labels: Indices) -> Values:
 
 def prior_adjusted(logits: Floats, probabilities: Floats) -> Floats:
     """Logits minus the log of each class's mean probability, `(n_samples, n_classes)`. Menon, arXiv 2007.07314."""
-    adjusted: Floats = logits - np.log(np.maximum(probabilities.mean(axis=0), SMALLEST))
+    means = probabilities.mean(axis=0, dtype=np.float64).astype(probabilities.dtype)
+    adjusted: Floats = logits - np.log(np.maximum(means, SMALLEST))
     return adjusted
 
 
@@ -76,8 +77,13 @@ def slices(n_samples: int, size: int = BLOCK) -> Iterator[slice]:
     yield from (slice(start, start + size) for start in range(0, n_samples, size))
 
 
+def in_blocks(function: Callable[[slice], Values], n_samples: int, size: int = BLOCK) -> Values:
+    """What the function gives for each block of rows, `(n_samples,)`."""
+    return np.concatenate([np.zeros(0), *map(function, slices(n_samples, size))])
+
+
 def in_threads(function: Callable[[slice], Values], n_samples: int, size: int = BLOCK) -> Values:
-    """What the function gives for each block of rows, `(n_samples,)`, worked out by as many threads as torch may use.
+    """The same, worked out by as many threads as torch may use.
 
     For what lets other threads work meanwhile, as NumPy does; no value depends on how many there are.
     """
@@ -85,6 +91,18 @@ def in_threads(function: Callable[[slice], Values], n_samples: int, size: int = 
 
     with ThreadPoolExecutor(torch.get_num_threads()) as threads:
         return np.concatenate([np.zeros(0), *threads.map(function, slices(n_samples, size))])
+
+
+class Rows(Protocol):
+    """What gives blocks of rows of `(n_samples, n_features)`: an array, in memory or mapped, or what makes them."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """`(n_samples, n_features)`."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: slice | Indices, /) -> Any: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +116,7 @@ class PrincipalAxes:
     axes: Floats
     variances: Values
 
-    def project(self, rows: Floats) -> Floats:
+    def project(self, rows: Rows) -> Floats:
         """The rows, centred, along the axes, `(n_samples, n_axes)`."""
         blocks = [(np.asarray(rows[part]) - self.mean) @ self.axes for part in slices(len(rows))]
         return np.concatenate(blocks) if blocks else np.zeros((0, self.axes.shape[1]), dtype=self.mean.dtype)
@@ -111,7 +129,7 @@ _ITERATIONS = 6
 """Of the subspace iteration, twice what Halko et al. need for matrices whose variances fall slowly."""
 
 
-def _leading_subspace(rows: Floats, mean: Floats, count: int) -> tuple[Floats, Floats]:
+def _leading_subspace(rows: Rows, mean: Floats, count: int) -> tuple[Floats, Floats]:
     """Variances, ascending, and axes of a few more than the `count` leading ones. Halko et al. 2011, arXiv
     0909.4061.
     """
@@ -122,7 +140,7 @@ def _leading_subspace(rows: Floats, mean: Floats, count: int) -> tuple[Floats, F
     return variances, basis @ turned
 
 
-def _covariance(rows: Floats, mean: Floats, directions: Floats | None = None) -> Floats:
+def _covariance(rows: Rows, mean: Floats, directions: Floats | None = None) -> Floats:
     """The covariance of the rows, or its product with `directions`, `(n_features, n_directions)`."""
     total = np.zeros((rows.shape[1], rows.shape[1] if directions is None else directions.shape[1]))
     for part in slices(len(rows)):
@@ -132,19 +150,28 @@ def _covariance(rows: Floats, mean: Floats, directions: Floats | None = None) ->
     return product
 
 
-def principal_axes(rows: Floats, count: int) -> PrincipalAxes:
+def _mean(rows: Rows) -> Values:
+    if isinstance(rows, np.ndarray):
+        return np.asarray(np.mean(rows, axis=0, dtype=np.float64))
+    total = np.zeros(rows.shape[1])
+    for part in slices(len(rows)):
+        total += rows[part].sum(axis=0, dtype=np.float64)
+    return total / max(len(rows), 1)
+
+
+def principal_axes(rows: Rows, count: int) -> PrincipalAxes:
     """The leading principal axes of `(n_samples, n_features)`, at most `count`, read block by block.
 
     Exact up to 2,048 features; of more by subspace iteration, as exact as the gaps between the variances allow.
     """
-    mean = np.asarray(np.mean(rows, axis=0, dtype=np.float64))
+    mean = _mean(rows)
     if rows.shape[1] <= max(_EXACT_FEATURES, 2 * count):
         variances, axes = np.linalg.eigh(_covariance(rows, mean))
     else:
         variances, axes = _leading_subspace(rows, mean, count)
     axes = axes[:, ::-1][:, :count]
     axes *= np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])])
-    precision = np.promote_types(rows.dtype, np.float32)
+    precision = np.promote_types(getattr(rows, "dtype", np.float32), np.float32)
     return PrincipalAxes(mean.astype(precision), axes.astype(precision), np.maximum(variances[::-1][:count], 0))
 
 

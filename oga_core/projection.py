@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from oga_core.errors import OgaError, unknown
-from oga_core.numerics import Array, Indices, evenly_spaced, principal_axes, slices
+from oga_core.numerics import Array, Indices, PrincipalAxes, evenly_spaced, principal_axes, slices
 
 METHODS = ("umap", "pca", "none")
 COMPONENTS = 50
@@ -31,12 +32,13 @@ def project(vectors: Array, *, method: str = "umap", seed: int = 0) -> Array:
     """
     if method not in ("umap", "pca"):
         raise unknown("map", method, METHODS)
-    reduced = np.asarray(principal_axes(vectors, COMPONENTS).project(vectors), dtype=np.float32)
-    if method == "pca" or len(reduced) < 15:
-        return _two_columns(reduced)
-    anchors = evenly_spaced(np.arange(len(reduced)), FITTED_SAMPLES)
-    positions = _umap(reduced[anchors], seed)
-    return positions if len(anchors) == len(reduced) else _place(reduced, anchors, positions)
+    axes = principal_axes(vectors, COMPONENTS)
+    if method == "pca" or len(vectors) < 15:
+        return _two_columns(replace(axes, axes=axes.axes[:, :2]).project(vectors).astype(np.float32, copy=False))
+    anchors = evenly_spaced(np.arange(len(vectors)), FITTED_SAMPLES)
+    reduced = axes.project(vectors[anchors]).astype(np.float32, copy=False)
+    positions = _umap(reduced, seed)
+    return positions if len(anchors) == len(vectors) else _place(vectors, axes, anchors, reduced, positions)
 
 
 def warm_up() -> None:
@@ -73,15 +75,18 @@ def _nearest(vectors: Array, count: int) -> tuple[Indices, Array]:
     return nearest, distances
 
 
-def _place(vectors: Array, anchors: Indices, positions: Array) -> Array:
-    """Every vector between the nearest of some anchors, nearer ones counting more; the anchors where they are."""
+def _place(vectors: Array, axes: PrincipalAxes, anchors: Indices, reduced: Array, positions: Array) -> Array:
+    """Every vector between the nearest of some anchors, nearer ones counting more; the anchors where they are.
+
+    reduced: the anchors along the axes.
+    """
     from sklearn.neighbors import NearestNeighbors
 
     places = evenly_spaced(np.arange(len(anchors)), PLACED_AMONG)
-    index = NearestNeighbors(n_neighbors=_NEIGHBOURS, algorithm="brute").fit(vectors[anchors[places]])
+    index = NearestNeighbors(n_neighbors=_NEIGHBOURS, algorithm="brute").fit(reduced[places])
     placed = np.empty((len(vectors), 2), dtype=np.float32)
     for part in slices(len(vectors), _PLACED_AT_ONCE):
-        distance, neighbour = index.kneighbors(vectors[part])
+        distance, neighbour = index.kneighbors(axes.project(vectors[part]))
         weight = 1.0 / np.maximum(distance, 1e-9)
         weight /= weight.sum(axis=1, keepdims=True)
         placed[part] = (positions[places[neighbour]] * weight[:, :, None]).sum(axis=1)

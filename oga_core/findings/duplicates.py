@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from oga_core.numerics import Array, Indices, Values, principal_axes, slices
+from oga_core.numerics import Array, Indices, Rows, Values, in_blocks, principal_axes, slices
 
 AXES = 32
 """Of the features, compared: two that differ on the leading ones are no near-duplicates."""
@@ -21,16 +21,15 @@ RESOLUTION = 1e-3
 """Distances below this share of the samples' spread are none: identical rows differ in their last digits."""
 
 
-def near_duplicates(features: Array) -> tuple[Indices, Values]:
+def near_duplicates(features: Rows) -> tuple[Indices, Values]:
     """Every sample's near-duplicate, -1 without one, and its nearest distance over the usual one, `(n_samples,)` each.
 
     features: `(n_samples, n_features)`. Samples are sorted along the principal axis and compared within blocks of
     neighbours, so the cost grows with the data and not with its square; a near-duplicate lies in the same or the next
     block unless a thousand others lie between. Where all features are equal there is none.
     """
-    rows = np.asarray(features, dtype=np.float32)
-    points = principal_axes(rows, AXES).project(rows)
-    spread = float(np.median(np.linalg.norm(points, axis=1)))
+    points = np.asarray(principal_axes(features, AXES).project(features), dtype=np.float32)
+    spread = float(np.median(in_blocks(lambda part: np.linalg.norm(points[part], axis=1), len(points))))
     nearest: Indices = np.full(len(points), -1, dtype=np.int64)
     distance: Values = np.full(len(points), np.inf)
     if len(points) < 2 or spread < 1e-12:

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from oga_core.numerics import TO_SIGMA, Array, Indices, Values, evenly_spaced, principal_axes
-from oga_core.scores.estimators.discriminant import standardised
+from oga_core.numerics import TO_SIGMA, Array, Indices, Rows, Values, evenly_spaced, principal_axes
 from oga_core.scores.estimators.neighbours import distances_to_farthest_neighbour
+from oga_core.scores.feature_rows import ScaledRows, TurnedRows
 
 SINGLE_FALSE_SHARE = 0.05
 CLUMP_FALSE_SHARE = 0.02
@@ -40,7 +40,7 @@ Tail = Callable[[Values, NDArray[np.bool_]], Values]
 """Log chances of values, `(n_samples,)`, by how those spread that are at home."""
 
 
-def foreign(features: Array, looks: Array | None, order: Indices) -> tuple[NDArray[np.bool_], Values]:
+def foreign(features: Rows, looks: Array | None, order: Indices) -> tuple[NDArray[np.bool_], Values]:
     """Whether each sample is foreign, and minus the decimal logarithm of how often chance sets one so far apart.
 
     features: `(n_samples, n_features)` of middle layers, for the last put what they have never seen among what they
@@ -51,8 +51,8 @@ def foreign(features: Array, looks: Array | None, order: Indices) -> tuple[NDArr
     """
     if len(features) < FEWEST:
         return np.zeros(len(features), dtype=bool), np.zeros(len(features))
-    points = standardised(features)
-    spaces = [principal_axes(points, AXES).project(points)]
+    points = ScaledRows.of(features)
+    spaces: list[Rows] = [TurnedRows(points, principal_axes(points, AXES))]
     if looks is not None:
         spaces.append(_robustly_scaled(looks))
     near = [_log_distances(space, evenly_spaced(order, REFERENCES), NEAR) for space in spaces]
@@ -79,7 +79,7 @@ def _robustly_scaled(looks: Array) -> Array:
     return scaled
 
 
-def _log_distances(space: Array, references: Indices, count: int) -> Values:
+def _log_distances(space: Rows, references: Indices, count: int) -> Values:
     distances: Values = np.log(np.maximum(distances_to_farthest_neighbour(space, references, count=count), 1e-6))
     return distances
 

@@ -15,11 +15,11 @@ from oga_core.findings.foreign import foreign
 from oga_core.findings.image_duplicates import image_duplicates
 from oga_core.findings.text_duplicates import text_duplicates
 from oga_core.gradient_sketch import GradientSketch
-from oga_core.numerics import Array, Indices, Values
+from oga_core.numerics import Indices, Rows, Values
 from oga_core.scores.common import canonical_order
 from oga_core.scores.ensemble import has_memorised, is_informative, mean_probabilities
 from oga_core.scores.estimators.confident import most_confident_class
-from oga_core.scores.estimators.discriminant import standardised
+from oga_core.scores.feature_rows import ScaledRows
 
 MISLABELLED = "likely mislabelled"
 AMBIGUOUS = "ambiguous"
@@ -88,11 +88,12 @@ def find(sketch: GradientSketch) -> Findings:
     rows = np.arange(len(sketch))
     probabilities = mean_probabilities(sketch)
     likely = most_confident_class(probabilities, labels)
-    others = probabilities.astype(np.float64)
+    others = probabilities.copy()
     others[rows, labels] = -1
     suggested = np.where((likely >= 0) & (likely != labels), likely, others.argmax(axis=1))
     given = probabilities[rows, labels].astype(np.float64)
-    gap = others[rows, suggested] - given
+    other = others[rows, suggested].astype(np.float64)
+    gap = other - given
     middle = sketch.middle_features
     is_foreign, unusualness = foreign(
         _features(sketch) if middle is None else middle, sketch.looks, canonical_order(sketch)
@@ -106,7 +107,7 @@ def find(sketch: GradientSketch) -> Findings:
             is_foreign,
             (likely >= 0) & (likely != labels) & (gap > CLOSE) & informed,
             duplicate_of >= 0,
-            (np.abs(gap) <= CLOSE) & (np.minimum(given, others[rows, suggested]) >= PLAUSIBLE) & informed,
+            (np.abs(gap) <= CLOSE) & (np.minimum(given, other) >= PLAUSIBLE) & informed,
         ],
         [DUPLICATE, STRANGE, MISLABELLED, DUPLICATE, AMBIGUOUS],
         NONE,
@@ -116,7 +117,7 @@ def find(sketch: GradientSketch) -> Findings:
         given_label=labels,
         suggested_label=suggested,
         given_probability=given,
-        suggested_probability=others[rows, suggested],
+        suggested_probability=other,
         unusualness=unusualness,
         duplicate_of=duplicate_of,
         duplicate_label=duplicate_label,
@@ -135,11 +136,11 @@ def duplicates(sketch: GradientSketch) -> Indices:
     return near_duplicates(_features(sketch))[0]
 
 
-def _features(sketch: GradientSketch) -> Array:
+def _features(sketch: GradientSketch) -> Rows:
     """What the samples look like to the model: its last features, or, where it has memorised, middle ones."""
     if has_memorised(sketch) and sketch.middle_features is not None:
-        return standardised(sketch.middle_features)
+        return ScaledRows.of(sketch.middle_features)
     for part in (sketch.view_features, sketch.features, sketch.logits):
         if part is not None:
-            return standardised(part)
+            return ScaledRows.of(part)
     raise AssertionError("logits are there")

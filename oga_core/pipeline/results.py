@@ -7,13 +7,14 @@ import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from oga_core.files import write_whole
+from oga_core.files import temporary_folder, write_whole
 from oga_core.findings.clusters import find_clusters
 from oga_core.findings.diagnosis import Diagnosis, diagnose
 from oga_core.findings.targets.numbers import DIGITS
@@ -66,6 +67,27 @@ def write_results(
     names: of the scores, none for every score whose needs are met. The table is there before the map is drawn, and
     `when_scored` is called then.
     """
+    with temporary_folder(run.path / "scores") as folder:
+        _write_scored(run, samples, folder, names, seed, n_checkpoints, has_validation, progress)
+    when_scored()
+    if map_method != "none":
+        progress({"stage": "map"})
+        draw_map(run, "pca")
+    if map_method == "umap":
+        draw_map(run, "umap", seed=seed)
+
+
+def _write_scored(
+    run: RunFolder,
+    samples: ScoredSamples,
+    folder: Path,
+    names: Sequence[str],
+    seed: int,
+    n_checkpoints: int,
+    has_validation: bool,
+    progress: Progress,
+) -> None:
+    """Scores and findings. folder: where scores are kept until the table is written, out of memory."""
     sketch = run.gradient_sketch()
     progress({"stage": "scores"})
     scores, seconds_of_each = compute_scores(
@@ -76,10 +98,11 @@ def write_results(
         checkpoints=_checkpoints(run, "checkpoint", n_checkpoints),
         validation_checkpoints=_checkpoints(run, "validation_checkpoint", n_checkpoints) if has_validation else (),
         progress=lambda name, done, total: progress({"stage": "scores", "score": name, "done": done, "total": total}),
+        keep=lambda name, values: _mapped(folder / f"{name}.npy", values),
     )
-    table = _table(sketch, samples, scores)
+    columns = _columns(sketch, samples, scores)
     if run.info.loss.get("name") == OWN:
-        table = table.assign(given_label_probability=np.nan)  # which only cross-entropy tells
+        columns["given_label_probability"] = _unknown(samples)  # which only cross-entropy tells
     _link_sketch(run)
     if sketch.words is not None:
         _word_scores(sketch).save(run.path)
@@ -92,16 +115,20 @@ def write_results(
         "findings": round(time.perf_counter() - start, 3),
         "each_score": seconds_of_each,
     }
-    run.write_table(table.assign(**diagnosis.columns, map_x=np.nan, map_y=np.nan))
+    run.write_columns({**columns, **diagnosis.columns, "map_x": _unknown(samples), "map_y": _unknown(samples)})
     warnings = [*run.info.warnings, *diagnosis.fields["warnings"]]
     fields = {**diagnosis.fields, "default_score": default_score(list(scores)), "warnings": warnings}
     run.update(status="done", seconds=seconds, map="none", **fields)
-    when_scored()
-    if map_method != "none":
-        progress({"stage": "map"})
-        draw_map(run, "pca")
-    if map_method == "umap":
-        draw_map(run, "umap", seed=seed)
+
+
+def _mapped(path: Path, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Write an array and map it, so that the system may take its memory back."""
+    np.save(path, values, allow_pickle=False)
+    return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+
+
+def _unknown(samples: ScoredSamples) -> NDArray[np.float64]:
+    return np.full(len(samples.table), np.nan)
 
 
 def write_scored(
@@ -132,7 +159,7 @@ def draw_map(run: RunFolder, method: str, *, seed: int = 0) -> None:
     sketch = np.load(run.arrays / "sketch.npy", mmap_mode="r", allow_pickle=False)
     positions = project(sketch, method=method, seed=seed)
     clusters = find_clusters(positions)
-    run.write_table(run.table.assign(map_x=positions[:, 0], map_y=positions[:, 1], map_cluster=clusters))
+    run.replace_columns({"map_x": positions[:, 0], "map_y": positions[:, 1], "map_cluster": clusters})
     run.update(map=method, seconds={**run.info.seconds, f"map_{method}": round(time.perf_counter() - start, 3)})
 
 
@@ -183,25 +210,27 @@ def _word_scores(sketch: GradientSketch) -> WordScores:
     )
 
 
-def _table(sketch: GradientSketch, samples: ScoredSamples, scores: dict[str, NDArray[np.float64]]) -> pd.DataFrame:
-    columns: dict[str, Any] = {"predicted_label": "", "given_label_probability": np.exp(-sketch.losses)}
+def _columns(sketch: GradientSketch, samples: ScoredSamples, scores: dict[str, NDArray[np.float64]]) -> dict[str, Any]:
+    """The columns of the run's table, without findings and map."""
+    columns: dict[str, Any] = {str(name): samples.table[name] for name in samples.table}
+    columns["predicted_label"] = np.full(len(sketch), "", dtype=object)
+    columns["given_label_probability"] = np.exp(-np.asarray(sketch.losses))
     if sketch.words is not None:
         columns["predicted_label"] = predicted_tags(sketch, samples.classes, samples.table["given_label"].tolist())
-        columns["given_label_probability"] = np.nan
+        columns["given_label_probability"] = _unknown(samples)
     elif sketch.given_flags is not None and sketch.outputs is not None:
         lists = np.asarray(sketch.outputs) > 0
         columns["predicted_label"] = [
             labels_text(name for name, has in zip(samples.classes, row, strict=True) if has) for row in lists
         ]
-        columns["given_label_probability"] = np.nan
+        columns["given_label_probability"] = _unknown(samples)
     elif sketch.targets is not None and sketch.outputs is not None:
         predicted = np.asarray(sketch.outputs, dtype=np.float64)[:, 0]
         columns[PREDICTED_VALUE] = predicted
         columns["predicted_label"] = [number_text(value, DIGITS) for value in predicted.tolist()]
-        columns["given_label_probability"] = np.nan
+        columns["given_label_probability"] = _unknown(samples)
     elif sketch.logits is not None:
         classes = np.array(samples.classes, dtype=object)
         columns["predicted_label"] = classes[sketch.logits.argmax(axis=1)]
         columns["given_label_probability"] = sketch.probabilities[np.arange(len(sketch)), sketch.given_labels]
-    columns |= {SCORE_PREFIX + name: values for name, values in scores.items()}
-    return samples.table.assign(**columns)
+    return columns | {SCORE_PREFIX + name: values for name, values in scores.items()}

@@ -76,7 +76,9 @@ def label_list(labels: AnyArray, name: str) -> list[str | None]:
             labels = np.char.decode(labels, "utf-8")
         except UnicodeDecodeError:
             raise OgaError(f"The labels in {name} are not UTF-8. Save them as np.array(labels, dtype=str).") from None
-    return [label_text(value) for value in labels.tolist()]
+    values = labels.tolist()
+    texts = {value: label_text(value) for value in set(values)}  # one object for each class, and not for each sample
+    return [texts[value] for value in values]
 
 
 def _header(head: bytes, name: str, size: int) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:

@@ -17,6 +17,7 @@ from oga_core.readers.assembly import Draft, ReadOptions
 from oga_core.readers.columns import missing, some
 from oga_core.readers.npy import CLASS_NAMES, ID_NAMES, LABEL_NAMES, NpzArrays, label_list
 from oga_core.readers.tables.arrow import ParquetTable
+from oga_core.readers.tables.content import MappedRows
 from oga_core.samples import Problem, SampleSet, Source, Subset
 
 FEATURES = "features"
@@ -123,13 +124,12 @@ def _draft(bundle: OutputsBundle, path: Path, options: ReadOptions) -> Draft:
     if bundle.features is not None:
         finite &= _finite_rows(bundle.features)
     rows = np.flatnonzero(finite)
-    table = [{"id": sample_id, "label": label} for sample_id, label in zip(ids, labels, strict=True)]
     format = "outputs_npz" if is_zip(path) else "outputs_parquet"
     return Draft(
         ids=[ids[i] for i in rows],
         labels=[labels[i] for i in rows],
         inputs=Subset(OutputRows(bundle), rows),
-        rows=Subset(table, rows),
+        rows=Subset(MappedRows(range(len(ids)), lambda i: {"id": ids[i], "label": labels[i]}), rows),
         row_numbers=rows,
         modality="outputs",
         source=Source(path, format, labels_path=options.labels, columns=bundle.columns),

@@ -15,6 +15,7 @@ from oga_core.readers.answers import preferences
 from oga_core.readers.assembly import Draft, ReadOptions
 from oga_core.readers.columns import candidates, choose, missing, recognise, some, text_pair
 from oga_core.readers.image_inputs import ImageInputs, image_bytes
+from oga_core.readers.tables.content import MappedRows
 from oga_core.readers.tables.delimited import DELIMITERS
 from oga_core.readers.tables.flags import flag_columns, flagged
 from oga_core.readers.tables.table import Scan, Table, label_text, value_text
@@ -22,20 +23,6 @@ from oga_core.readers.tables.tagged import sentence_of, tag_texts, tagged_column
 from oga_core.samples import Modality, Problem, Source
 
 MAX_COMPARED_TEXTS = 50_000  # hashed in about a second while a person waits
-
-
-class MappedRows(Sequence[Any]):
-    """A lazy sequence: a function of each row."""
-
-    def __init__(self, rows: Sequence[Mapping[str, Any]], function: Callable[[Mapping[str, Any]], Any]):
-        self._rows = rows
-        self._function = function
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def __getitem__(self, i: Any) -> Any:
-        return self._function(self._rows[i])
 
 
 def read_table(table: Table, path: Path, options: ReadOptions, labels: Table | None) -> Draft:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from oga_core.errors import OgaError
 from oga_core.files import is_temporary, unwritable, write_whole
@@ -20,6 +22,7 @@ from oga_core.runs.arrays import read_arrays
 from oga_core.runs.info import LOCK, SCHEMA, RunInfo, read_json
 from oga_core.runs.stored.columns import StoredColumns
 from oga_core.runs.stored.ids import SampleIds
+from oga_core.runs.stored.writing import replace_columns, write_columns
 from oga_core.runs.table import SCORE_PREFIX, read_table, sample_ids, score_names
 from oga_core.samples import SampleSet
 
@@ -121,6 +124,16 @@ class RunFolder:
     def write_table(self, table: pd.DataFrame) -> None:
         """Replace scores.parquet."""
         write_whole(self.path / "scores.parquet", lambda path: table.to_parquet(path, index=False))
+
+    def write_columns(self, columns: Mapping[str, Any]) -> None:
+        """Replace scores.parquet by these columns, `(n_samples,)` each, with no copy of them all in memory."""
+        write_whole(self.path / "scores.parquet", lambda path: write_columns(path, columns))
+
+    def replace_columns(self, columns: Mapping[str, NDArray[Any]]) -> None:
+        """Write these columns of numbers, `(n_samples,)` each, into scores.parquet, which is never whole in memory."""
+        self._require_scores()
+        table = self.path / "scores.parquet"
+        write_whole(table, lambda path: replace_columns(table, path, columns))
 
     def metadata(self, n_samples: int) -> StoredColumns | None:
         """Columns of the data with few distinct values as text, `n_samples` rows; None where they were not written."""

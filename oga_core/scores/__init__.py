@@ -164,6 +164,7 @@ def compute_scores(
     validation_checkpoints: Sequence[GradientSketch] = (),
     groups: Sequence[object] | NDArray[np.generic] | None = None,
     progress: Callable[[str, int, int], object] = lambda name, done, total: None,
+    keep: Callable[[str, Values], Values] = lambda name, values: values,
 ) -> tuple[dict[str, Values], dict[str, float]]:
     """Compute the named scores, or every score whose needs are met; return them and the seconds that each took.
 
@@ -191,7 +192,7 @@ def compute_scores(
         progress(name, done, len(wanted))
         start = time.perf_counter()
         try:
-            scores[name] = _computed(name, sketch, more, seed)
+            scores[name] = keep(name, _computed(name, sketch, more, seed))
         except OgaError:
             if name in names:
                 raise

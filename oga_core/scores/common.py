@@ -83,5 +83,7 @@ def whitened_axes(sketch: GradientSketch, *, count: int) -> Array:
     largest = max(float(leading.variances[0]), 1e-30)
     n_axes = max(1, int((leading.variances > FLAT_AXIS * largest).sum()))
     scales = np.sqrt(np.maximum(leading.variances[:n_axes], 1e-30))
-    whitened: Array = (leading.project(rows)[:, :n_axes] / scales).astype(np.float32)
+    whitened: Array = np.empty((len(rows), n_axes), dtype=np.float32)
+    for part in slices(len(rows)):
+        whitened[part] = leading.project(rows[part])[:, :n_axes] / scales
     return whitened

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from oga_core.gradient_sketch import GradientSketch
-from oga_core.numerics import Array, Values, negative_margin, prior_adjusted
+from oga_core.numerics import Array, Values, in_blocks, negative_margin, prior_adjusted
 from oga_core.scores.estimators.discriminant import discriminant_logits
 
 
@@ -41,8 +41,7 @@ def normalized_margin(sketch: GradientSketch, *, seed: int = 0) -> Values:
 
 def el2n(sketch: GradientSketch, *, seed: int = 0) -> Values:
     """EL2N, the norm of the error ‖p - y‖₂, `(n_samples,)`, 0 to √2. Paul et al. 2021, arXiv 2107.07075."""
-    norms: Values = np.linalg.norm(sketch.delta.astype(np.float64), axis=1)
-    return norms
+    return in_blocks(lambda rows: np.linalg.norm(sketch.delta[rows].astype(np.float64), axis=1), len(sketch))
 
 
 def entropy(sketch: GradientSketch, *, seed: int = 0) -> Values:
@@ -50,8 +49,13 @@ def entropy(sketch: GradientSketch, *, seed: int = 0) -> Values:
 
     Finds hard samples, not wrong ones: it does not look at the given label.
     """
-    p = sketch.probabilities.astype(np.float64)
-    return -(p * np.log(np.maximum(p, 1e-300))).sum(axis=1)
+
+    def of(rows: slice) -> Values:
+        p = sketch.probabilities[rows].astype(np.float64)
+        terms: Values = p * np.log(np.maximum(p, 1e-300))
+        return -terms.sum(axis=1)
+
+    return in_blocks(of, len(sketch))
 
 
 def discriminant_margin(sketch: GradientSketch, *, seed: int = 0) -> Values:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from oga_core.gradient_sketch import GradientSketch
-from oga_core.numerics import Array, Indices, prior_adjusted, softmax
+from oga_core.numerics import Array, Indices, prior_adjusted, slices, softmax
 from oga_core.scores.common import canonical_order, once_per_sketch
 from oga_core.scores.estimators.boosting import boosted_logits, suits
 from oga_core.scores.estimators.calibration import calibrated, information, log_likelihood, log_shares
@@ -132,7 +132,9 @@ def mean_logits(sketch: GradientSketch) -> Array:
     """Log-likelihoods of the classes by the whole ensemble, `(n_samples, n_classes)`, without the classes' shares."""
     members = weighed(ensemble(sketch), sketch)
     weights = [member.weight for member in members]
-    mean: Array = np.average([member.logits for member in members], axis=0, weights=weights).astype(np.float32)
+    mean = np.empty((len(sketch), sketch.n_classes), dtype=np.float32)
+    for part in slices(len(sketch)):
+        mean[part] = np.average([member.logits[part] for member in members], axis=0, weights=weights)
     return mean
 
 

@@ -3,27 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
-from oga_core.numerics import Array, Indices, slices
+from oga_core.numerics import Array, Indices, PrincipalAxes, Rows, slices
 
 WAVES = 256
 FLAT = 1e-6
 """A column that varies less is constant: what is left of it is rounding."""
-
-
-class Rows(Protocol):
-    """What gives blocks of rows of `(n_samples, n_features)`: an array, in memory or mapped, or one of these here."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """`(n_samples, n_features)`."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, rows: slice | Indices, /) -> Array: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,3 +74,22 @@ class FourierRows:
     def __getitem__(self, rows: slice | Indices) -> Array:
         angles = self.features[rows] @ self.waves
         return np.concatenate([np.cos(angles), np.sin(angles)], axis=1)
+
+
+@dataclass(frozen=True, eq=False)
+class TurnedRows:
+    """Rows along their principal axes."""
+
+    features: Rows
+    axes: PrincipalAxes
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """`(n_samples, n_axes)`."""
+        return len(self.features), self.axes.axes.shape[1]
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def __getitem__(self, rows: slice | Indices) -> Array:
+        return np.asarray(self.axes.project(self.features[rows]), dtype=np.float32)

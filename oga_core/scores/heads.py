@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
-from oga_core.numerics import Array, Indices, slices
-from oga_core.scores.estimators.discriminant import standardised
+from oga_core.numerics import Array, Indices, Rows, slices
+from oga_core.scores.feature_rows import ScaledRows
 
 FOLDS = 5
 STEPS = 12
 PENALTY = 0.08
 """Ridge penalty in units of the mean loss; heads on few hundred features of noisy data want a strong one."""
 WHITENING = 0.1
+HELD = 1 << 26
+"""Numbers of features that are held whitened, 256 MB; more are made anew in each step."""
 CELLS = 1 << 19
 """Probabilities worked on at once, 2 MB: with thousands of classes each step would else wait for memory."""
 
@@ -28,12 +32,13 @@ def held_out_logits(
     """
     n_samples = len(features)
     folds = folds_of(labels, order)
-    x: Array = np.concatenate([_whitened(standardised(features)), np.ones((n_samples, 1), np.float32)], axis=1)
+    whitened = WhitenedRows.of(features)
+    x: Rows = whitened[:] if n_samples * whitened.shape[1] <= HELD else whitened
     weights = (folds[:, None] != np.arange(FOLDS)).astype(np.float32)
     if without is not None:
         weights[without] = 0
     weights /= np.maximum(weights.sum(axis=0), 1)
-    penalty = np.full((len(x[0]), 1), PENALTY, dtype=np.float32)
+    penalty = np.full((x.shape[1], 1), PENALTY, dtype=np.float32)
     penalty[-1] = 0
     head: Array = np.zeros((x.shape[1], FOLDS * n_classes), dtype=np.float32)
     ahead: Array = head
@@ -43,30 +48,56 @@ def held_out_logits(
         ahead = np.asarray(moved + step / (step + 3) * (moved - head), dtype=np.float32)
         head = moved
     logits = np.empty((n_samples, n_classes), dtype=np.float32)
-    for fold, weight in enumerate(np.split(head, FOLDS, axis=1)):
-        logits[folds == fold] = x[folds == fold] @ weight
+    for part in slices(n_samples, max(1, CELLS // head.shape[1])):
+        by_all = (x[part] @ head).reshape(-1, FOLDS, n_classes)
+        logits[part] = by_all[np.arange(len(by_all)), folds[part]]
     return logits
 
 
-def _slope(x: Array, head: Array, labels: Indices, weights: Array) -> Array:
+def _slope(x: Rows, head: Array, labels: Indices, weights: Array) -> Array:
     """Slope of the weighted loss of every fold's head, as `head`, `(n_features, folds * n_classes)`."""
     total: Array = np.zeros_like(head)
     for part in slices(len(x), max(1, CELLS // head.shape[1])):
-        z = (x[part] @ head).reshape(-1, FOLDS, head.shape[1] // FOLDS)
+        rows = x[part]
+        z = (rows @ head).reshape(-1, FOLDS, head.shape[1] // FOLDS)
         z -= z.max(axis=2, keepdims=True)
         np.exp(z, out=z)
         z *= (weights[part] / z.sum(axis=2))[:, :, None]
         z[np.arange(len(z)), :, labels[part]] -= weights[part]
-        total += x[part].T @ z.reshape(len(z), -1)
+        total += rows.T @ z.reshape(len(z), -1)
     return total
 
 
-def _whitened(x: Array) -> Array:
-    """Rotate and scale to nearly unit covariance; directions with little variance stay small."""
-    variances, axes = np.linalg.eigh((x.T @ x).astype(np.float64) / max(len(x), 1))
-    scales = (1 - WHITENING) * np.maximum(variances, 0) + WHITENING * max(float(variances.mean()), 1e-12)
-    whitened: Array = x @ (axes / np.sqrt(scales)).astype(np.float32)
-    return whitened
+@dataclass(frozen=True, eq=False)
+class WhitenedRows:
+    """Rows turned and scaled to nearly unit covariance, and a 1; directions with little variance stay small."""
+
+    features: ScaledRows
+    turned: Array
+
+    @classmethod
+    def of(cls, features: Rows) -> WhitenedRows:
+        """Measure the covariance, block by block."""
+        x = ScaledRows.of(features)
+        moment = np.zeros((x.shape[1], x.shape[1]))
+        for part in slices(len(x)):
+            rows = x[part]
+            moment += rows.T @ rows
+        variances, axes = np.linalg.eigh(moment / max(len(x), 1))
+        scales = (1 - WHITENING) * np.maximum(variances, 0) + WHITENING * max(float(variances.mean()), 1e-12)
+        return cls(x, (axes / np.sqrt(scales)).astype(np.float32))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """`(n_samples, n_features + 1)`."""
+        return len(self.features), self.features.shape[1] + 1
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def __getitem__(self, rows: slice | Indices) -> Array:
+        whitened = self.features[rows] @ self.turned
+        return np.concatenate([whitened, np.ones((len(whitened), 1), np.float32)], axis=1)
 
 
 def folds_of(labels: Indices, order: Indices) -> Indices:

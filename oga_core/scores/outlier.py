@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from oga_core.gradient_sketch import GradientSketch
-from oga_core.numerics import Array, Indices, Values, evenly_spaced, slices
+from oga_core.numerics import Array, Values, evenly_spaced, slices
 from oga_core.scores.common import canonical_order, ranks, whitened_axes
 from oga_core.scores.estimators.forest import Features, isolation_forest_scores
 from oga_core.scores.estimators.min_cov_det import robust_distances
@@ -50,7 +48,7 @@ def isolation_forest_per_class(sketch: GradientSketch, *, seed: int = 0) -> Valu
 
     `(n_samples,)` in 0 to 1.
     """
-    return _per_class(sketch, lambda part: _class_forest(Features(_features(part), part.delta), part, seed))
+    return _per_class(sketch, Features(_features(sketch), sketch.delta), seed)
 
 
 def isolation_forest_sketch(sketch: GradientSketch, *, seed: int = 0) -> Values:
@@ -68,7 +66,7 @@ def isolation_forest_sketch_per_class(sketch: GradientSketch, *, seed: int = 0) 
 
     `(n_samples,)` in 0 to 1.
     """
-    return _per_class(sketch, lambda part: _class_forest(Features(np.asarray(part.sketch)), part, seed))
+    return _per_class(sketch, Features(np.asarray(sketch.sketch)), seed)
 
 
 def l1_norm(sketch: GradientSketch, *, seed: int = 0) -> Values:
@@ -164,26 +162,22 @@ def mahalanobis(sketch: GradientSketch, *, seed: int = 0) -> Values:
 
     μ and Σ are those of the three quarters of the samples with the smallest determinant of Σ, by FAST-MCD.
     """
-    order = canonical_order(sketch)
-    axes = whitened_axes(sketch, count=AXES).astype(np.float64)
-    result = np.empty(len(sketch))
-    result[order] = robust_distances(axes[order], seed)
-    return result
+    return robust_distances(whitened_axes(sketch, count=AXES), canonical_order(sketch), seed)
 
 
 def _forest(features: Features, sketch: GradientSketch, n_trees: int, seed: int) -> Values:
     return isolation_forest_scores(features, n_trees, seed=seed, fitted_on=canonical_order(sketch))
 
 
-def _class_forest(features: Features, part: GradientSketch, seed: int) -> Values:
-    return _forest(features, part, min(CLASS_TREES, TREES_PER_MEMBER * len(part)), seed)
-
-
-def _per_class(sketch: GradientSketch, score: Callable[[GradientSketch], Values]) -> Values:
+def _per_class(sketch: GradientSketch, features: Features, seed: int) -> Values:
+    """A forest for each given class, fitted on its samples and asked for them."""
     result = np.zeros(len(sketch))
+    order = canonical_order(sketch)
     for label in np.unique(sketch.given_labels):
-        members: Indices = np.flatnonzero(sketch.given_labels == label)
-        result[members] = score(sketch.take(members))
+        members = order[sketch.given_labels[order] == label]
+        n_trees = min(CLASS_TREES, TREES_PER_MEMBER * len(members))
+        rows = np.sort(members)
+        result[rows] = isolation_forest_scores(features, n_trees, seed=seed, fitted_on=members, judged=rows)
     return result
 
 

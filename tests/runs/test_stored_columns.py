@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from oga_core.errors import OgaError
+from oga_core.runs.stored import writing
 from oga_core.runs.stored.columns import StoredColumns
 from oga_core.runs.stored.ids import SampleIds
 
@@ -98,3 +99,30 @@ def test_an_id_is_found_and_a_row_has_its_id():
 )
 def test_an_id_that_stands_twice_is_named(names, repeated):
     assert ids(*names).repeated() == repeated
+
+
+def test_columns_written_in_groups_are_what_pandas_writes(tmp_path, monkeypatch):
+    monkeypatch.setattr(writing, "GROUP_ROWS", 3)
+    columns = {
+        "sample_id": pd.Series([str(i) for i in range(8)]),
+        "label": np.array([*HOSTILE, "cat"], dtype=object),
+        "twin": [None, None, None, None, "3", None, None, None],
+        "nothing": [None] * 8,
+        "score": np.array([0.1, np.nan, 3, 4, np.inf, 6, 7, 8]),
+        "map_x": np.arange(8, dtype=np.float32),
+    }
+    writing.write_columns(tmp_path / "groups.parquet", columns)
+    pd.DataFrame(columns).to_parquet(tmp_path / "whole.parquet", index=False)
+    groups, whole = (pq.ParquetFile(tmp_path / f"{name}.parquet") for name in ("groups", "whole"))
+    assert groups.num_row_groups == 3
+    assert groups.read().replace_schema_metadata() == whole.read().replace_schema_metadata()
+    pd.testing.assert_frame_equal(*(pd.read_parquet(tmp_path / f"{name}.parquet") for name in ("groups", "whole")))
+
+
+def test_columns_are_replaced_group_by_group(tmp_path):
+    table = pd.DataFrame({"sample_id": list("abcdefgh"), "map_x": np.full(8, np.nan), "score": np.arange(8.0)})
+    pq.write_table(pa.Table.from_pandas(table), tmp_path / "old.parquet", row_group_size=3)
+    new = {"map_x": np.arange(8, dtype=np.float32), "map_cluster": np.arange(8) - 4}
+    writing.replace_columns(tmp_path / "old.parquet", tmp_path / "new.parquet", new)
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "new.parquet"), table.assign(**new))
+    assert pq.ParquetFile(tmp_path / "new.parquet").num_row_groups == 3

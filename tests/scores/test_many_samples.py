@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from problems import blobs
 
-from oga_core.scores.estimators import calibration, forest
+from oga_core.scores import heads, outlier
+from oga_core.scores.estimators import calibration, confusion, forest, min_cov_det
 from oga_core.scores.estimators.calibration import calibrated
 from oga_core.scores.estimators.forest import Features, isolation_forest_scores
 from oga_core.scores.estimators.neighbours import distances_to_references
@@ -46,6 +47,43 @@ def test_a_compiled_forest_scores_as_numpy_does(monkeypatch, with_left):
     plain = isolation_forest_scores(rows, 60, seed=1)
     monkeypatch.setattr(forest, "COMPILED_FROM", 1)
     np.testing.assert_array_equal(isolation_forest_scores(rows, 60, seed=1), plain)
+
+
+def test_a_forest_of_a_class_is_that_of_its_samples_alone():
+    sketch, _ = blobs(400)
+    scores = outlier.isolation_forest_sketch_per_class(sketch)
+    members = np.flatnonzero(sketch.given_labels == 1)
+    alone = outlier.isolation_forest_sketch_per_class(sketch.take(members))
+    np.testing.assert_array_equal(scores[members], alone)
+
+
+def test_features_that_are_whitened_anew_in_each_step_train_the_same_heads(monkeypatch):
+    sketch, _ = blobs(900)
+    arguments = sketch.features, sketch.given_labels, 3, np.arange(900)
+    held = heads.held_out_logits(*arguments)
+    monkeypatch.setattr(heads, "HELD", 0)
+    np.testing.assert_allclose(heads.held_out_logits(*arguments), held, atol=1e-5)
+
+
+def test_the_centre_of_a_sample_is_about_that_of_all(monkeypatch):
+    points = np.random.default_rng(0).standard_normal((6000, 4)).astype(np.float32)
+    points[:600] += 6
+    order = np.random.default_rng(1).permutation(6000)
+    whole = min_cov_det.robust_distances(points, order, 0)
+    monkeypatch.setattr(min_cov_det, "FITTED", 3000)
+    sampled = min_cov_det.robust_distances(points, order, 0)
+    assert sampled[:600].min() > np.quantile(sampled[600:], 0.99)
+    np.testing.assert_allclose(sampled, whole, rtol=0.2)
+
+
+def test_a_joint_of_labels_is_that_of_a_sample_of_them(monkeypatch):
+    sketch, _ = blobs(6000)
+    logits = calibrated(sketch.logits, sketch.given_labels)
+    whole = confusion.joint_of_labels(logits, sketch.given_labels)
+    monkeypatch.setattr(confusion, "FITTED_SAMPLES", 3000)
+    sampled = confusion.joint_of_labels(logits, sketch.given_labels)
+    assert not np.array_equal(sampled, whole)
+    np.testing.assert_allclose(sampled, whole, atol=0.01)
 
 
 def test_the_scale_of_logits_is_that_of_a_sample_of_them(monkeypatch):

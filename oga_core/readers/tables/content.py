@@ -65,6 +65,20 @@ class LazyRows(Sequence[Any]):
             raise UnreadableSample("the file has changed since it was opened") from None
 
 
+class MappedRows(Sequence[Any]):
+    """A lazy sequence: a function of each row."""
+
+    def __init__(self, rows: Sequence[Any], function: Callable[[Any], Any]):
+        self._rows = rows
+        self._function = function
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, i: Any) -> Any:
+        return self._function(self._rows[i])
+
+
 def decode(data: bytes, name: str, line: int = 1) -> str:
     """Decode UTF-8 that begins on a line; raises `OgaError` with the number of the line that is at fault."""
     if line == 1 and data.startswith((b"\xff\xfe", b"\xfe\xff")):

@@ -38,7 +38,7 @@ def calibrated(logits: Array, labels: Indices) -> Array:
     Temperature scaling, Guo et al. 2017, arXiv 1706.04599, with logits that the labels did not make. They are
     log-likelihoods: the shares of the classes are added before the softmax, and are not in what is returned.
     """
-    whole = (logits - logits.max(axis=1, keepdims=True)).astype(np.float32)
+    whole = (logits - logits.max(axis=1, keepdims=True)).astype(np.float32, copy=False)
     shares = log_shares(labels, whole.shape[1])
     rows = evenly_spaced(np.arange(len(whole)), min(FITTED_SAMPLES, FITTED_CELLS // whole.shape[1] + 1))
     logits = whole[rows]
@@ -55,8 +55,8 @@ def calibrated(logits: Array, labels: Indices) -> Array:
         scale = float(np.clip(scale + step, scale / 3, min(scale * 3, LARGEST_MARGIN / typical)))
         if abs(scale - before) <= CONVERGED * scale:
             break
-    result: Array = np.float32(scale) * whole
-    return result
+    whole *= np.float32(scale)
+    return whole
 
 
 def log_likelihood(logits: Array, labels: Indices) -> float:

@@ -206,7 +206,8 @@ def hessian_columns(sketch: GradientSketch, columns: Indices, rows: Indices) -> 
 def mean_curvature(sketch: GradientSketch) -> float:
     """Mean eigenvalue of the head's Hessian: mean_i (1 - ‖p_i‖²) ‖h_i‖² over the number of parameters."""
     head = head_gradients(sketch)
-    p = sketch.probabilities
-    spread = np.einsum("ic,ic->i", p, complements(p), dtype=np.float64)
-    norms = np.concatenate([_squares(right) for _, _, right in head.blocks()])
-    return max(float(np.mean(spread * norms)) / int(np.prod(head.shape)), FLAT)
+    curved = []
+    for rows, _, right in head.blocks():
+        p = sketch.probabilities[rows]
+        curved.append(np.einsum("ic,ic->i", p, complements(p), dtype=np.float64) * _squares(right))
+    return max(float(np.mean(np.concatenate(curved))) / int(np.prod(head.shape)), FLAT)

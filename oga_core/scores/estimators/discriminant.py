@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from oga_core.numerics import Array, Indices, evenly_spaced, slices
+from oga_core.numerics import Array, Indices, Rows, evenly_spaced, slices
 from oga_core.scores.estimators.calibration import calibrated, log_likelihood
-from oga_core.scores.feature_rows import FourierRows, Rows, ScaledRows
+from oga_core.scores.feature_rows import FourierRows, ScaledRows
 
 SHRINKAGES = (0.02, 0.1, 0.35, 0.65, 0.9)
 PRIOR_SAMPLES = 1.0
@@ -143,7 +143,8 @@ class _Fit:
     def _likelihoods(self, blocks: Iterator[Array]) -> Array:
         distances: Array = np.concatenate(list(blocks))
         distances[:, self.counts <= PRIOR_SAMPLES] = distances.max(axis=1, keepdims=True)
-        return np.multiply(distances, np.float32(-0.5))
+        distances *= np.float32(-0.5)
+        return distances
 
 
 def _squared_distances(x: Array, means: Array, precisions: Array) -> Array:

@@ -97,16 +97,23 @@ class Trees:
 
 
 def isolation_forest_scores(
-    features: Features, n_trees: int, *, subsample: int = SUBSAMPLE, seed: int = 0, fitted_on: Indices | None = None
+    features: Features,
+    n_trees: int,
+    *,
+    subsample: int = SUBSAMPLE,
+    seed: int = 0,
+    fitted_on: Indices | None = None,
+    judged: Indices | None = None,
 ) -> Values:
     """Return the anomaly score 2^(-mean path length / expected path length), `(n_samples,)`, 0 to 1, high for outliers.
 
     Equals scikit-learn's `-score_samples` in distribution. Memory does not grow with the number of features or trees.
-    fitted_on: rows from which the trees' subsamples are drawn (all). Liu, Ting and Zhou, Isolation Forest, ICDM 2008.
+    fitted_on: rows from which the trees' subsamples are drawn (all). judged: rows whose scores are returned (all). Liu,
+    Ting and Zhou, Isolation Forest, ICDM 2008.
     """
-    n_samples = len(features.right)
+    n_samples = len(features.right) if judged is None else len(judged)
     generator = np.random.default_rng(seed)
-    fitted_on = np.arange(n_samples) if fitted_on is None else fitted_on
+    fitted_on = np.arange(len(features.right)) if fitted_on is None else fitted_on
     subsample = min(subsample, len(fitted_on))
     trees = []
     for size in _blocks(n_trees, TREES_AT_ONCE):
@@ -115,7 +122,7 @@ def isolation_forest_scores(
     walks = [each.walk if n_samples < COMPILED_FROM else each.compiled_walk() for each in trees]
 
     def lengths(block: slice) -> Values:
-        part = features.rows(block)
+        part = features.rows(block if judged is None else judged[block])
         summed: Values = sum((walk(part).sum(axis=1) for walk in walks), np.zeros(len(part.right)))
         return summed
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from oga_core.numerics import Array, Indices, Values
+from oga_core.numerics import Array, Indices, Values, in_threads
 from oga_core.scores.estimators.calibration import log_shares
 from oga_core.scores.estimators.confusion import anchored, anchors, either_way, joint_of_labels, one_way_share
 
@@ -65,13 +65,19 @@ class LabelNoise:
         return share * self._log_odds(joint) + (1 - share) * self._log_odds(either_way(joint))
 
     def _log_odds(self, joint: Values) -> Values:
-        evidence = self.logits + np.log(np.maximum(joint.T, 1e-30).astype(np.float32))[self.labels]
-        rows = np.arange(len(self.labels))
-        at_label = evidence[rows, self.labels].copy()
-        evidence[rows, self.labels] = -np.inf
-        best = evidence.max(axis=1)
-        odds: Values = (best + np.log(np.exp(evidence - best[:, None]).sum(axis=1)) - at_label).astype(np.float64)
-        return odds
+        by_label = np.log(np.maximum(joint.T, 1e-30).astype(np.float32))
+
+        def odds(part: slice) -> Values:
+            labels = self.labels[part]
+            evidence = self.logits[part] + by_label[labels]
+            rows = np.arange(len(labels))
+            at_label = evidence[rows, labels].copy()
+            evidence[rows, labels] = -np.inf
+            best = evidence.max(axis=1)
+            against = best + np.log(np.exp(evidence - best[:, None]).sum(axis=1))
+            return np.asarray(against - at_label, dtype=np.float64)
+
+        return in_threads(odds, len(self.labels))
 
 
 def agreement(fits: Sequence[LabelNoise], weights: Sequence[float]) -> float:

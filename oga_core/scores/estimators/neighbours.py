@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from oga_core.numerics import Array, Indices, Values, slices
+from oga_core.numerics import Array, Indices, Rows, Values, slices
 
 ROWS = 256
 """Points compared with all references at once."""
@@ -28,7 +28,7 @@ def neighbour_logits(points: Array, references: Array, labels: Indices, n_classe
     return result
 
 
-def distances_to_references(points: Array | Values, references: Indices, *, count: int) -> Values:
+def distances_to_references(points: Rows, references: Indices, *, count: int) -> Values:
     """Mean Euclidean distance to the `count` nearest other reference points, `(n_samples,)`.
 
     references: positions among the points.
@@ -37,7 +37,7 @@ def distances_to_references(points: Array | Values, references: Indices, *, coun
     return np.concatenate([np.where(np.isfinite(block), block, 0).mean(axis=1) for block in blocks])
 
 
-def distances_to_farthest_neighbour(points: Array | Values, references: Indices, *, count: int) -> Values:
+def distances_to_farthest_neighbour(points: Rows, references: Indices, *, count: int) -> Values:
     """Euclidean distance to the last of the `count` nearest other reference points, `(n_samples,)`.
 
     references: positions among the points.
@@ -45,15 +45,16 @@ def distances_to_farthest_neighbour(points: Array | Values, references: Indices,
     return np.concatenate([block[:, -1] for block in _nearest_distances(points, references, count)])
 
 
-def _nearest_distances(points: Array | Values, references: Indices, count: int) -> Iterator[Values]:
+def _nearest_distances(points: Rows, references: Indices, count: int) -> Iterator[Values]:
     """The ascending distances of blocks of points, infinite where there are no more references."""
     from sklearn.neighbors import NearestNeighbors
 
     count = min(count, max(1, len(references) - 1))
-    rows = np.ascontiguousarray(points, dtype=np.float32)
     # Compares with a heap beside each product, so that the distances of a block are never written out and sorted.
-    index = NearestNeighbors(n_neighbors=min(count + 1, len(references)), algorithm="brute").fit(rows[references])
-    for part in slices(len(rows), SEARCHED_AT_ONCE):
-        distances, nearest = index.kneighbors(rows[part])
-        is_itself = references[nearest] == np.arange(len(rows))[part, None]
+    index = NearestNeighbors(n_neighbors=min(count + 1, len(references)), algorithm="brute").fit(
+        np.ascontiguousarray(points[references], dtype=np.float32)
+    )
+    for part in slices(len(points), SEARCHED_AT_ONCE):
+        distances, nearest = index.kneighbors(np.ascontiguousarray(points[part], dtype=np.float32))
+        is_itself = references[nearest] == np.arange(*part.indices(len(points)))[:, None]
         yield np.sort(np.where(is_itself, np.inf, distances), axis=1)[:, :count].astype(np.float64)

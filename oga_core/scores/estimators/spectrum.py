@@ -90,19 +90,21 @@ def largest_curvature(sketch: GradientSketch, seed: int) -> float:
     return 4 * float(head_spectrum(sketch, seed=seed).values.max()) + DAMPING * mean_curvature(sketch)
 
 
-def projected(grads: Gradients, spectrum: Spectrum) -> Floats:
-    """Inner products with the eigenvectors, `(n_samples, rank)`."""
-    result = np.empty((len(grads), len(spectrum.values)), dtype=np.float32)
-    for rows, left, right in grads.blocks():
+def weighted_squares(grads: Gradients, spectrum: Spectrum, weights: Floats) -> Floats:
+    """Squared inner products with the eigenvectors, summed with the weights `(rank,)`, `(n_samples,)`."""
+    blocks = []
+    for _, left, right in grads.blocks():
+        products = np.empty((len(left), len(spectrum.values)), dtype=np.float32)
         for k, vector in enumerate(spectrum.vectors):
-            result[rows, k] = np.einsum("il,il->i", left, right @ vector.T)
-    return result
+            products[:, k] = np.einsum("il,il->i", left, right @ vector.T)
+        blocks.append(products**2 @ weights)
+    return np.concatenate(blocks)
 
 
 def filtered_norms(grads: Gradients, spectrum: Spectrum, function: Callable[[Floats], Floats]) -> Floats:
     """Return g_iᵀ f(H) g_i, with f(H) exact on the leading eigenpairs and f(0) I on the rest."""
     rest = float(function(np.zeros(1))[0])
-    return projected(grads, spectrum) ** 2 @ (function(spectrum.values) - rest) + rest * grads.squared_norms()
+    return weighted_squares(grads, spectrum, function(spectrum.values) - rest) + rest * grads.squared_norms()
 
 
 def inverse_norms(grads: Gradients, matrix: Floats) -> Floats:

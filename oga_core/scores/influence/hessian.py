@@ -38,7 +38,7 @@ from oga_core.scores.estimators.spectrum import (
     head_spectrum,
     inverse_norms,
     largest_curvature,
-    projected,
+    weighted_squares,
 )
 
 DATAINF_SAMPLES = 2048
@@ -151,7 +151,7 @@ def self_arnoldi(sketch: GradientSketch, *, seed: int = 0) -> Floats:
     """
     spectrum = head_spectrum(sketch, seed=seed)
     damping = DAMPING * mean_curvature(sketch)
-    return projected(head_gradients(sketch), spectrum) ** 2 @ (1 / (spectrum.values + damping))
+    return weighted_squares(head_gradients(sketch), spectrum, 1 / (spectrum.values + damping))
 
 
 def arnoldi(sketch: GradientSketch, *, validation: GradientSketch, seed: int = 0) -> Floats:

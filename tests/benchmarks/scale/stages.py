@@ -30,6 +30,7 @@ from oga_core.projection import project, warm_up
 from oga_core.scores import compute_scores
 from oga_core.worker.stages import peak_rss_mb
 
+AT_ONCE = 1_000_000
 FEATURES = 64
 CLASSES = 10
 SPREAD = 3.6
@@ -40,14 +41,26 @@ def outputs(
     n_rows: int, n_features: int = FEATURES, n_classes: int = CLASSES
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Logits, features, labels and which are wrong, of overlapping Gaussians under the rule that is right for them."""
+    logits, features, labels, is_wrong = zip(*blocks_of_outputs(n_rows, n_features, n_classes), strict=True)
+    return np.concatenate(logits), np.concatenate(features), np.concatenate(labels), np.concatenate(is_wrong)
+
+
+def blocks_of_outputs(
+    n_rows: int, n_features: int = FEATURES, n_classes: int = CLASSES
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
+    """The same in blocks of a million rows."""
     random = np.random.default_rng(0)
-    truth = random.integers(n_classes, size=n_rows)
-    centres = SPREAD / np.sqrt(n_features) * random.standard_normal((n_classes, n_features))
-    features = (centres[truth] + random.standard_normal((n_rows, n_features))).astype(np.float32)
-    logits = (features @ centres.T - (centres**2).sum(axis=1) / 2).astype(np.float32)
-    is_wrong = random.random(n_rows) < 0.1
-    labels = np.where(is_wrong, (truth + random.integers(1, n_classes, size=n_rows)) % n_classes, truth)
-    return logits, features, labels, is_wrong
+    centres = np.zeros(0)
+    for start in range(0, n_rows, AT_ONCE):
+        size = min(AT_ONCE, n_rows - start)
+        truth = random.integers(n_classes, size=size)
+        if not start:
+            centres = SPREAD / np.sqrt(n_features) * random.standard_normal((n_classes, n_features))
+        features = (centres[truth] + random.standard_normal((size, n_features))).astype(np.float32)
+        logits = (features @ centres.T - (centres**2).sum(axis=1) / 2).astype(np.float32)
+        is_wrong = random.random(size) < 0.1
+        labels = np.where(is_wrong, (truth + random.integers(1, n_classes, size=size)) % n_classes, truth)
+        yield logits, features, labels, is_wrong
 
 
 class Memory(threading.Thread):

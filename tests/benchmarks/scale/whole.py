@@ -15,16 +15,35 @@ import subprocess
 import sys
 import tempfile
 import time
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import psutil
-from stages import outputs
+from stages import FEATURES, blocks_of_outputs
 
 
 def write_bundle(path: Path, n_rows: int) -> None:
-    logits, features, labels, _ = outputs(n_rows)
-    np.savez(path, logits=logits, features=features, labels=labels)
+    """As `np.savez` writes it, with no more than a block of the features in memory."""
+    logits, labels = [], []
+    with zipfile.ZipFile(path, "w") as bundle:
+        with bundle.open("features.npy", "w", force_zip64=True) as file:
+            np.lib.format.write_array_header_1_0(
+                file, {"descr": "<f4", "fortran_order": False, "shape": (n_rows, FEATURES)}
+            )
+            for some_logits, features, some_labels, _ in blocks_of_outputs(n_rows):
+                file.write(features.data)
+                logits.append(some_logits)
+                labels.append(some_labels)
+        for name, parts in (("logits", logits), ("labels", labels)):
+            with bundle.open(f"{name}.npy", "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, np.concatenate(parts), allow_pickle=False)
+
+
+def disk_mb(folder: Path) -> int:
+    """MiB of the files in a folder, of which two may be names of one."""
+    sizes = {(status := path.stat()).st_ino: status.st_size for path in folder.rglob("*") if path.is_file()}
+    return sum(sizes.values()) >> 20
 
 
 def watched(command: list[str]) -> dict:
@@ -68,9 +87,12 @@ def main() -> None:
         plan = subprocess.run([*oga, "--plan"], capture_output=True, text=True, check=True).stdout
         result = {"rows": rows, "planned": json.loads(plan), **watched([*oga, "--run", str(run)])}
         seconds = json.loads((run / "run.json").read_text())["seconds"]
-        seconds.pop("each_score")
-        size = sum(path.stat().st_size for path in run.rglob("*") if path.is_file())
-        print(json.dumps(result | {"stages": seconds, "disk_mb": size >> 20}, indent=1))
+        each = sorted(seconds.pop("each_score").items(), key=lambda item: -item[1])
+        print(
+            json.dumps(
+                result | {"stages": seconds, "dearest_scores": dict(each[:12]), "disk_mb": disk_mb(run)}, indent=1
+            )
+        )
 
 
 if __name__ == "__main__":
