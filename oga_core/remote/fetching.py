@@ -30,7 +30,8 @@ FREE_SHARE = 0.9
 _MAKE_ROOM = "Make room on the disk of the run folder, allow more with --fetch-gb, or give a part of the data."
 _BLOCK = 4 << 20
 """Bytes read at once: a few of them a second on a slow line, so that progress is seen."""
-_UNFINISHED = ".unfinished"
+UNFINISHED = ".unfinished"
+"""The folder beside a copy in which its files are until they are whole; no file of the copy can have its name."""
 _VERSIONS = (
     "ETag",
     "etag",
@@ -109,7 +110,7 @@ def _listed(system: Any, root: str, place: Path) -> tuple[str, list[RemoteFile]]
 
 def _remote(about: dict[str, Any], source: str, name: str) -> RemoteFile:
     parts = PurePosixPath(name).parts
-    if name in (MANIFEST, LOCK):
+    if parts[:1] in ((MANIFEST,), (LOCK,), (UNFINISHED,)):
         raise OgaError(f"The name {name!r} is taken beside the copy. Rename the file there.")
     if ".." in parts or PurePosixPath(name).is_absolute() or "\\" in name:
         raise OgaError(f"It holds a file named {name!r}, which would lie outside of the copy. Rename it there.")
@@ -139,12 +140,14 @@ def _refuse_endless(file: RemoteFile, n_bytes: int, most: int) -> None:
 def _stream(system: Any, file: RemoteFile, path: Path, versions: dict[str, str], place: Path) -> Iterator[int]:
     """Fetch one file, from where an earlier try of the same version broke off; yields the bytes that are there."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + _UNFINISHED)
-    known = versions.get(file.name + _UNFINISHED) == file.version and part.is_file()
+    name = f"{UNFINISHED}/{file.name}"
+    part = place / name
+    part.parent.mkdir(parents=True, exist_ok=True)
+    known = versions.get(name) == file.version and part.is_file()
     done = part.stat().st_size if known else 0
     if not known:
         part.unlink(missing_ok=True)
-        versions[file.name + _UNFINISHED] = file.version
+        versions[name] = file.version
         _write_versions(place, versions)
     if file.size is None or done < file.size:
         with system.open(file.source, "rb") as source, part.open("ab") as target:
@@ -156,7 +159,7 @@ def _stream(system: Any, file: RemoteFile, path: Path, versions: dict[str, str],
                 yield done
     _check(file, part)
     part.replace(path)
-    versions.pop(file.name + _UNFINISHED, None)
+    versions.pop(name, None)
 
 
 def _check(file: RemoteFile, part: Path) -> None:

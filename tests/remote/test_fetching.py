@@ -14,7 +14,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from oga_core.errors import OgaError
 from oga_core.remote import MANIFEST, fetching
 from oga_core.remote.address import is_address, without_secrets
-from oga_core.remote.fetching import LOCK, local
+from oga_core.remote.fetching import LOCK, UNFINISHED, local
 from oga_core.runs.folder import RunFolder
 
 ROWS = b"id,label\n" + b"".join(b"%d,a\n" % number for number in range(500))
@@ -96,7 +96,7 @@ def test_what_broke_off_goes_on_where_it_stopped(tmp_path, store, monkeypatch):
 
     with pytest.raises(KeyboardInterrupt):
         local("memory://bucket/rows.csv", tmp_path, broken)
-    [part] = tmp_path.rglob("*.unfinished")
+    [part] = tmp_path.rglob(f"{UNFINISHED}/rows.csv")
     begun = part.stat().st_size
     assert 0 < begun < len(ROWS)
     places = []
@@ -108,7 +108,7 @@ def test_what_broke_off_goes_on_where_it_stopped(tmp_path, store, monkeypatch):
     )
     assert fetch("memory://bucket/rows.csv", tmp_path).read_bytes() == ROWS
     assert begun in places
-    assert not list(tmp_path.rglob("*.unfinished"))
+    assert not list(tmp_path.rglob(f"{UNFINISHED}/*"))
 
 
 def test_more_than_may_be_fetched_is_refused_before(tmp_path, store, reads):
@@ -127,7 +127,18 @@ def test_a_file_whose_size_is_not_told_ends_where_the_room_does(tmp_path, store,
     assert fetch("memory://bucket/rows.csv", tmp_path, most_bytes=len(ROWS)).read_bytes() == ROWS
 
 
-@pytest.mark.parametrize("name", [MANIFEST, LOCK])
+def test_a_file_named_as_one_that_is_not_whole_is_a_file_like_others(tmp_path, store, monkeypatch):
+    monkeypatch.setattr(fetching, "_VERSIONS", ())  # a store that tells sizes alone
+    contents = {"rows.csv": b"id,label\n1,cat\n", "rows.csv.unfinished": b"id,label\n1,dog\n"}
+    for name, content in contents.items():
+        store.pipe(f"/bucket/tables/{name}", content)
+    for _ in range(2):
+        path = fetch("memory://bucket/tables", tmp_path)
+        assert {name: (path / name).read_bytes() for name in contents} == contents
+        (path / "rows.csv").unlink()
+
+
+@pytest.mark.parametrize("name", [MANIFEST, LOCK, UNFINISHED])
 def test_a_name_that_the_copy_needs_itself_is_refused(name, tmp_path, store):
     store.pipe(f"/bucket/{name}", ROWS)
     with pytest.raises(OgaError, match="is taken beside the copy"):

@@ -63,9 +63,8 @@ def _summary(seen: dict[str, Any]) -> None:
     n_samples = int(seen["n_samples"])
     n_classes = int(seen["n_classes"])
     classes = f", {messages.counted(n_classes, 'class', 'classes')}" if n_classes else ""
-    megabytes = n_samples * (512 + 2 * n_classes + 512) * 4 / 1e6
     what = MODALITIES.get(seen["modality"], "samples")
-    messages.note(f"{n_samples:,} {what}{classes}. The result takes about {max(1, megabytes):,.0f} MB of disk.")
+    messages.note(f"{n_samples:,} {what}{classes}.")
     if seen["numbers"]:
         low, high = seen["numbers"]
         messages.quiet(f"Labels: numbers from {low} to {high}.")

@@ -8,7 +8,7 @@ import numpy as np
 
 from oga_core.numerics import Array, Indices, Rows, Values, slices
 
-ROWS = 256
+ROWS = 1024
 """Points compared with all references at once."""
 SEARCHED_AT_ONCE = 65_536
 """Points whose nearest references are kept at once."""
