@@ -45,13 +45,19 @@ class Forward:
 
     def __call__(self, batch: Batch, watch: AbstractContextManager[object] | None = None) -> Losses:
         """Return losses and arrays, on the tape where gradients are enabled; `watch` sees the model run."""
+        if isinstance(self.task, TokenTask):
+            return self._of_tokens(self.task, batch, watch or nullcontext())
         capturing = ForwardCapture(self.middle, batch.get("attention_mask"), by_token="word_places" in batch)
         with watch or nullcontext(), capturing as capture:
             outputs = self.outputs(batch)
-        if not isinstance(self.task, TokenTask):
-            return Losses(self.task.losses(outputs, batch), self.read(outputs, capture, batch))
-        losses = self.task.token_losses(outputs, batch)
-        return Losses(self.task.mean_losses(losses, batch), self.read_tokens(outputs, losses, batch))
+        return Losses(self.task.losses(outputs, batch), self.read(outputs, capture, batch))
+
+    def _of_tokens(self, task: TokenTask, batch: Batch, watch: AbstractContextManager[object]) -> Losses:
+        """The same for a language model, whose states a late head keeps: nothing else of its layers is read."""
+        with watch, nullcontext() if self.late_head else ForwardCapture():
+            outputs = self.outputs(batch)
+        losses = task.token_losses(outputs, batch)
+        return Losses(task.mean_losses(losses, batch), self.read_tokens(outputs, losses, batch))
 
     def outputs(self, batch: Batch) -> Tensor:
         """The model's outputs, or what stands in for the logits until the loss needs them."""

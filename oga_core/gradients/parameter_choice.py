@@ -8,6 +8,7 @@ from torch import nn
 
 from oga_core.errors import OgaError, unknown
 
+SMALL_PART = 0.1  # adapters have a few per cent of a model's parameters
 _BLOCK = re.compile(r"^(.*?\.)??(\w*?\d+)\.")  # up to the first numbered part: "encoder.layer.3." or "layer4."
 
 
@@ -36,6 +37,12 @@ def choose_parameters(model: nn.Module, choice: str) -> dict[str, nn.Parameter]:
             f"The choice of parameters {choice!r} matches none of the model's {len(real)}: {some}. Use 'all'."
         )
     return parameters
+
+
+def is_small_part(model: nn.Module, choice: str) -> bool:
+    """Whether most layers of the model are frozen under a choice, as all but the adapters of a PEFT model are."""
+    chosen = sum(p.numel() for p in choose_parameters(model, choice).values())
+    return chosen < SMALL_PART * sum(p.numel() for p in model.parameters())
 
 
 def _last_blocks(parameters: dict[str, nn.Parameter], count: int) -> dict[str, nn.Parameter]:

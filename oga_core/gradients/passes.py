@@ -29,7 +29,7 @@ from oga_core.gradients.hooks.forward_capture import Survey
 from oga_core.gradients.methods.hooks import HookMethod
 from oga_core.gradients.methods.plain import LoopMethod, VmapMethod
 from oga_core.gradients.options import PassOptions
-from oga_core.gradients.parameter_choice import choose_parameters
+from oga_core.gradients.parameter_choice import choose_parameters, is_small_part
 from oga_core.gradients.self_check import CHECKED_SAMPLES
 from oga_core.gradients.walk import BatchPass, Walk
 from oga_core.numerics import evenly_spaced
@@ -184,7 +184,7 @@ def _walk(
         seen = first_look(task, model, options.parameters, first)
     unlikely = seen.unlikely if loss_of(task) == PLAIN else None
     checked = first if unlikely is None else {**first, "labels": unlikely}
-    arrays.batch_size = arrays.batch_size or options.batch_size or _batch_size(device, seen, options)
+    arrays.batch_size = arrays.batch_size or options.batch_size or _batch_size(device, seen, model, options.parameters)
 
     def make_pass(given_up: set[str]) -> BatchPass:
         with fits(first):
@@ -261,8 +261,9 @@ def first_batch(task: Task, samples: SampleSet, order: NDArray[np.int64], device
     return to_device(first_rows(batch, min(_SURVEYED_SAMPLES, len(batch["labels"]))), device)
 
 
-def _batch_size(device: torch.device, seen: Survey, options: PassOptions) -> int:
-    copies = 1 if options.parameters == "head" else 4  # a backward pass keeps activations and their gradients
+def _batch_size(device: torch.device, seen: Survey, model: nn.Module, choice: str) -> int:
+    # A backward pass keeps activations and their gradients; layers whose weights nobody asks about keep no inputs.
+    copies = 1 if choice == "head" else 2 if is_small_part(model, choice) else 4
     return batch_size_for(device, seen.bytes_per_sample * copies)
 
 

@@ -112,7 +112,9 @@ class Walk:
             values |= {name: value.numpy() for name, value in seen.items()}
         finite = _finite_rows(values)
         self._note_problems({int(row): self._not_finite(int(row)) for row in loaded.rows[~finite]})
-        if finite.any():
+        if finite.all():
+            self.arrays.write(loaded.rows, values)
+        elif finite.any():
             self.arrays.write(loaded.rows[finite], {name: value[finite] for name, value in values.items()})
         return True
 
@@ -142,7 +144,8 @@ def _labels(samples: SampleSet) -> dict[str, NDArray[np.generic]]:
 
 
 def _finite_rows(values: Mapping[str, NDArray[np.generic]]) -> NDArray[np.bool_]:
-    """Whether all that was computed of a sample is finite, `(batch,)`."""
-    rows = [np.isfinite(value.reshape(len(value), -1)).all(axis=1) for value in values.values()]
+    """Whether all that was computed of a sample is finite, `(batch,)`; of a whole gradient its sketch tells."""
+    parts = [value for name, value in values.items() if name != "gradients"]
+    rows = [np.isfinite(value.reshape(len(value), -1)).all(axis=1) for value in parts]
     result: NDArray[np.bool_] = np.logical_and.reduce(rows)
     return result

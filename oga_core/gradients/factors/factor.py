@@ -71,11 +71,11 @@ class Factor(ABC):
 
     def sketch(self, name: str, projections: Projections) -> Tensor:
         """What the sketch keeps of it before folding, `(batch, kept)`."""
-        return torch.cat([projections.gradient(name, self.explicit(rows)) for rows in chunks(self)])
+        return joined([projections.gradient(name, self.explicit(rows)) for rows in chunks(self)])
 
     def squared_norms(self) -> Tensor:
         """Squared L2 norms, `(batch,)`."""
-        return torch.cat([squares(self.explicit(rows)) for rows in chunks(self)])
+        return joined([squares(self.explicit(rows)) for rows in chunks(self)])
 
     def transposed(self) -> Factor:
         """The factor of the transposed matrix."""
@@ -148,6 +148,11 @@ def chunks(factor: Factor) -> Iterator[slice]:
     step = max(1, limit // (4 * factor.numbers_at_a_time))
     for start in range(0, len(factor), step):
         yield slice(start, min(start + step, len(factor)))
+
+
+def joined(parts: Sequence[Tensor]) -> Tensor:
+    """Return the parts one after the other; a single one as it is, without a copy."""
+    return parts[0] if len(parts) == 1 else torch.cat(list(parts))
 
 
 class Kept(NamedTuple):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor
 
-from oga_core.gradients.factors.factor import Factor, Kept, chunks, squares, vector, wide
+from oga_core.gradients.factors.factor import Factor, Kept, chunks, joined, squares, vector, wide
 from oga_core.gradients.factors.products import LookupFactor, combined
 from oga_core.gradients.factors.sketching import Sketcher
 
@@ -62,7 +63,7 @@ class Reduction:
     @torch.no_grad()
     def __call__(self, name: str, factors: Sequence[Factor]) -> None:
         """Add the gradient of the parameter called `name`, which is the sum of the factors."""
-        with torch.autocast(self.squared.device.type, enabled=False):  # which would round what is added up
+        with _unrounded(self.squared.device.type):
             factor = combined(factors)
             sketch, squared = self._reduced(name, factor)
             self._keep_whole(name, factor, sketch)
@@ -121,7 +122,7 @@ class Reduction:
         """Fold what waits, all of one length at once: a card is slow to be told of many small things."""
         for rows in self._waiting.values():
             names = [name for name, _ in rows]
-            self.sketcher.fold_all(self._sketch, names, torch.stack([sketch for _, sketch in rows]))
+            self.sketcher.fold_all(self._sketch, names, [sketch for _, sketch in rows])
         self._waiting.clear()
         self._n_waiting = 0
 
@@ -156,4 +157,9 @@ class Reduction:
                 self.absolute[part] += torch.linalg.vector_norm(gradient.flatten(1), 1, dim=1)
             if whole:
                 sketches.append(self.sketcher.gradient(name, gradient))
-        return torch.cat(sketches) if whole else factor.sketch(name, self.sketcher), torch.cat(squared)
+        return joined(sketches) if whole else factor.sketch(name, self.sketcher), joined(squared)
+
+
+def _unrounded(device: str) -> AbstractContextManager[object]:
+    """Autocast off, which would round what is added up; entering a context costs more than a small product does."""
+    return torch.autocast(device, enabled=False) if torch.is_autocast_enabled(device) else nullcontext()

@@ -26,6 +26,7 @@ class Sketcher:
         self.seed = seed
         self.device = torch.device(device)
         self._signs: dict[tuple[str, str, torch.dtype], Tensor] = {}
+        self._starts: dict[tuple[str, int], int] = {}
 
     def project(self, name: str, side: str, vectors: Tensor, length: int) -> Tensor:
         """Project the last axis of `vectors` to `length` numbers; returned as it is where it is no longer."""
@@ -50,23 +51,34 @@ class Sketcher:
 
         Exact up to signs where a row has no more than `dim` numbers and no other parameter adds to the same buckets.
         """
-        self.fold_all(sketch, [name], values[None])
+        self.fold_all(sketch, [name], [values])
 
-    def fold_all(self, sketch: Tensor, names: Sequence[str], values: Tensor) -> None:
-        """Fold the rows of several parameters at once, `(parameters, batch, kept)`."""
-        size = values.shape[2]
+    def fold_all(self, sketch: Tensor, names: Sequence[str], parts: Sequence[Tensor]) -> None:
+        """Fold the rows of several parameters at once, `(batch, kept)` each, as many numbers of each."""
+        size = parts[0].shape[1]
         dim = sketch.shape[1]
-        signs = self._fold_signs(names, size, values.dtype)
-        if size < dim:  # short rows begin at a random bucket, so that parameters are spread over the buckets
-            for name, rows, own in zip(names, values, signs, strict=True):
-                start = _number(f"{self.seed} {name} start") % (dim - size + 1)
-                sketch[:, start : start + size].addcmul_(rows, own)
+        if size < dim:
+            self._fold_short(sketch, names, parts)
             return
-        values = values * signs
+        values = torch.stack(list(parts)) if len(parts) > 1 else parts[0][None]
+        values = values * self._fold_signs(names, size, values.dtype)
         whole = size - size % dim
         sketch += values[:, :, :whole].unflatten(2, (-1, dim)).sum((0, 2))
         if whole < size:
             sketch[:, : size - whole] += values[:, :, whole:].sum(0)
+
+    def _fold_short(self, sketch: Tensor, names: Sequence[str], parts: Sequence[Tensor]) -> None:
+        """Add short rows from a random bucket on, so that parameters are spread over the buckets."""
+        for name, rows in zip(names, parts, strict=True):
+            size = rows.shape[1]
+            start = self._start(name, sketch.shape[1] - size + 1)
+            sketch[:, start : start + size].addcmul_(rows, self._cached(name, "fold", (size,), 1.0, rows.dtype))
+
+    def _start(self, name: str, n_places: int) -> int:
+        """The bucket at which a short row begins."""
+        if (name, n_places) not in self._starts:
+            self._starts[name, n_places] = _number(f"{self.seed} {name} start") % n_places
+        return self._starts[name, n_places]
 
     def _fold_signs(self, names: Sequence[str], size: int, dtype: torch.dtype) -> Tensor:
         """The signs of several parameters, `(parameters, 1, kept)`."""

@@ -44,6 +44,8 @@ _SHORT_DERIVATIONS = (
     rules_embedding.looked_up,
     linear_of_parameters,
 )
+_FACTS = {getattr(Tensor, name).__get__ for name in ("shape", "dtype", "device", "ndim")}
+"""What models ask their tensors again and again, and no tape need see."""
 _WRITES = {Tensor.__setitem__, Tensor.copy_}
 
 
@@ -56,6 +58,8 @@ class GradientCapture(TorchFunctionMode):
         self._derivation = Derivation(tape)
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in _FACTS:
+            return func(*args)
         kwargs = kwargs or {}
         meets = data = False
         for tensor in tensors_in((*args, *kwargs.values()) if kwargs else args):

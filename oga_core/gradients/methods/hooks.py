@@ -55,14 +55,15 @@ class HookMethod:
         """Names of the parameters that it computes no gradient of."""
         return self.missed - self.by_vmap.keys()
 
-    def prepare(self, few: Batch, exact: Reduction, tolerance: float) -> None:
+    def prepare(self, few: Batch, exact: Reduction, tolerance: float) -> float | None:
         """Learn where the batch is in each input, and what to leave to vmap."""
         self.tolerance = tolerance
         self.layouts = Layouts()
         self.missed.clear()
         self.by_vmap = {}
-        self._learn_layouts(few, exact)
+        error = self._learn_layouts(few, exact)
         self._cover_missed(few, exact)
+        return None if self.missed or error > tolerance else error
 
     def __call__(self, batch: Batch, reduction: Reduction) -> Losses:
         """Reduce the gradients of a batch; where it shows the method to be wrong, they are not used."""
@@ -84,8 +85,8 @@ class HookMethod:
             reduction.add(rest)
         return losses
 
-    def _learn_layouts(self, few: Batch, exact: Reduction) -> None:
-        """Where the batch is in each input shows when its size changes, and in the end by trial."""
+    def _learn_layouts(self, few: Batch, exact: Reduction) -> float:
+        """Where the batch is in each input shows when its size changes, and in the end by trial; its error."""
         if not any(self._calls_agree(few, sizes) for sizes in _LEARNT_FROM):
             raise RuntimeError("layers are called differently from batch to batch")
         self.layouts.learning = False
@@ -98,6 +99,7 @@ class HookMethod:
                 break
         if self.layouts.changed:
             raise RuntimeError("layers are called differently from batch to batch")
+        return errors[""]
 
     def _calls_agree(self, few: Batch, sizes: tuple[int, ...]) -> bool:
         """Learn from batches of these sizes; False where calls differ, as when one looks like a size of the model."""
