@@ -13,6 +13,7 @@ from torch import nn
 from oga_core.ask.model import QueryPass
 from oga_core.errors import OgaError
 from oga_core.gradients.arrays import PassArrays
+from oga_core.gradients.methods.hooks import HookMethod
 from oga_core.gradients.options import PassOptions
 from oga_core.gradients.passes import gradient_pass, outputs_pass
 
@@ -43,6 +44,22 @@ def test_samples_whose_output_is_not_finite_are_problems(row, parameters, tmp_pa
     samples.inputs[:] = np.nan
     with pytest.raises(OgaError, match=r"not finite .* for the samples that were tried first"):
         gradient_pass(ArrayTask(), mlp(), samples, folder=tmp_path / "d", options=options)
+
+
+def test_one_measurement_tells_both_errors_of_the_highest_precision(tmp_path):
+    class Counting(HookMethod):
+        calls = 0
+
+        def __call__(self, batch, reduction):
+            Counting.calls += 1
+            return super().__call__(batch, reduction)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("oga_core.gradients.passes.HookMethod", Counting)
+        options = PassOptions(parameters="all", batch_size=5)
+        sketch = gradient_pass(ArrayTask(), mlp(), random_samples(5, 6), folder=tmp_path, options=options).sketch
+    assert Counting.calls == 2  # on the samples that are checked, and on the batch
+    assert sketch.precision_error == sketch.check_error
 
 
 @pytest.mark.parametrize("parameters", ["head", "all"])

@@ -4,7 +4,7 @@ import pytest
 from torch import nn
 
 from oga_core.errors import OgaError
-from oga_core.gradients.parameter_choice import choose_parameters
+from oga_core.gradients.parameter_choice import choose_parameters, is_small_part
 
 
 @pytest.mark.parametrize(
@@ -43,3 +43,9 @@ def test_all_means_what_the_model_trains():
     assert list(choose_parameters(model, "all")) == ["weight"]
     model.weight.requires_grad_(False)
     assert list(choose_parameters(model, "all")) == ["weight", "bias"]
+
+
+@pytest.mark.parametrize(("choice", "expected"), [("last:1", True), ("all", False)])
+def test_a_small_part_leaves_most_of_the_model_frozen(choice, expected):
+    model = nn.Sequential(nn.Linear(30, 30), nn.Linear(30, 1))
+    assert is_small_part(model, choice) is expected
