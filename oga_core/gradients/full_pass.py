@@ -74,6 +74,7 @@ class FullPass:
         self.forward = forward
         self.methods = methods
         self.parameters = dict(parameters)
+        self._all_parameters = list(forward.model.parameters())  # looked for once, not in every batch
         self.options = options
         self.device = device
         self.notes = notes
@@ -252,7 +253,7 @@ class FullPass:
     @contextmanager
     def _frozen(self) -> Iterator[None]:
         """No parameter asks for a gradient of its own."""
-        required = [p for p in self.forward.model.parameters() if p.requires_grad]
+        required = [p for p in self._all_parameters if p.requires_grad]
         for p in required:
             p.requires_grad_(False)
         try:

@@ -61,10 +61,7 @@ class GradientCapture(TorchFunctionMode):
         if func in _FACTS:
             return func(*args)
         kwargs = kwargs or {}
-        meets = data = False
-        for tensor in tensors_in((*args, *kwargs.values()) if kwargs else args):
-            meets = meets or self.tape.sink(tensor) is not None
-            data = data or _is_data(tensor)
+        meets, data = self._met((*args, *kwargs.values()) if kwargs else args)
         if not meets or not torch.is_grad_enabled():
             output = func(*args, **kwargs)
         elif not data:
@@ -76,6 +73,19 @@ class GradientCapture(TorchFunctionMode):
             if func in _WRITES:
                 self.tape.watch(args[:1])
         return output
+
+    def _met(self, values: Sequence[Any]) -> tuple[bool, bool]:
+        """Whether parameters are among the values, and whether data is; asked of every call of a model."""
+        meets = data = False
+        for value in values:
+            if isinstance(value, Tensor):
+                meets = meets or self.tape.sink(value) is not None
+                data = data or _is_data(value)
+            elif isinstance(value, (tuple, list)):
+                inside = self._met(value)
+                meets = meets or inside[0]
+                data = data or inside[1]
+        return meets, data
 
     def _apply(self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """Run a function that meets both data and parameters."""
