@@ -183,8 +183,8 @@ def barriers(page: Page, inside: str = "") -> dict[str, list[str]]:
 
 
 def queue(page: Page) -> Locator:
-    """The line that says how much is reviewed."""
-    return page.get_by_text(re.compile(r"\d+ of \d+ reviewed"))
+    """The line that says how much is decided."""
+    return page.get_by_text(re.compile(r"\d+ of \d+ decided"))
 
 
 def shot(page: Page, name: str) -> None:

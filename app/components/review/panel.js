@@ -234,7 +234,7 @@ export function spokenOf({ position, given, predicted, why, tags }) {
 /** @param {Progress} progress */
 export function progressLine({ done = 0, total = 0, text = "" }) {
   const bar = el("progress", { max: String(Math.max(1, total)), value: String(done), "aria-label": "Reviewed" });
-  const words = `${count(done)} of ${count(total)} reviewed · ${share(done, total)}`;
+  const words = `${count(done)} of ${count(total)} decided · ${share(done, total)}`;
   return [bar, el("span", {}, words), el("span", { class: "pace" }, text)];
 }
 

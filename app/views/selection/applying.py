@@ -43,6 +43,9 @@ def choice(view: Opened) -> str:
         persist_state="session",
     )
     state.remember("apply", choice)
+    together = _decided_together(view) if choice == "decisions" else 0
+    if together:
+        messages.note(f"{together:,} of them were decided together. Nobody has looked at each.")
     if not changes[choice]:
         messages.note("This would change nothing: the export would hold the data as they are.")
     elif choice != "decisions":
@@ -50,6 +53,13 @@ def choice(view: Opened) -> str:
     if view.session.filters:
         messages.quiet("Only samples that pass the filter are changed, and tables list only them.")
     return choice
+
+
+def _decided_together(view: Opened) -> int:
+    """How many decisions are no verdicts, as nobody has looked at the samples one by one."""
+    codes = view.board.codes
+    made = (codes >= 0) & (codes != ACTIONS.index("unsure")) & ~view.board.judged
+    return int((made & view.selection.chosen).sum())
 
 
 def _changes(view: Opened) -> dict[str, int]:

@@ -6,6 +6,7 @@ from page_words import problems, words
 
 from oga_core.readers import read_samples
 from oga_core.review import Decision, ReviewStore
+from oga_core.review.decisions import UNSEEN
 from oga_core.runs.scored import ScoredRun
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -53,3 +54,13 @@ def test_a_proposal_says_in_its_name_that_nobody_reviewed_it(visit, data):
     test.button(key="export-make").click().run()
     assert problems(test) == []
     assert "digits_fixed_suggestions_not_reviewed.zip" in words(test)
+
+
+def test_what_was_decided_together_is_said_to_be_so(visit, data, digits):
+    together = [Decision(str(name), "remove", note=UNSEEN) for name in data.ids[:7]]
+    store = ReviewStore(digits.review)
+    store.decide([*together, Decision(str(data.ids[8]), "remove")])
+    store.close()
+    test = visit("export", run="digits")
+    assert test.radio(key="export-apply-3").options[0] == "My decisions: 8"
+    assert "7 of them were decided together. Nobody has looked at each." in words(test)

@@ -77,7 +77,7 @@ describe("a sample", () => {
       "likely mislabelled · label 97 % likely wrong · percentile 99.1 · flagged",
     ]);
     assert.deepEqual(texts(place, ".text"), ["first"]);
-    assert.match(texts(place, ".progress")[0] ?? "", /^0 of 3 reviewed · 0.00 %9 a minute$/);
+    assert.match(texts(place, ".progress")[0] ?? "", /^0 of 3 decided · 0.00 %9 a minute$/);
     const chances = texts(place, ".classes .chance");
     const named = texts(place, ".classes .name").map((name, i) => `${name} ${chances[i]}`);
     assert.deepEqual(named.sort(), ["cat 10 %", "dog 90 %", "eel "]);
@@ -103,7 +103,7 @@ describe("a key", () => {
     acknowledge();
     assert.equal(position(), "2 of 3 · b");
     assert.equal(state(), "Saved.");
-    assert.match(texts(place, ".progress")[0] ?? "", /^1 of 3 reviewed/);
+    assert.match(texts(place, ".progress")[0] ?? "", /^1 of 3 decided/);
   });
 
   it("takes the suggestion, a class by its number, or removes", () => {
