@@ -43,16 +43,21 @@ def choice(view: Opened) -> str:
         persist_state="session",
     )
     state.remember("apply", choice)
-    together = _decided_together(view) if choice == "decisions" else 0
-    if together:
-        messages.note(f"{together:,} of them were decided together. Nobody has looked at each.")
-    if not changes[choice]:
-        messages.note("This would change nothing: the export would hold the data as they are.")
-    elif choice != "decisions":
-        messages.note("This is the machine's proposal. Nobody has reviewed it, and the export says so.")
+    if doubt := _doubt(view, choice, changes[choice]):
+        messages.note(doubt)
     if view.session.filters:
         messages.quiet("Only samples that pass the filter are changed, and tables list only them.")
     return choice
+
+
+def _doubt(view: Opened, choice: str, n_changes: int) -> str:
+    """What a person should know who applies this; empty where there is nothing."""
+    if not n_changes:
+        return "This would change nothing: the export would hold the data as they are."
+    if choice != "decisions":
+        return "This is the machine's proposal. Nobody has reviewed it, and the export says so."
+    together = _decided_together(view)
+    return f"{together:,} of them were decided together. Nobody has looked at each." if together else ""
 
 
 def _decided_together(view: Opened) -> int:
