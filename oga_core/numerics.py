@@ -88,8 +88,10 @@ def in_threads(function: Callable[[slice], Values], n_samples: int, size: int = 
     For what lets other threads work meanwhile, as NumPy does; no value depends on how many there are.
     """
     import torch  # which takes seconds, and the dashboard does not need
+    from threadpoolctl import threadpool_limits
 
-    with ThreadPoolExecutor(torch.get_num_threads()) as threads:
+    # Products of matrices in threads of their own would wait for each other, the longer the busier the machine is.
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(torch.get_num_threads()) as threads:
         return np.concatenate([np.zeros(0), *threads.map(function, slices(n_samples, size))])
 
 

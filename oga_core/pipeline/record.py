@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from oga_core.files import write_whole
 from oga_core.gradient_sketch import GradientSketch
 from oga_core.numerics import slices
 from oga_core.pipeline.contents import content_hashes
+from oga_core.readers.tables.indexed import places
+from oga_core.runs.folder import PLACES
 from oga_core.runs.table import CONTENT, GIVEN_VALUE
 from oga_core.samples import Problem, SampleSet
 from oga_core.worker.stages import peak_rss_mb
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from oga_core.gradients.passes import PassResult
 
 _GROUPED_SAMPLES = 200_000  # reading the rows of more takes longer than the warnings are worth
+_MANY_ROWS = 50_000  # fewer are read again in a quarter of a second
 GROUP_VALUES = 50  # a column with more distinct values is no group
 
 
@@ -67,12 +71,21 @@ def accuracy_of(sketch: GradientSketch) -> float | None:
 def write_samples(samples: SampleSet, folder: Path, data: SampleSet | None = None) -> None:
     """Write ids, labels and hashes of the contents to samples.parquet in the run folder, groups to groups.parquet.
 
+    Of many rows of a text their places go to rows.npy, so that no page waits until all are read again.
     data: all the samples, where these are a part of them.
     """
     columns = {"sample_id": samples.ids, **_given(samples)}
     table = pd.DataFrame({**columns, CONTENT: content_hashes(samples)})
     write_whole(folder / "samples.parquet", lambda path: table.to_parquet(path, index=False))
     write_whole(folder / "groups.parquet", lambda path: groups_of(samples, data).to_parquet(path, index=False))
+    (folder / PLACES).unlink(missing_ok=True)
+    if len(samples) >= _MANY_ROWS and (spans := places(samples)) is not None:
+        write_whole(folder / PLACES, lambda path: _save(path, spans))
+
+
+def _save(path: Path, array: NDArray[np.int64]) -> None:
+    with path.open("wb") as file:
+        np.save(file, array, allow_pickle=False)
 
 
 def _given(samples: SampleSet) -> dict[str, Any]:

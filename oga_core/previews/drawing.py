@@ -12,6 +12,7 @@ from oga_core.previews.content import Preview
 from oga_core.readers import preview_image
 from oga_core.readers.answers.responses import responses
 from oga_core.readers.image_data import reduced_to
+from oga_core.readers.tables.indexed import SeenRows
 from oga_core.readers.tables.tagged import Sentence
 from oga_core.readers.turns import words
 from oga_core.samples import SampleSet, UnreadableSample
@@ -22,7 +23,7 @@ _MOST_EDITED = 50_000  # characters of a row's responses; longer ones are not ed
 _MAX_FIELDS = 60
 
 
-def preview(samples: SampleSet, row: int, side: int) -> Preview:
+def preview(samples: SampleSet | SeenRows, row: int, side: int) -> Preview:
     """Return what can be seen of one sample; images are reduced to `side` pixels."""
     try:
         with reduced_to(side):
@@ -43,7 +44,7 @@ def preview(samples: SampleSet, row: int, side: int) -> Preview:
     return Preview(fields=as_fields(fields)) if isinstance(fields, Mapping) else Preview(text=cut(str(content)))
 
 
-def _language(samples: SampleSet, row: int, content: Any) -> Preview:
+def _language(samples: SampleSet | SeenRows, row: int, content: Any) -> Preview:
     """A row for a language model: its conversation, or its prompt and the two answers; and what may be edited."""
     original = samples.rows[row]
     texts = tuple(responses(original, samples.source.columns.get("text")).items())
@@ -111,7 +112,7 @@ def cut(text: str, length: int = _LONG) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
-def found(samples: SampleSet, rows: Iterable[int], text: str) -> list[int]:
+def found(samples: SampleSet | SeenRows, rows: Iterable[int], text: str) -> list[int]:
     """Those of `rows` whose original row holds `text` in a value, whatever its case; bytes are not looked at."""
     wanted = text.casefold()
     return [row for row in rows if any(wanted in value.casefold() for value in _texts(samples.rows[row]))]

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from oga_core.errors import OgaError
 from oga_core.numerics import slices
 from oga_core.previews.drawing import found, preview
-from oga_core.samples import SampleSet
 from oga_core.worker.requests import requests
 from oga_core.worker.stages import Progress
 
@@ -33,14 +32,14 @@ def serve(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
 
     progress({"stage": "reading the data"})
     run = RunFolder(Path(arguments["run"]))
-    samples = run.samples
+    samples = run.seen
     if run.info.modality == "causal_lm":
         with contextlib.suppress(OgaError):  # said again to who asks for tokens
             _task_of(run)  # within the time for a start: the tokenizer's libraries take seconds
     progress({"stage": "showing samples", "answer": {}})
     for request in requests():
         if "tokens" in request:
-            for answer in _tokens(run, samples, request["tokens"]):
+            for answer in _tokens(run, request["tokens"]):
                 progress({"answer": answer})
             continue
         if "find" in request:
@@ -53,12 +52,12 @@ def serve(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
     return {}
 
 
-def _tokens(run: RunFolder, samples: SampleSet, rows: list[int]) -> Iterator[dict[str, Any]]:
+def _tokens(run: RunFolder, rows: list[int]) -> Iterator[dict[str, Any]]:
     from oga_core.previews.tokens import row_tokens, unshown  # which takes torch, and pictures do not need it
 
     for row in rows:
         try:
-            yield row_tokens(_task_of(run), samples, row)
+            yield row_tokens(_task_of(run), run.samples, row)
         except OgaError as error:
             yield unshown(str(error))
 

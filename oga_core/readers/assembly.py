@@ -134,6 +134,11 @@ def file_fingerprint(*paths: Path | None) -> str:
     return digest.hexdigest()
 
 
+def data_fingerprint(path: Path, options: ReadOptions) -> str:
+    """What a `SampleSet` of this file has as its fingerprint, read with these options."""
+    return _with_options(file_fingerprint(path, options.labels), options)
+
+
 def archive_fingerprint(archive: Archive, labels: Path | None = None) -> str:
     """Hash a folder by names, sizes and times of change; an archive file as a file."""
     if archive.path.is_file():

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -26,6 +26,11 @@ from oga_core.runs.stored.writing import replace_columns, write_columns
 from oga_core.runs.table import SCORE_PREFIX, read_table, sample_ids, score_names
 from oga_core.samples import SampleSet
 
+if TYPE_CHECKING:
+    from oga_core.readers.tables.indexed import SeenRows
+
+PLACES = "rows.npy"
+"""Where the rows of a large table of text lie in it."""
 SHARDS = "shards"
 """What is scored in parts, until it is merged."""
 
@@ -178,6 +183,24 @@ class RunFolder:
             raise OgaError(f"{data.path} has changed since it was scored. Put the scored version back, or score again.")
         return with_targets(samples.take(self._places(samples)), info.target, info.classes or info.label_names)
 
+    @cached_property
+    def seen(self) -> SampleSet | SeenRows:
+        """What can be seen of the scored samples: of a table whose rows' places were kept, without reading it again.
+
+        Where the table has changed since, or places were not kept, the samples are read.
+        """
+        from oga_core.readers.tables.indexed import seen_rows
+
+        data = self.info.data
+        spans = _read_places(self.path / PLACES)
+        if spans is None or len(spans) != self.info.n_samples or not data.path or self.info.modality == "causal_lm":
+            return self.samples
+        with contextlib.suppress(OgaError, OSError, TypeError):
+            rows = seen_rows(Path(data.path), spans, data.options)
+            if rows is not None and rows.fingerprint == data.fingerprint:
+                return rows
+        return self.samples
+
     def _places(self, samples: SampleSet) -> Indices:
         """Return where the rows of the table stand among all samples of the data."""
         ids = self.ids[:]
@@ -190,6 +213,15 @@ class RunFolder:
                 "Score the data again."
             )
         return np.array([position[sample_id] for sample_id in ids], dtype=np.int64)
+
+
+def _read_places(path: Path) -> Indices | None:
+    """Places of rows, `(n_samples, 2)`, mapped; None where they are not there or damaged."""
+    try:
+        spans = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    return spans if spans.ndim == 2 and spans.shape[1] == 2 and spans.dtype == np.int64 else None
 
 
 def _is_ours(path: Path) -> bool:

@@ -47,18 +47,21 @@ class Content:
 
 
 class LazyRows(Sequence[Any]):
-    """Rows parsed from their bytes when asked for; raises `UnreadableSample` where the file has changed since."""
+    """Rows parsed from their bytes when asked for; raises `UnreadableSample` where the file has changed since.
+
+    spans: `(n_rows, 2)` byte offsets.
+    """
 
     def __init__(self, content: Content, spans: NDArray[np.int64], parse: Callable[[bytes], Any]):
         self._content = content
-        self._spans = spans
+        self.spans = spans
         self._parse = parse
 
     def __len__(self) -> int:
-        return len(self._spans)
+        return len(self.spans)
 
     def __getitem__(self, i: Any) -> Any:
-        start, stop = self._spans[i].tolist()
+        start, stop = self.spans[i].tolist()
         try:
             return self._parse(self._content[start:stop])
         except (ValueError, csv.Error, StopIteration, RecursionError):

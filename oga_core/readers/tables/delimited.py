@@ -8,6 +8,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from oga_core.errors import OgaError
 from oga_core.readers.columns import check_header
 from oga_core.readers.tables.content import Content, LazyRows, decode
@@ -55,7 +58,11 @@ class DelimitedTable:
                 fault = f"line {line} has {len(fields)} fields, the header has {len(self.columns)}"
                 collector.faults.append((row, fault))
         spans = collector.spans
-        return collector.scan(LazyRows(self.content, spans, self._parse), spans)
+        return collector.scan(self.rows_at(spans), spans)
+
+    def rows_at(self, spans: NDArray[np.int64]) -> LazyRows:
+        """The rows at byte offsets `(n_rows, 2)`."""
+        return LazyRows(self.content, spans, self._parse)
 
     def _parse(self, data: bytes) -> Row:
         text = data.decode("utf-8-sig")

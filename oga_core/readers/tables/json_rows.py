@@ -10,6 +10,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from oga_core.errors import OgaError
 from oga_core.readers.tables.content import Content, LazyRows, decode
 from oga_core.readers.tables.table import MAX_ROWS, RowCollector, Scan
@@ -61,7 +64,11 @@ class JsonLinesTable:
             else:
                 collector.add(row, span, [content.get(name) for name in wanted])
         spans = collector.spans
-        return collector.scan(LazyRows(self.content, spans, parse_json_row), spans)
+        return collector.scan(self.rows_at(spans), spans)
+
+    def rows_at(self, spans: NDArray[np.int64]) -> LazyRows:
+        """The rows at byte offsets `(n_rows, 2)`."""
+        return LazyRows(self.content, spans, parse_json_row)
 
     def _lines(self) -> Iterator[tuple[int, tuple[int, int], bytes]]:
         """Yield (line number, byte span, bytes) of every row."""

@@ -1,0 +1,92 @@
+"""Rows whose places are known are shown as they are read, and without reading those before them."""
+
+import json
+
+import numpy as np
+import pytest
+
+from oga_core.errors import OgaError
+from oga_core.pipeline import record
+from oga_core.previews.drawing import found, preview
+from oga_core.readers import read_samples
+from oga_core.readers.tables.delimited import DelimitedTable
+from oga_core.readers.tables.indexed import SeenRows, places, seen_rows
+from oga_core.readers.tables.json_rows import JsonLinesTable
+from oga_core.runs.folder import PLACES, RunFolder
+from oga_core.samples import SampleSet
+
+TEXTS = ['a "quoted" text', "two\nlines", "größer, 猫", "", "plain"]
+
+
+def written(path):
+    """A table of texts with labels, two of the rows without one."""
+    rows = [{"id": f"r{i}", "text": f"{TEXTS[i % 5]} {i}", "label": "" if i in (3, 40) else "cat"} for i in range(60)]
+    rows[7]["label"] = "dog"
+    if path.suffix == ".jsonl":
+        path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    else:
+        quoted = ([f'"{value.replace(chr(34), chr(34) * 2)}"' for value in row.values()] for row in rows)
+        path.write_text("id,text,label\n" + "".join(",".join(row) + "\n" for row in quoted), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(params=["rows.csv", "rows.jsonl"])
+def data(request, tmp_path, monkeypatch):
+    monkeypatch.setattr(record, "_MANY_ROWS", 10)
+    return written(tmp_path / request.param)
+
+
+@pytest.fixture
+def run(data, tmp_path):
+    """A run of all but every third sample, as a pass leaves it."""
+    samples = read_samples(data)
+    scored = samples.take(np.flatnonzero(np.arange(len(samples)) % 3))
+    folder = RunFolder.create(tmp_path / "run")
+    record.write_samples(scored, folder.path, samples)
+    given = {"path": str(data), "options": {}, "fingerprint": samples.fingerprint}
+    folder.update(n_samples=len(scored), modality="text", target="class", data=given, classes=["cat", "dog"])
+    folder.write_columns({"sample_id": scored.ids, "score_loss": np.zeros(len(scored))})
+    return folder
+
+
+def refuse(*_):
+    raise AssertionError("the table was read")
+
+
+def test_the_rows_of_a_run_are_shown_without_reading_its_table(run, monkeypatch):
+    expected = run.samples
+    shown = [preview(expected, row, 100) for row in range(len(expected))]
+    places_of_cats = found(expected, range(len(expected)), "猫 ")
+    for table in (DelimitedTable, JsonLinesTable):
+        monkeypatch.setattr(table, "scan", refuse)
+    seen = RunFolder(run.path).seen
+    assert isinstance(seen, SeenRows)
+    assert [preview(seen, row, 100) for row in range(len(seen))] == shown
+    assert [seen.rows[row] for row in range(len(seen))] == [expected.rows[row] for row in range(len(expected))]
+    assert found(seen, range(len(seen)), "猫 ") == places_of_cats != []
+    assert seen.source.columns == expected.source.columns
+
+
+def test_a_table_that_has_changed_is_refused(run, data):
+    data.write_bytes(data.read_bytes().replace(b"plain", b"other"))
+    with pytest.raises(OgaError, match="has changed since it was scored"):
+        _ = run.seen
+
+
+@pytest.mark.parametrize("content", [b"", b"no array", None])
+def test_without_good_places_the_samples_are_read(run, content):
+    (run.path / PLACES).unlink() if content is None else (run.path / PLACES).write_bytes(content)
+    assert isinstance(run.seen, SampleSet)
+
+
+def test_places_of_another_run_are_not_believed(run):
+    np.save(run.path / PLACES, np.load(run.path / PLACES)[:-1])
+    assert isinstance(run.seen, SampleSet)
+
+
+def test_rows_with_labels_beside_them_have_no_places(tmp_path):
+    data = written(tmp_path / "rows.csv")
+    (tmp_path / "labels.csv").write_text("id,label\n" + "".join(f"r{i},cat\n" for i in range(60)))
+    samples = read_samples(data, labels=tmp_path / "labels.csv")
+    assert places(samples) is None
+    assert seen_rows(data, np.zeros((1, 2), np.int64), {"labels": tmp_path / "labels.csv"}) is None
