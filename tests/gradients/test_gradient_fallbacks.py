@@ -20,14 +20,15 @@ from oga_core.gradients.passes import gradient_pass
 
 
 class Packed(nn.Module):
-    """A layer that neither hooks nor vmap have a way for: rows of packed sequences do not say whose they are."""
+    """A layer that neither hooks nor vmap have a way for: packed rows that were changed do not say whose they are."""
 
     def __init__(self):
         super().__init__()
         self.layer, self.head = nn.GRU(4, 5, batch_first=True), nn.Linear(5, 3)
 
     def forward(self, x):
-        return self.head(self.layer(pack_padded_sequence(x, [x.shape[1]] * len(x), batch_first=True))[1][0])
+        packed = pack_padded_sequence(x, [x.shape[1]] * len(x), batch_first=True)
+        return self.head(self.layer(packed._replace(data=packed.data * 2))[1][0])
 
 
 class NoRule(nn.Module):

@@ -6,6 +6,7 @@ import pytest
 import torch
 from engine_helpers import N_CLASSES, assert_exact, random_samples
 from torch import nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 KINDS = {
     "lstm": nn.LSTM,
@@ -96,3 +97,40 @@ def test_words_of_characters_are_folded_into_the_batch(tmp_path):
             return self.head(self.of_words(words)[1][0][0])
 
     assert_exact(Characters(), random_samples(8, 3, 6, 4), tmp_path)
+
+
+class OfTexts(nn.Module):
+    """Texts of different lengths through two packed layers; the head sees the mean output and the last states."""
+
+    def __init__(self, kind, **options):
+        super().__init__()
+        torch.manual_seed(0)
+        self.embed, self.first = nn.Linear(4, 4), kind(4, 3, **options)
+        self.second, self.head = nn.GRU(6, 5, batch_first=True), nn.Linear(10, N_CLASSES)
+
+    def forward(self, x):
+        lengths = 1 + (x[:, 0, 0].abs() * 3).long().clamp(max=x.shape[1] - 1)
+        batch_first = self.first.batch_first
+        hidden = self.embed(x) if batch_first else self.embed(x).transpose(0, 1)
+        texts = pack_padded_sequence(hidden, lengths, batch_first, enforce_sorted=False)
+        outputs, last = self.second(self.first(texts)[0])
+        padded, _ = pad_packed_sequence(outputs, batch_first=True)
+        return self.head(torch.cat([padded.sum(1), last[0]], 1))
+
+
+@pytest.mark.parametrize("kind", [*KINDS][:4])
+@pytest.mark.parametrize("batch_first", [True, False])
+def test_packed_sequences_are_exact(kind, batch_first, tmp_path):
+    model = OfTexts(KINDS[kind], bidirectional=True, batch_first=batch_first)
+    assert_exact(model, random_samples(8, 6, 4), tmp_path)
+
+
+@pytest.mark.filterwarnings("ignore:LSTM with projections")
+def test_packed_sequences_that_were_sorted_before_and_projected_are_exact(tmp_path):
+    class Sorted(OfTexts):
+        def forward(self, x):
+            texts = pack_padded_sequence(self.embed(x), [x.shape[1]] * len(x), batch_first=True)
+            return self.head(torch.cat([self.second(self.first(texts)[0])[1][0]] * 2, 1))
+
+    model = Sorted(nn.LSTM, num_layers=2, bidirectional=True, batch_first=True, bias=False)
+    assert_exact(model, random_samples(8, 6, 4), tmp_path)

@@ -17,6 +17,7 @@ from torch import Tensor
 from oga_core.gradients.factors.factor import vector, wide_dtype, working
 from oga_core.gradients.factors.products import ProductFactor
 from oga_core.gradients.hooks.calls import Call, plain_name
+from oga_core.gradients.hooks.rules_packed import Packed, packed_call
 from oga_core.gradients.hooks.tape import Site, Take, Tape
 
 aten = torch.ops.aten
@@ -70,16 +71,28 @@ class Weights:
 
 @dataclass(frozen=True)
 class Direction:
-    """Runs one layer in one direction over data `(time, batch, size)`, on the tape."""
+    """Runs one layer in one direction over data `(time, batch, size)`, on the tape.
+
+    packed: of sequences that end before others, whose state then stays as it is.
+    """
 
     tape: Tape
     site: Site
     step: Callable[[Tensor, Tensor, State], State]
     weights: Weights
     batch_first: bool
+    packed: Packed | None = None
 
-    def __call__(self, data: Tensor, state: State) -> tuple[Tensor, State]:
-        """Return the outputs `(time, batch, size)` and the last state."""
+    def __call__(self, data: Tensor, state: State, backwards: int = 0) -> tuple[Tensor, State]:
+        """Return the outputs `(time, batch, size)` and the last state; `backwards` from the last step to the first."""
+        outputs, last = self._forwards(_turned(data, backwards), state, self._ends(len(data), backwards))
+        return _turned(outputs, backwards), last
+
+    def _ends(self, n_steps: int, backwards: int) -> Sequence[Tensor | None]:
+        """Which sequences go on in each step, `(batch, 1)`; None where all do."""
+        return [None] * n_steps if self.packed is None else _turned(self.packed.alive, backwards).unbind(0)
+
+    def _forwards(self, data: Tensor, state: State, ends: Sequence[Tensor | None]) -> tuple[Tensor, State]:
         weights = self.weights
         states: list[Tensor] = []
         unprojected: list[Tensor] = []
@@ -87,13 +100,16 @@ class Direction:
         gates = self._gates(data, states)
         separate = self._probes(states, data, weights.of_state, weights.state_bias, self.step is gru_step)
         projected = self._probes(unprojected, data, weights.projection, None, weights.projection is not None)
-        for inputs, at_state, at_output in zip(gates, separate, projected, strict=True):
+        for inputs, at_state, at_output, alive in zip(gates, separate, projected, ends, strict=True):
+            before = state
             states.append(state[0].detach())
             hidden = F.linear(state[0], weights.of_state.detach(), _values(weights.state_bias))
             state = self.step(inputs, _sum(hidden, at_state), state)
             if weights.projection is not None:
                 unprojected.append(state[0].detach())
                 state = (_sum(F.linear(state[0], weights.projection.detach()), at_output), *state[1:])
+            if alive is not None:
+                state = tuple(torch.where(alive, new, old) for new, old in zip(state, before, strict=True))
             outputs.append(state[0])
         return torch.stack(outputs), state
 
@@ -139,35 +155,65 @@ class Direction:
         return self.tape.route(sink) if sink else None
 
     def _positions(self, values: Tensor) -> Tensor:
+        if self.packed is not None:
+            return self.packed.of_samples(values)
         return self.site.positions(values.transpose(0, 1) if self.batch_first else values)
 
 
 def recurrent(tape: Tape, func: Any, call: Call) -> Any:
-    """LSTM, GRU and simple recurrent layers of any depth, in one direction or both; not packed sequences."""
-    data = call["input"]
+    """LSTM, GRU and simple recurrent layers of any depth, in one direction or both."""
     states = _as_tuple(call["hx"])
-    flat = call["params"]
-    packed = not isinstance(flat, (list, tuple)) or not states[0].is_floating_point()
-    if packed or data.ndim != 3 or (call["train"] and call["dropout"]) or any(map(tape.sink, (data, *states))):
+    if not states[0].is_floating_point():
+        return _over_packed(tape, func, Call(_OF_PACKED, call.args, call.kwargs))
+    data = call["input"]
+    if data.ndim != 3 or not _suits(tape, call, data):
         return None
     site = Site(tape, call, data)
     batch_first = bool(call["batch_first"])
     if site.layout not in ((0, "folded", "interleaved") if batch_first else (1,)):
         return None
+    outputs, last = _layers(tape, site, func, call, data.transpose(0, 1) if batch_first else data)
+    return outputs.transpose(0, 1) if batch_first else outputs, *last
+
+
+def _over_packed(tape: Tape, func: Any, call: Call) -> Any:
+    """The same over packed sequences."""
+    if not _suits(tape, call, call["input"]):
+        return None
+    packed = packed_call(tape, call)
+    if packed is None:
+        return None
+    site = Site(tape, call, call["input"], (tape.n, 1))
+    outputs, last = _layers(tape, site, func, call, packed.padded, packed)
+    return packed.again(outputs), *last
+
+
+def _suits(tape: Tape, call: Call, data: Tensor) -> bool:
+    has_dropout = call["train"] and call["dropout"]
+    is_derived = any(map(tape.sink, (data, *_as_tuple(call["hx"]))))
+    return isinstance(call["params"], (list, tuple)) and not has_dropout and not is_derived
+
+
+def _layers(
+    tape: Tape, site: Site, func: Any, call: Call, outputs: Tensor, packed: Packed | None = None
+) -> tuple[Tensor, list[Tensor]]:
+    """Run all layers over data `(time, batch, size)`; return the outputs, and the last states of all layers."""
+    states = _as_tuple(call["hx"])
+    flat = call["params"]
     n_directions = 1 + bool(call["bidirectional"])
     size = len(flat) // (call["num_layers"] * n_directions)
-    outputs = data.transpose(0, 1) if batch_first else data
     last: list[State] = []
     for _ in range(call["num_layers"]):
         read: list[Tensor] = []
         for backwards in range(n_directions):
             weights = Weights.of(flat[len(last) * size :][:size], biased=call["has_biases"])
-            direction = Direction(tape, site, _STEPS[plain_name(func)], weights, batch_first)
-            part, state = direction(_turned(outputs, backwards), tuple(values[len(last)] for values in states))
-            read.append(_turned(part, backwards))
+            step = _STEPS[plain_name(func)]
+            direction = Direction(tape, site, step, weights, bool(call["batch_first"]), packed)
+            part, state = direction(outputs, tuple(values[len(last)] for values in states), backwards)
+            read.append(part)
             last.append(state)
         outputs = torch.cat(read, -1)
-    return outputs.transpose(0, 1) if batch_first else outputs, *map(torch.stack, zip(*last, strict=True))
+    return outputs, [torch.stack(values) for values in zip(*last, strict=True)]
 
 
 def cell(tape: Tape, func: Any, call: Call) -> Any:
@@ -202,6 +248,7 @@ def _sum(values: Tensor, probe: Tensor | None) -> Tensor:
 _OF_LAYER = (
     *("input", "hx", "params", "has_biases", "num_layers", "dropout", "train", "bidirectional", "batch_first"),
 )
+_OF_PACKED = ("input", "batch_sizes", "hx", *_OF_LAYER[2:-1])
 _OF_CELL = ("input", "hx", "w_ih", "w_hh", "b_ih", "b_hh")
 _LAYERS = (torch.lstm, torch.gru, torch.rnn_tanh, torch.rnn_relu)
 _ATEN_LAYERS = (aten.lstm.input, aten.gru.input, aten.rnn_tanh.input, aten.rnn_relu.input)
