@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from oga_core.readers.tables.delimited import DELIMITERS, DelimitedTable
 from oga_core.readers.tables.json_rows import JsonArrayTable
 from oga_core.readers.tables.pointers import keys_of, replaced
 from oga_core.readers.tables.table import Scan, Table
+from oga_core.readers.tables.token_rows import TokenRows
 from oga_core.review.edits import Edits, typed_label
 
 _DECODER = json.JSONDecoder()
@@ -47,6 +48,10 @@ def _edited_record(table: Table, record: str, label_column: str | None, edits: E
         for place, tags in edits.values_of_row.get(row, {}).items():
             record = table.retagged(record, keys_of(place)[0], tags)
         return record
+    if isinstance(table, TokenRows):
+        for place, tags in edits.values_of_row.get(row, {}).items():
+            record = _retagged(table.table, record, keys_of(place)[0], tags)
+        return record
     if not isinstance(table, DelimitedTable):
         return _edited_object(record, label_column, edits, row)
     delimiter = DELIMITERS[table.format]
@@ -60,6 +65,24 @@ def _edited_record(table: Table, record: str, label_column: str | None, edits: E
         old = field_at(record, delimiter, position, is_quoted)
         record = replace_field(record, delimiter, position, replaced(old, keys, value), is_quoted)
     return record
+
+
+def _retagged(table: DelimitedTable, records: str, column: str, tags: Sequence[str]) -> str:
+    """The rows of a sentence with other tags in a column; all else stays."""
+    position = table.columns.index(column)
+    is_quoted = table.quoting != csv.QUOTE_NONE
+    coming = iter(tags)
+    written = []
+    record = ""
+    for line in records.splitlines(keepends=True):
+        record += line
+        if is_quoted and record.count('"') % 2:
+            continue  # a line break between quotation marks
+        if record.strip():
+            record = replace_field(record, DELIMITERS[table.format], position, next(coming), is_quoted)
+        written.append(record)
+        record = ""
+    return "".join(written)
 
 
 def _edited_object(record: str, label_column: str | None, edits: Edits, row: int) -> str:

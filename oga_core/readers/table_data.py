@@ -19,7 +19,7 @@ from oga_core.readers.tables.content import MappedRows
 from oga_core.readers.tables.delimited import DELIMITERS
 from oga_core.readers.tables.flags import flag_columns, flagged
 from oga_core.readers.tables.table import Scan, Table, label_text, value_text
-from oga_core.readers.tables.tagged import sentence_of, tag_texts, tagged_columns
+from oga_core.readers.tables.tagged import as_list, sentence_of, tag_texts, tagged_columns
 from oga_core.samples import Modality, Problem, Source
 
 MAX_COMPARED_TEXTS = 50_000  # hashed in about a second while a person waits
@@ -33,7 +33,7 @@ def read_table(table: Table, path: Path, options: ReadOptions, labels: Table | N
     image_column = getattr(table, "image_column", None)
     if image_column is not None and options.wants("image"):
         return _read_labelled(table, path, options, {"image": image_column}, labels)
-    tagged = tagged_columns(table.columns, options.label_column, table.name) if labels is None else None
+    tagged = tagged_columns(table, options.label_column) if labels is None else None
     if tagged and options.wants("text"):
         return _read_tagged(table, path, options, tagged)
     shape = language.shape_of(table.columns)
@@ -159,10 +159,16 @@ def _read_tagged(table: Table, path: Path, options: ReadOptions, columns: tuple[
     draft = _draft(table, path, "text", scan, id_column, {"words": words, "label": tags})
     names = table.class_names.get(tags)
     draft.source = replace(draft.source, tag_names=names or ())
-    draft.labels, faults = tag_texts(scan.values[words], scan.values[tags], names, columns)
+    read = as_list if table.format in DELIMITERS else _as_it_is
+    lists = [[read(value) for value in scan.values[column]] for column in columns]
+    draft.labels, faults = tag_texts(*lists, names, columns)
     draft.problems += [Problem(draft.ids[i], int(scan.row_numbers[i]), fault) for i, fault in faults.items()]
-    draft.inputs = MappedRows(scan.rows, lambda row: sentence_of(row, words))
+    draft.inputs = MappedRows(scan.rows, lambda row: sentence_of({words: read(row.get(words))}, words))
     return draft
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
 
 
 def _inputs(scan: Scan, content: Mapping[str, str], *left_out: str | None) -> Sequence[Any]:

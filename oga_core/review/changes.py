@@ -9,6 +9,7 @@ from typing import Any
 from oga_core.readers.answers.responses import PAIRS
 from oga_core.readers.tables.flags import as_written
 from oga_core.readers.tables.pointers import pointer
+from oga_core.readers.tables.tagged import as_list, as_text
 from oga_core.readers.targets import separator_of
 from oga_core.review.decisions import Decision
 from oga_core.review.edits import Edits
@@ -81,9 +82,10 @@ def _new_tags(decisions: Mapping[str, Decision], samples: SampleSet) -> Iterator
             continue
         given = samples.label_text(i)
         tags = require_tags(decision.new_label, samples.class_names, given)
-        cells = zip(tags, labels_of(given), samples.rows[i][column], strict=True)
+        written = samples.rows[i][column]
+        cells = zip(tags, labels_of(given), as_list(written), strict=True)
         new = [old if tag == before else _tag_as_written(tag, old, numbers) for tag, before, old in cells]
-        yield int(samples.row_numbers[i]), {pointer(column): new}
+        yield int(samples.row_numbers[i]), {pointer(column): as_text(new, written) if isinstance(written, str) else new}
 
 
 def _tag_as_written(tag: str, old: Any, numbers: Sequence[str]) -> Any:

@@ -13,29 +13,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oga_core.files import write_whole
-from oga_core.gradient_sketch import TOKEN_LOSSES, TokenLosses
+from oga_core.gradient_sketch import TOKEN_LOSSES, TokenLosses, WordRecords
 from oga_core.gradients.arrays import OPTIONAL, PROGRESS
 from oga_core.numerics import Indices, slices
 from oga_core.shards.placement import Placement, progress_of
 
-SPANS = "token_spans"
+SPANS, WORD_SPANS = "token_spans", "word_spans"
+_HALF = 2  # bytes of a float16
 
 
 def join_arrays(folders: Sequence[Path], placement: Placement, target: Path, name: str = "arrays") -> None:
     """Write the arrays that the shards keep under `name` into `target`, as one pass over all rows leaves them."""
     sources = [folder / name for folder in folders]
     target.mkdir(parents=True, exist_ok=True)
-    for path in (*target.glob("*.npy"), target / PROGRESS, TokenLosses(target).path):
+    for path in (*target.glob("*.npy"), target / PROGRESS, TokenLosses(target).path, WordRecords(target).path):
         path.unlink(missing_ok=True)
     for path in sources[0].iterdir():
         if path.suffix == ".json" and path.name != PROGRESS:  # what the columns are called, the same in all
             shutil.copyfile(path, target / path.name)
     for array in _shared_names(sources):
         parts = [np.load(source / f"{array}.npy", mmap_mode="r", allow_pickle=False) for source in sources]
+        path = target / f"{array}.npy"
         if array == SPANS:
-            _join_tokens(sources, parts, placement, target)
+            _join_ragged(f"{TOKEN_LOSSES}.f16", _HALF, sources, parts, placement, path)
+        elif array == WORD_SPANS:
+            words = WordRecords(sources[0])
+            _join_ragged(words.path.name, words.record.itemsize, sources, parts, placement, path)
         else:
-            write_whole(target / f"{array}.npy", lambda path, parts=parts: _scatter(parts, placement.rows, path))  # type: ignore[misc]
+            write_whole(path, lambda path, parts=parts: _scatter(parts, placement.rows, path))  # type: ignore[misc]
 
 
 def _shared_names(sources: Sequence[Path]) -> list[str]:
@@ -57,10 +62,13 @@ def _scatter(parts: Sequence[NDArray[Any]], rows: Sequence[Indices], path: Path)
     whole.flush()
 
 
-def _join_tokens(
-    sources: Sequence[Path], spans: Sequence[NDArray[np.int64]], placement: Placement, target: Path
+def _join_ragged(
+    file: str, size: int, sources: Sequence[Path], spans: Sequence[NDArray[np.int64]], placement: Placement, path: Path
 ) -> None:
-    """Append the token losses of all rows in the order of the pass, and write where each row's lie."""
+    """Append what rows have more or less of, `size` bytes each, in the order of the pass; write where each row's lie.
+
+    file: that holds them in every shard. path: of the spans, `(n_samples, 2)`.
+    """
     origin = np.repeat(np.arange(len(spans)), [len(part) for part in spans])
     shard_spans = np.concatenate(spans)
     lengths = shard_spans[:, 1] - shard_spans[:, 0]
@@ -68,12 +76,12 @@ def _join_tokens(
     stops = np.cumsum(lengths[order])
     whole_spans = np.empty_like(shard_spans)
     whole_spans[np.concatenate(placement.rows)[order]] = np.stack([stops - lengths[order], stops], axis=1)
-    losses = [np.memmap(source / f"{TOKEN_LOSSES}.f16", dtype=np.float16, mode="r") for source in sources]
-    with (target / f"{TOKEN_LOSSES}.f16").open("wb") as file:
+    contents = [np.memmap(source / file, dtype=np.uint8, mode="r") for source in sources]
+    with path.with_name(file).open("wb") as whole:
         for row in order:
-            start, stop = shard_spans[row]
-            file.write(losses[origin[row]][start:stop].tobytes())
-    np.save(target / f"{SPANS}.npy", whole_spans, allow_pickle=False)
+            start, stop = shard_spans[row] * size
+            whole.write(contents[origin[row]][start:stop].tobytes())
+    np.save(path, whole_spans, allow_pickle=False)
 
 
 def join_progress(folders: Sequence[Path], placement: Placement, target: Path, fingerprint: str) -> None:

@@ -14,6 +14,7 @@ from here import score_here
 from language_models import llama_folder
 from safetensors.torch import save_file
 from sharded import OPTIONS, TUMOURS, assert_same_run, merged, score_shards, write_outputs
+from tagged_runs import save_tagger, sentences, write_jsonl
 
 from oga_core.gradients.batches import Shard
 from oga_core.models import load_model
@@ -48,6 +49,17 @@ def test_merged_shards_of_rows_by_length_equal_one_run_with_token_losses_and_row
     options = ScoreOptions(map="none", scores=("loss",), batch_size=4, sketch_dim=16)
     one = score_here(data, model, tmp_path / "one", options)
     assert (one.info.n_samples, len(one.info.problems)) == (21, 2)
+    assert_same_run(merged(data, model, tmp_path / "merged", options, 3), one)
+
+
+def test_merged_shards_of_tagged_words_equal_one_run(tmp_path):
+    tagged = sentences(n=24)
+    tagged.words[3][0] = " "  # a word without a token, which has no score
+    data = write_jsonl(tmp_path / "tagged.jsonl", tagged)
+    model = save_tagger(tmp_path / "model", tagged, epochs=0)
+    options = ScoreOptions(map="none", scores=("loss",), batch_size=4, sketch_dim=16)
+    one = score_here(data, model, tmp_path / "one", options)
+    assert one.info.target == "tags"
     assert_same_run(merged(data, model, tmp_path / "merged", options, 3), one)
 
 

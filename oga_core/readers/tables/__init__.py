@@ -12,6 +12,7 @@ from oga_core.readers.tables.content import Content, decode
 from oga_core.readers.tables.delimited import DelimitedTable
 from oga_core.readers.tables.json_rows import JsonArrayTable, JsonLinesTable
 from oga_core.readers.tables.table import Table
+from oga_core.readers.tables.token_rows import by_sentence
 
 __all__ = ["Table", "open_text_table"]
 
@@ -27,7 +28,7 @@ def open_text_table(source: Path | str | bytes, name: str | None = None) -> Tabl
     name = source.name if name is None and isinstance(source, Path) else name or ""
     suffix = PurePosixPath(name).suffix.casefold()
     if suffix in (".csv", ".tsv", ".tab", ".txt"):
-        return DelimitedTable(source, name)
+        return by_sentence(DelimitedTable(source, name))
     if suffix in (".jsonl", ".ndjson"):
         return JsonLinesTable(source, name)
     if suffix == ".json":

@@ -1,4 +1,4 @@
-"""CoNLL text: a word and its tag a line, an empty line between sentences; each sentence is one row."""
+"""CoNLL text: a word and its tag a line, an empty line between sentences; each sentence is one row. CoNLL-U too."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from oga_core.readers.tables.table import MAX_ROWS, RowCollector, Scan
 
 WORDS, TAGS = "tokens", "tags"
 """What the first and the last column are called; those between are column_2, column_3 and so on."""
-ENDINGS = (".conll", ".bio", ".iob", ".iob2")
+UNIVERSAL = ("number", WORDS, "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
+"""The columns of CoNLL-U, where a line that begins with no whole number, as 1-2 or 1.1, is no word of its own."""
+ENDINGS = (".conll", ".conllu", ".bio", ".iob", ".iob2")
+_BETWEEN = re.compile(r"\d+[-.]\d+")
 _FIELD = re.compile(r"[^ \t\r]+")
 MAX_WORDS = 100_000
 """Of a sentence: no model reads so many, and a file without empty lines would fill the memory."""
@@ -36,6 +39,8 @@ class ConllTable:
         self.notes: list[str] = []
         self.class_names: dict[str, tuple[str, ...]] = {}
         self.content = Content(source)
+        self.word_column = WORDS
+        self.is_universal = name.casefold().endswith(".conllu")
         first = next((line for _, _, lines in self._blocks() for line in lines if not line.startswith("#")), "")
         self.delimiter = "\t" if "\t" in first else None
         width = len(self._fields(first))
@@ -45,6 +50,12 @@ class ConllTable:
                 "and a tag in each line, and an empty line between sentences."
             )
         self.columns = (WORDS, *(f"column_{place}" for place in range(2, width)), TAGS)
+        self.usual_tags: tuple[str, ...] = (TAGS,)
+        if self.is_universal:
+            if width != len(UNIVERSAL):
+                raise OgaError(f"{name} has {width} column(s) where CoNLL-U has 10. Is it another format? Rename it.")
+            self.columns = UNIVERSAL
+            self.usual_tags = ("upos",)
 
     def scan(self, wanted: Sequence[str]) -> Scan:
         """Read every sentence once; keep the values of the wanted columns."""
@@ -85,7 +96,7 @@ class ConllTable:
             fields = self._fields(line)
             if self._is_word(line):
                 rows.append(fields)
-            elif not line.startswith("#"):
+            elif not line.startswith("#") and not self._is_between(fields):
                 raise ValueError(
                     f"line {number + place} has {len(fields)} column(s), and the first line {len(self.columns)}"
                 )
@@ -95,7 +106,12 @@ class ConllTable:
         return line.rstrip("\r").split(self.delimiter) if self.delimiter else _FIELD.findall(line)
 
     def _is_word(self, line: str) -> bool:
-        return bool(line.strip()) and len(self._fields(line)) == len(self.columns)
+        fields = self._fields(line)
+        return bool(line.strip()) and len(fields) == len(self.columns) and not self._is_between(fields)
+
+    def _is_between(self, fields: Sequence[str]) -> bool:
+        """Whether a line of CoNLL-U is of several words together, or of one that is not written."""
+        return self.is_universal and _BETWEEN.fullmatch(fields[0]) is not None
 
     def _sentences(self) -> Iterator[tuple[int, tuple[int, int], list[str]]]:
         for number, span, lines in self._blocks():

@@ -37,7 +37,7 @@ class DelimitedTable:
         if self.format == "tsv" and self._quotes_are_plain():
             self.quoting = csv.QUOTE_NONE
             self.notes.append(f"Quotation marks in {name} are read as ordinary characters.")
-        header = next(self._records(), None)
+        header = next(self.records(), None)
         if header is None:
             raise OgaError(f"{name} is empty. Give a file with a header line and at least one row.")
         self.columns = tuple(header[2])
@@ -47,7 +47,7 @@ class DelimitedTable:
         """Read every row once; keep the values of the wanted columns."""
         positions = [self.columns.index(name) for name in wanted]
         collector = RowCollector(wanted)
-        records = self._records()
+        records = self.records()
         next(records)
         for row, (line, span, fields) in enumerate(records):
             if row >= MAX_ROWS:
@@ -66,16 +66,17 @@ class DelimitedTable:
 
     def _parse(self, data: bytes) -> Row:
         text = data.decode("utf-8-sig")
-        return dict(zip(self.columns, next(self._reader(io.StringIO(text, newline=""))), strict=True))
+        return dict(zip(self.columns, next(self.reader(io.StringIO(text, newline=""))), strict=True))
 
-    def _reader(self, lines: Any) -> Any:
+    def reader(self, lines: Any) -> Any:
+        """Return what parses lines of the file."""
         csv.field_size_limit(MAX_FIELD_CHARACTERS)
         return csv.reader(lines, delimiter=DELIMITERS[self.format], quoting=self.quoting, strict=True)
 
-    def _records(self) -> Iterator[tuple[int, tuple[int, int], list[str]]]:
+    def records(self) -> Iterator[tuple[int, tuple[int, int], list[str]]]:
         """Yield (line number, byte span, fields) of every record that is not blank."""
         lines = _Lines(self.content.lines(self.name), self.name)
-        reader = self._reader(lines)
+        reader = self.reader(lines)
         while True:
             start = lines.end
             line = lines.number + 1
@@ -93,7 +94,7 @@ class DelimitedTable:
         if not any(b'"' in line for _, line in self.content.lines(self.name)):
             return False
         try:
-            counts = {len(fields) for _, _, fields in self._records()}
+            counts = {len(fields) for _, _, fields in self.records()}
         except OgaError:
             counts = set()
         if len(counts) == 1:

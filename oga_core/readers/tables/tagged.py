@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from oga_core.errors import OgaError, UnreadableSample
 from oga_core.readers.columns import some
+from oga_core.readers.tables.table import Table
 
 WORDS = ("tokens", "words")
 TAGS = ("tags", "ner_tags", "pos_tags", "chunk_tags", "upos", "labels")
 """Usual names of the columns that hold lists of words, and of their tags."""
+
+_LISTED = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[^\s,\[\]]+""")
+"""An item of a list, in quotation marks or not."""
+_SPACED = re.compile(r"\S+")
+_DIGITS = 10  # a longer one numbers no tag
 
 
 class Sentence(str):
@@ -28,27 +37,63 @@ class Sentence(str):
         return sentence
 
 
-def tagged_columns(columns: Sequence[str], label_column: str | None, name: str) -> tuple[str, str] | None:
+def tagged_columns(table: Table, label_column: str | None) -> tuple[str, str] | None:
     """Return the column of words and that of tags; None for a table that has not both.
 
     Raises `OgaError` where several columns could hold the tags and none was chosen.
     """
-    by_key = {column.strip().casefold(): column for column in reversed(columns)}
-    words = next((by_key[key] for key in WORDS if key in by_key), None)
-    tags = [by_key[key] for key in TAGS if key in by_key]
-    if words is None or (label_column is not None and label_column not in (*tags, *columns_of_conll(columns))):
+    by_key = {column.strip().casefold(): column for column in reversed(table.columns)}
+    words = getattr(table, "word_column", None)
+    usual = [by_key[key] for key in TAGS if key in by_key]
+    allowed = usual
+    if words is None:
+        words = next((by_key[key] for key in WORDS if key in by_key), None)
+    else:  # of a table of words, where any other column may hold tags
+        usual = list(getattr(table, "usual_tags", usual))
+        allowed = [column for column in table.columns if column != words]
+    if words is None or (label_column is not None and label_column not in allowed):
         return None
-    if label_column is None and len(tags) > 1:
+    if label_column is None and len(usual) > 1:
         raise OgaError(
-            f"{name} has several columns that could hold the tags of its words: {some(tags)}. "
+            f"{table.name} has several columns that could hold the tags of its words: {some(usual)}. "
             "Choose one with --label-column."
         )
-    return (words, label_column or tags[0]) if label_column or tags else None
+    return (words, label_column or usual[0]) if label_column or usual else None
 
 
-def columns_of_conll(columns: Sequence[str]) -> list[str]:
-    """The columns of a CoNLL file between its first and its last."""
-    return [column for column in columns if column.startswith("column_")]
+def as_list(value: Any) -> Any:
+    """Return the list that a text holds as JSON, Python or NumPy write it, or words between spaces; else the value."""
+    return [_item(item) for item in _items(value)] if isinstance(value, str) else value
+
+
+def as_text(new: Sequence[Any], old: str) -> str:
+    """Return a list as a text in the form of `old`, which holds as many items."""
+    coming = iter(new)
+    return _pattern(old).sub(lambda item: _like(str(next(coming)), item[0]), old)
+
+
+def _items(text: str) -> list[str]:
+    return _pattern(text).findall(text)
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    return _LISTED if text.lstrip().startswith("[") else _SPACED
+
+
+def _item(text: str) -> Any:
+    """One item: what is quoted as a text, digits as a number."""
+    if text[0] not in "'\"":
+        return int(text) if text.isdecimal() and len(text) < _DIGITS else text
+    for read in (json.loads, ast.literal_eval):
+        with suppress(ValueError, SyntaxError):
+            return read(text)
+    return text
+
+
+def _like(new: str, old: str) -> str:
+    if old[0] not in "'\"":
+        return new
+    return json.dumps(new, ensure_ascii=False) if old[0] == '"' else repr(new)
 
 
 def sentence_of(row: Mapping[str, Any], column: str) -> Sentence:
