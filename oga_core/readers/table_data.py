@@ -160,8 +160,8 @@ def _read_tagged(table: Table, path: Path, options: ReadOptions, columns: tuple[
     names = table.class_names.get(tags)
     draft.source = replace(draft.source, tag_names=names or ())
     read = as_list if table.format in DELIMITERS else _as_it_is
-    lists = [[read(value) for value in scan.values[column]] for column in columns]
-    draft.labels, faults = tag_texts(*lists, names, columns)
+    sentences, tagged = ([read(value) for value in scan.values[column]] for column in columns)
+    draft.labels, faults = tag_texts(sentences, tagged, names, columns)
     draft.problems += [Problem(draft.ids[i], int(scan.row_numbers[i]), fault) for i, fault in faults.items()]
     draft.inputs = MappedRows(scan.rows, lambda row: sentence_of({words: read(row.get(words))}, words))
     return draft

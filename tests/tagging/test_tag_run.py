@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +15,7 @@ from transformers import BertForTokenClassification
 
 from oga_core import open_run, package_model, per_sample_gradients
 from oga_core.errors import OgaError
-from oga_core.gradients.batches import Shard
 from oga_core.models import load_model
-from oga_core.pipeline import job
-from oga_core.pipeline.options import ScoreOptions
-from oga_core.pipeline.request import PassRequest
 from oga_core.readers import read_samples
 from oga_core.runs.folder import RunFolder
 from oga_core.runs.scored import ScoredRun
@@ -181,13 +176,6 @@ def test_a_live_tagger_is_not_taken_for_a_language_model(model: Path) -> None:
     rows = [{"input_ids": torch.tensor([2, 5, 6, 3]), "labels": torch.tensor([-100, 1, -100, -100])}] * 4
     with pytest.raises(OgaError, match="gives every token a tag"):
         per_sample_gradients(tagger, rows)
-
-
-def test_shards_are_refused(run: RunFolder, model: Path) -> None:
-    data = run.path.parent / "sentences.jsonl"
-    request = PassRequest.of(data, model, run.path, ScoreOptions(), shard=Shard.named("1/2"))
-    with pytest.raises(OgaError, match="is scored as a whole"):
-        job.run(asdict(request), lambda event: None)
 
 
 def test_data_without_tags_are_refused(tmp_path: Path, model: Path) -> None:

@@ -15,8 +15,8 @@ from torch import Tensor
 from oga_core.gradients.hooks.calls import Call
 from oga_core.gradients.hooks.tape import Tape
 
-_PACK = torch._VF._pack_padded_sequence  # type: ignore[attr-defined]
-_UNPACK = torch._VF._pad_packed_sequence  # type: ignore[attr-defined]
+_PACK = torch._VF._pack_padded_sequence
+_UNPACK = torch._VF._pad_packed_sequence
 _SORTS = {torch.index_select, Tensor.index_select}
 REORDERS = {*_SORTS, _PACK, _UNPACK}
 """Functions after which the order of the samples is noted on what they return."""
@@ -61,5 +61,6 @@ class Packed:
 def packed_call(tape: Tape, call: Call) -> Packed | None:
     """Return the sequences of a recurrent call; None where it is not known whose they are."""
     order = getattr(call["input"], "_oga_order", None)
-    known = order is not None and len(order) == tape.n == int(call["batch_sizes"][0])
-    return Packed(call, order) if known else None
+    if order is None or not len(order) == tape.n == int(call["batch_sizes"][0]):
+        return None
+    return Packed(call, order)
