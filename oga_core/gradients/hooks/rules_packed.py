@@ -7,13 +7,14 @@ sequences are sorted, packed and unpacked, and the rows of the factors are broug
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from oga_core.gradients.hooks.calls import Call
-from oga_core.gradients.hooks.tape import Tape
+if TYPE_CHECKING:
+    from oga_core.gradients.hooks.calls import Call
+    from oga_core.gradients.hooks.tape import Tape
 
 _PACK = torch._VF._pack_padded_sequence
 _UNPACK = torch._VF._pad_packed_sequence
