@@ -22,12 +22,12 @@ from oga_core.gradients.hooks import (
     rules_convolution,
     rules_embedding,
     rules_normalisation,
-    rules_packed,
     rules_products,
     rules_recurrent,
 )
 from oga_core.gradients.hooks.calls import Call, plain_name, tensors_in
 from oga_core.gradients.hooks.derived import Derivation, linear_of_parameters
+from oga_core.gradients.hooks.layouts import REORDERS, note_order
 from oga_core.gradients.hooks.tape import Tape
 
 RULES = {
@@ -73,8 +73,8 @@ class GradientCapture(TorchFunctionMode):
             self.tape.watch((output,) if isinstance(output, Tensor) else tensors_in((output,)))
             if func in _WRITES:
                 self.tape.watch(args[:1])
-            if func in rules_packed.REORDERS:
-                rules_packed.note_order(func, args, output, self.tape.n)
+            if func in REORDERS:
+                note_order(func, args, output, self.tape.n)
         return output
 
     def _met(self, values: Sequence[Any]) -> tuple[bool, bool]:

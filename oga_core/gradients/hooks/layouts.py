@@ -1,13 +1,24 @@
-"""Where the batch is in the inputs of each call, and whether every batch meets the same calls."""
+"""Where the batch is in the inputs of each call, in which order, and whether every batch meets the same calls.
+
+Whose a packed sequence is does not show: texts are sorted by length before. So the order is noted where they are
+sorted, packed and unpacked.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import Any
 
+import torch
 from torch import Tensor
 
 Layout = int | str  # see Layouts
+_PACK = torch._VF._pack_padded_sequence
+_UNPACK = torch._VF._pad_packed_sequence
+_SORTS = {torch.index_select, Tensor.index_select}
+REORDERS = {*_SORTS, _PACK, _UNPACK}
+"""Functions after which the order of the samples is noted on what they return."""
 
 
 class Layouts:
@@ -86,3 +97,49 @@ def _fits(layout: Layout, shape: Sequence[int], n: int) -> bool:
     if layout in (0, 1):
         return len(shape) > int(layout) and shape[int(layout)] == n
     return shape[0] % n == 0
+
+
+def note_order(func: Any, args: Sequence[Any], output: Any, n: int) -> None:
+    """Note on sequences that are sorted, packed or unpacked which sample each is of, where that is known."""
+    first = args[0]
+    order = getattr(first, "_oga_order", None)
+    if func in _SORTS:
+        if len(args) < 3 or len(args[2]) != n or first.shape[args[1]] != n:
+            return
+        order = args[2] if order is None else order[args[2]]
+        output._oga_order = order
+    elif func is _PACK and order is None:
+        output[0]._oga_order = torch.arange(n, device=first.device)
+    elif order is not None:
+        output[0]._oga_order = order
+
+
+class Packed:
+    """Packed sequences, padded as `(time, batch, size)`, and how to go back; those that ended are not `alive`."""
+
+    def __init__(self, data: Tensor, sizes: Tensor, order: Tensor):
+        self.order = order
+        self.padded, self.lengths = _UNPACK(data, sizes, False, 0.0, len(sizes))
+        steps = torch.arange(len(sizes))[:, None]
+        self.alive = (steps < self.lengths).to(self.padded.device)[..., None]
+
+    def of_samples(self, values: Tensor) -> Tensor:
+        """Bring `(time, batch, size)` into `(samples, time, size)`, in the order of the samples."""
+        return values[:, self.order.argsort()].transpose(0, 1)
+
+    def again(self, outputs: Tensor) -> Tensor:
+        """Return the outputs `(time, batch, size)` packed as the input was."""
+        values: Tensor = _PACK(outputs, self.lengths, False)[0]
+        values._oga_order = self.order  # type: ignore[attr-defined]
+        return values
+
+
+def packed_sequences(data: Tensor, sizes: Tensor, n: int) -> Packed | None:
+    """Return the sequences of `n` samples that a recurrent layer is given; None where it is not known whose they are.
+
+    sizes: how many sequences go on in each step.
+    """
+    order: Tensor | None = getattr(data, "_oga_order", None)
+    if order is None or not len(order) == n == int(sizes[0]):
+        return None
+    return Packed(data, sizes, order)

@@ -17,7 +17,7 @@ from torch import Tensor
 from oga_core.gradients.factors.factor import vector, wide_dtype, working
 from oga_core.gradients.factors.products import ProductFactor
 from oga_core.gradients.hooks.calls import Call, plain_name
-from oga_core.gradients.hooks.rules_packed import Packed, packed_call
+from oga_core.gradients.hooks.layouts import Packed, packed_sequences
 from oga_core.gradients.hooks.tape import Site, Take, Tape
 
 aten = torch.ops.aten
@@ -180,7 +180,7 @@ def _over_packed(tape: Tape, func: Any, call: Call) -> Any:
     """The same over packed sequences."""
     if not _suits(tape, call, call["input"]):
         return None
-    packed = packed_call(tape, call)
+    packed = packed_sequences(call["input"], call["batch_sizes"], tape.n)
     if packed is None:
         return None
     site = Site(tape, call, call["input"], (tape.n, 1))

@@ -14,6 +14,10 @@ from numpy.typing import NDArray
 
 MAX_ROWS = 20_000_000  # more rows than this fill the memory with positions alone
 
+WORDS = ("tokens", "words")
+TAGS = ("tags", "ner_tags", "pos_tags", "chunk_tags", "upos", "labels")
+"""Usual names of the columns that hold lists of words, and of their tags."""
+
 Row = Mapping[str, Any]
 
 

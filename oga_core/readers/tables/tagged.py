@@ -11,11 +11,7 @@ from typing import Any
 
 from oga_core.errors import OgaError, UnreadableSample
 from oga_core.readers.columns import some
-from oga_core.readers.tables.table import Table
-
-WORDS = ("tokens", "words")
-TAGS = ("tags", "ner_tags", "pos_tags", "chunk_tags", "upos", "labels")
-"""Usual names of the columns that hold lists of words, and of their tags."""
+from oga_core.readers.tables.table import TAGS, WORDS, Table
 
 _LISTED = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[^\s,\[\]]+""")
 """An item of a list, in quotation marks or not."""

@@ -6,13 +6,14 @@ import io
 import re
 from collections.abc import Iterator, Sequence
 from itertools import islice, pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from oga_core.errors import OgaError
 from oga_core.readers.tables.content import LazyRows
-from oga_core.readers.tables.delimited import DelimitedTable
-from oga_core.readers.tables.table import MAX_ROWS, RowCollector, Scan
-from oga_core.readers.tables.tagged import TAGS, WORDS
+from oga_core.readers.tables.table import MAX_ROWS, TAGS, WORDS, RowCollector, Scan
+
+if TYPE_CHECKING:
+    from oga_core.readers.tables.delimited import DelimitedTable
 
 _SENTENCES = ("sentence #", "sentence", "sentence_id", "sentence id", "sentence_idx", "sent_id", "sentence_number")
 _WORDS = (*WORDS, "word", "token", "form")
