@@ -61,8 +61,9 @@ def score(
     which is read without running its code in a worker; None for a bundle of outputs. dataset: a torch Dataset or
     DataLoader, a Hugging Face Dataset, a DataFrame, a pair (X, y), a list of (input, label), a path, or an address such
     as s3://bucket/data.parquet (extra `oga[remote]`). run: the folder to write. loss, classes, collate_fn, tokenizer:
-    for live models (plain cross-entropy by default). progress: called with what the work says of itself. options:
-    fields of `ScoreOptions`, such as scores, map, seed, label_column.
+    for live models (plain cross-entropy by default). Of models that tag words the items' labels are -100 at all but the
+    first token of each word, and loss is "token_cross_entropy" where the model is none of transformers. progress:
+    called with what the work says of itself. options: fields of `ScoreOptions`, as scores, map, seed, label_column.
     Raises `OgaError` naming the argument that is wrong.
     """
     score_options = _options(options)

@@ -113,7 +113,7 @@ def bare_samples(data: LiveData, task: LiveTask) -> SampleSet:
 
 def _targets(data: LiveData, task: LiveTask) -> Values | None:
     """The labels that are no classes: `(n_samples,)` of numbers, `(n_samples, size)` of others."""
-    if task.target in (None, "class") or data.labels is None:
+    if task.target in (None, "class", "tags") or data.labels is None:
         return None
     targets = data.labels.astype(np.float64)
     return targets.reshape(-1) if task.target == "number" else targets

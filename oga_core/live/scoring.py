@@ -14,6 +14,7 @@ from oga_core.errors import OgaError
 from oga_core.live.dataset import LiveData
 from oga_core.live.gradients import bare_samples, take_pass
 from oga_core.live.keeping import keep
+from oga_core.live.tags import LiveTags
 from oga_core.live.task import LiveTask, device_of, require_module
 from oga_core.live.weights import lent_weights
 from oga_core.pipeline.options import ScoreOptions
@@ -51,7 +52,7 @@ def score_live(
     """
     require_module(model)
     data = LiveData.of(dataset, collate_fn, options.label_column)
-    task = LiveTask.of(data, loss)
+    task = LiveTags.of_model(data, loss, model, tokenizer)
     run = RunFolder.create(run_path)
     with only_scoring(run.path, str(run.path.resolve() / "data"), overwrite=overwrite), Recorded(run):
         begin(run, {}, None, options)
@@ -72,7 +73,10 @@ def _score(
     stages = Stages(progress)
     bare = bare_samples(data, task)
     with stages("keep samples"):
-        samples = _kept(run, data, bare, _class_names(bare, data, classes, task), tokenizer)
+        if isinstance(task, LiveTags):
+            samples = _all_kept(task.kept(run.path / "data" / "sentences.jsonl", task.names(model, classes)), data)
+        else:
+            samples = _kept(run, data, bare, _class_names(bare, data, classes, task), tokenizer)
     wanted = pass_options(options)
     wanted["device"] = device_of(model) if options.device == "auto" else options.device
     settings = settled(wanted, target=task.target, n_samples=len(samples))
@@ -114,10 +118,16 @@ def _kept(
             "A run needs a class, a number or a list of numbers for each sample, or a language model's tokens. For "
             "other labels use per_sample_gradients and compute_scores."
         )
-    samples = read_samples(path, modality=modality)
-    if len(samples) != len(data):
-        raise OgaError(f"Only {len(samples)} of the {len(data)} items can be kept to be looked at.")
+    samples = _all_kept(read_samples(path, modality=modality), data)
     return replace(samples, class_names=classes, given_labels=bare.given_labels, targets=bare.targets)
+
+
+def _all_kept(samples: SampleSet, data: LiveData) -> SampleSet:
+    """Raise `OgaError` where an item is missing among what was kept."""
+    if len(samples) != len(data):
+        why = f" Item {samples.problems[0].row}: {samples.problems[0].reason}." if samples.problems else ""
+        raise OgaError(f"Only {len(samples)} of the {len(data)} items can be kept to be looked at.{why}")
+    return samples
 
 
 def _class_names(bare: SampleSet, data: LiveData, classes: Sequence[str] | None, task: LiveTask) -> tuple[str, ...]:

@@ -91,8 +91,7 @@ class LiveTokens(LiveTask):
         if type(model).__name__.endswith("ForTokenClassification"):
             raise OgaError(
                 f"{type(model).__name__} gives every token a tag, and cross-entropy here is of the token that comes "
-                "next. Score it from its folder: model.save_pretrained(folder) and tokenizer.save_pretrained(folder), "
-                "with rows that have lists of tokens and tags; or give a loss of your own."
+                "next. oga.score(model, dataset, tokenizer=tokenizer) scores its words; here give a loss of your own."
             )
         return super().outputs(model, batch)
 

@@ -57,7 +57,10 @@ def export_error(model: nn.Module, error: Exception) -> OgaError:
             "batch. Use x.shape[0] or -1 instead of the number, and tensor operations instead of the loop."
         )
     elif recurrent:
-        advice = f"{', '.join(recurrent)} cannot be exported with these inputs."
+        advice = (
+            f"{', '.join(recurrent)} cannot be exported with these inputs. Where texts are packed "
+            "(pack_padded_sequence), score the model in memory: oga_core.score(model, dataset)."
+        )
     else:
         advice = "Check that model(example) runs; if it does, simplify the step that is named."
     place = place_of(error)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zoo_images
 import zoo_published
+import zoo_splines
 import zoo_tables
 import zoo_texts
 from architecture import Architecture
@@ -12,5 +13,6 @@ ARCHITECTURES: list[Architecture] = [
     *zoo_images.ARCHITECTURES,
     *zoo_texts.ARCHITECTURES,
     *zoo_tables.ARCHITECTURES,
+    *zoo_splines.ARCHITECTURES,
     *zoo_published.ARCHITECTURES,
 ]
