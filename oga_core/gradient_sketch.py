@@ -55,6 +55,12 @@ class GradientSketch:
     new_token_shares: `(n_samples,)` share of the trained tokens that don't occur in the prompt.
     prompt_free_losses: `(n_samples,)` loss of a language model's responses without their prompts.
     word_spans: `(n_samples, 2)` where the words of each sentence begin and end in `words`, of models that tag words.
+    region_losses: `(n_samples, ≤ 32, ≤ 32)` mean loss of the pixels with a class in every cell of an image, of
+        models that give pixels a class; -1 without such a pixel; float16.
+    region_kinds: `(n_samples, ≤ 32, ≤ 32)` twice the class that most of a cell has, and one more at the edge of an area
+        of it; -1 without a class; int32.
+    pixels: `(n_samples, 2)` how many pixels' classes the model predicts, and how many have one.
+    mask_spans: `(n_samples, 2)` where each sample's predicted mask lies in the file of masks.
     thumbnails: `(n_samples, ≤ 32, ≤ 32)` uint8, small grey copies of images.
     looks: `(n_samples, 12 + n_channels)` statistics of images, whatever they show.
     signatures: `(n_samples, 128)` uint32, MinHash signatures of texts.
@@ -89,6 +95,10 @@ class GradientSketch:
     prompt_free_losses: Array | None = None
     word_spans: Indices | None = None
     words: WordRecords | None = None
+    region_losses: Array | None = None
+    region_kinds: Indices | None = None
+    pixels: Indices | None = None
+    mask_spans: Indices | None = None
     thumbnails: NDArray[np.uint8] | None = None
     looks: Array | None = None
     signatures: NDArray[np.uint32] | None = None

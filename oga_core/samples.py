@@ -16,17 +16,27 @@ from oga_core.errors import UnreadableSample as UnreadableSample
 
 Modality = Literal["image", "text", "tabular", "causal_lm", "preference", "outputs"]
 MODALITIES: tuple[Modality, ...] = get_args(Modality)
-Target = Literal["class", "number", "labels", "tags", "vector"]
+Target = Literal["class", "number", "labels", "tags", "mask", "vector"]
 """What the loss compares outputs with: one class, a number, any of several labels for each sample, a class for each of
-its words, or several numbers a sample."""
+its words or pixels, or several numbers a sample."""
 TARGETS: tuple[Target, ...] = get_args(Target)
 BETWEEN, NO_LABELS = " | ", "(none)"
 """Several labels of a sample are one text in tables and on pages: with a bar between them, and this for none."""
+
+MODEL_MASK, REDO = "the model's mask", "mask to redo"
+MASK_CHOICES = (MODEL_MASK, REDO)
+"""What may stand in place of a mask: the one that the model predicts, or one that somebody has yet to draw."""
+
+MASK_IGNORED = 255
+"""Stands in a mask's file where no class is given, as in Pascal VOC, unless the model card says otherwise."""
+MASK_LARGEST = 65_535
+"""The largest number that a pixel of a mask can have, 16 bits."""
 
 LOSSES: dict[str, tuple[Target, tuple[str, ...]]] = {
     "cross_entropy": ("class", ("label_smoothing", "class_weights")),
     "binary_cross_entropy": ("labels", ()),
     "token_cross_entropy": ("tags", ()),
+    "pixel_cross_entropy": ("mask", ("ignore",)),
     "mean_squared_error": ("number", ("mean", "std")),
     "mean_absolute_error": ("number", ("mean", "std")),
     "huber": ("number", ("mean", "std", "delta")),
@@ -77,6 +87,7 @@ class SampleSet:
         `class_names` names, or without those `(n_samples, size)` of any numbers; None for classes and where the
         modality has no labels.
     tags: `(n_samples,)` arrays of indices into `class_names`, one a word; None where words have no tags.
+    masks: lazy; `masks[i]` is `(height, width)` indices into `class_names`, -1 where no class is given; None without.
     rows: the original row of every sample, whole and unchanged.
     row_numbers: `(n_samples,)` 0-based positions in the source.
     problems: what could not be read; these rows are not among the samples.
@@ -95,6 +106,7 @@ class SampleSet:
     notes: tuple[str, ...] = ()
     targets: NDArray[np.float64] | None = None
     tags: NDArray[np.object_] | None = None
+    masks: Sequence[Any] | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -110,6 +122,7 @@ class SampleSet:
             row_numbers=self.row_numbers[indices],
             targets=None if self.targets is None else self.targets[indices],
             tags=None if self.tags is None else self.tags[indices],
+            masks=None if self.masks is None else Subset(self.masks, indices),
         )
 
     @property
@@ -117,14 +130,21 @@ class SampleSet:
         """What each sample is labelled with; None where the modality has no labels."""
         if self.tags is not None:
             return "tags"
+        if self.masks is not None:
+            return "mask"
         if self.targets is not None:
             return "number" if self.targets.ndim == 1 else "labels" if self.class_names else "vector"
         return "class" if self.class_names else None
 
     def label_text(self, i: int) -> str:
-        """The label of a sample as tables and pages show it: a class, a number, or a list; empty without one."""
+        """The label of a sample as tables and pages show it: a class, a number, or a list; empty without one.
+
+        Of a mask, which `UnreadableSample` may be raised for, the classes in it.
+        """
         if self.tags is not None:
             return labels_text(self.class_names[tag] for tag in self.tags[i])
+        if self.masks is not None:
+            return present(self.masks[i], self.class_names)
         if self.targets is None:
             return self.class_names[self.given_labels[i]] if self.given_labels[i] >= 0 else ""
         if self.targets.ndim == 1:
@@ -201,6 +221,11 @@ def is_number(text: str) -> bool:
 def labels_text(names: Iterable[str]) -> str:
     """Several labels of a sample as one text, with bars between them."""
     return BETWEEN.join(names) or NO_LABELS
+
+
+def present(mask: NDArray[np.integer[Any]], names: Sequence[str]) -> str:
+    """The classes in a mask as one text, in their order; -1 stands for none."""
+    return labels_text(names[index] for index in np.unique(mask).tolist() if index >= 0)
 
 
 def labels_of(text: str) -> list[str]:

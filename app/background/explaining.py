@@ -34,7 +34,7 @@ class Explainer:
         """Begin to explain the next of `rows` that nobody has asked for, unless that is going on already."""
         if self.data.modality == "causal_lm":  # one backward pass a token: only for rows that are asked for
             return
-        if self.data.target == "tags":  # whose words are marked by what is known of each
+        if self.data.target in ("tags", "mask"):  # whose words and regions are marked by what is known of each
             return
         if self.reason or (self._thread is not None and self._thread.is_alive()):
             return

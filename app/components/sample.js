@@ -16,6 +16,8 @@
  * @property {string} id
  * @property {string} [image] a `data:image/…` address
  * @property {string | null} [overlay] a saliency map, laid over the image when asked for
+ * @property {[name: string, address: string][]} [layers] that may lie over the image: its mask and others
+ * @property {[name: string, colour: string][]} [legend] classes in the layers; "" for one without a colour
  * @property {boolean} [pixelated] the image is small
  * @property {string} [text]
  * @property {string} [text_pair]

@@ -5,6 +5,7 @@
 import { el } from "./dom.js";
 import { cut, percent } from "./format.js";
 import { fieldTable } from "./preview/fields.js";
+import { maskedPicture } from "./preview/masks.js";
 import { shadedParts, wordsOf } from "./sample.js";
 import { taggedSentence } from "./preview/tags.js";
 import { valueScale } from "./preview/value_scale.js";
@@ -20,7 +21,7 @@ const STRONGEST = 0.6; // opacity of the shade at weight 1: the letters stay rea
 export function samplePreview(sample) {
   const parts = [];
   if (sample.unreadable) parts.push(el("p", { class: "unreadable" }, sample.unreadable));
-  if (sample.image) parts.push(picture(sample));
+  if (sample.image) parts.push(...(sample.layers ? maskedPicture(sample, imageOf(sample)) : [picture(sample)]));
   if (sample.tags) parts.push(taggedSentence(sample.tags, sample.new_label));
   else parts.push(...textsOf(sample));
   if (sample.fields) parts.push(...fieldTable(sample));
@@ -46,13 +47,17 @@ function textsOf({ text, text_pair, weights = [], pair_weights = [], given, weig
 }
 
 /** @param {Sample} sample */
+function imageOf({ id, image, pixelated }) {
+  const style = pixelated ? "pixelated" : "";
+  return el("img", { src: image, alt: `Sample ${id}`, class: style, draggable: "false" });
+}
+
+/** @param {Sample} sample */
 function picture(sample) {
-  const style = sample.pixelated ? "pixelated" : "";
-  const image = el("img", { src: sample.image, alt: `Sample ${sample.id}`, class: style, draggable: "false" });
   const overlay =
     sample.overlay &&
     el("img", { src: sample.overlay, alt: "", class: "saliency", "aria-hidden": "true", draggable: "false" });
-  return el("div", { class: "picture" }, image, overlay);
+  return el("div", { class: "picture" }, imageOf(sample), overlay);
 }
 
 /**
@@ -196,7 +201,7 @@ export function sampleCard(sample) {
   return el(
     "div",
     { class: "sample" },
-    sample.image && picture({ ...sample, overlay: null }),
+    sample.image && picture({ ...sample, overlay: sample.layers?.[0][1] ?? null }),
     el("div", { class: "name", dir: "auto" }, sample.id),
     words && el("div", { class: "short", dir: "auto" }, cut(words, CARD_TEXT)),
     sample.predicted && el("div", { class: "facts" }, `suggested ${sample.predicted}`),

@@ -26,6 +26,7 @@ class SampleView:
     """One sample to show.
 
     image, overlay: `data:image/…` addresses; the overlay (a saliency map) is laid over the image when asked for.
+    layers: (name, address) of what may lie over the image one at a time, as its mask; legend: (class, colour) in them.
     pixelated: a tile enlarges it without smoothing (small images).
     text, text_pair: plain text; weights, pair_weights: (start, end, weight in -1 … 1) of the parts of each to shade;
     weights_note: what they add up to.
@@ -45,6 +46,8 @@ class SampleView:
     id: str
     image: str | None = None
     overlay: str | None = None
+    layers: tuple[tuple[str, str], ...] = ()
+    legend: tuple[tuple[str, str], ...] = ()
     pixelated: bool = False
     text: str | None = None
     text_pair: str | None = None
@@ -76,7 +79,7 @@ class SampleView:
     unreadable: str = ""
 
     def __post_init__(self) -> None:
-        for address in (self.image, self.overlay):
+        for address in (self.image, self.overlay, *(address for _, address in self.layers)):
             if address and not address.startswith("data:image/"):
                 raise OgaError(f"The preview of {self.id!r} is {address[:40]!r}. Give a data:image/… address.")
 

@@ -40,6 +40,9 @@ def sample_view(
     wrong = wrong_probability(board, row)
     content = {name: value for name, value in vars(shown).items() if name != "words"}
     labels: dict[str, Any] = {"given": data.given_text(row), "predicted": data.proposal(row)}
+    if data.target == "mask" and not full:
+        content |= {"layers": shown.layers[:1], "legend": ()}
+        labels["predicted"] = data.text("suggested_label", row) or None
     if data.target == "tags":  # too long for a tile
         labels = tagged.shown(data, row, shown.words) if full else {}
     return SampleView(

@@ -61,6 +61,7 @@ def _facts(view: Opened, row: int) -> None:
     wrong = desk.wrong_probability(view.board, row)
     if wrong is not None:
         names = {"number": "value", "labels": "list of labels", "tags": "list of tags", "vector": "list of values"}
+        names["mask"] = "mask"
         what = names.get(data.target, "label")
         messages.prose(f"The given {what} is {messages.chance(wrong)} likely wrong.")
     probabilities = cache.evidence(data).probabilities(row, wrong)

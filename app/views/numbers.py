@@ -21,7 +21,7 @@ MOST_POINTS = 2000
 def facts(view: Opened, row: int) -> None:
     """The given number or labels, what the model predicts and what is suggested."""
     data = view.data
-    what = {"number": "value", "vector": "values"}.get(data.target, data.target)
+    what = {"number": "value", "vector": "values", "mask": "classes"}.get(data.target, data.target)
     for label, text in (
         (f"Given {what}", data.given_text(row)),
         ("The model predicts", data.text("predicted_label", row)),
@@ -36,6 +36,9 @@ def new_value(view: Opened, row: int) -> str | None:
     """Draw the field for a new number or other labels, with the suggestion in it; return it once it is to be saved."""
     if view.data.target == "tags":
         return _new_tag(view, row)
+    if view.data.target == "mask":
+        choice = st.selectbox("New mask", view.data.info.choices, key="detail-mask")
+        return choice if st.button("Decide", type="primary") else None
     if view.data.target == "labels":
         return _new_labels(view, row)
     text: str = st.text_input("New value", view.data.proposal(row) or "", max_chars=40, key="detail-value").strip()

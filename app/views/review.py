@@ -118,7 +118,7 @@ def _queue() -> None:
     resting = review_queue(
         backend,
         key=f"review-{view.data.name}-{view.session.reviewer}",
-        classes=view.data.classes or view.data.info.label_names,
+        classes=view.data.info.choices or view.data.info.label_names,
         target=view.data.target,
         actions=actions_of(view.data.classes, view.data.modality, view.data.target),
         pair=desk.pair_of(view.session.filters),
@@ -219,7 +219,7 @@ def _grid() -> None:
     sample_grid(
         views,
         key=f"class-grid-{data.name}",
-        classes=data.classes,
+        classes=data.info.choices,
         on_bulk=lambda action: bulk(view, action, mine),
         on_open=view.session.open_sample,
         total=len(mine),

@@ -21,6 +21,7 @@ from oga_core.worker.stages import Progress
 
 if TYPE_CHECKING:
     from oga_core.review.proposals import Apply
+    from oga_core.runs.folder import RunFolder
 
 T = TypeVar("T")
 
@@ -44,6 +45,7 @@ class Decided:
     label_column: the column of labels that the person named, None where it was recognised. progress: hears how many
     rows or files are written. apply: whether the decisions are people's or the machine's proposal. ids: the samples
     that tables list, None for all. beliefs: what the expectation starts from, before any verdict.
+    run: whose predicted masks may be written.
     """
 
     samples: SampleSet
@@ -58,6 +60,7 @@ class Decided:
     apply: Apply = "decisions"
     ids: frozenset[str] | None = None
     beliefs: Mapping[str, Any] = field(default_factory=dict)
+    run: RunFolder | None = None
 
     def __len__(self) -> int:
         return len(self.table)

@@ -12,6 +12,7 @@ from oga_core.exports.columns import edited_arrow, write_edited_parquet
 from oga_core.exports.decided import Decided
 from oga_core.exports.members import Member, with_ending, write_file, write_members, write_tar, write_zip
 from oga_core.exports.rows import edited_table
+from oga_core.exports.segmentation.masked_members import masked_members
 from oga_core.readers.archives import is_zip, open_archive
 from oga_core.readers.archives.names import folded
 from oga_core.readers.columns import choose, recognise
@@ -28,6 +29,8 @@ def write_fixed(decided: Decided, out: Path, spreadsheet_safe: bool = False) -> 
     Images with a table of labels beside them: the table alone, since it says which images belong and what they are.
     """
     source = decided.samples.source
+    if decided.samples.masks is not None:
+        return _write_archive(decided, out)
     if source.labels_path is not None and source.format == "images_with_table":
         table = edited_table(source.labels_path, source.labels_path.name, source.columns["label"], decided.edits)
         return _write_chunks(out, source.labels_path.suffix, table)
@@ -58,7 +61,9 @@ def _write_archive(decided: Decided, out: Path) -> Path:
     """Write a folder as a folder or zip, a zip as a zip, a tar as a tar."""
     source = decided.samples.source.path
     archive = open_archive(source)
-    members = decided.counted(edited_members(archive, decided.samples, decided.edits), len(archive.names))
+    has_masks = decided.samples.masks is not None
+    edited = masked_members(archive, decided) if has_masks else edited_members(archive, decided.samples, decided.edits)
+    members = decided.counted(edited, len(archive.names))
     if source.is_dir():
         return write_members(out, members)
     if is_zip(source):

@@ -71,4 +71,5 @@ def decided_run(
         label_column=data.options.get("label_column"),
         beliefs=scored.beliefs,
         progress=progress,
+        run=run,
     )

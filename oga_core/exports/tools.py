@@ -23,6 +23,8 @@ def write_huggingface(decided: Decided, out: Path, spreadsheet_safe: bool = Fals
     """Write a folder for `datasets.load_dataset`: an image folder with metadata, or one JSON-lines file."""
     if decided.samples.modality == "outputs":
         raise OgaError("A bundle of outputs holds no samples for a Hugging Face data set. Export csv instead.")
+    if decided.samples.masks is not None:
+        raise OgaError("Images with masks are written back in the format that they came in. Export fixed instead.")
     members = _image_members(decided) if decided.samples.modality == "image" else _row_members(decided)
     return _write(decided, out, members)
 

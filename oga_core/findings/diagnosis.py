@@ -15,6 +15,7 @@ from oga_core.findings.language import language_findings
 from oga_core.findings.noise import estimate_noise, least_moved, suggested_trim_fraction, wrong_label_probability
 from oga_core.findings.set_warnings import group_warnings, set_warnings
 from oga_core.findings.targets.labels import label_findings
+from oga_core.findings.targets.masks import mask_findings
 from oga_core.findings.targets.numbers import number_findings
 from oga_core.findings.targets.tags import tag_findings
 from oga_core.findings.trim_trial import try_trim
@@ -64,6 +65,8 @@ def diagnose(
     """
     if sketch.words is not None:
         return _of_targets(tag_findings(sketch, class_names, given), score, groups)
+    if sketch.region_kinds is not None:
+        return _of_targets(mask_findings(sketch, class_names), score, groups)
     if sketch.given_flags is not None:
         return _of_targets(label_findings(sketch, class_names, ids.tolist()), score, groups)
     if sketch.targets is not None:

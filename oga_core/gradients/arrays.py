@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from oga_core.files import write_whole
 from oga_core.gradient_sketch import STATES, TOKEN_LOSSES, WORD_TAGS, TokenLosses, WordRecords
+from oga_core.gradients.pixels.predicted_masks import PREDICTED, PredictedMasks
 from oga_core.samples import Problem
 
 PROGRESS = "progress.json"
@@ -41,14 +42,15 @@ class PassArrays:
         folder.mkdir(parents=True, exist_ok=True)
         self.tokens = TokenLosses(folder)
         self.words = WordRecords(folder)
+        self.masks = PredictedMasks(folder)
         if not self._continue():
             self._clear()
 
     def write(self, rows: NDArray[np.int64], values: Mapping[str, NDArray[np.generic]]) -> None:
         """Write the values of `rows` (positions among the samples); files are made at the first write.
 
-        Token losses and words, of which rows have more or fewer, go to files of their own, their spans in their place.
-        An optional array that not every batch has, in the same width, is dropped.
+        Token losses, words and packed masks, of which rows have more or fewer, go to files of their own, their spans in
+        their place. An optional array that not every batch has, in the same width, is dropped.
         """
         if TOKEN_LOSSES in values:
             spans = {"token_spans": self.tokens.append(values[TOKEN_LOSSES])}  # type: ignore[arg-type]
@@ -56,6 +58,9 @@ class PassArrays:
         if WORD_TAGS in values:
             spans = {"word_spans": self.words.append(values)}
             values = {**{name: value for name, value in values.items() if not name.startswith("word_")}, **spans}
+        if PREDICTED in values:
+            spans = {"mask_spans": self.masks.append(values[PREDICTED])}
+            values = {**{name: value for name, value in values.items() if name != PREDICTED}, **spans}
         if self.arrays.keys() & values.keys():
             values = {name: value for name, value in values.items() if self._goes_on(name, value)}
             for name in (OPTIONAL & self.arrays.keys()) - values.keys():
@@ -118,7 +123,8 @@ class PassArrays:
 
     def _clear(self) -> None:
         self.arrays.clear()
-        for path in (*self.folder.glob("*.npy"), self.tokens.path, self.words.path, self.words.widths):
+        beside = (self.tokens.path, self.words.path, self.words.widths, self.masks.path, self.masks.header)
+        for path in (*self.folder.glob("*.npy"), *beside):
             path.unlink(missing_ok=True)
 
     def _continue(self) -> bool:

@@ -84,6 +84,23 @@ def suits_late_head(task: Task, model: nn.Module, parameters: Iterable[Tensor], 
         return head_input(logits(model, first_rows(batch, 1))) is not None
 
 
+@torch.no_grad()
+def map_head(task: Task, model: nn.Module, first: Batch) -> dict[str, nn.Parameter]:
+    """The weight and bias of the last layer, by name, where it makes a map of logits; none where another thing does.
+
+    What enlarges the map afterwards has no weights.
+    """
+    with ForwardCapture() as capture:
+        outputs = task.outputs(model, first)
+    weight = capture.last_weight
+    parameters = dict(model.named_parameters())
+    name = next((name for name, parameter in parameters.items() if parameter is weight), None)
+    if name is None or outputs.ndim != 4 or weight is None or len(weight) != outputs.shape[1]:
+        return {}
+    layer = name.rpartition(".")[0]
+    return {name: part for name, part in parameters.items() if name.rpartition(".")[0] == layer}
+
+
 def first_look(task: Task, model: nn.Module, choice: str, first: Batch) -> Survey:
     """Survey a model with a few samples, its logits held only where a pass over what is chosen holds them."""
     late_head = False

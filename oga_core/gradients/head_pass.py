@@ -19,6 +19,7 @@ from oga_core.gradients.hooks.forward_capture import ForwardCapture, Survey, fea
 from oga_core.gradients.hooks.word_arrays import word_arrays
 from oga_core.gradients.language import language_arrays
 from oga_core.gradients.options import PassOptions
+from oga_core.gradients.pixels.pixel_arrays import pixel_arrays
 from oga_core.gradients.precision import Precision, is_short
 from oga_core.gradients.self_check import (
     SHORT_TOLERANCE,
@@ -106,6 +107,8 @@ class HeadPass:
         """All that a captured forward pass gives beside the losses; nothing where there are no class logits."""
         if "word_places" in batch:
             return word_arrays(outputs, capture.pooled, self.middle, batch, self.sketcher)
+        if self.loss.target == "mask":
+            return pixel_arrays(outputs, batch["labels"])
         if outputs.ndim != 2:
             return {}
         seen = self._seen(outputs, capture)

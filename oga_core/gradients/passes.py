@@ -22,7 +22,7 @@ from oga_core.gradients.arrays import PROGRESS, PassArrays
 from oga_core.gradients.batches import Part, load, to_device
 from oga_core.gradients.devices import batch_size_for, choose_device, device_name, forget_peak, peak_mb, unusable_card
 from oga_core.gradients.failures import OutOfMemory, model_runs, not_enough_memory
-from oga_core.gradients.forward import first_look, instead_of_head, suits_late_head
+from oga_core.gradients.forward import first_look, instead_of_head, map_head, suits_late_head
 from oga_core.gradients.full_pass import FullPass
 from oga_core.gradients.head_pass import HeadPass, outputs_fingerprint, write_outputs
 from oga_core.gradients.hooks.forward_capture import Survey
@@ -220,10 +220,11 @@ def new_pass(
         head.check(first)
         if choice == "head":
             return head
-    if choice == "head":
+    parameters = map_head(task, model, first) if choice == "head" and seen.n_output_axes == 4 else {}
+    if choice == "head" and not parameters:
         choice = instead_of_head(model)
-        head.notes.append(f"The model has no classes, so the gradient of its parameters is computed: {choice}.")
-    return full_pass(task, model, options, head, choose_parameters(model, choice), first, device)
+        head.notes.append(f"The model has no last layer of classes, so its parameters' gradient is computed: {choice}.")
+    return full_pass(task, model, options, head, parameters or choose_parameters(model, choice), first, device)
 
 
 def full_pass(

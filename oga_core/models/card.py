@@ -11,13 +11,13 @@ from typing import Any
 from oga_core.errors import OgaError, unknown
 from oga_core.readers.archives.names import leaves_folder
 from oga_core.readers.targets import with_targets
-from oga_core.samples import LOSSES, MODALITIES, OWN, TARGETS, Modality, SampleSet, Target
+from oga_core.samples import LOSSES, MASK_IGNORED, MASK_LARGEST, MODALITIES, OWN, TARGETS, Modality, SampleSet, Target
 
 TRAINED_ON = ("assistant", "last", "completion", "all")
 """Of a row for a language model: all turns of the assistant, its last turn, what follows the prompt, or every token."""
 
 _OWN_LOSS = ("causal_lm", "preference")
-_OWN_TARGETS = tuple(target for target in TARGETS if target != "tags")  # which are judged word by word
+_OWN_TARGETS = tuple(target for target in TARGETS if target not in ("tags", "mask"))  # judged part by part
 CROSS_ENTROPY: Mapping[str, Any] = {"name": "cross_entropy"}
 
 
@@ -31,7 +31,8 @@ class ModelCard:
     optionally categories {column: [values]}; features of a model with several inputs are {input: [columns]}.
     `loss`, of a model that predicts classes, several labels or numbers: the name of one of `LOSSES` and its settings:
     of cross_entropy label_smoothing and class_weights, of the losses of numbers mean and std, where the model gives
-    (number - mean) / std, and of huber its delta (1). A name alone stands for {"name": …}. own is a function that was
+    (number - mean) / std, of huber its delta (1), and of pixel_cross_entropy ignore, the number in a mask that stands
+    for no class (255). A name alone stands for {"name": …}. own is a function that was
     exported with the model; target says what it compares with, one of `TARGETS`, and of a vector size how long it is.
     `output`, of a model with several: the key of the one that the loss takes, or its position counted from 0.
     `architecture`, for plain weights: {"name": …}, one of `architectures.ARCHITECTURES`; None: found by the shapes.
@@ -97,6 +98,9 @@ class ModelCard:
                 f"The model card says modality {card.modality!r} but the data reads as {samples.modality!r}. "
                 "Correct the modality in the model card, or choose the columns of the data."
             )
+        if "mask" in (samples.target, card.target):
+            samples = with_targets(samples, card.target, card.classes, card.loss)
+            return samples, replace(card, classes=samples.class_names)
         if samples.target != "class":
             return samples, card
         if card.target == "class" and not card.classes:
@@ -140,6 +144,9 @@ def _loss(card: Mapping[str, Any], origin: str) -> Mapping[str, Any]:
     for setting in loss.keys() - {"name"}:
         if setting not in settings:
             raise unknown(f"setting of the loss {loss['name']} in the model card {origin}:", setting, settings)
+    ignored = loss.get("ignore", MASK_IGNORED)
+    if isinstance(ignored, bool) or not isinstance(ignored, int) or not 0 <= ignored <= MASK_LARGEST:
+        raise OgaError(f"'ignore' of the loss in the model card {origin} must be a number from 0 to {MASK_LARGEST:,}.")
     if loss["name"] == OWN and loss.get("target") not in _OWN_TARGETS:
         raise unknown(f"target of the loss in the model card {origin}:", loss.get("target"), _OWN_TARGETS)
     return loss

@@ -119,6 +119,10 @@ def _shape(outputs: Tensor, samples: SampleSet, *, own_loss: bool) -> Check:
         fits = outputs.ndim == 3 and shape[2] == len(samples.class_names)
         wanted = f"one logit for each of {len(samples.class_names)} tags and every token, (batch, tokens, classes)"
         return Check("classes", "ok" if fits else "failure", f"The model answers with shape {shape}; {wanted} is due.")
+    if samples.target == "mask":
+        fits = outputs.ndim == 4 and shape[1] == len(samples.class_names)
+        wanted = f"one logit for each of {len(samples.class_names)} classes and every pixel, (batch, classes, h, w)"
+        return Check("classes", "ok" if fits else "failure", f"The model answers with shape {shape}; {wanted} is due.")
     if not samples.target:
         told = f"The model answers with shape {shape}, language models need (batch, time, vocabulary)."
         return Check("shape", "ok" if outputs.ndim == 3 else "failure", told)

@@ -78,6 +78,10 @@ def _score_model(
         loaded = load_model(path, _card(request), factory=ModelFactory(**built) if built else None)
         samples, task = prepare(samples, loaded, request.trained_on)
         task = with_reference(task, loaded, request.reference)
+        if request.shard and samples.target == "mask":
+            raise OgaError(
+                "A model that gives pixels a class is scored as a whole, not in shards. Score all data in one run."
+            )
         options = _pass_options(request, samples)
         if options.parameters != "head":
             choose_parameters(loaded.module, options.parameters)
@@ -173,7 +177,7 @@ def _joined(result: PassResult, further: Sequence[PassResult]) -> PassResult:
 def _of_all(checks: list[Check], result: PassResult) -> list[Check]:
     """The checks, with what all samples tell about memorised labels in place of what a few told."""
     accuracy = accuracy_of(result.sketch)
-    if accuracy is None:
+    if accuracy is None or result.sketch.pixels is not None:
         return checks
     return [*(check for check in checks if check.name != "memorised"), *check_memorised(accuracy)]
 

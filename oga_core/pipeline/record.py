@@ -34,7 +34,7 @@ def pass_record(samples: SampleSet, result: PassResult) -> dict[str, Any]:
     return {
         "n_samples": len(result.rows),
         "classes": list(samples.class_names) if samples.target == "class" else [],
-        "label_names": list(samples.class_names) if samples.target in ("labels", "tags") else [],
+        "label_names": list(samples.class_names) if samples.target in ("labels", "tags", "mask") else [],
         "modality": samples.modality,
         "target": samples.target or "class",
         "problems": [problem_record(problem) for problem in problems],
@@ -61,6 +61,9 @@ def accuracy_of(sketch: GradientSketch) -> float | None:
     if sketch.words is not None and sketch.word_spans is not None:
         words = sketch.words.of(sketch.word_spans)
         return round(float((words["logits"].argmax(axis=1) == words["tag"]).mean()), 6)
+    if sketch.pixels is not None:
+        right, counted = np.asarray(sketch.pixels, dtype=np.float64).sum(axis=0).tolist()
+        return round(right / counted, 6)
     if sketch.logits is None:
         return None
     parts = slices(len(sketch))

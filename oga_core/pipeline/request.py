@@ -132,13 +132,14 @@ def settled(wanted: Mapping[str, Any], *, target: Target | None, n_samples: int)
     """Return what `pass_options` left open, as it suits what the model was trained to predict; None: a language model.
 
     The head's gradient is enough for a model with a head; a language model has none of its own, and is asked which
-    rows made it say something; the head of one that tags words is met once a word.
+    rows made it say something; the head of one that tags words is met once a word. That of one that gives pixels a
+    class is met once a pixel, and is taken as other parameters are, with its norms.
     """
     options = dict(wanted)
     if options["parameters"] == "auto":
         options["parameters"] = "head" if target not in (None, "tags") else "all"
     options["sketch_dim"] = options["sketch_dim"] or (SKETCH_DIM if target else LANGUAGE_SKETCH_DIM)
-    options["exact_l1"] = options["exact_l1"] and options["parameters"] != "head"
+    options["exact_l1"] = options["exact_l1"] and (options["parameters"] != "head" or target == "mask")
     options["views"] = options["views"] and target == "class"  # a mirrored image may well be another number
     whole = 0 if target else WHOLE_NUMBERS // max(n_samples, 1)
     return PassOptions(**options, whole_parameters=whole)

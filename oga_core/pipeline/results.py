@@ -23,8 +23,9 @@ from oga_core.gradient_sketch import GradientSketch
 from oga_core.pipeline.recording import identified
 from oga_core.projection import project
 from oga_core.runs.folder import SCORE_PREFIX, RunFolder
+from oga_core.runs.pixels import RunPixels
 from oga_core.runs.table import PREDICTED_VALUE
-from oga_core.samples import OWN, labels_text, number_text
+from oga_core.samples import OWN, labels_text, number_text, present
 from oga_core.scores import compute_scores, default_score
 from oga_core.scores.tagging.evidence import wrong_tags
 from oga_core.scores.tagging.word_scores import WordScores
@@ -100,7 +101,7 @@ def _write_scored(
         progress=lambda name, done, total: progress({"stage": "scores", "score": name, "done": done, "total": total}),
         keep=lambda name, values: _mapped(folder / f"{name}.npy", values),
     )
-    columns = _columns(sketch, samples, scores)
+    columns = _columns(run, sketch, samples, scores)
     if run.info.loss.get("name") == OWN:
         columns["given_label_probability"] = _unknown(samples)  # which only cross-entropy tells
     _link_sketch(run)
@@ -210,12 +211,18 @@ def _word_scores(sketch: GradientSketch) -> WordScores:
     )
 
 
-def _columns(sketch: GradientSketch, samples: ScoredSamples, scores: dict[str, NDArray[np.float64]]) -> dict[str, Any]:
+def _columns(
+    run: RunFolder, sketch: GradientSketch, samples: ScoredSamples, scores: dict[str, NDArray[np.float64]]
+) -> dict[str, Any]:
     """The columns of the run's table, without findings and map."""
     columns: dict[str, Any] = {str(name): samples.table[name] for name in samples.table}
     columns["predicted_label"] = np.full(len(sketch), "", dtype=object)
     columns["given_label_probability"] = np.exp(-np.asarray(sketch.losses))
-    if sketch.words is not None:
+    if sketch.mask_spans is not None:
+        pixels = RunPixels(run)
+        columns["predicted_label"] = [present(pixels.predicted(row), samples.classes) for row in range(len(pixels))]
+        columns["given_label_probability"] = _unknown(samples)
+    elif sketch.words is not None:
         columns["predicted_label"] = predicted_tags(sketch, samples.classes, samples.table["given_label"].tolist())
         columns["given_label_probability"] = _unknown(samples)
     elif sketch.given_flags is not None and sketch.outputs is not None:

@@ -27,6 +27,8 @@ from oga_core.worker.stages import Progress, peak_rss_mb
 
 _CHECKED_SAMPLES = 16
 _LABEL_CHECKED_SAMPLES = 512
+_CHECKED_MASKS = 32  # which have thousands of pixels each
+_COUNTED = 2**16
 _SUM_TOLERANCE = 1e-4  # of probabilities in float32
 
 
@@ -35,15 +37,18 @@ def try_model(
 ) -> list[Check]:
     """Check the model on a few samples and, where it has logits of classes, their order and its views on hundreds."""
     checks = check_some(loaded, task, samples, progress)
-    has_order = samples.target in ("class", "tags") and loss_of(task).has_logits
+    has_order = samples.target == "mask" or (samples.target in ("class", "tags") and loss_of(task).has_logits)
     if not has_order or any(check.level == "failure" for check in checks):
         return checks
-    rows = evenly_spaced(np.arange(len(samples)), _LABEL_CHECKED_SAMPLES)
+    count = _CHECKED_MASKS if samples.target == "mask" else _LABEL_CHECKED_SAMPLES
+    rows = evenly_spaced(np.arange(len(samples)), count)
     start = time.perf_counter()
     logits, views, labels = _predictions(loaded, task, samples, rows, wants_views)
     seconds = (time.perf_counter() - start) / len(rows) * len(samples)
     progress({"stage": "estimate", "seconds_left": round(seconds, 1), "memory_mb": round(peak_rss_mb())})
     checks += [*check_softmax(logits), *check_labels(logits, labels, samples.class_names)]
+    if samples.target == "mask":  # of which most pixels are background, which a model need not memorise
+        checks = [check for check in checks if check.name != "memorised"]
     return [*checks, check_views(logits, views, labels)] if views else checks
 
 
@@ -82,12 +87,19 @@ def _predictions(
                 with explained(batch):
                     outputs.append([task.outputs(loaded.module, view).float() for view in seen])
                 labels.append(batch["labels"])
-                if samples.target == "tags":
-                    counted = labels[-1] >= 0
-                    outputs[-1] = [part[counted] for part in outputs[-1]]
-                    labels[-1] = labels[-1][counted]
+                if samples.target in ("tags", "mask"):
+                    counted = _counted(labels[-1])
+                    axis = 1 if samples.target == "mask" else -1  # of the classes
+                    outputs[-1] = [part.movedim(axis, -1).flatten(0, -2)[counted] for part in outputs[-1]]
+                    labels[-1] = labels[-1].flatten()[counted]
     logits, *views = (torch.cat(parts).numpy() for parts in zip(*outputs, strict=True))
     return logits, views, torch.cat(labels).numpy()
+
+
+def _counted(labels: torch.Tensor) -> torch.Tensor:
+    """Places of the words or pixels of a batch that have a class, at most `_COUNTED` of them, evenly spaced."""
+    places = (labels.flatten() >= 0).nonzero()[:, 0]
+    return places[:: max(1, len(places) // _COUNTED)]
 
 
 def stop_on_failure(checks: list[Check], *, force: bool = False) -> None:
@@ -103,7 +115,8 @@ def check_needs(
 ) -> None:
     """Refuse scores that no pass of this model over these data can offer. Raises `OgaError`."""
     for name, needed in needs.items():
-        if {"l1_norm_all", "l2_norm_all"} & set(needed) and options.parameters == "head" and samples.target:
+        of_head = options.parameters == "head" and samples.target not in (None, "mask")
+        if {"l1_norm_all", "l2_norm_all"} & set(needed) and of_head:
             raise OgaError(
                 f"The score {name!r} needs the gradient of more than the head, which is all that is taken of a "
                 "model with a head unasked. Give --parameters all."
@@ -117,10 +130,10 @@ def check_needs(
             raise OgaError(
                 f"The score {name!r} is of a model that predicts numbers, which this is not. Choose another."
             )
-        if {"delta", "features"} & set(needed) and samples.target in (None, "tags"):
+        if {"delta", "features"} & set(needed) and samples.target in (None, "tags", "mask"):
             raise OgaError(
                 f"The score {name!r} needs a model with one output a sample, not a language model or one that tags "
-                "words. Choose another."
+                "words or pixels. Choose another, as l2_norm_all."
             )
         if LANGUAGE_ARRAYS & set(needed) and samples.target:
             raise OgaError(f"The score {name!r} is of a language model's rows, which these are not. Choose another.")

@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from oga_core.errors import OgaError
 from oga_core.numerics import slices
+from oga_core.previews.content import Preview
 from oga_core.previews.drawing import found, preview
+from oga_core.samples import SampleSet
 from oga_core.worker.requests import requests
 from oga_core.worker.stages import Progress
 
 if TYPE_CHECKING:
+    from oga_core.readers.tables.indexed import SeenRows
     from oga_core.runs.folder import RunFolder
     from oga_core.tasks.causal_lm import CausalLMTask
 
@@ -48,8 +51,16 @@ def serve(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
                 progress({"answer": {"rows": found(samples, rows, request["find"])}})
             continue
         for row in request["rows"]:
-            progress({"answer": asdict(preview(samples, row, request["side"]))})
+            progress({"answer": asdict(_preview(run, samples, row, request["side"]))})
     return {}
+
+
+def _preview(run: RunFolder, samples: SampleSet | SeenRows, row: int, side: int) -> Preview:
+    if not isinstance(samples, SampleSet) or samples.masks is None:
+        return preview(samples, row, side)
+    from oga_core.previews.masks import masked_preview  # few runs have them
+
+    return masked_preview(samples, row, side, run)
 
 
 def _tokens(run: RunFolder, rows: list[int]) -> Iterator[dict[str, Any]]:

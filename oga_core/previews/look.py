@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from oga_core.models.card import ModelCard
-from oga_core.numerics import evenly_spaced
+from oga_core.numerics import Indices, evenly_spaced
 from oga_core.previews.content import Preview
 from oga_core.previews.drawing import picture, preview
 from oga_core.readers import read_samples
@@ -23,14 +24,15 @@ if TYPE_CHECKING:
 _SHOWN_SAMPLES = 8
 _SIDE = 160  # pixels of a picture
 _NAMED_CLASSES = 200
+_MASKS = 200  # that are decoded to count their classes, in a second
 
 
 def run(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
     """Read the data at `path` with `options`, as the model with this `card` would where one is given.
 
     Returns the size, modality, classes in the order of the model or, where that is not known, of the data, with the
-    number of samples (for tags, of words) of each, or the range of its numbers; the first problem; and some samples,
-    each with its label.
+    number of samples (for tags, of words; of masks of those that were looked at) of each, or the range of its numbers;
+    the first problem; and some samples, each with its label.
     Raises `OgaError` where the data and the card do not fit.
     """
     samples = read_samples(Path(arguments["path"]), **arguments["options"])
@@ -38,9 +40,9 @@ def run(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
     is_ordered = bool(card and card.classes)
     if card is not None:
         samples, card = card.fitted(samples)
-    elif "words" in samples.source.columns:
-        samples = with_targets(samples, "tags", ())
-    labels = samples.given_labels[samples.given_labels >= 0] if samples.tags is None else np.concatenate(samples.tags)
+    elif "words" in samples.source.columns or samples.masks is not None:
+        samples = with_targets(samples, None if samples.masks is not None else "tags", ())
+    labels = _labels(samples)
     counts = np.bincount(labels, minlength=len(samples.class_names)) if samples.class_names else np.zeros(0)
     return {
         "n_samples": len(samples),
@@ -50,11 +52,25 @@ def run(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
         "is_ordered": is_ordered,
         "numbers": _range(samples),
         "has_tags": samples.target == "tags",
+        "n_masks": min(len(samples), _MASKS) if samples.target == "mask" else 0,
         "modality": samples.modality,
         "n_problems": len(samples.problems),
         "first_problem": samples.problems[0].reason if samples.problems else "",
         "samples": _shown(samples, card),
     }
+
+
+def _labels(samples: SampleSet) -> Indices:
+    """The class indices to count: of samples, of words, or of those that are in each of some masks."""
+    if samples.tags is not None:
+        return np.concatenate(samples.tags)
+    if samples.masks is None:
+        return samples.given_labels[samples.given_labels >= 0]
+    present: list[int] = []
+    for row in evenly_spaced(np.arange(len(samples)), _MASKS).tolist():
+        with suppress(UnreadableSample):
+            present += [index for index in np.unique(samples.masks[row]).tolist() if index >= 0]
+    return np.array(present, dtype=np.int64)
 
 
 def _shown(samples: SampleSet, card: ModelCard | None) -> list[dict[str, Any]]:
@@ -73,6 +89,10 @@ def _task(card: ModelCard | None) -> Task | None:
 
 
 def _sample(samples: SampleSet, row: int, task: Task | None) -> Preview:
+    if samples.masks is not None:
+        from oga_core.previews.masks import masked_picture  # few data sets have them
+
+        return masked_picture(samples, row, _SIDE)
     if task is None:
         return preview(samples, row, _SIDE)
     try:
@@ -95,7 +115,10 @@ def _pixels(image: Any, task: Any) -> Preview:
 
 
 def _label(samples: SampleSet, row: int) -> str | None:
-    return samples.label_text(row) or None
+    try:
+        return samples.label_text(row) or None
+    except UnreadableSample:
+        return None
 
 
 def _range(samples: SampleSet) -> list[str]:

@@ -8,6 +8,8 @@ Values of `SampleSet.source.format`, and the roles in `source.columns` that an e
   what lies before the class folders in every name).
 - images_with_table: a folder, zip or tar of images and a table that names them (id, image, label, and table, its
   name); the table is `source.labels_path`, or where that is None the member `columns["table"]`.
+- images_with_masks: a folder, zip or tar of images and masks, in folders of these names or named in a table (id, image,
+  mask, and table, its name; the table is `source.labels_path`, or where that is None the member `columns["table"]`).
 - npz, npy: arrays (data, label, id: names of arrays); labels from `source.labels_path` where there is one.
 - outputs_npz, outputs_parquet: a bundle of features, logits and labels.
 - webdataset: a tar of grouped members (label: the ending of the label's member).
@@ -24,7 +26,7 @@ from oga_core.errors import OgaError
 from oga_core.readers.archives import Archive, is_zip, open_archive
 from oga_core.readers.arrays import read_npy_samples, read_npz
 from oga_core.readers.assembly import Draft, ReadOptions, archive_fingerprint, file_fingerprint, finish
-from oga_core.readers.columns import some
+from oga_core.readers.columns import recognise, some
 from oga_core.readers.formats import ARCHIVES, FORMATS, TEXT_TABLES, kind_of_file
 from oga_core.readers.image_data import preview_image
 from oga_core.readers.image_inputs import ImageInputs
@@ -141,10 +143,16 @@ def _read_npz(archive: Archive, options: ReadOptions) -> Draft:
 
 
 def _read_images(archive: Archive, options: ReadOptions) -> Draft:
-    if (table := _labels_table(options)) is not None:
-        return read_images(archive, options, table, None)
-    inside = table_inside(archive)
-    table = open_text_table(archive.read(inside), inside) if inside is not None else None
+    from oga_core.readers.masks import masked_images  # few data sets have masks, and chains of imports stay short
+
+    inside = None
+    table = _labels_table(options)
+    if table is None and (inside := table_inside(archive)) is not None:
+        table = open_text_table(archive.read(inside), inside)
+    if table is not None and options.label_column is None and recognise("mask", table.columns):
+        return masked_images.read_listed_masks(archive, table, inside, options)
+    if table is None and (folders := masked_images.mask_folders(archive)):
+        return masked_images.read_mask_folders(archive, folders)
     return read_images(archive, options, table, inside)
 
 

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,9 @@ from oga_core.errors import OgaError, unknown
 from oga_core.readers.archives.archive import Archive
 from oga_core.readers.columns import some
 from oga_core.samples import MODALITIES, Modality, Problem, SampleSet, Source, check_share
+
+if TYPE_CHECKING:
+    from oga_core.readers.masks.masks import Masks
 
 MAX_LABEL_CHARACTERS = 1_000  # a longer label is a text in the wrong column
 _WHOLE_FILE_BYTES = 256_000_000  # hashed in about a second
@@ -71,6 +74,7 @@ class Draft:
     class_names: Sequence[str] | None = None
     problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    masks: Masks | None = None
 
 
 def finish(draft: Draft, options: ReadOptions, fingerprint: str) -> SampleSet:
@@ -114,6 +118,7 @@ def _sample_set(draft: Draft, row_numbers: NDArray[np.int64], fingerprint: str) 
         fingerprint=fingerprint,
         problems=tuple(sorted(draft.problems, key=lambda problem: problem.row)),
         notes=tuple(draft.notes),
+        masks=draft.masks,
     )
 
 
@@ -180,7 +185,8 @@ def _evenly(places: NDArray[np.int64], max_samples: int | None, notes: list[str]
 def _numbered(draft: Draft) -> tuple[NDArray[np.int64], tuple[str, ...]]:
     """Number the labels, -1 for a missing one; the classes are those of the whole data, also where a part is taken."""
     if draft.labels is None:
-        return np.full(len(draft.ids), -1, dtype=np.int64), ()
+        names = draft.class_names if draft.masks is not None else None
+        return np.full(len(draft.ids), -1, dtype=np.int64), tuple(names or ())
     used = {label for label in draft.labels if label}
     names = list(draft.class_names) if draft.class_names is not None else _sorted(used)
     longest = max(used, key=len, default="")

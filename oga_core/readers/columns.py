@@ -12,6 +12,7 @@ USUAL_NAMES: dict[str, tuple[str, ...]] = {
     "label": ("label", "labels", "class", "target", "category", "y"),
     "text": ("text", "sentence", "content", "review", "document", "question"),
     "image": ("file_name", "filename", "image", "path", "file", "filepath", "image_path"),
+    "mask": ("mask", "mask_file", "mask_name", "mask_path", "segmentation", "segmentation_mask"),
 }
 TEXT_PAIRS = (
     ("premise", "hypothesis"),

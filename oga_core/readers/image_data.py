@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -17,6 +17,8 @@ FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 MAX_PIXELS = 40_000_000  # 120 MB when decoded
 MAX_BYTES = 256_000_000
+
+Read = TypeVar("Read")
 
 _side: ContextVar[int | None] = ContextVar("side", default=None)
 
@@ -30,10 +32,21 @@ def decode_image(data: bytes) -> tuple[Image.Image, tuple[str, ...]]:
 
     Raises `UnreadableSample` for anything but a whole JPEG, PNG, WEBP, BMP, GIF or TIFF of at most 40 million pixels.
     """
+    return read_encoded(data, _decoded)
+
+
+def read_encoded(data: bytes, read: Callable[[Image.Image], Read]) -> Read:
+    """Return what a function reads of an untrusted image, of at most 40 million pixels.
+
+    Raises `UnreadableSample` where it fails, for whatever reason.
+    """
     if not data:
         raise UnreadableSample("the file is empty")
     try:
-        return _decoded(Image.open(io.BytesIO(data), formats=FORMATS))
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+        if image.width * image.height > MAX_PIXELS:
+            raise UnreadableSample(f"{image.width} × {image.height} pixels; at most {MAX_PIXELS:,} are read")
+        return read(image)
     except UnidentifiedImageError:
         raise UnreadableSample(f"not an image in a known format ({', '.join(FORMATS)})") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -47,8 +60,6 @@ def decode_image(data: bytes) -> tuple[Image.Image, tuple[str, ...]]:
 
 
 def _decoded(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
-    if image.width * image.height > MAX_PIXELS:
-        raise UnreadableSample(f"{image.width} × {image.height} pixels; at most {MAX_PIXELS:,} are read")
     notes = (FIRST_FRAME,) if image.format != "MPO" and getattr(image, "is_animated", False) else ()
     side = _side.get()
     if side is not None:

@@ -172,7 +172,7 @@ def _read_listed(archive: Archive, table: Table, inside: str | None, options: Re
 
 def _members(archive: Archive, base: str, files: Sequence[Any]) -> list[str | None]:
     """Return the archive's member for each file that a table names, None where there is none."""
-    member_of = _finder(archive, base)
+    member_of = member_finder(archive, base)
     return [member_of(str(file or "")) for file in files]
 
 
@@ -195,7 +195,7 @@ def _id_as_image(archive: Archive, table: Table) -> str:
     return column
 
 
-def _finder(archive: Archive, base: str) -> Callable[[str], str | None]:
+def member_finder(archive: Archive, base: str) -> Callable[[str], str | None]:
     """Return the function from a name to a member: as written, below `base` or the root, else by its unique end."""
     images = [name for name in archive.names if suffix_of(name) in SUFFIXES]
     first = {name.partition("/")[0] for name in images}

@@ -1,27 +1,36 @@
-"""Labels read as what a loss compares outputs with: as classes, numbers, several labels, or tags of words."""
+"""Labels read as what a loss compares outputs with: as classes, numbers, several labels, tags of words, or masks."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from oga_core.errors import OgaError
-from oga_core.samples import NO_LABELS, Problem, SampleSet, check_share, is_number, some_names
+from oga_core.samples import MASK_IGNORED, NO_LABELS, Problem, SampleSet, check_share, is_number, some_names
 
 SEPARATORS = ("|", ";", ",")
 """Between the labels of one cell, the rarest in names first."""
 
 
-def with_targets(samples: SampleSet, target: str | None, class_names: Sequence[str]) -> SampleSet:
+def with_targets(
+    samples: SampleSet, target: str | None, class_names: Sequence[str], loss: Mapping[str, Any] | None = None
+) -> SampleSet:
     """Return the samples with labels as `target` says; classes are numbered in the order of `class_names`.
+
+    loss: as in the model card, whose settings say what in a mask is no class.
 
     Raises `OgaError` for a class that is not among them, and where more than 5 % of the labels are no numbers.
     """
+    if "mask" in (samples.target, target):
+        from oga_core.readers.masks.masks import with_masks  # only masks need it, and chains of imports stay short
+
+        return with_masks(samples, target, class_names, (loss or {}).get("ignore", MASK_IGNORED))
     if samples.target != "class":
         return samples
     _check_tags(samples, target)

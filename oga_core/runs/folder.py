@@ -181,7 +181,8 @@ class RunFolder:
         samples = read_samples(data.path, **data.options)
         if samples.fingerprint != data.fingerprint:
             raise OgaError(f"{data.path} has changed since it was scored. Put the scored version back, or score again.")
-        return with_targets(samples.take(self._places(samples)), info.target, info.classes or info.label_names)
+        names = info.classes or info.label_names
+        return with_targets(samples.take(self._places(samples)), info.target, names, info.loss)
 
     @cached_property
     def seen(self) -> SampleSet | SeenRows:

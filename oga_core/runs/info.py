@@ -11,7 +11,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from oga_core.errors import OgaError
 from oga_core.runs.trained_input import TrainedInput
-from oga_core.samples import MODALITIES, TARGETS
+from oga_core.samples import MASK_CHOICES, MODALITIES, TARGETS
 from oga_core.threshold.trim_trial import TrimTrial
 
 SCHEMA = 2
@@ -107,6 +107,11 @@ class RunInfo:
     peak_rss_mb: float | None = None
     pass_fingerprint: str = ""
     fingerprint: str = ""
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """What a sample may be relabelled to where that is one of a few: a class, or what stands in for a mask."""
+        return MASK_CHOICES if self.target == "mask" else self.classes
 
     @classmethod
     def read(cls, path: Path) -> RunInfo:

@@ -19,7 +19,7 @@ from oga_core.runs.folder import SCORE_PREFIX, RunFolder, score_names
 from oga_core.runs.info import RunInfo
 from oga_core.runs.stored.columns import StoredColumns
 from oga_core.runs.table import CONTENT, GIVEN_VALUE, PREDICTED_VALUE, open_columns
-from oga_core.samples import is_number, require_labels
+from oga_core.samples import MODEL_MASK, is_number, require_labels
 from oga_core.threshold.ranked import RankedScores, rank_of
 
 NO_FINDING = "none"
@@ -224,21 +224,19 @@ class ScoredRun:
 
     @property
     def target(self) -> str:
-        """What a sample is labelled with, where it has labels: class, number, labels or tags."""
+        """What a sample is labelled with, where it has labels: class, number, labels, tags or mask."""
         return self.info.target
 
     def require_label(self, label: str | None) -> None:
         """Raise `OgaError` unless a sample may be relabelled to this: one of the classes, or a number as text."""
         if self.target in ("labels", "tags"):
             require_labels(label, self.info.label_names)
-            return
-        if self.target == "class":
-            if label not in self.classes:
-                raise unknown("class", str(label), self.classes)
-            return
-        if self.target == "vector":
+        elif self.target in ("class", "mask"):
+            if label not in self.info.choices:
+                raise unknown("class" if self.target == "class" else "new mask", str(label), self.info.choices)
+        elif self.target == "vector":
             raise OgaError("Lists of numbers are not corrected here. Choose one of keep, remove, unsure.")
-        if label is None or not is_number(label):
+        elif label is None or not is_number(label):
             raise OgaError(f"The new value {label!r} is not a number. Write it with a point, such as 3.5.")
 
     @cached_property
@@ -267,19 +265,18 @@ class ScoredRun:
         label[self._has_finding(STRANGE) | (label == self.given)] = -1
         return label
 
-    def _finding_name(self, row: int) -> str:
-        code = int(self.finding[row])
-        return self.finding_names[code] if code >= 0 else NO_FINDING
-
     def _has_finding(self, name: str) -> NDArray[np.bool_]:
         code = self.finding_names.index(name) if name in self.finding_names else -2
         return self.finding == code
 
     def proposal(self, row: int) -> str | None:
         """The label a press of one key takes: the suggestion, else the prediction; none out of distribution."""
+        if self.target == "mask":
+            return MODEL_MASK
         if self.target != "class":
             return self.text("suggested_label", row) or self.text("predicted_label", row) or None
-        if not self.classes or self._finding_name(row) == STRANGE:
+        code = int(self.finding[row])
+        if not self.classes or (code >= 0 and self.finding_names[code] == STRANGE):
             return None
         suggestion = self.suggestion(row)
         label = suggestion if suggestion >= 0 else int(self.predicted[row])

@@ -21,6 +21,7 @@ _LABELS = {
     "labels": "lists of labels",
     "tags": "lists of tags",
     "vector": "values",
+    "mask": "masks",
 }
 
 

@@ -29,6 +29,10 @@ def task_for(card: ModelCard, tokenizer: Any | None = None, own_loss: OwnLoss | 
 
 
 def _task_for(card: ModelCard, tokenizer: Any | None) -> Task:
+    if card.modality == "image" and card.target == "mask":
+        from oga_core.tasks.segmentation.mask_task import MaskTask
+
+        return MaskTask.from_card(card)
     if card.modality == "image":
         from oga_core.tasks.image import ImageTask
 

@@ -54,11 +54,15 @@ class ImageTask:
         pixels = np.empty((len(rows), height, width, self.channels), dtype=np.uint8)
         for i, row in enumerate(rows):
             pixels[i] = self.pixels(samples.inputs[int(row)])
+        return {"images": self.normalised(pixels), "labels": labels_at(samples, rows)}
+
+    def normalised(self, pixels: NDArray[np.uint8]) -> Tensor:
+        """Pixels `(batch, height, width, channels)` as the model gets them, `(batch, channels, height, width)`."""
         # Normalising in place, channels last in memory, is several times cheaper than a broadcast copy.
         images = torch.from_numpy(pixels).permute(0, 3, 1, 2).to(torch.float32)
         scale = torch.from_numpy(255.0 * self.std).view(1, -1, 1, 1)
         images.sub_(torch.from_numpy(255.0 * self.mean).view(1, -1, 1, 1)).div_(scale)
-        return {"images": images.contiguous(), "labels": labels_at(samples, rows)}
+        return images.contiguous()
 
     def outputs(self, model: nn.Module, batch: Batch) -> Tensor:
         """Logits `(batch, n_classes)`, or one number a sample, `(batch, 1)`."""

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Loss:
     """A loss with its settings; called with outputs `(batch, n_outputs)` and labels it returns `(batch,)`;
-    of words with outputs `(batch, time, n_outputs)`, the mean over the words of each sentence.
+    of words with outputs `(batch, time, n_outputs)`, the mean over the words of each sentence, and of pixels with
+    outputs `(batch, n_outputs, height, width)` the mean over those that have a class.
 
     class_weights: of cross-entropy, in the order of the classes, () for none. mean, std: the model gives numbers as
     (number - mean) / std, and so the loss sees them. delta: of Huber's loss, where squares end and lines begin.
@@ -47,6 +48,7 @@ class Loss:
             return cls(OWN, own_target=card.target)
         settings = {key: value for key, value in card.loss.items() if key != "name"}
         weights = settings.pop("class_weights", [])
+        settings.pop("ignore", None)  # which the reader of masks has turned into `UNCOUNTED`
         numbers: dict[str, Any] = _numbers(settings)
         loss = cls(card.loss["name"], class_weights=_weights(weights, card), **numbers)
         if not 0 <= loss.label_smoothing < 1:
@@ -85,7 +87,7 @@ class Loss:
 
 PLAIN = Loss()
 UNCOUNTED = -100
-"""Stands where a token has no tag, as torch and transformers have it."""
+"""Stands where a token has no tag and a pixel no class, as torch and transformers have it."""
 
 
 def loss_of(task: Any) -> Loss:
@@ -121,14 +123,19 @@ def _huber(loss: Loss, outputs: Tensor, labels: Tensor) -> Tensor:
 
 
 def _of_words(loss: Loss, outputs: Tensor, labels: Tensor) -> Tensor:
-    losses = F.cross_entropy(outputs.movedim(-1, 1), labels, reduction="none", ignore_index=UNCOUNTED)
-    return losses.sum(dim=1) / (labels != UNCOUNTED).sum(dim=1).clamp(min=1)
+    return _of_pixels(loss, outputs.movedim(-1, 1), labels)
+
+
+def _of_pixels(loss: Loss, outputs: Tensor, labels: Tensor) -> Tensor:
+    losses = F.cross_entropy(outputs, labels, reduction="none", ignore_index=UNCOUNTED)
+    return losses.flatten(1).sum(dim=1) / (labels != UNCOUNTED).flatten(1).sum(dim=1).clamp(min=1)
 
 
 FUNCTIONS: dict[str, Callable[[Loss, Tensor, Tensor], Tensor]] = {
     "cross_entropy": _cross_entropy,
     "binary_cross_entropy": _binary,
     "token_cross_entropy": _of_words,
+    "pixel_cross_entropy": _of_pixels,
     "mean_squared_error": lambda *parts: errors(*parts).square(),
     "mean_absolute_error": lambda *parts: errors(*parts).abs(),
     "huber": _huber,

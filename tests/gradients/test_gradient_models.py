@@ -151,7 +151,7 @@ def test_causal_language_model(tied, tmp_path):
     config = t.LlamaConfig(**{**SMALL, "num_labels": 2}, tie_word_embeddings=tied)
     model, samples, task = t.LlamaForCausalLM(config).eval(), random_samples(6, 7, tokens=11), LanguageTask()
     result = gradient_pass(task, model, samples, folder=tmp_path, options=PassOptions(batch_size=4))
-    assert result.notes == ("The model has no classes, so the gradient of its parameters is computed: all.",)
+    assert result.notes == ("The model has no last layer of classes, so its parameters' gradient is computed: all.",)
     assert result.sketch.logits is None
     assert result.sketch.features is None
     np.testing.assert_allclose(result.sketch.l2_norm_all, norms_by_loop(task, model, samples, "all"), rtol=1e-4)

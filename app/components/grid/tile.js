@@ -48,8 +48,10 @@ export function markTile(tile, isSelected, isCurrent) {
 /** @param {Sample} sample */
 function content(sample) {
   if (sample.image) {
-    const style = sample.pixelated ? "pixelated" : "";
-    return el("img", { src: sample.image, alt: "", loading: "lazy", draggable: "false", class: style });
+    const attributes = { alt: "", draggable: "false", class: sample.pixelated ? "pixelated" : "" };
+    const image = el("img", { src: sample.image, loading: "lazy", ...attributes });
+    const layer = sample.layers?.[0];
+    return layer ? el("div", { class: "layered" }, image, el("img", { src: layer[1], ...attributes })) : image;
   }
   const words = wordsOf(sample, "\n") ?? sample.unreadable ?? sample.id;
   return el("div", { class: "words", dir: "auto" }, cut(words, TEXT));

@@ -31,7 +31,7 @@ export const MEANINGS = [
   ["r or Delete", "Remove the sample"],
   ["u", "Unsure"],
   ["n", "Write a note"],
-  ["o", "Show or hide the saliency overlay"],
+  ["o", "Show or hide the saliency overlay, or the next layer of an image with a mask"],
   ["+ -", "Zoom the picture, as the wheel does"],
   ["c", "Raise the contrast of the picture"],
   ["← →", "Look back and forth"],

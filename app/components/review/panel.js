@@ -150,10 +150,10 @@ function probabilityOf({ probabilities = [] }, name) {
 }
 
 /** @param {Sample} sample */
-function factsOf({ finding, wrong, percentile, flagged, scale, tags }) {
+function factsOf({ finding, wrong, percentile, flagged, scale, tags, layers }) {
   const facts = [
     finding,
-    wrong !== undefined && `${scale ? "value" : tags ? "a tag" : "label"} ${likelyWrong(wrong)}`,
+    wrong !== undefined && `${scale ? "value" : tags ? "a tag" : layers ? "mask" : "label"} ${likelyWrong(wrong)}`,
     percentile !== undefined && `percentile ${percentile.toFixed(1)}`,
     flagged && "flagged",
   ];

@@ -171,7 +171,7 @@ class ReviewQueue {
       case "change":
         return this.value.open(this.queue.samples.get(this.queue.shown), this.choice.classes);
       case "overlay":
-        this.#withOverlay = !this.#withOverlay;
+        this.#withOverlay = this.#withOverlay === this.stage.nextLayer(); // turned where there is no other layer
         return this.#draw();
       case "back":
         return this.#look(1);

@@ -4,6 +4,7 @@
 /** @import { Pair } from "./zoom.js" */
 
 import { button, el } from "../dom.js";
+import { nextLayer } from "../preview/masks.js";
 import { samplePreview } from "../sample_preview.js";
 import { wheelFactor } from "../wheel.js";
 import { changes } from "./editing/changes.js";
@@ -47,6 +48,11 @@ export class Stage {
   zoom(factor) {
     const [width, height] = this.#frame;
     this.#zoomAt([width / 2, height / 2], factor);
+  }
+
+  /** Whether there was another layer to lay over the picture. */
+  nextLayer() {
+    return nextLayer(this.root);
   }
 
   raiseContrast() {

@@ -70,6 +70,8 @@ def _summary(seen: dict[str, Any]) -> None:
         messages.quiet(f"Labels: numbers from {low} to {high}.")
     if seen["has_tags"]:
         messages.quiet("Words with tags: the classes below are counted in words.")
+    if seen["n_masks"]:
+        messages.quiet(f"Images with masks: the classes below are counted in {seen['n_masks']:,} masks.")
     if seen["n_problems"]:
         messages.note(f"{seen['n_problems']:,} row(s) cannot be read; the first: {seen['first_problem']}")
 

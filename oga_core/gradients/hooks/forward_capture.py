@@ -63,6 +63,7 @@ class ForwardCapture(TorchFunctionMode):
         self.by_token = by_token
         self.pooled: list[Tensor] = []
         self.n_layers = 0
+        self.last_weight: Tensor | None = None
         self.output_bytes = 0
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -74,17 +75,19 @@ class ForwardCapture(TorchFunctionMode):
     def _note(self, func: Any, args: Any, kwargs: Any, output: Any) -> None:
         if func in LINEAR or func in ADDMM:
             call = Call(OPERANDS[func in ADDMM], args, kwargs or {})
-            self._layer(_pool_tokens, call["input"], output)
+            self._layer(_pool_tokens, call, output)
             _mark(output, Product(call["input"], call["weight"]))
         elif func in CONVOLUTIONS:
             call = Call(("input", "weight"), args, kwargs or {})
-            self._layer(_pool_space, call["input"], output)
+            self._layer(_pool_space, call, output)
             if _is_linear(call["input"], call["weight"], output):
                 _mark(output, Product(call["input"].flatten(1), call["weight"]))
         elif args and isinstance(output, Tensor):
             _follow(func, output, args)
 
-    def _layer(self, pool: Callable[[Tensor, Tensor | None], Tensor], inputs: Tensor, output: Tensor) -> None:
+    def _layer(self, pool: Callable[[Tensor, Tensor | None], Tensor], call: Call, output: Tensor) -> None:
+        inputs: Tensor = call["input"]
+        self.last_weight = call["weight"]
         if self.n_layers in self.middle:
             with torch.autocast(inputs.device.type, enabled=False):  # means are taken in float32
                 whole = self.by_token and pool is _pool_tokens and inputs.ndim == 3

@@ -12,7 +12,7 @@ from oga_core.errors import OgaError
 
 Chosen = str | int | None
 """What a model card names as the output: its key, or its position counted from 0; None leaves it to the rule."""
-_RANKS = (2, 3, 1)  # (batch, classes), (batch, time, vocabulary), and one number a sample
+_RANKS = (2, 3, 1, 4)  # (batch, classes), (batch, time, vocabulary), one number a sample, and maps of classes
 _SHOWN = 6  # in a message
 
 
@@ -31,8 +31,8 @@ class Output:
 def chosen_output(outputs: Sequence[Output], chosen: Chosen = None) -> int:
     """Return the position of the output that a card names, else of the logits.
 
-    Those are what is called `logits`, else the first floating-point output of two dimensions, else of three, else of
-    one. Raises `OgaError` where there is none.
+    Those are what is called `logits`, else the first floating-point output of two dimensions, else of three, of one,
+    or of four. Raises `OgaError` where there is none.
     """
     if chosen is not None:
         return _named(outputs, chosen)
@@ -45,8 +45,8 @@ def chosen_output(outputs: Sequence[Output], chosen: Chosen = None) -> int:
             if len(outputs[at].shape) == rank:
                 return at
     raise OgaError(
-        "The model has no output of shape (batch, classes), (batch, time, vocabulary), or (batch,) for numbers. "
-        "Return the logits as a floating-point tensor."
+        "The model has no output of shape (batch, classes), (batch, time, vocabulary), (batch, classes, "
+        "height, width), or (batch,) for numbers. Return the logits as a floating-point tensor."
     )
 
 

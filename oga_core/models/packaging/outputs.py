@@ -70,17 +70,27 @@ def compare_outputs(model: nn.Module, module: nn.Module, inputs: ExampleInputs, 
                 f"The model gives outputs of shape {tuple(outputs.shape)}, and its loss compares one number a sample. "
                 "Give a model with one output, or name another loss."
             )
+    elif card.target == "mask" and outputs.dim() != 4:
+        raise OgaError(
+            f"The model gives outputs of shape {tuple(outputs.shape)}, and its loss compares a class for every pixel. "
+            "Return logits of shape (batch, classes, height, width)."
+        )
     elif card.modality != "causal_lm" and outputs.shape[1:] in ((), (1,)) and len(card.classes) == 2:
         raise OgaError(
             "The model gives one number a sample for two classes. Give a logit for each, which has the same loss: "
             "torch.cat([torch.zeros_like(z), z], 1) for a logit z of shape (batch, 1). Where the model ends in a "
             "sigmoid, z is what goes into it."
         )
-    elif card.modality != "causal_lm" and outputs.shape[-1] != len(card.classes):
+    elif card.modality != "causal_lm" and (n_logits := outputs.shape[_axis(card)]) != len(card.classes):
         raise OgaError(
-            f"The model gives {outputs.shape[-1]} logits, but {len(card.classes)} classes are named. "
+            f"The model gives {n_logits} logits, but {len(card.classes)} classes are named. "
             "Give one name for each logit, in their order."
         )
+
+
+def _axis(card: ModelCard) -> int:
+    """Where among the outputs' axes the classes are."""
+    return 1 if card.target == "mask" else -1
 
 
 def _compare(expected: Tensor, outputs: Tensor, tolerance: Mapping[str, float]) -> None:

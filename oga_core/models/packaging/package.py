@@ -55,8 +55,8 @@ def package_model(
         models max_length from the tokenizer.
     tokenizer: for text and language models the tokenizer of transformers that goes with them, packed into the file.
     loss: what the model was trained to make small, cross-entropy by default: the loss of torch (nn.HuberLoss(delta=2)),
-        a name (cross_entropy, binary_cross_entropy, token_cross_entropy, mean_squared_error, mean_absolute_error,
-        huber), or the name with its settings:
+        a name (cross_entropy, binary_cross_entropy, token_cross_entropy, pixel_cross_entropy, mean_squared_error,
+        mean_absolute_error, huber), or the name with its settings:
         {"name": "mean_squared_error", "mean": 152.1, "std": 77.0} for a model that gives (number - mean) / std.
         Or any function or module of (outputs, target): it becomes a second graph in the file, sees each sample as a
         batch of one, and returns its loss as one number (what a mean over the batch is then too).

@@ -1,0 +1,1 @@
+"""Images with masks in the format they came in."""

@@ -1,0 +1,1 @@
+"""Scores of models that give every pixel a class."""
