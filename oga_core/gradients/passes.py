@@ -39,7 +39,6 @@ from oga_core.tasks.losses import PLAIN, loss_of
 from oga_core.tasks.task import Batch, Task
 from oga_core.worker.stages import Progress
 
-_SURVEYED_SAMPLES = CHECKED_SAMPLES
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
 
@@ -251,15 +250,15 @@ def full_pass(
 def first_batch(task: Task, samples: SampleSet, order: NDArray[np.int64], device: torch.device) -> Batch:
     """A few readable samples spread over the order, the longest among them where length matters."""
     batch = None
-    for count in (_SURVEYED_SAMPLES, 16 * _SURVEYED_SAMPLES):
+    for count in (CHECKED_SAMPLES, 16 * CHECKED_SAMPLES):
         rows = evenly_spaced(order, count)
         loaded = load(task, samples, rows)
         batch = loaded.batch or batch
-        if batch is not None and len(loaded.rows) >= min(_SURVEYED_SAMPLES, len(order)):
+        if batch is not None and len(loaded.rows) >= min(CHECKED_SAMPLES, len(order)):
             break
     if batch is None:
         raise OgaError("No sample of the data can be read. Check the files and the model card's input.")
-    return to_device(first_rows(batch, min(_SURVEYED_SAMPLES, len(batch["labels"]))), device)
+    return to_device(first_rows(batch, min(CHECKED_SAMPLES, len(batch["labels"]))), device)
 
 
 def _batch_size(device: torch.device, seen: Survey, model: nn.Module, choice: str) -> int:
