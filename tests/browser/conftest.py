@@ -13,7 +13,7 @@ import component_server
 import pytest
 from app_runs import ODD_CLASSES, image_run, language_run, table_run, text_run
 from app_server import Server
-from playwright.sync_api import Browser, Locator, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, sync_playwright
 
 from oga_core.runs.folder import RunFolder
 
@@ -62,15 +62,30 @@ def browser() -> Iterator[Browser]:
         running.close()
 
 
+@pytest.fixture(scope="session")
+def cached(browser: Browser) -> Iterator[BrowserContext]:
+    """What pages share: the scripts of Streamlit, some megabytes, are fetched and compiled once for a server."""
+    shared = browser.new_context(viewport={"width": 1440, "height": 1000})
+    yield shared
+    shared.close()
+
+
+def forget(page: Page) -> None:
+    """Close a page, and keep nothing of it for the next test but the cache."""
+    page.evaluate("() => { try { localStorage.clear() } catch {} }")
+    page.close()
+    page.context.clear_cookies()
+
+
 @pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
+def page(cached: BrowserContext) -> Iterator[Page]:
     """A page that fails its test when the browser reports an error."""
-    opened = browser.new_page(viewport={"width": 1440, "height": 1000})
+    opened = cached.new_page()
     errors: list[str] = []
     opened.on("pageerror", lambda error: errors.append(str(error)))
     opened.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
     yield opened
-    opened.close()
+    forget(opened)
     assert [error for error in errors if not _HARMLESS.search(error)] == []
 
 
@@ -97,12 +112,14 @@ def mortal_server(tmp_path) -> Iterator[component_server.Server]:
 
 
 @pytest.fixture
-def opened(browser, site) -> Iterator[Callable]:
+def opened(cached, site) -> Iterator[Callable]:
     pages, faults = [], []
 
     def open_page(show: str, server: component_server.Server = site, dark: bool = False, **query: object):
         scheme = "dark" if dark else "light"
-        page = browser.new_page(viewport={"width": 1200, "height": 900}, color_scheme=scheme)
+        page = cached.new_page()
+        page.set_viewport_size({"width": 1200, "height": 900})
+        page.emulate_media(color_scheme=scheme)
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.goto(f"{server.url}/?{urlencode({'show': show, 'store': server.store, **query})}")
         page.locator(_READY[show]).first.wait_for(timeout=40_000)
@@ -111,7 +128,7 @@ def opened(browser, site) -> Iterator[Callable]:
 
     yield open_page
     for page in pages:
-        page.close()
+        forget(page)
     assert faults == []
 
 

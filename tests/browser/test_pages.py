@@ -15,8 +15,9 @@ PAGES = ("run", "explore", "review", "compare", "export")
 
 @pytest.mark.parametrize("page_name", PAGES)
 @pytest.mark.parametrize(("look", "width"), [("light", 1440), ("dark", 1440), ("light", 390)])
-def test_every_page_fits_in_every_look_and_has_no_barriers(browser, server, page_name, look, width):
-    page = browser.new_page(viewport={"width": width, "height": 1000}, color_scheme=look)
+def test_every_page_fits_in_every_look_and_has_no_barriers(page, server, page_name, look, width):
+    page.set_viewport_size({"width": width, "height": 1000})
+    page.emulate_media(color_scheme=look)
     visit(page, server, f"{page_name}?run=digits")
     page.wait_for_timeout(500)
     sizes = page.evaluate(
@@ -32,7 +33,6 @@ def test_every_page_fits_in_every_look_and_has_no_barriers(browser, server, page
     if page_name == "explore":
         page.locator("[role=slider][aria-valuenow]").first.wait_for(timeout=60_000)
     assert barriers(page) == {}
-    page.close()
 
 
 @pytest.mark.parametrize("run", ["texts", "table", "prompts", "odd labels"])
