@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from attack_files import build_quietly
+from here import without_workers
 from language_models import adapter_folder
 from pairs import turns
 from transformers import LlamaConfig, LlamaForCausalLM
@@ -55,14 +56,16 @@ def test_a_merged_model_is_measured_against_its_reference(adapter: Path, tmp_pat
     merged = whole.module.merge_and_unload()
     merged.save_pretrained(tmp_path / "merged")
     whole.tokenizer.save_pretrained(tmp_path / "merged")
-    score(adapter, data, run=tmp_path / "adapter-run", scores=["loss"])
+    with without_workers():
+        score(adapter, data, run=tmp_path / "adapter-run", scores=["loss"])
     options = {"scores": ["loss"], "parameters": "pattern:q_proj"}
     score(tmp_path / "merged", data, run=tmp_path / "run", reference=str(adapter / "base"), **options)
     run, switched = open_run(tmp_path / "run"), open_run(tmp_path / "adapter-run")
     losses = run.scored.run.gradient_sketch().losses
     np.testing.assert_allclose(losses, switched.scored.run.gradient_sketch().losses, rtol=1e-4)
     assert np.asarray(run.scored.run.gradient_sketch().sketch).any()
-    score(tmp_path / "merged", data, run=tmp_path / "itself", reference=str(tmp_path / "merged"), **options)
+    with without_workers():
+        score(tmp_path / "merged", data, run=tmp_path / "itself", reference=str(tmp_path / "merged"), **options)
     losses = open_run(tmp_path / "itself").scored.run.gradient_sketch().losses
     np.testing.assert_allclose(losses, np.log(2), rtol=1e-5)
 
@@ -71,16 +74,16 @@ def test_a_reference_that_does_not_fit_is_refused(adapter: Path, tmp_path: Path)
     other = LlamaConfig(vocab_size=33, hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=2)
     LlamaForCausalLM(other).save_pretrained(tmp_path / "other")
     build_quietly(lambda: load_model(adapter)).tokenizer.save_pretrained(tmp_path / "other")
-    with pytest.raises(OgaError, match="The reference model has 33 tokens"):
+    with without_workers(), pytest.raises(OgaError, match="The reference model has 33 tokens"):
         score(adapter, written(tmp_path), run=tmp_path / "run", reference=str(tmp_path / "other"))
     rows = tmp_path / "rows.jsonl"
     rows.write_text(json.dumps({"prompt": "a ", "completion": "b"}) + "\n")
-    with pytest.raises(OgaError, match="belongs to preference pairs"):
+    with without_workers(), pytest.raises(OgaError, match="belongs to preference pairs"):
         score(adapter, rows, run=tmp_path / "rows-run", reference=str(adapter / "base"))
     with pytest.raises(OgaError, match=r"The reference model .* does not exist"):
         score(adapter, rows, run=tmp_path / "rows-run", reference=str(tmp_path / "none"))
 
 
 def test_a_merged_model_says_what_is_missing(adapter: Path, tmp_path: Path) -> None:
-    with pytest.raises(OgaError, match="no adapter that could be switched off"):
+    with without_workers(), pytest.raises(OgaError, match="no adapter that could be switched off"):
         score(adapter / "base", written(tmp_path), run=tmp_path / "run")

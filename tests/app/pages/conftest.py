@@ -24,6 +24,25 @@ def digits(folder):
     return image_run(folder)
 
 
+@pytest.fixture(scope="module")
+def gallery():
+    return {}
+
+
+@pytest.fixture
+def shown(gallery, folder, tmp_path_factory, monkeypatch):
+    """Open a run that the test only looks at: it is made once, and so is the process that reads its samples."""
+
+    def open_run(make, *arguments):
+        if (make, arguments) not in gallery:
+            gallery[make, arguments] = make(tmp_path_factory.mktemp("gallery"), *arguments)
+        run = gallery[make, arguments]
+        monkeypatch.setenv("OGA_RUNS", str(run.path.parent))
+        return run
+
+    return open_run
+
+
 @pytest.fixture
 def visit(folder, monkeypatch):
     def open_page(page: str, *flags: str, **address: str) -> AppTest:

@@ -20,8 +20,8 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 @pytest.mark.parametrize("page", PAGES)
 @pytest.mark.parametrize("make", [image_run, text_run, table_run, language_run])
-def test_every_page_draws_every_kind_of_run(folder, visit, make, page):
-    run = make(folder)
+def test_every_page_draws_every_kind_of_run(shown, visit, make, page):
+    run = shown(make)
     test = visit(page, run=run.path.name)
     assert not test.exception
     assert problems(test) == []
@@ -49,8 +49,8 @@ def test_a_verdict_alone_is_not_learnt_from_at_once(folder, visit, monkeypatch):
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_odd_class_names_break_nothing(folder, visit, page):
-    image_run(folder, "odd", ODD_CLASSES)
+def test_odd_class_names_break_nothing(shown, visit, page):
+    shown(image_run, "odd", ODD_CLASSES)
     test = visit(page, run="odd")
     assert not test.exception
     assert problems(test) == []
@@ -230,8 +230,8 @@ def test_unfinished_runs_say_what_happened(folder, visit):
         ("compare", "compare-part", "Another run"),
     ],
 )
-def test_every_part_of_a_page_draws(folder, visit, make, page, control, part):
-    run = make(folder)
+def test_every_part_of_a_page_draws(shown, visit, make, page, control, part):
+    run = shown(make)
     test = visit(page, run=run.path.name)
     test.segmented_control(key=control).set_value(part).run()
     assert not test.exception
