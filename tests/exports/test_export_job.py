@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from export_runs import export_here, make_run
+from language_rows import SHAPES, write_rows
 from PIL import Image
 from reader_sets import encoded, picture, write_zip
 
@@ -76,6 +77,14 @@ def test_every_format_is_written_by_the_worker(format: str, images: RunFolder, t
     before = entries(tmp_path)
     written = export(images, format, tmp_path / "out")
     assert written.exists()
+    assert entries(tmp_path) - before == {written.name}
+
+
+@pytest.mark.parametrize("format", ["fixed", "llama-factory", "axolotl", "weighted"])
+def test_rows_for_fine_tuning_are_written_by_the_worker(format: str, tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", write_rows(tmp_path, SHAPES["messages"][0], "jsonl"), modality="causal_lm")
+    before = entries(tmp_path)
+    written = export(run, format, tmp_path / "out")
     assert entries(tmp_path) - before == {written.name}
 
 
