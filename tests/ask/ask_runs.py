@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import torch
 from attack_files import build_quietly
+from here import score_here
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from oga_core.pipeline.options import ScoreOptions
-from oga_core.pipeline.score import score
 from oga_core.runs.folder import RunFolder
 
 WORDS = ("[PAD]", "[UNK]", "[EOS]", "say", "not", "red", "blue", "green", "one", "two", "three", "four")
@@ -77,4 +77,4 @@ def scored_run(folder: Path, **options: Any) -> RunFolder:
     folder.mkdir(exist_ok=True)
     data = write(folder / "rows.jsonl", rows())
     chosen = ScoreOptions(scores=("loss",), map="none", device="cpu", **options)
-    return score(data, adapter(folder / "adapter"), folder / "run", chosen)
+    return build_quietly(lambda: score_here(data, adapter(folder / "adapter"), folder / "run", chosen))

@@ -10,13 +10,13 @@ import pytest
 import torch
 from ask_runs import WORDS, adapter, write
 from attack_files import build_quietly
+from here import score_here, without_workers
 from scipy import stats
 
 from oga_app.background.verifying import _is_whole
 from oga_core.errors import OgaError
 from oga_core.models import load_model
 from oga_core.pipeline.options import ScoreOptions
-from oga_core.pipeline.score import score
 from oga_core.retrain import verify
 from oga_core.retrain.adapters import AdapterTraining
 from oga_core.retrain.arms import NOTHING_CHANGED, RANDOM_TRIM, TRIMMED
@@ -25,6 +25,8 @@ from oga_core.retrain.removal import removal_curve, removal_verdict
 from oga_core.retrain.training import recipe_for, restart_adapters
 from oga_core.runs.folder import RunFolder
 from oga_core.tasks.prepare import prepare
+
+pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")  # transformers and peft to one another
 
 N, N_WRONG = 80, 40
 NAMES = ("ekfac", "bm25", "random")
@@ -41,7 +43,7 @@ def run(tmp_path_factory):
     clean = [{"prompt": f"say {word} ", "completion": str(word)} for word in WORDS[5:]]
     write(folder / "clean.jsonl", clean)
     options = ScoreOptions(scores=("loss",), map="none", device="cpu")
-    found = score(write(folder / "rows.jsonl", rows), adapter(folder / "adapter"), folder / "run", options)
+    found = score_here(write(folder / "rows.jsonl", rows), adapter(folder / "adapter"), folder / "run", options)
     found.write_table(found.table.assign(score_truth=wrong.astype(float)))
     return found, folder / "clean.jsonl"
 
@@ -61,7 +63,8 @@ def test_wrong_responses_cost_more_than_as_many_random_ones(run):
 
 
 def test_a_held_out_fifth_judges_where_there_is_no_validation_data(run):
-    summary = verify(run[0], trim_fraction=0.1, seeds=1, epochs=1, device="cpu")
+    with without_workers():
+        summary = verify(run[0], trim_fraction=0.1, seeds=1, epochs=1, device="cpu")
     assert summary["judged_on"] == {"kind": "held_out", "share": 0.2, "n": N // 5}
     assert summary["arms"][NOTHING_CHANGED]["n_train"] == N - N // 5
     assert summary["arms"][TRIMMED]["n_train"] == summary["arms"][RANDOM_TRIM]["n_train"] < N - N // 5
@@ -125,7 +128,8 @@ def test_a_response_is_followed_without_the_rows_that_pushed_for_it(run, tmp_pat
     assert len(curve["trials"]) == 2 * 3 * 2
     assert "the loss of the 2 responses rises by" in summary["verdict"]
     assert _is_whole(json.loads((run[0].path / "verify.json").read_text()))
-    own = verify(run[0], question=("say red ", None), **{**options, "seeds": 1})["removal"]
+    with without_workers():
+        own = verify(run[0], question=("say red ", None), **{**options, "seeds": 1})["removal"]
     assert own["queries"][0]["generated"]
     assert own["shares"][0]["over_random"]["interval_90"] is None
     with pytest.raises(OgaError, match="does not exist"):
