@@ -5,6 +5,7 @@ import json
 
 import pytest
 from app_runs import image_run, text_run
+from here import without_workers
 
 from oga_app.cli import main
 from oga_core import open_run
@@ -14,6 +15,13 @@ from oga_core.readers import read_samples
 from oga_core.review import Decision, ReviewStore
 from oga_core.review.proposals import MACHINE
 from oga_core.runs.scored import ScoredRun
+
+
+@pytest.fixture(autouse=True)
+def in_place():
+    """What is written does not depend on the process; test_export_job.py tries the worker."""
+    with without_workers():
+        yield
 
 
 @pytest.fixture
