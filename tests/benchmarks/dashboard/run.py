@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from oga_core.gradient_sketch import GradientSketch
-from oga_core.readers.assembly import file_fingerprint
+from oga_core.pipeline.record import write_samples
+from oga_core.readers import read_samples
 from oga_core.runs.folder import SCORE_PREFIX, RunFolder
 
 N_CLASSES = 10
@@ -39,6 +40,8 @@ def write_big_run(folder: Path, n: int, seed: int = 0) -> Path:
     with pq.ParquetWriter(path / "scores.parquet", _rows(sketch, slice(0, 1)).schema) as file:
         for part in _parts(n):
             file.write_table(_rows(sketch, part))
+    samples = read_samples(data)
+    write_samples(samples, path)
     run.update(
         status="done",
         n_samples=n,
@@ -52,7 +55,7 @@ def write_big_run(folder: Path, n: int, seed: int = 0) -> Path:
         seconds={"total": 1.0},
         checks=[],
         warnings=[],
-        data={"path": str(data.resolve()), "options": {}, "fingerprint": file_fingerprint(data), "format": "csv"},
+        data={"path": str(data.resolve()), "options": {}, "fingerprint": samples.fingerprint, "format": "csv"},
         model={"path": None},
         options={},
     )
