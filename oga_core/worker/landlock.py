@@ -87,13 +87,15 @@ def _python_paths() -> list[Path]:
 
 
 def _allow(libc: ctypes.CDLL, ruleset: int, path: Path | str, rights: int) -> None:
-    """Allow a file or all beneath a folder; what does not exist needs no rule."""
+    """Allow a file or all beneath a folder; what does not exist needs no rule.
+
+    A rule holds for an inode, and /proc makes a new one of a name that went from the kernel's memory: it must not go.
+    """
     try:
         descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
     except OSError:
         return
-    try:
-        rights = rights if os.path.isdir(path) else rights & _FILE_RIGHTS
-        libc.syscall(_ADD_RULE, ruleset, 1, struct.pack("=Qi", rights, descriptor), 0)
-    finally:
+    rights = rights if os.path.isdir(path) else rights & _FILE_RIGHTS
+    libc.syscall(_ADD_RULE, ruleset, 1, struct.pack("=Qi", rights, descriptor), 0)
+    if not str(path).startswith("/proc/"):
         os.close(descriptor)

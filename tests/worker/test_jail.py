@@ -121,6 +121,7 @@ def test_honest_work_is_not_disturbed(tmp_path: Path, monkeypatch: pytest.Monkey
     assert result["ran"] == [1]
     assert result["rows"] == [1, 2]
     assert (tmp_path / "whole.npy").exists()
+    assert {"/proc/meminfo", "/proc/stat"} <= set(result["held"]), "the kernel forgets these, and with them the rule"
 
 
 def test_resource_limits_are_lower_than_asked_where_the_system_says_so() -> None:

@@ -212,4 +212,5 @@ def honest_work(arguments: dict[str, Any], report: Report) -> dict[str, Any]:
     thread.start()
     thread.join()
     score = float(forest.score_samples([[0.0, 1.0]])[0])
-    return {"threads": torch.get_num_threads(), "score": score, "ran": results, "rows": rows}
+    held = [os.path.realpath(f"/proc/self/fd/{name}") for name in os.listdir("/proc/self/fd")]
+    return {"held": held, "threads": torch.get_num_threads(), "score": score, "ran": results, "rows": rows}
