@@ -82,8 +82,7 @@ class RunPair:
         return fates
 
     def _agreed(self, decision: Decision, place: int) -> bool:
-        given = self.new.class_name(int(self.new.given[place]))
-        return self.new.class_name(int(self.new.predicted[place])) == (decision.new_label or given)
+        return self.new.text("predicted_label", place) == (decision.new_label or self.new.given_text(place))
 
     def summary(self) -> dict[str, Any]:
         """Everything as JSON: what `oga compare` prints."""

@@ -13,6 +13,7 @@ from oga_core.review.decisions import Decision
 from oga_core.review.store import ReviewStore
 from oga_core.runs.folder import RunFolder
 from oga_core.runs.scored import ScoredRun
+from oga_core.samples import is_number
 
 APPLIED = "applied"
 GONE = "the sample is gone"
@@ -67,10 +68,10 @@ def carried(old: ScoredRun, new: ScoredRun, decisions: Mapping[str, Decision]) -
                 stale.append(Stale(decision, CHANGED if known else GONE))
             continue
         assert row is not None
-        now = new.class_name(int(new.given[place]))
-        before = old.class_name(int(old.given[row]))
+        now = _value(new, new.given_text(place))
+        before = _value(new, old.given_text(row))
         moved = replace(decision, sample_id=str(new.ids[place]))
-        if decision.action == "relabel" and decision.new_label == now:
+        if decision.action == "relabel" and _value(new, decision.new_label) == now:
             applied.append(sample_id)
             if decision.is_verdict:
                 carried.append(replace(moved, action="keep", new_label=None))
@@ -79,6 +80,11 @@ def carried(old: ScoredRun, new: ScoredRun, decisions: Mapping[str, Decision]) -
         else:
             carried.append(moved)
     return Carried(tuple(carried), tuple(applied), tuple(stale))
+
+
+def _value(data: ScoredRun, label: str | None) -> str | float | None:
+    """A label to compare: of numbers what they are, however they are written."""
+    return float(label) if data.target == "number" and label is not None and is_number(label) else label
 
 
 def carry_over(run: RunFolder, earlier: RunFolder) -> Carried:

@@ -9,13 +9,13 @@ from oga_core.runs.counts import class_shares
 from oga_core.runs.scored import ScoredRun
 
 FIRST = 100
-"""The most suspicious, which a person looks at first."""
+"""The most suspicious, which a person looks at first; fewer where fewer are flagged."""
 CERTAIN = 0.99
 """No label is told to be wrong beyond this: people err too."""
 PAIRS = 2
 """Of classes that are named: more would be a table."""
 
-_LABELS = {
+LABELS = {
     "class": "labels",
     "number": "numbers",
     "labels": "lists of labels",
@@ -23,6 +23,7 @@ _LABELS = {
     "vector": "values",
     "mask": "masks",
 }
+"""What the samples of a run have, by its target."""
 
 
 def result_in_words(data: ScoredRun) -> list[str]:
@@ -32,10 +33,10 @@ def result_in_words(data: ScoredRun) -> list[str]:
     if data.classes and len(flagged):
         sentences += [_worst_class(data, flagged), _pairs(data, flagged)]
     if data.wrong_probability is not None:
-        first = data.order(data.default_score)[:FIRST]
+        first = data.order(data.default_score)[: min(FIRST, len(flagged) or FIRST)]
         chance = min(float(data.wrong_probability[first].mean()), CERTAIN)
         sentences.append(
-            f"The {_LABELS[data.target]} of the first {len(first):,} are {100 * chance:.0f}\u00a0% likely wrong."
+            f"The {LABELS[data.target]} of the first {len(first):,} are {100 * chance:.0f}\u00a0% likely wrong."
         )
     return [sentence for sentence in sentences if sentence]
 
@@ -45,7 +46,7 @@ def _noise(data: ScoredRun) -> str:
     if noise is None:
         return ""
     rate, low, high = (f"{100 * share:.0f}\u00a0%" for share in (noise.rate, noise.low, noise.high))
-    return f"About {rate} of the {_LABELS[data.target]} look wrong ({low} to {high})."
+    return f"About {rate} of the {LABELS[data.target]} look wrong ({low} to {high})."
 
 
 def _worst_class(data: ScoredRun, flagged: Indices) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from contextlib import closing
 from pathlib import Path
 
@@ -19,11 +20,14 @@ from oga_core.errors import OgaError
 from oga_core.evaluation.truth import evaluate
 from oga_core.models.pt2.reader import read_pt2
 from oga_core.pipeline.options import ScoreOptions
+from oga_core.review import Decision
 from oga_core.review.board import DecisionBoard
+from oga_core.review.carrying import RELABELLED, carried
 from oga_core.review.filters import Filters
 from oga_core.review.proposals import decide_alike
 from oga_core.review.selection import Selection
 from oga_core.review.store import ReviewStore
+from oga_core.runs.folder import RunFolder
 from oga_core.runs.scored import ScoredRun
 
 
@@ -150,3 +154,16 @@ def test_a_range_of_the_given_value_filters(numbers: NumberRun) -> None:
         board = DecisionBoard(data, store)
         chosen = Selection.of(filters, data, board, "oga", 30, lambda text: data.given > 0).chosen
     np.testing.assert_array_equal(chosen, (numbers.given >= 150) & (numbers.given <= 220.5))
+
+
+def test_new_values_that_the_data_have_now_are_done(numbers: NumberRun, tmp_path: Path) -> None:
+    old = ScoredRun(numbers.run.path)
+    later = RunFolder(shutil.copytree(numbers.run.path, tmp_path / "later"))
+    table = later.table
+    table.loc[:1, "given_label"] = ["12.5", "99"]
+    later.write_table(table)
+    decisions = [Decision(str(old.ids[row]), "relabel", "12.50") for row in range(3)]
+    result = carried(old, ScoredRun(later.path), {made.sample_id: made for made in decisions})
+    assert result.applied == (str(old.ids[0]),)
+    assert [(item.decision.sample_id, item.reason) for item in result.stale] == [(str(old.ids[1]), RELABELLED)]
+    assert [made.action for made in result.decisions] == ["keep", "relabel"]

@@ -33,7 +33,9 @@ def test_what_is_estimated_is_told_and_what_is_not_is_left_out(run):
     run.write_table(table)
     words = result_in_words(ScoredRun(run.path))
     assert words[0] == "About 36\u00a0% of the labels look wrong (30\u00a0% to 41\u00a0%)."
-    assert words[-1] == "The labels of the first 100 are 98\u00a0% likely wrong."
+    assert words[-1] == "The labels of the first 12 are 98\u00a0% likely wrong."
+    run.update(suggested_trim_fraction=0.9)
+    assert "The labels of the first 100 are 98\u00a0% likely wrong." in result_in_words(ScoredRun(run.path))
 
 
 def test_a_run_without_classes_or_without_flagged_samples_says_little(tmp_path, run):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from oga_app.views.header import Opened
 from oga_core.evaluation.runs import RunPair, flagged_rows
 from oga_core.review.carrying import carried
 from oga_core.runs.scored import ScoredRun
+from oga_core.runs.words import LABELS
 
 _SHOWN = 24
 _ACTIONS = {"relabel": "Relabelled", "remove": "Removed", "keep": "Kept"}
@@ -63,18 +64,21 @@ def _figures(pair: RunPair) -> None:
     messages.section(f"{pair.old.name} → {pair.new.name}", f"{both} in both, {gone:,} gone, {added:,} new.")
     accuracy = summary["accuracy_on_given_labels"]
     flagged = summary["share_flagged"]
+    rates = [part and part["rate"] for part in summary["noise_rate"].values()]
     messages.figures(
-        _change("Accuracy on given labels", accuracy["old"], accuracy["new"]),
-        _change("Flagged", flagged["old"], flagged["new"]),
-        _change("Labels that look wrong", *(part and part["rate"] for part in summary["noise_rate"].values())),
+        *_change("Accuracy on given labels", accuracy["old"], accuracy["new"]),
+        *_change("Flagged", flagged["old"], flagged["new"]),
+        *_change(f"{LABELS.get(pair.new.target, 'labels').capitalize()} that look wrong", *rates),
         Figure("Flagged now, not before", f"{len(pair.entered):,}"),
         Figure("Flagged before, not now", f"{len(pair.left):,}"),
     )
 
 
-def _change(name: str, before: float | None, after: float | None) -> Figure:
-    was = "not estimated before" if before is None else f"{percent(before)} before"
-    return Figure(name, "–" if after is None else percent(after), was)
+def _change(name: str, before: float | None, after: float | None) -> Iterator[Figure]:
+    """A share then and now; nothing where neither run tells it."""
+    if before is not None or after is not None:
+        was = "not estimated before" if before is None else f"{percent(before)} before"
+        yield Figure(name, "–" if after is None else percent(after), was)
 
 
 def _fates(pair: RunPair) -> None:
@@ -93,6 +97,8 @@ def _fates(pair: RunPair) -> None:
             "The model now agrees": [fate["agreed"] for fate in fates.values()],
         }
     )
+    if pair.new.target in ("number", "vector"):  # no prediction is exactly the number that a person gave
+        table = table.drop(columns="The model now agrees")
     st.dataframe(table, hide_index=True)
     _stale(pair)
 
