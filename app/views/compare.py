@@ -28,6 +28,7 @@ from oga_core.evaluation.verdicts import (
 
 _SHOWN = 24
 _SIDE_BY_SIDE = 14
+_UNKNOWN = {"verdicts": "–", "interval": "–"}
 
 
 def show() -> None:
@@ -58,12 +59,14 @@ def _scores(view: Opened) -> None:
         "interval; the highest lower bound first. Most verdicts come from the queue of the score you sort by, so a "
         "score that ranks other samples first has few, and they are not a fair draw of what it flags.",
     )
-    messages.quiet(f"{_words(view.score)}: {described(view.score)}")
+    messages.quiet(f"{_words(view.score)}: {described(view.score, view.data.info)}")
     first = shown_first(view.data, table, view.score)
     more = len(table) > len(first) and st.toggle(f"All {len(table)} scores", key="compare-all", persist_state="session")
-    _table(table if more else table[table["score"].isin(first)])
-    if not view.board.judged.any():
-        messages.quiet("No verdicts yet. The first columns fill as you review.")
+    is_judged = view.board.judged.any()
+    shown = table if more else table[table["score"].isin(first)]
+    _table(shown if is_judged else shown.drop(columns=["precision", "verdicts", "interval"]))
+    if not is_judged:
+        messages.quiet("As you review, the precision of each score stands here too.")
     if len(view.data.scores) > 1:
         _charts(view, table)
 
@@ -84,7 +87,7 @@ def _advice(view: Opened, table: pd.DataFrame) -> None:
 
 def _table(table: pd.DataFrame) -> None:
     st.dataframe(
-        table.assign(score=table["score"].map(_words)).drop(columns="low").fillna({"verdicts": "–", "interval": "–"}),
+        table.assign(score=table["score"].map(_words)).drop(columns="low").fillna(_UNKNOWN),
         hide_index=True,
         column_config={
             "score": st.column_config.TextColumn("Score", pinned=True),
@@ -170,7 +173,7 @@ def _choice(column: DeltaGenerator, label: str, view: Opened, first: str) -> str
     with column:
         key = f"compare-{label}-{view.data.name}-{view.score}"
         name = st.selectbox(label, scores, scores.index(first), format_func=_words, key=key)
-        messages.quiet(described(name))
+        messages.quiet(described(name, view.data.info))
     return name
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from oga_core.review.decisions import ACTIONS, BAD_ACTIONS
+from oga_core.runs.info import RunInfo
 from oga_core.runs.scored import ScoredRun
 from oga_core.scores import CHECKPOINTS, SCORES, VALIDATION, VALIDATION_CHECKPOINTS
 
@@ -23,6 +24,14 @@ _PASSES = {
     "checkpoints": ("gradients of the checkpoints", (CHECKPOINTS, VALIDATION_CHECKPOINTS)),
 }
 """For each pass over the samples its stage in run.json's `seconds`, and the needs of a score that ask for it."""
+_OGA = {
+    "number": "How far the number is from those of samples like it.",
+    "labels": "How likely one of the labels is wrong, by the one that is likeliest to be.",
+    "tags": "How likely one of the tags is wrong, by the one that is likeliest to be.",
+    "own": "How much larger the loss is than those of samples like it.",
+    "causal_lm": "How unusual the response is, given its prompt.",
+}
+"""What the score `oga` is of samples that have no classes, by what they have."""
 _SHAPE = re.compile(r",?\s*`?\(n_samples,\)`?")
 
 
@@ -53,7 +62,7 @@ def method_table(data: ScoredRun, codes: NDArray[np.int8], score: str, flagged: 
                 "overlap": 100.0 if name == score else 100 * float(weights @ reference) / max(flagged, 1),
                 "seconds": seconds.get("each_score", {}).get(name),
                 "passes": passes(name, seconds),
-                "about": described(name),
+                "about": described(name, data.info),
             }
         )
     table = pd.DataFrame(lines).astype({"precision": float, "low": float, "overlap": float, "seconds": float})
@@ -137,8 +146,15 @@ def family(name: str) -> str:
     return SCORES[name].family if name in SCORES else ""
 
 
-def described(name: str) -> str:
-    """What the score is, in one sentence of plain text."""
+def described(name: str, info: RunInfo | None = None) -> str:
+    """What the score is, in one sentence of plain text; info: of the run that has it."""
+    loss = info.loss.get("name", "cross_entropy") if info else "cross_entropy"
+    if name == "loss" and "cross_entropy" not in loss:
+        return "The loss that the model was trained with, of the sample alone."
+    if name == "oga" and info is not None:
+        kind = "own" if loss == "own" and info.target != "number" else info.target
+        if told := _OGA.get(info.modality, _OGA.get(kind, "")):
+            return told
     words = " ".join(SCORES[name].description.split()) if name in SCORES else ""
     return _SHAPE.sub("", words).replace("`", "")
 

@@ -8,6 +8,7 @@ from app_runs import image_run
 from scipy.stats import spearmanr
 
 from oga_core.evaluation import verdicts as comparison
+from oga_core.runs.info import RunInfo
 from oga_core.runs.scored import ScoredRun
 from oga_core.scores import SCORES
 
@@ -121,3 +122,12 @@ def test_descriptions_are_one_plain_line():
         assert not set(words) & set("`\n")
         assert "n_samples" not in words
     assert comparison.described("of a later version") == ""
+
+
+def test_a_score_is_described_as_what_it_is_in_the_run():
+    prices = RunInfo(target="number", modality="tabular", loss={"name": "mean_squared_error"})
+    assert comparison.described("oga", prices).startswith("How far the number is")
+    assert comparison.described("loss", prices).startswith("The loss that the model was trained with")
+    photographs = RunInfo(target="class", modality="image", loss={"name": "cross_entropy"})
+    for name in SCORES:
+        assert comparison.described(name, photographs) == comparison.described(name)

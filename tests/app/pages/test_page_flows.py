@@ -165,6 +165,10 @@ def test_reviewers_disagree_and_settle(visit, digits):
     store.close()
 
 
+def test_before_a_verdict_no_empty_column_stands_in_compare(visit, digits):
+    assert not {"precision", "verdicts", "interval"} & set(visit("compare", run="digits").dataframe[0].value)
+
+
 def test_compare_shows_precision_on_the_verdicts(visit, digits):
     table = RunFolder.open(digits.path).table
     top = table["sample_id"][np.argsort(-table["score_loss"].to_numpy())[:4]]
