@@ -32,7 +32,15 @@ def model_card() -> str | None:
         inputs = {"features": lines(features)}
         inputs |= {name: _numbers(name) for name in ("mean", "std")}
     loss = {} if modality in ("causal_lm", "preference") else {"loss": _loss()}
-    return json.dumps({"modality": modality, "classes": lines(classes), "input": inputs, **loss})
+    return json.dumps({"modality": modality, "classes": lines(classes), "input": inputs, **loss, **_output()})
+
+
+def _output() -> dict[str, Any]:
+    """Which output the loss takes, of a model with several, where a person says so."""
+    text = st.text_input(
+        "Output, where the model has several", placeholder="its name, or its position counted from 0", key="card-output"
+    ).strip()
+    return {"output": int(text) if text.isdecimal() else text} if text else {}
 
 
 def _loss() -> dict[str, Any]:

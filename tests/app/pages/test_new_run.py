@@ -132,7 +132,7 @@ def test_a_role_is_corrected_beside_the_file(form, folder, started):
     assert options.validation == str(folder / "other.csv")
 
 
-def test_weights_without_a_card_wait_for_one(visit, folder):
+def test_weights_without_a_card_wait_for_one(visit, folder, started):
     (folder / "weights.safetensors").write_bytes(b"\x02\x00\x00\x00\x00\x00\x00\x00{}")
     paths = f"{SAMPLES / 'messages.csv'}\n{folder / 'weights.safetensors'}"
     test = visit("run").text_area(key="paths").set_value(paths).run()
@@ -140,8 +140,11 @@ def test_weights_without_a_card_wait_for_one(visit, folder):
     assert test.button(key="start-run").disabled
     test.selectbox(key="card-modality").set_value("text").run()
     test.text_area(key="card-classes").set_value("\n".join(CLASSES)).run()
+    test.text_input(key="card-output").set_value("1").run()
     assert problems(test) == []
-    assert not test.button(key="start-run").disabled
+    test.button(key="start-run").click().run()
+    [(*_, options, _)] = started
+    assert json.loads(Path(options.model_card).read_text())["output"] == 1, "a position, and no name"
 
 
 def test_names_of_files_and_labels_are_shown_as_they_are(visit, folder):
