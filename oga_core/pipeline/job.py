@@ -27,7 +27,7 @@ from oga_core.pipeline.checks import Check, check_labels, check_memorised
 from oga_core.pipeline.inputs import write_inputs
 from oga_core.pipeline.record import accuracy_of, pass_record, write_samples
 from oga_core.pipeline.request import OUTPUTS_SUFFIXES, PassRequest, settled
-from oga_core.pipeline.trial import check_checkpoints, check_needs, check_some, stop_on_failure, try_model
+from oga_core.pipeline.trial import check_checkpoints, check_needs, check_some, stop_on_failure, taken_output, try_model
 from oga_core.readers import read_samples, reading_notes
 from oga_core.readers.outputs import aligned, class_names, outputs_of
 from oga_core.samples import SampleSet
@@ -86,7 +86,8 @@ def _score_model(
         if options.parameters != "head":
             choose_parameters(loaded.module, options.parameters)
     with stages("check model"):
-        checks = try_model(loaded, task, samples, options.views, stages.progress)
+        with taken_output(loaded.module) as taken:
+            checks = try_model(loaded, task, samples, options.views, stages.progress)
         stop_on_failure(checks, force=request.force)
         usable = all(check.detail["usable"] for check in checks if check.name == "views")
         options = replace(options, views=options.views and usable and loss_of(task).has_logits)
@@ -113,7 +114,7 @@ def _score_model(
         samples,
         _joined(result, further),
         {
-            **_summary(loaded.format, _of_all(checks, result), loaded.notes),
+            **_summary(loaded.format, _of_all(checks, result), (*loaded.notes, *taken)),
             **trained,
             "loss": dict(loaded.card.loss) if samples.target else {},
         },

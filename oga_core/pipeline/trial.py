@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
 
@@ -16,6 +17,7 @@ from oga_core.errors import OgaError
 from oga_core.gradient_sketch import LANGUAGE_ARRAYS
 from oga_core.gradients.options import PassOptions
 from oga_core.models.loaded import LoadedModel
+from oga_core.models.packaging.logits import chosen_output, output_note, outputs_in
 from oga_core.models.safetensors import Weights
 from oga_core.models.weights import assign, read_weights
 from oga_core.numerics import evenly_spaced
@@ -50,6 +52,24 @@ def try_model(
     if samples.target == "mask":  # of which most pixels are background, which a model need not memorise
         checks = [check for check in checks if check.name != "memorised"]
     return [*checks, check_views(logits, views, labels)] if views else checks
+
+
+@contextmanager
+def taken_output(module: nn.Module) -> Iterator[list[str]]:
+    """Fill the list with a sentence on which output is taken, where the network gives several when it is run."""
+    notes: list[str] = []
+
+    def note(module: nn.Module, inputs: object, answer: object) -> None:
+        described, _ = outputs_in(answer)
+        text = output_note(described, chosen_output(described)) if described else None
+        if text and text not in notes:
+            notes.append(text)
+
+    hook = module.register_forward_hook(note)
+    try:
+        yield notes
+    finally:
+        hook.remove()
 
 
 def check_softmax(logits: NDArray[np.float32]) -> list[Check]:

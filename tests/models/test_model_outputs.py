@@ -22,6 +22,7 @@ from oga_core.models.plain import load_plain_weights
 from oga_core.pipeline import job
 from oga_core.pipeline.options import ScoreOptions
 from oga_core.pipeline.request import PassRequest
+from oga_core.pipeline.trial import taken_output
 from oga_core.previews import trial
 
 CLASSES = ["a", "b", "c"]
@@ -97,6 +98,7 @@ def test_a_model_in_memory_has_the_same_rule():
     assert model.training
     assert task.notes(nn.Linear(4, 3)) == []
     assert logits_of((torch.zeros(()), torch.ones(2, 3))).shape == (2, 3), "a loss before the logits is none of them"
+    assert logits_of((torch.zeros(2, 5, 4), torch.ones(2, 3))).shape == (2, 3), "a row a sample comes before a map"
 
 
 def test_plain_weights_of_a_built_network_follow_the_card(tmp_path):
@@ -111,6 +113,17 @@ def test_plain_weights_of_a_built_network_follow_the_card(tmp_path):
     loaded = load_plain_weights(tmp_path / "w.pt", card, Factory())
     x = torch.randn(3, 4)
     assert torch.equal(loaded.module(x), model.coarse(model.body(x).relu()))
+
+
+def test_a_network_that_is_run_says_which_was_taken():
+    model = TwoHeads(named=True)
+    with taken_output(model) as notes:
+        model(torch.randn(3, 4))
+        model(torch.randn(2, 4))
+    [note] = notes
+    assert "the one called embedding is taken" in note
+    model(torch.randn(3, 4))
+    assert len(notes) == 1
 
 
 @pytest.mark.parametrize("output", [-1, True, 1.5, []])
