@@ -62,13 +62,14 @@ def test_a_trial_tells_time_and_memory_before_the_start(form, monkeypatch):
     measured = {"n_samples": 20, "n_tried": 20, "n_features": 8, "n_outputs": 4, "sketch_dim": 32, "target": "class"}
     measured |= {"first_seconds": 120.0, "sample_seconds": 0.1, "reading_seconds": 1.0, "probe_seconds": 0.01}
     measured |= {"memory_mb": 512.0, "batch_mb": 0.0, "bytes_a_sample": 100.0, "device": "cpu"}
-    result = {**measured, "checks": [order]}
+    result = {**measured, "checks": [order], "notes": ["Of 2 outputs one is taken."]}
     monkeypatch.setattr("oga_app.cache.try_some", lambda request: result)
     test = form("id,text,label", ["returns", "billing"] * 10)
     assert "gradients" not in words(test)
     test.button(key="try-some").click().run()
     assert "gradients 80 s to 3 min" in words(test)
     assert "512 MB" in words(test)
+    assert "Of 2 outputs one is taken." in words(test)
     assert "another order" in "".join(problems(test))
 
 
