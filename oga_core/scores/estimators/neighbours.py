@@ -10,7 +10,7 @@ from oga_core.numerics import Array, Indices, Rows, Values, slices
 
 ROWS = 1024
 """Points compared with all references at once."""
-SEARCHED_AT_ONCE = 65_536
+SEARCHED_AT_ONCE = 16_384
 """Points whose nearest references are kept at once."""
 
 
