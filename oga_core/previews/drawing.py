@@ -5,13 +5,14 @@ from __future__ import annotations
 import base64
 import io
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from oga_core.previews.content import Preview
 from oga_core.readers import preview_image
 from oga_core.readers.answers.responses import responses
 from oga_core.readers.image_data import reduced_to
+from oga_core.readers.tables.content import LazyRows
 from oga_core.readers.tables.indexed import SeenRows
 from oga_core.readers.tables.tagged import Sentence
 from oga_core.readers.turns import words
@@ -112,10 +113,11 @@ def cut(text: str, length: int = _LONG) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
-def found(samples: SampleSet | SeenRows, rows: Iterable[int], text: str) -> list[int]:
+def found(samples: SampleSet | SeenRows, rows: range, text: str) -> list[int]:
     """Those of `rows` whose original row holds `text` in a value, whatever its case; bytes are not looked at."""
     wanted = text.casefold()
-    return [row for row in rows if any(wanted in value.casefold() for value in _texts(samples.rows[row]))]
+    likely = samples.rows.may_hold(text, rows) if isinstance(samples.rows, LazyRows) else rows
+    return [row for row in likely if any(wanted in value.casefold() for value in _texts(samples.rows[row]))]
 
 
 def _texts(value: Any) -> Iterator[str]:

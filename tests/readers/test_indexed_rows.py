@@ -90,3 +90,20 @@ def test_rows_with_labels_beside_them_have_no_places(tmp_path):
     samples = read_samples(data, labels=tmp_path / "labels.csv")
     assert places(samples) is None
     assert seen_rows(data, np.zeros((1, 2), np.int64), {"labels": tmp_path / "labels.csv"}) is None
+
+
+@pytest.mark.parametrize(
+    "text", ["two", "QUOTED", 'a "q', "gr\u00f6\u00dfer", "k", "\u212a", "s", "lines 1", "r1", "1,", "\n", "", "none"]
+)
+def test_a_search_by_bytes_finds_what_a_search_by_values_does(tmp_path, text):
+    data = written(tmp_path / "rows.csv")
+    with data.open("a", encoding="utf-8") as file:
+        file.write("kelvin,300 \u212a,cat\nlong,Wa\u017f,dog\n")
+    whole = read_samples(data)
+    seen = seen_rows(data, places(whole), {})
+    by_values = [
+        row
+        for row in range(len(whole))
+        if any(text.casefold() in value.casefold() for value in whole.rows[row].values())
+    ]
+    assert [row for part in (range(0, 31), range(31, len(seen))) for row in found(seen, part, text)] == by_values

@@ -49,13 +49,16 @@ class Content:
 class LazyRows(Sequence[Any]):
     """Rows parsed from their bytes when asked for; raises `UnreadableSample` where the file has changed since.
 
-    spans: `(n_rows, 2)` byte offsets.
+    spans: `(n_rows, 2)` byte offsets. is_plain: whether the text of a row stands in its bytes as it is, quotes apart.
     """
 
-    def __init__(self, content: Content, spans: NDArray[np.int64], parse: Callable[[bytes], Any]):
+    def __init__(
+        self, content: Content, spans: NDArray[np.int64], parse: Callable[[bytes], Any], *, is_plain: bool = False
+    ):
         self._content = content
         self.spans = spans
         self._parse = parse
+        self._is_plain = is_plain
 
     def __len__(self) -> int:
         return len(self.spans)
@@ -66,6 +69,25 @@ class LazyRows(Sequence[Any]):
             return self._parse(self._content[start:stop])
         except (ValueError, csv.Error, StopIteration, RecursionError):
             raise UnreadableSample("the file has changed since it was opened") from None
+
+    def may_hold(self, text: str, rows: range) -> Sequence[int]:
+        """Those of consecutive rows that may hold a text, whatever its case: the others need not be parsed."""
+        spans = self.spans[rows.start : rows.stop]
+        rises = bool((np.diff(spans.ravel()) >= 0).all())
+        if not (self._is_plain and text.isascii() and '"' not in text and text and len(spans) and rises):
+            return rows
+        begin = int(spans[0, 0])
+        data = self._content[begin : int(spans[-1, 1])].lower()
+        starts = spans[:, 0] - begin
+        # Letters beyond ASCII may be those of the text in another case.
+        strange = np.flatnonzero(np.frombuffer(data, np.uint8) > 127) if not data.isascii() else np.zeros(0, np.int64)
+        found = set((np.searchsorted(starts, strange, side="right") - 1).tolist())
+        place = data.find(wanted := text.lower().encode())
+        while place >= 0:
+            row = int(np.searchsorted(starts, place, side="right")) - 1
+            found.add(row)  # also where it lies behind the row, in one that is no sample
+            place = data.find(wanted, int(starts[row + 1])) if row + 1 < len(starts) else -1
+        return [rows.start + row for row in sorted(found)]
 
 
 class MappedRows(Sequence[Any]):

@@ -62,7 +62,7 @@ class DelimitedTable:
 
     def rows_at(self, spans: NDArray[np.int64]) -> LazyRows:
         """The rows at byte offsets `(n_rows, 2)`."""
-        return LazyRows(self.content, spans, self._parse)
+        return LazyRows(self.content, spans, self._parse, is_plain=True)
 
     def _parse(self, data: bytes) -> Row:
         text = data.decode("utf-8-sig")
