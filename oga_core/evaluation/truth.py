@@ -92,6 +92,11 @@ def read_truth(path: Path, id_column: str | None = None) -> pd.Series[str]:
 
 def _as_written_here(truth: pd.Series[str], run: RunFolder) -> pd.Series[str]:
     """True numbers and lists of labels as the run's table writes them, so that equal ones are the same text."""
+    if run.info.target == "mask":
+        raise OgaError(
+            "The labels of this run are masks, which no table of true labels can hold. Compare its scores, in the "
+            "columns score_… of oga_core.open_run(…).table, with the masks that you know to be wrong."
+        )
     if run.info.target == "number":
         return truth.map(lambda text: number_text(float(text)) if is_number(text) else text)
     if run.info.target == "tags":
