@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ Values = NDArray[np.float64]
 Floats = NDArray[np.floating[Any]]
 """Either precision."""
 Indices = NDArray[np.int64]
+Result = TypeVar("Result")
 
 BLOCK = 8192
 """Rows read at once from arrays that may be memory-mapped and larger than memory."""
@@ -83,16 +84,25 @@ def in_blocks(function: Callable[[slice], Values], n_samples: int, size: int = B
 
 
 def in_threads(function: Callable[[slice], Values], n_samples: int, size: int = BLOCK) -> Values:
-    """The same, worked out by as many threads as torch may use.
+    """The same, worked out by as many threads as torch may use."""
+    return np.concatenate([np.zeros(0), *each_in_threads(function, n_samples, size)])
 
-    For what lets other threads work meanwhile, as NumPy does; no value depends on how many there are.
+
+def each_in_threads(function: Callable[[slice], Result], n_samples: int, size: int = BLOCK) -> Iterator[Result]:
+    """Yield what the function gives for each block of rows, in their order, by as many threads as torch may use.
+
+    For what lets other threads work meanwhile, as NumPy does; no result depends on how many there are.
     """
+    parts = list(slices(n_samples, size))
+    if len(parts) < 2:
+        yield from map(function, parts)
+        return
     import torch  # which takes seconds, and the dashboard does not need
     from threadpoolctl import threadpool_limits
 
     # Products of matrices in threads of their own would wait for each other, the longer the busier the machine is.
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(torch.get_num_threads()) as threads:
-        return np.concatenate([np.zeros(0), *threads.map(function, slices(n_samples, size))])
+        yield from threads.map(function, parts)
 
 
 class Rows(Protocol):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from oga_core.numerics import Array, Indices, Rows, Values, in_blocks, principal_axes, slices
+from oga_core.numerics import Array, Indices, Rows, Values, each_in_threads, in_blocks, principal_axes
 
 AXES = 32
 """Of the features, compared: two that differ on the leading ones are no near-duplicates."""
@@ -37,15 +37,18 @@ def near_duplicates(features: Rows) -> tuple[Indices, Values]:
     order = np.argsort(points[:, 0], kind="stable")
     stride = len(points) // SURVEYED + 1
     surveys = []
-    for part in slices(len(order), BLOCK):
+
+    def compared(part: slice) -> tuple[Indices, Indices, Values]:
         here = order[part]
         near = order[max(0, part.start - BLOCK) : part.stop + BLOCK]
         squared = (points[here] ** 2).sum(1)[:, None] + (points[near] ** 2).sum(1) - 2 * points[here] @ points[near].T
         squared[here[:, None] == near] = np.inf
-        best = squared.argmin(axis=1)
-        nearest[here] = near[best]
-        distance[here] = np.linalg.norm(points[here] - points[near[best]], axis=1)
-        surveys.append(_farther(squared[::stride]))
+        return here, near[squared.argmin(axis=1)], _farther(squared[::stride])
+
+    for here, best, survey in each_in_threads(compared, len(order), BLOCK):
+        nearest[here] = best
+        distance[here] = np.linalg.norm(points[here] - points[best], axis=1)
+        surveys.append(survey)
     usual, dimensions = _usual(np.concatenate(surveys), RESOLUTION * spread)
     limit = usual * min(NEAR, (CHANCE / np.log(2)) ** (1 / dimensions))
     return np.where(distance < limit, nearest, -1), distance / usual

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from oga_core.numerics import Array, Indices, PrincipalAxes, Rows, slices
+from oga_core.numerics import Array, Indices, PrincipalAxes, Rows, each_in_threads
 
 WAVES = 256
 FLAT = 1e-6
@@ -26,12 +26,14 @@ class ScaledRows:
         """Measure mean and variance in two passes over the rows."""
         n_samples = max(len(features), 1)
         total = np.zeros(features.shape[1])
-        for part in slices(len(features)):
-            total += features[part].sum(axis=0, dtype=np.float64)
+        for part_of_it in each_in_threads(lambda part: features[part].sum(axis=0, dtype=np.float64), len(features)):
+            total += part_of_it
         mean = (total / n_samples).astype(np.float32)
         squares = np.zeros_like(total)
-        for part in slices(len(features)):
-            squares += ((features[part] - mean) ** 2).sum(axis=0, dtype=np.float64)
+        for part_of_it in each_in_threads(
+            lambda part: ((features[part] - mean) ** 2).sum(axis=0, dtype=np.float64), len(features)
+        ):
+            squares += part_of_it
         spread = np.sqrt(squares / n_samples)
         return cls(features, mean, (1 / np.where(spread > FLAT, spread, np.inf)).astype(np.float32))
 

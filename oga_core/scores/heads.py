@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from oga_core.numerics import Array, Indices, Rows, slices
+from oga_core.numerics import Array, Indices, Rows, each_in_threads, slices
 from oga_core.scores.feature_rows import ScaledRows
 
 FOLDS = 5
@@ -57,14 +57,19 @@ def held_out_logits(
 def _slope(x: Rows, head: Array, labels: Indices, weights: Array) -> Array:
     """Slope of the weighted loss of every fold's head, as `head`, `(n_features, folds * n_classes)`."""
     total: Array = np.zeros_like(head)
-    for part in slices(len(x), max(1, CELLS // head.shape[1])):
+
+    def of(part: slice) -> Array:
         rows = x[part]
         z = (rows @ head).reshape(-1, FOLDS, head.shape[1] // FOLDS)
         z -= z.max(axis=2, keepdims=True)
         np.exp(z, out=z)
         z *= (weights[part] / z.sum(axis=2))[:, :, None]
         z[np.arange(len(z)), :, labels[part]] -= weights[part]
-        total += rows.T @ z.reshape(len(z), -1)
+        slope: Array = rows.T @ z.reshape(len(z), -1)
+        return slope
+
+    for slope in each_in_threads(of, len(x), max(1, CELLS // head.shape[1])):
+        total += slope
     return total
 
 

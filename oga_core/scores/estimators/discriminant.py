@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from oga_core.numerics import Array, Indices, Rows, evenly_spaced, slices
+from oga_core.numerics import Array, Indices, Rows, each_in_threads, evenly_spaced, slices
 from oga_core.scores.estimators.calibration import calibrated, log_likelihood
 from oga_core.scores.feature_rows import FourierRows, ScaledRows
 
@@ -100,8 +100,10 @@ class _Fit:
     def of(cls, x: Rows, labels: Indices, n_classes: int) -> _Fit:
         counts = np.bincount(labels, minlength=n_classes) + PRIOR_SAMPLES
         sums = np.zeros((n_classes, x.shape[1]))
-        for part in slices(len(x)):
-            sums += (labels[part] == np.arange(n_classes)[:, None]).astype(np.float32) @ x[part]
+        for of_classes in each_in_threads(
+            lambda part: (labels[part] == np.arange(n_classes)[:, None]).astype(np.float32) @ x[part], len(x)
+        ):
+            sums += of_classes
         means: Array = np.divide(sums, counts[:, None], dtype=np.float32, casting="unsafe")
         variances, axes = np.linalg.eigh(_scatter(x, labels, means) / len(x))
         axes = axes.astype(np.float32)
@@ -119,17 +121,12 @@ class _Fit:
         own = self.counts[labels]
         growth = (own / (own - 1)).astype(np.float32)
         beta = (1 - shrinkage) / self.n_samples * growth
-        return self._likelihoods(
-            _without_itself(
-                x[part] if axes is None else x[part] @ axes,
-                labels[part],
-                self.means,
-                precisions,
-                growth[part],
-                beta[part],
-            )
-            for part in slices(len(x))
-        )
+
+        def distances(part: slice) -> Array:
+            rows = x[part] if axes is None else x[part] @ axes
+            return _without_itself(rows, labels[part], self.means, precisions, growth[part], beta[part])
+
+        return self._likelihoods(each_in_threads(distances, len(x)))
 
     def elsewhere(self, x: Array, shrinkage: float) -> Array:
         """The same log-likelihoods of samples on its axes that the fit has not seen."""
@@ -178,7 +175,12 @@ def _scatter(x: Rows, labels: Indices, means: Array) -> NDArray[np.float64]:
     """
     drawn = means.astype(np.float64)
     total = PRIOR_SAMPLES * drawn.T @ drawn
-    for part in slices(len(x)):
+
+    def of(part: slice) -> Array:
         residuals = x[part] - means[labels[part]]
-        total += residuals.T @ residuals
+        scatter: Array = residuals.T @ residuals
+        return scatter
+
+    for scatter in each_in_threads(of, len(x)):
+        total += scatter
     return total
