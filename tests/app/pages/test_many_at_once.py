@@ -38,6 +38,16 @@ def test_all_flagged_take_their_suggestions_in_one_step(visit, digits, store):
     assert "decided in one step" not in words(test)
 
 
+def test_the_result_offers_the_same_at_once(visit, digits, store):
+    test = visit("run", run="digits")
+    test.button(key="act").click().run()
+    count = int(test.button(key="act-confirm").label.rpartition(" ")[2])
+    test.button(key="act-confirm").click().run()
+    assert problems(test) == []
+    assert store.counts()["relabel"] == count > 5
+    assert "done-export" in [button.key for button in test.button]
+
+
 def test_all_in_a_filter_but_those_decided_are_kept(visit, digits, store):
     data = ScoredRun(digits.path)
     rows = np.flatnonzero(data.given == 2)
