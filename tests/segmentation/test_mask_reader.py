@@ -11,6 +11,7 @@ from mask_runs import CLASSES, png, write_zip
 
 from oga_core.errors import OgaError, UnreadableSample, UntrainedSample
 from oga_core.models.card import ModelCard
+from oga_core.previews import look, recognition
 from oga_core.readers import read_samples
 from oga_core.samples import SampleSet
 from oga_core.tasks.segmentation.mask_task import MaskTask
@@ -124,6 +125,13 @@ def test_data_and_loss_must_be_of_the_same_kind(tmp_path: Path) -> None:
         fitted(tmp_path, folders)
     with pytest.raises(OgaError, match="'ignore' of the loss in the model card test must be a number from 0"):
         card(ignore=-1)
+
+
+def test_the_run_page_says_what_the_files_are(tmp_path: Path) -> None:
+    content = recognition.run({"path": str(write_zip(tmp_path / "d.zip", pairs(png(MASK), 3)))}, lambda event: None)
+    assert (content["kind"], content["about"]) == ("samples", "6 files of images and masks")
+    seen = look.run({"path": str(tmp_path / "d.zip"), "options": {}, "card": card().to_json()}, lambda event: None)
+    assert (seen["n_masks"], seen["classes"]) == (3, [(name, 3) for name in CLASSES])
 
 
 def test_masks_of_another_size_than_the_model_take_the_nearest_pixel(tmp_path: Path) -> None:
