@@ -130,8 +130,11 @@ class PrincipalAxes:
 
     def project(self, rows: Rows) -> Floats:
         """The rows, centred, along the axes, `(n_samples, n_axes)`."""
-        blocks = [(np.asarray(rows[part]) - self.mean) @ self.axes for part in slices(len(rows))]
-        return np.concatenate(blocks) if blocks else np.zeros((0, self.axes.shape[1]), dtype=self.mean.dtype)
+        precision = np.result_type(getattr(rows, "dtype", self.axes.dtype), self.axes)
+        projected: Floats = np.empty((len(rows), self.axes.shape[1]), dtype=precision)
+        for part in slices(len(rows)):
+            projected[part] = (np.asarray(rows[part]) - self.mean) @ self.axes
+        return projected
 
 
 _EXACT_FEATURES = 2048
