@@ -7,8 +7,10 @@ from problems import blobs
 from oga_core.scores import heads, outlier
 from oga_core.scores.estimators import calibration, confusion, forest, min_cov_det
 from oga_core.scores.estimators.calibration import calibrated
+from oga_core.scores.estimators.discriminant import discriminant_logits
 from oga_core.scores.estimators.forest import Features, isolation_forest_scores
 from oga_core.scores.estimators.neighbours import distances_to_references
+from oga_core.scores.feature_rows import FourierRows
 
 
 @pytest.mark.parametrize("count", [1, 4, 50])
@@ -37,6 +39,17 @@ def test_a_forest_in_threads_scores_as_in_one(monkeypatch):
         monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
         scores.append(isolation_forest_scores(rows, 20, seed=1))
     np.testing.assert_array_equal(*scores)
+
+
+def test_a_fit_in_threads_is_that_in_one(monkeypatch):
+    import torch
+
+    sketch, _ = blobs(9_000)
+    logits = []
+    for threads in (1, 3):
+        monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
+        logits.append(discriminant_logits(FourierRows.of(sketch.features), sketch.given_labels, 3))
+    np.testing.assert_array_equal(*logits)
 
 
 @pytest.mark.parametrize("with_left", [True, False])
