@@ -57,9 +57,10 @@ def refusal(kind: str, path: Path) -> OgaError:
 
 
 def reason(error: Exception) -> str:
-    """Return kind and first line of a library's error, for a message to the person."""
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0][:300] if lines else 'no reason given'}"
+    """Return kind and first line of a library's error, for a message to the person; the second too after a colon."""
+    lines = [line.strip() for line in str(error).strip().splitlines()]
+    told = " ".join(lines[:2]) if lines and lines[0].endswith(":") else next(iter(lines), "no reason given")
+    return f"{type(error).__name__}: {told[:300]}"
 
 
 @contextmanager

@@ -41,10 +41,14 @@ _SMALL: dict[str, Any] = {
     **dict.fromkeys(("num_experts_per_tok", "num_experts_per_token", "moe_topk", "n_group", "topk_group"), 1),
     **dict.fromkeys(("local_radius", "global_block_size", "block_size", "rotary_dim"), 4),
     **dict.fromkeys(("head_dim", "d_kv", "qk_rope_head_dim", "qk_nope_head_dim", "v_head_dim", "kv_channels"), 8),
+    **dict.fromkeys(("expand", "mamba_expand", "n_groups", "mamba_n_groups"), 1),
+    "mamba_n_heads": 4,
     **dict.fromkeys(("q_lora_rank", "kv_lora_rank", "state_size", "mamba_d_state"), 8),
     **dict.fromkeys(("vocab_size", "vocab_size_per_layer_input", "src_vocab_size", "tgt_vocab_size"), VOCABULARY),
     **dict.fromkeys(("pad_token_id", "bos_token_id", "eos_token_id", "decoder_start_token_id"), 0),
 }
+_DERIVED = ("num_key_value_heads", "head_dim")
+"""Sizes that some families leave open in their default configuration and miss when they are built."""
 ROWS = [{"prompt": "the quick " * (1 + i % 3), "completion": "brown fox " * (1 + i % 4)} for i in range(6)]
 
 
@@ -69,6 +73,7 @@ def small_config(model_type: str, kind: str) -> Any:
     config_class = CONFIG_MAPPING[model_type]
     known = vars(config_class())
     values = {name: value for name, value in _SMALL.items() if isinstance(known.get(name), int)}
+    values |= {name: _SMALL[name] for name in _DERIVED if name in known and known[name] is None}
     if kind == "causal" and "is_decoder" in known:
         values["is_decoder"] = True
     if kind == "seq2seq":

@@ -11,22 +11,25 @@ from oga_core.samples import Modality
 
 # fmt: off
 MODEL_TYPES = frozenset({
-    "afmoe", "albert", "apertus", "apertus1p5_text", "aria_text", "axk1", "axk2", "bailing_hybrid", "bart",
-    "beam", "beit", "bert", "bigbird_pegasus", "biogpt", "bitnet", "blenderbot", "blenderbot-small", "bloom",
-    "camembert", "cohere", "cohere2_moe", "convnext", "convnextv2", "cwm", "deberta", "deberta-v2",
-    "deepseek_v3", "deepseek_v4", "deit", "dinov2", "distilbert", "doge", "dory", "dots3_note_text", "electra",
-    "ernie", "exaone4", "exaone_moe", "falcon", "falcon_mamba", "flint", "gemma", "gemma2", "gemma3_text",
-    "gemma4_unified_text", "glm", "glm4_moe", "glm4_moe_lite", "glm_moe_dsa", "gpt2", "gpt_bigcode", "gpt_neo",
-    "gpt_neox", "gpt_neox_japanese", "gptj", "granite", "granite_swa", "granitemoe_swa", "granitemoeshared",
-    "hrm_text", "hy_v3", "hy_v4", "inkling_text", "internlm3", "iquestcoder", "jamba", "kolibri1", "laguna",
-    "led", "lfm3", "llama", "llama4_text", "m2m_100", "mamba", "marian", "mbart", "megatron-bert", "minimax",
-    "minimax_m2", "minimax_m3_vl_text", "ministral3", "mistral", "mixtral", "mobilebert", "mobilenet_v2",
-    "modernbert", "modernbert-decoder", "mpnet", "mpt", "mt5", "mvp", "nanochat", "olmo", "olmo2", "olmo3",
-    "olmoe", "openai-gpt", "opt", "pegasus", "pegasus_x", "phi", "phi3", "plbart", "prophetnet", "qwen2",
-    "qwen2_moe", "qwen3", "qwen3_5_moe_text", "qwen3_next", "qwen4_exp_text", "resnet", "roberta",
-    "roberta-prelayernorm", "rwkv", "sarvam_moe", "smollm3", "squeezebert", "stablelm", "starcoder2", "swin",
-    "swinv2", "switch_transformers", "t5", "umt5", "vaultgemma", "vit", "xglm", "xlm-roberta", "xlm-roberta-xl",
-    "xlstm", "youtu",
+    "afmoe", "albert", "apertus", "apertus1p5_text", "arcee", "aria_text", "axk1", "axk2", "bailing_hybrid", "bamba",
+    "bart", "beam", "beit", "bert", "big_bird", "bigbird_pegasus", "biogpt", "bitnet", "blenderbot",
+    "blenderbot-small", "bloom", "camembert", "codegen", "cohere", "cohere2", "cohere2_moe", "convnext",
+    "convnextv2", "ctrl", "cwm", "data2vec-text", "deberta", "deberta-v2", "deepseek_v3", "deepseek_v32",
+    "deepseek_v4", "deit", "diffllama", "dinov2", "distilbert", "doge", "dory", "dots3_note_text", "electra",
+    "ernie", "ernie4_5", "exaone", "exaone4", "exaone_moe", "falcon", "falcon_h1", "falcon_mamba", "flex_olmo",
+    "flint", "fsmt", "gemma", "gemma2", "gemma3_text", "gemma4_text", "gemma4_unified_text", "glm", "glm4",
+    "glm4_moe", "glm4_moe_lite", "glm_moe_dsa", "gpt2", "gpt_bigcode", "gpt_neo", "gpt_neox", "gpt_neox_japanese",
+    "gpt_oss", "gptj", "granite", "granite_swa", "granitemoe", "granitemoe_swa", "granitemoeshared", "helium",
+    "hrm_text", "hy_v3", "hy_v4", "hyperclovax", "inkling_text", "internlm3", "iquestcoder", "jais2", "jamba",
+    "jetmoe", "kolibri1", "laguna", "lara_mini", "led", "lfm2", "lfm3", "llama", "llama4_text", "m2m_100", "mamba",
+    "mamba2", "marian", "mbart", "megatron-bert", "mellum", "minimax", "minimax_m2", "minimax_m3_vl_text",
+    "ministral", "ministral3", "mistral", "mixtral", "mobilebert", "mobilenet_v2", "modernbert",
+    "modernbert-decoder", "mpnet", "mpt", "mt5", "mvp", "nanochat", "nemotron", "olmo", "olmo2", "olmo3",
+    "olmo_hybrid", "olmoe", "openai-gpt", "opt", "pegasus", "pegasus_x", "phi", "phi3", "phimoe", "plbart",
+    "prophetnet", "qwen2", "qwen2_moe", "qwen3", "qwen3_5_moe_text", "qwen3_5_text", "qwen3_next", "qwen4_exp_text",
+    "recurrent_gemma", "resnet", "roberta", "roberta-prelayernorm", "roformer", "rwkv", "sarvam_moe", "seed_oss",
+    "smollm3", "squeezebert", "stablelm", "starcoder2", "swin", "swinv2", "switch_transformers", "t5", "umt5",
+    "vaultgemma", "vit", "xglm", "xlm-roberta", "xlm-roberta-xl", "xlstm", "youtu",
 })
 # fmt: on
 _CODE_KEYS = re.compile(
@@ -50,6 +53,8 @@ _HEADS: dict[str, Modality] = {
     "ForImageClassificationWithTeacher": "image",
 }
 _MASKED = re.compile(r"\w+ForMaskedLM|\w+ForPreTraining|XLNetLMHeadModel")
+
+_FLOATS = ("Infinity", "-Infinity", "NaN")  # which JSON has no numbers for; transformers writes {"__float__": …}
 
 
 def clean_config(raw: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
@@ -132,8 +137,12 @@ def entries(value: Any, name: str = "", depth: int = 0) -> Iterator[tuple[str, A
 
 
 def _without_dropped(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_without_dropped(item) for item in value]
     if not isinstance(value, dict):
         return value
+    if value.keys() == {"__float__"} and value["__float__"] in _FLOATS:
+        return float(value["__float__"])
     return {
         key: _without_dropped(item)
         for key, item in value.items()
