@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import mmap
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -157,10 +159,7 @@ class GradientSketch:
 
     def let_go(self) -> None:
         """Take out of this process's memory what it has read of mapped files; it is read again when it is asked for."""
-        for field in fields(self):
-            array = getattr(self, field.name)
-            if isinstance(array, np.memmap) and array.mode == "r" and hasattr(mmap, "MADV_DONTNEED"):
-                array._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]
+        let_go(getattr(self, field.name) for field in fields(self))
 
     def save(self, folder: Path) -> None:
         """Write every array as `<name>.npy` into `folder`; the two numbers belong in `run.json`."""
@@ -188,6 +187,31 @@ class GradientSketch:
             check_error=check_error,
             precision_error=precision_error,
         )
+
+
+def let_go(arrays: Iterable[object]) -> None:
+    """Take out of this process's memory what it has read of mapped arrays; it is read again when it is asked for."""
+    for array in arrays:
+        if isinstance(array, np.memmap) and array.mode == "r" and hasattr(mmap, "MADV_DONTNEED"):
+            array._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]
+
+
+@contextmanager
+def letting_go(arrays: Sequence[object]) -> Iterator[None]:
+    """Do so twice a second meanwhile: a score may read 20 GB of a file once, and they would all be resident."""
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(0.5):
+            let_go(arrays)
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 class TokenLosses:

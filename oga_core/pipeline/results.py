@@ -19,7 +19,7 @@ from oga_core.findings.clusters import find_clusters
 from oga_core.findings.diagnosis import Diagnosis, diagnose
 from oga_core.findings.targets.numbers import DIGITS
 from oga_core.findings.targets.tags import predicted_tags, wrong_tag_probability
-from oga_core.gradient_sketch import GradientSketch
+from oga_core.gradient_sketch import GradientSketch, letting_go
 from oga_core.pipeline.recording import identified
 from oga_core.projection import project
 from oga_core.runs.folder import SCORE_PREFIX, RunFolder
@@ -68,8 +68,9 @@ def write_results(
     names: of the scores, none for every score whose needs are met. The table is there before the map is drawn, and
     `when_scored` is called then.
     """
-    with temporary_folder(run.path / "scores") as folder:
-        _write_scored(run, samples, folder, names, seed, n_checkpoints, has_validation, progress)
+    sketch = run.gradient_sketch()
+    with temporary_folder(run.path / "scores") as folder, letting_go(list(vars(sketch).values())):
+        _write_scored(run, sketch, samples, folder, names, seed, n_checkpoints, has_validation, progress)
     when_scored()
     if map_method != "none":
         progress({"stage": "map"})
@@ -80,6 +81,7 @@ def write_results(
 
 def _write_scored(
     run: RunFolder,
+    sketch: GradientSketch,
     samples: ScoredSamples,
     folder: Path,
     names: Sequence[str],
@@ -89,7 +91,6 @@ def _write_scored(
     progress: Progress,
 ) -> None:
     """Scores and findings. folder: where scores are kept until the table is written, out of memory."""
-    sketch = run.gradient_sketch()
     progress({"stage": "scores"})
     scores, seconds_of_each = compute_scores(
         sketch,
@@ -158,7 +159,8 @@ def draw_map(run: RunFolder, method: str, *, seed: int = 0) -> None:
     """Place the samples of a scored run on a 2-D map, with its clusters, and write it into the run's table."""
     start = time.perf_counter()
     sketch = np.load(run.arrays / "sketch.npy", mmap_mode="r", allow_pickle=False)
-    positions = project(sketch, method=method, seed=seed)
+    with letting_go([sketch]):
+        positions = project(sketch, method=method, seed=seed)
     clusters = find_clusters(positions)
     run.replace_columns({"map_x": positions[:, 0], "map_y": positions[:, 1], "map_cluster": clusters})
     run.update(map=method, seconds={**run.info.seconds, f"map_{method}": round(time.perf_counter() - start, 3)})

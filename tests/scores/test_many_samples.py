@@ -1,9 +1,14 @@
 """What is done otherwise where there are many samples gives what the plain way gives."""
 
+import mmap
+import time
+
 import numpy as np
+import psutil
 import pytest
 from problems import blobs
 
+from oga_core.gradient_sketch import letting_go
 from oga_core.scores import heads, outlier
 from oga_core.scores.estimators import calibration, confusion, forest, min_cov_det
 from oga_core.scores.estimators.calibration import calibrated
@@ -107,3 +112,18 @@ def test_the_scale_of_logits_is_that_of_a_sample_of_them(monkeypatch):
     sampled = calibrated(sketch.logits, labels)
     assert sampled.shape == whole.shape
     np.testing.assert_allclose(sampled, whole, rtol=0.1, atol=1e-6)
+
+
+@pytest.mark.skipif(not hasattr(mmap, "MADV_DONTNEED"), reason="the system takes no such advice")
+def test_what_was_read_of_a_file_does_not_stay_in_memory(tmp_path):
+    np.save(tmp_path / "rows.npy", np.ones(4 << 20))
+    rows = np.load(tmp_path / "rows.npy", mmap_mode="r")
+    before = psutil.Process().memory_info().shared
+    total = rows.sum()
+    assert psutil.Process().memory_info().shared - before > 24 << 20
+    deadline = time.monotonic() + 20
+    with letting_go([rows]):
+        while psutil.Process().memory_info().shared - before > 8 << 20:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    assert rows.sum() == total
