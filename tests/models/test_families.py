@@ -9,7 +9,7 @@ from benchmarks.families import families, outcome
 from oga_core.models.huggingface.config import clean_config
 from oga_core.models.refusals import reason
 
-TAKEN = ["llama", "gpt2", "gemma3_text", "opt", "t5 (seq2seq)", "bart (seq2seq)"]
+TAKEN = ["llama", "gpt2", "gemma3_text", "opt", "t5 (seq2seq)", "marian (seq2seq)"]
 pytestmark = pytest.mark.filterwarnings("ignore")  # families warn of their own odd sizes
 
 

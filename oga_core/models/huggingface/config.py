@@ -22,14 +22,15 @@ MODEL_TYPES = frozenset({
     "gpt_oss", "gptj", "granite", "granite_swa", "granitemoe", "granitemoe_swa", "granitemoeshared", "helium",
     "hrm_text", "hy_v3", "hy_v4", "hyperclovax", "inkling_text", "internlm3", "iquestcoder", "jais2", "jamba",
     "jetmoe", "kolibri1", "laguna", "lara_mini", "led", "lfm2", "lfm3", "llama", "llama4_text", "m2m_100", "mamba",
-    "mamba2", "marian", "mbart", "megatron-bert", "mellum", "minimax", "minimax_m2", "minimax_m3_vl_text",
-    "ministral", "ministral3", "mistral", "mixtral", "mobilebert", "mobilenet_v2", "modernbert",
-    "modernbert-decoder", "mpnet", "mpt", "mt5", "mvp", "nanochat", "nemotron", "olmo", "olmo2", "olmo3",
-    "olmo_hybrid", "olmoe", "openai-gpt", "opt", "pegasus", "pegasus_x", "phi", "phi3", "phimoe", "plbart",
-    "prophetnet", "qwen2", "qwen2_moe", "qwen3", "qwen3_5_moe_text", "qwen3_5_text", "qwen3_next", "qwen4_exp_text",
-    "recurrent_gemma", "resnet", "roberta", "roberta-prelayernorm", "roformer", "rwkv", "sarvam_moe", "seed_oss",
-    "smollm3", "squeezebert", "stablelm", "starcoder2", "swin", "swinv2", "switch_transformers", "t5", "umt5",
-    "vaultgemma", "vit", "xglm", "xlm-roberta", "xlm-roberta-xl", "xlstm", "youtu",
+    "mamba2", "marian", "mbart", "megatron-bert", "mellum", "minicpm3", "minimax", "minimax_m2",
+    "minimax_m3_vl_text", "ministral", "ministral3", "mistral", "mixtral", "mobilebert", "mobilenet_v2",
+    "modernbert", "modernbert-decoder", "mpnet", "mpt", "mt5", "mvp", "nanochat", "nemotron", "nllb-moe", "olmo",
+    "olmo2", "olmo3", "olmo_hybrid", "olmoe", "openai-gpt", "opt", "pegasus", "pegasus_x", "persimmon", "phi",
+    "phi3", "phimoe", "plbart", "prophetnet", "qwen2", "qwen2_moe", "qwen3", "qwen3_5_moe_text", "qwen3_5_text",
+    "qwen3_moe", "qwen3_next", "qwen4_exp_text", "recurrent_gemma", "rembert", "resnet", "roberta",
+    "roberta-prelayernorm", "roformer", "rwkv", "sarvam_mla", "sarvam_moe", "seed_oss", "smollm3", "solar_open",
+    "squeezebert", "stablelm", "starcoder2", "swin", "swinv2", "switch_transformers", "t5", "umt5", "vaultgemma",
+    "vit", "xglm", "xlm-roberta", "xlm-roberta-xl", "xlstm", "youtu", "zaya",
 })
 # fmt: on
 _CODE_KEYS = re.compile(
@@ -49,6 +50,7 @@ _HEADS: dict[str, Modality] = {
     "ForCausalLM": "causal_lm",
     "LMHeadModel": "causal_lm",
     "ForConditionalGeneration": "causal_lm",
+    "MarianMTModel": "causal_lm",
     "ForImageClassification": "image",
     "ForImageClassificationWithTeacher": "image",
 }
