@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from oga_core import package_model
 from oga_core.errors import OgaError
+from oga_core.findings.targets.masks import wrong_mask_probability
 from oga_core.gradient_sketch import GradientSketch
 from oga_core.gradients.batches import Shard
 from oga_core.gradients.options import PassOptions
@@ -150,11 +151,25 @@ def test_regions_are_compared_with_their_like() -> None:
     assert 3 <= column <= 8
 
 
+def test_a_mask_that_fits_better_than_usual_is_not_wrong() -> None:
+    rng = np.random.default_rng(0)
+    losses = rng.gamma(4, 0.1, (80, 8, 8)).astype(np.float32)
+    losses[0] = -60.0
+    losses[1] = 60.0
+    kinds = np.zeros((80, 8, 8), dtype=np.int32)
+    means = losses.mean(axis=(1, 2))
+    sketch = GradientSketch(np.full(80, -1), means, np.zeros((80, 2)), region_losses=losses, region_kinds=kinds)
+    chance = wrong_mask_probability(sketch)
+    assert chance[0] == 0
+    assert chance[1] > 0.9
+
+
 def test_kinds_of_regions_are_their_class_and_whether_they_lie_at_an_edge() -> None:
     labels = torch.zeros(1, 4, 6, dtype=torch.long)
     labels[0, :, 3:] = 2
     labels[0, 0, 0] = -100
     assert region_kinds(labels, 3, (4, 6))[0].tolist()[3] == [0, 0, 1, 5, 4, 4]
+    assert region_kinds(labels.mT, 3, (6, 4))[0, :, 3].tolist() == [0, 0, 1, 5, 4, 4]
     assert region_kinds(labels, 3, (2, 2))[0].tolist() == [[1, 5], [1, 5]]
     assert region_kinds(labels, 3, (2, 1))[0].tolist() == [[5], [1]]
 
