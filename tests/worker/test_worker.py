@@ -155,9 +155,13 @@ def test_cancel_ends_the_worker_and_keeps_its_files(tmp_path: Path) -> None:
     part = tmp_path / "part"
     before = set(psutil.Process().children())
     with pytest.raises(Cancelled, match="What was finished is kept"):
-        run("forever", {"folder": str(tmp_path)}, writable=[tmp_path], cancelled=part.exists)
-    assert part.read_text() == "done"
+        run("forever", {"folder": str(tmp_path)}, writable=[tmp_path], cancelled=lambda: _is_whole(part))
+    assert _is_whole(part)
     assert set(psutil.Process().children()) == before
+
+
+def _is_whole(part: Path) -> bool:
+    return part.exists() and part.read_text() == "done"
 
 
 def test_garbage_from_a_captured_worker_is_an_error() -> None:
