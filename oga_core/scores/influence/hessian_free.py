@@ -31,6 +31,8 @@ MASKED_WEIGHTS = 1 << 22
 MASKED_LOGITS = 1 << 16
 """Weights and logits of models with dropout that are held at once: 16 MB, and 1 MB, which the processor's cache holds.
 """
+MASKED_ROWS = 64
+"""Samples whose logits these should be of at least: the weights are read once for all of them."""
 MIRROR_DECREASE = 0.1
 
 
@@ -108,7 +110,8 @@ def self_tracin_ensemble(sketch: GradientSketch, *, seed: int = 0) -> Floats:
     masks = _masks(sketch, seed)
     rows_of = head_gradients(sketch).right
     total = np.zeros(len(sketch))
-    for some in slices(len(masks), max(1, MASKED_WEIGHTS // weights.size)):
+    at_once = min(MASKED_WEIGHTS // weights.size, MASKED_LOGITS // (MASKED_ROWS * len(weights)))
+    for some in slices(len(masks), max(1, at_once)):
         heads = weights[:, None, :-1] * masks[some]  # a mask on the features is one on the weights
 
         def norms(rows: slice, heads: Floats = heads, some: slice = some) -> Values:

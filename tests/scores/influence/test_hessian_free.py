@@ -31,6 +31,16 @@ def test_tracin_cp_averages_the_checkpoints(problem, dense):
     close(own, ((dense[0] ** 2).sum(axis=1) + (gradients**2).sum(axis=1)) / 2)
 
 
+@pytest.mark.parametrize("n_classes", [10, 100, 2000])
+def test_models_with_dropout_read_their_weights_once_for_many_samples(n_classes, monkeypatch):
+    blocks = []
+    monkeypatch.setattr(hessian_free, "in_threads", lambda f, n, size: blocks.append(size) or np.zeros(n))
+    features = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)
+    logits = features @ np.ones((3, n_classes), dtype=np.float32)
+    hessian_free.self_tracin_ensemble(sketch_of(features, logits, np.zeros(20, dtype=np.int64)))
+    assert min(blocks) >= 32
+
+
 def test_ensemble_averages_models_with_dropped_features(problem, monkeypatch):
     monkeypatch.setattr(hessian_free, "DROPOUT_MASKS", 3)
     sketch, validation = problem
