@@ -26,6 +26,7 @@ def test_labels_from_an_upload_to_the_lists_that_go_home(page, desk, tmp_path):
     score(page, desk, "scenes")
     visit(page, desk, "review?run=scenes")
     queue(page).wait_for(timeout=60_000)
+    page.locator(".position:not(:empty)").wait_for(timeout=60_000)  # keys are for a sample that is there
     page.keyboard.press("v")
     labels = page.get_by_role("group", name="New labels")
     labels.wait_for()
