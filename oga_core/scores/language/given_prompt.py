@@ -17,6 +17,9 @@ _LEAST = 1e-6
 """Losses and lengths below this are rounding; their logarithms stay finite."""
 NORMAL_DEVIATION, ROUNDING = 1.4826, 1e-9
 """Standard deviations of a normal distribution in its median absolute deviation; a spread below that is none."""
+TAIL, TAIL_DEVIATIONS = 0.1, 1.2816
+"""The upper share of the rows that a part's spread is also told by, and where it begins in a normal distribution. Where a
+tenth of all rows stand far out in a part, as in the lengths of numbers, most of them are healthy."""
 
 
 @once_per_sketch
@@ -103,12 +106,13 @@ def unusual_response(sketch: GradientSketch, checkpoints: Sequence[GradientSketc
 def standing_out(values: Values) -> Values:
     """How many spreads each value is above the median, `(n_samples,)`, 0 to `LARGEST`.
 
-    The spread is the median absolute deviation, scaled to the standard deviation of normal values. Rousseeuw and Croux
-    1993.
+    The spread is the median absolute deviation, or the distance of the upper tenth where that is more, each scaled to
+    the standard deviation of normal values. Rousseeuw and Croux 1993.
     """
     above = values - np.median(values)
-    spread = max(NORMAL_DEVIATION * float(np.median(np.abs(above))), ROUNDING)
-    return np.clip(above / spread, 0, LARGEST)
+    middle = NORMAL_DEVIATION * float(np.median(np.abs(above)))
+    tail = float(np.quantile(above, 1 - TAIL)) / TAIL_DEVIATIONS
+    return np.clip(above / max(middle, tail, ROUNDING), 0, LARGEST)
 
 
 def share_below(values: Values) -> Values:

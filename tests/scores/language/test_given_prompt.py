@@ -51,6 +51,15 @@ def test_a_part_is_counted_in_spreads_above_its_median_up_to_a_bound():
     assert not standing_out(np.full(9, 0.3) + 1e-16 * np.arange(9)).round(6).any()
 
 
+def test_a_part_in_which_many_rows_stand_out_counts_for_less():
+    values = np.random.default_rng(0).normal(0, 1, 1000)
+    few, many = values.copy(), values.copy()
+    few[:10] += 4
+    many[:200] += 8
+    np.testing.assert_allclose(standing_out(few)[10:], np.clip(values[10:], 0, LARGEST), atol=0.2)
+    assert standing_out(many)[:200].max() < standing_out(few)[:10].mean()
+
+
 def test_what_a_prompt_always_has_is_not_unusual():
     sketch, _ = answers(600, bad=0.0)
     harder = sketch.losses > np.quantile(sketch.losses, 0.75)  # nearly all of one kind
