@@ -18,8 +18,8 @@ _LEAST = 1e-6
 NORMAL_DEVIATION, ROUNDING = 1.4826, 1e-9
 """Standard deviations of a normal distribution in its median absolute deviation; a spread below that is none."""
 TAIL, TAIL_DEVIATIONS = 0.1, 1.2816
-"""The upper share of the rows that a part's spread is also told by, and where it begins in a normal distribution. Where a
-tenth of all rows stand far out in a part, as in the lengths of numbers, most of them are healthy."""
+"""The upper share of the rows that a part's spread is also told by, and where it begins in a normal distribution. Where
+a tenth of all rows stand far out in a part, as in the lengths of numbers, most of them are healthy."""
 
 
 @once_per_sketch
