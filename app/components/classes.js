@@ -5,6 +5,7 @@
 const SHOWN = 50;
 const KEYS = 10; // 1 … 9 and 0
 const LIKELY = 9;
+const DIGITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"];
 
 /**
  * The classes with `typed` in their name, those that begin with it first, in the order given.
@@ -39,11 +40,22 @@ export function likelyFirst({ probabilities = [] }, classes) {
  * @returns {{ key: string, name: string }[]}
  */
 export function numberedClasses(sample, classes) {
-  if (classes.length <= KEYS && classes.every((name) => /^[0-9]$/.test(name))) {
-    return classes.map((name) => ({ key: name, name }));
+  const digits = classes.map(digitOf);
+  if (new Set(digits).size === classes.length && !digits.includes("")) {
+    return classes.map((name, i) => ({ key: digits[i], name }));
   }
   const numbered = classes.length <= KEYS ? classes : likeliest(sample, classes);
   return numbered.map((name, i) => ({ key: String((i + 1) % 10), name }));
+}
+
+/**
+ * The digit that a class is, in figures or as an English word; empty for another class.
+ *
+ * @param {string} name
+ */
+function digitOf(name) {
+  const place = DIGITS.indexOf(name.toLowerCase());
+  return /^[0-9]$/.test(name) ? name : place < 0 ? "" : String(place);
 }
 
 /**

@@ -45,6 +45,9 @@ describe("number keys", () => {
 
   it("are the digits themselves where these are the classes", () => {
     assert.deepEqual(keysOf(["0", "1", "7"]), ["0 0", "1 1", "7 7"]);
+    assert.deepEqual(keysOf(["zero", "One", "nine"]), ["0 zero", "1 One", "9 nine"]);
+    assert.deepEqual(keysOf(["one", "1"]), ["1 one", "2 1"], "two classes have no key in common");
+    assert.deepEqual(keysOf(["zero", "other"]), ["1 zero", "2 other"]);
   });
 
   it("on a page of many classes belong to those suggested most often", () => {
