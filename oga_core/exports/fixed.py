@@ -27,10 +27,11 @@ def write_fixed(decided: Decided, out: Path, spreadsheet_safe: bool = False) -> 
     """Write the fixed data set and return its path, which ends as the original does.
 
     Images with a table of labels beside them: the table alone, since it says which images belong and what they are.
+    spreadsheet_safe: for the list of masks to draw again; the data themselves stay as they are.
     """
     source = decided.samples.source
     if decided.samples.masks is not None:
-        return _write_archive(decided, out)
+        return _write_archive(decided, out, spreadsheet_safe)
     if source.labels_path is not None and source.format == "images_with_table":
         table = edited_table(source.labels_path, source.labels_path.name, source.columns["label"], decided.edits)
         return _write_chunks(out, source.labels_path.suffix, table)
@@ -57,12 +58,14 @@ def _write_one_file(decided: Decided, out: Path) -> Path:
     return write_file(out, ".parquet", lambda file: write_edited_parquet(source.path, file, label, decided.edits))
 
 
-def _write_archive(decided: Decided, out: Path) -> Path:
+def _write_archive(decided: Decided, out: Path, spreadsheet_safe: bool = False) -> Path:
     """Write a folder as a folder or zip, a zip as a zip, a tar as a tar."""
     source = decided.samples.source.path
     archive = open_archive(source)
-    has_masks = decided.samples.masks is not None
-    edited = masked_members(archive, decided) if has_masks else edited_members(archive, decided.samples, decided.edits)
+    if decided.samples.masks is not None:
+        edited = masked_members(archive, decided, spreadsheet_safe)
+    else:
+        edited = edited_members(archive, decided.samples, decided.edits)
     members = decided.counted(edited, len(archive.names))
     if source.is_dir():
         return write_members(out, members)

@@ -41,9 +41,9 @@ def write_csv(decided: Decided, out: Path, spreadsheet_safe: bool) -> Path:
     def write(file: IO[bytes]) -> None:
         text = io.TextIOWrapper(file, encoding="utf-8", newline="")
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow([_cell(name, spreadsheet_safe) for name in columns])
+        writer.writerow([cell(name, spreadsheet_safe) for name in columns])
         for row in table_rows(decided):
-            writer.writerow([_cell(row.get(name), spreadsheet_safe) for name in columns])
+            writer.writerow([cell(row.get(name), spreadsheet_safe) for name in columns])
         text.flush()
 
     return write_file(out, ".csv", write)
@@ -70,7 +70,7 @@ def write_parquet(decided: Decided, out: Path, spreadsheet_safe: bool) -> Path:
         try:
             arrays[name] = pa.array(column)
         except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError):
-            arrays[name] = pa.array([None if value is None else _cell(value, False) for value in column])
+            arrays[name] = pa.array([None if value is None else cell(value, False) for value in column])
         if pa.types.is_null(arrays[name].type):
             arrays[name] = arrays[name].cast(pa.string())
     return write_file(out, ".parquet", lambda file: pq.write_table(pa.table(arrays), file))
@@ -153,7 +153,8 @@ def _texts(decided: Decided, column: str) -> list[str | None]:
     return [value if isinstance(value, str) and value else None for value in decided.table[column]]
 
 
-def _cell(value: Any, spreadsheet_safe: bool) -> str:
+def cell(value: Any, spreadsheet_safe: bool) -> str:
+    """Return a value as text; `spreadsheet_safe` puts ' before what a spreadsheet would run."""
     if value is None:
         return ""
     if isinstance(value, str):

@@ -39,7 +39,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     run = make_run(folder, write_zip(folder / "shapes.zip", members), model, id_column="id", scores=("loss",))
     desk = open_run(run.path)
     desk.decide("p1", relabel=MODEL_MASK)
-    desk.decide("p2", relabel=REDO, note="the cross is cut off", reviewer="ada")
+    desk.decide("p2", relabel=REDO, note="=the cross is cut off", reviewer="ada")
     desk.decide("p3", "remove")
     return run
 
@@ -70,8 +70,13 @@ def test_masks_to_draw_again_are_listed(run: RunFolder, tmp_path: Path) -> None:
     listed = members(export_here(run, "fixed", tmp_path / "fixed"))["masks_to_redo.csv"]
     assert list(csv.DictReader(io.StringIO(listed.decode()))) == [
         {"sample_id": "p2", "image": "images/s02.png", "mask": "masks/s02.png", "reviewer": "ada",
-         "note": "the cross is cut off"}
+         "note": "=the cross is cut off"}
     ]  # fmt: skip
+    safe = export_here(run, "fixed", tmp_path / "safe", spreadsheet_safe=True)
+    assert (
+        next(csv.DictReader(io.StringIO(members(safe)["masks_to_redo.csv"].decode())))["note"]
+        == "'=the cross is cut off"
+    )
     rows = export_here(run, "csv", tmp_path / "rows").read_text()
     assert f",{REDO}," in next(line for line in rows.splitlines() if "p2" in line.split(","))
 

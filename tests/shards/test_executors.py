@@ -1,5 +1,6 @@
 """All shards of a run through an executor: at once, in one line, and merged."""
 
+import argparse
 import json
 import sys
 from concurrent.futures import Future
@@ -13,6 +14,7 @@ from sharded import OPTIONS, TUMOURS, assert_same_run
 
 from oga_app.background.progress import describe
 from oga_app.cli import main
+from oga_app.commands.workers import workers_of
 from oga_core.errors import OgaError
 from oga_core.gradients.batches import Shard
 from oga_core.shards.executor import PROGRESS, Executor, LocalExecutor, ShardWork, _ProgressFile
@@ -181,6 +183,14 @@ def test_cuda_without_a_number_is_all_cards(device, more, devices, monkeypatch, 
     monkeypatch.setattr("oga_app.commands.score._score_whole", lambda options: taken.append([]) or {})
     main(["score", str(TUMOURS[0]), "--run", str(tmp_path), "--device", device, *more])
     assert taken == [[f"cuda:{index}" for index in range(devices)]]
+
+
+def test_each_card_has_a_worker(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 3)
+    flags = argparse.Namespace(device="cuda", on=None, shard=None, overwrite=False, workers=None)
+    assert workers_of(flags) == 3
+    assert workers_of(argparse.Namespace(**{**vars(flags), "workers": 2})) == 2
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from oga_core.errors import OgaError
 from oga_core.exports.decided import Decided
 from oga_core.exports.members import Member
 from oga_core.exports.rows import edited_table
+from oga_core.exports.table import cell
 from oga_core.readers.archives import Archive
 from oga_core.readers.masks.mask_data import encode_mask, resized
 from oga_core.readers.masks.masks import UNCOUNTED, Masks
@@ -23,7 +24,7 @@ TO_REDO = "masks_to_redo.csv"
 """The list of masks that somebody has yet to draw, beside the data."""
 
 
-def masked_members(archive: Archive, decided: Decided) -> Iterator[Member]:
+def masked_members(archive: Archive, decided: Decided, spreadsheet_safe: bool = False) -> Iterator[Member]:
     """Yield the members of the archive with the edits, the table of labels beside it, and the list of masks to redo."""
     samples = decided.samples
     names = member_names(samples)
@@ -47,7 +48,7 @@ def masked_members(archive: Archive, decided: Decided) -> Iterator[Member]:
         yield beside.name, b"".join(edited_table(beside, beside.name, None, decided.edits.only_removed()))
     rows = [i for i, key in enumerate(samples.ids) if new.get(key) == REDO]
     if rows:
-        yield TO_REDO, _to_redo(decided, rows, names)
+        yield TO_REDO, _to_redo(decided, rows, names, spreadsheet_safe)
 
 
 def model_mask(samples: SampleSet, row: int, like: bytes, pixels: RunPixels) -> bytes:
@@ -85,11 +86,12 @@ def _pixels(decided: Decided) -> RunPixels:
     return RunPixels(decided.run)
 
 
-def _to_redo(decided: Decided, rows: Sequence[int], names: Sequence[tuple[str, str]]) -> bytes:
+def _to_redo(decided: Decided, rows: Sequence[int], names: Sequence[tuple[str, str]], spreadsheet_safe: bool) -> bytes:
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     writer.writerow(("sample_id", "image", "mask", "reviewer", "note"))
     for i in rows:
         made = decided.decisions[decided.samples.ids[i]]
-        writer.writerow((made.sample_id, *names[i], made.reviewer, made.note))
+        values = (made.sample_id, *names[i], made.reviewer, made.note)
+        writer.writerow([cell(value, spreadsheet_safe) for value in values])
     return text.getvalue().encode()
