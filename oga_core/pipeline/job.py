@@ -78,10 +78,6 @@ def _score_model(
         loaded = load_model(path, _card(request), factory=ModelFactory(**built) if built else None)
         samples, task = prepare(samples, loaded, request.trained_on)
         task = with_reference(task, loaded, request.reference)
-        if request.shard and samples.target == "mask":
-            raise OgaError(
-                "A model that gives pixels a class is scored as a whole, not in shards. Score all data in one run."
-            )
         options = _pass_options(request, samples)
         if options.parameters != "head":
             choose_parameters(loaded.module, options.parameters)

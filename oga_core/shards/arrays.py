@@ -13,32 +13,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oga_core.files import write_whole
-from oga_core.gradient_sketch import TOKEN_LOSSES, TokenLosses, WordRecords
 from oga_core.gradients.arrays import OPTIONAL, PROGRESS
 from oga_core.numerics import Indices, slices
 from oga_core.shards.placement import Placement, progress_of
-
-SPANS, WORD_SPANS = "token_spans", "word_spans"
-_HALF = 2  # bytes of a float16
+from oga_core.shards.ragged import RaggedFile, ragged_files
 
 
 def join_arrays(folders: Sequence[Path], placement: Placement, target: Path, name: str = "arrays") -> None:
     """Write the arrays that the shards keep under `name` into `target`, as one pass over all rows leaves them."""
     sources = [folder / name for folder in folders]
     target.mkdir(parents=True, exist_ok=True)
-    for path in (*target.glob("*.npy"), target / PROGRESS, TokenLosses(target).path, WordRecords(target).path):
+    for path in (*target.glob("*.npy"), target / PROGRESS, *(file.path for file in ragged_files(target).values())):
         path.unlink(missing_ok=True)
+    ragged = [ragged_files(source) for source in sources]
     for path in sources[0].iterdir():
         if path.suffix == ".json" and path.name != PROGRESS:  # what the columns are called, the same in all
             shutil.copyfile(path, target / path.name)
     for array in _shared_names(sources):
         parts = [np.load(source / f"{array}.npy", mmap_mode="r", allow_pickle=False) for source in sources]
         path = target / f"{array}.npy"
-        if array == SPANS:
-            _join_ragged(f"{TOKEN_LOSSES}.f16", _HALF, sources, parts, placement, path)
-        elif array == WORD_SPANS:
-            words = WordRecords(sources[0])
-            _join_ragged(words.path.name, words.record.itemsize, sources, parts, placement, path)
+        if array in ragged[0]:
+            _join_ragged([files[array] for files in ragged], parts, placement, path)
         else:
             write_whole(path, lambda path, parts=parts: _scatter(parts, placement.rows, path))  # type: ignore[misc]
 
@@ -63,11 +58,11 @@ def _scatter(parts: Sequence[NDArray[Any]], rows: Sequence[Indices], path: Path)
 
 
 def _join_ragged(
-    file: str, size: int, sources: Sequence[Path], spans: Sequence[NDArray[np.int64]], placement: Placement, path: Path
+    files: Sequence[RaggedFile], spans: Sequence[NDArray[np.int64]], placement: Placement, path: Path
 ) -> None:
-    """Append what rows have more or less of, `size` bytes each, in the order of the pass; write where each row's lie.
+    """Append what rows have more or less of in the order of the pass; write where each row's lie.
 
-    file: that holds them in every shard. path: of the spans, `(n_samples, 2)`.
+    files: one a shard. path: of the spans, `(n_samples, 2)`.
     """
     origin = np.repeat(np.arange(len(spans)), [len(part) for part in spans])
     shard_spans = np.concatenate(spans)
@@ -76,10 +71,10 @@ def _join_ragged(
     stops = np.cumsum(lengths[order])
     whole_spans = np.empty_like(shard_spans)
     whole_spans[np.concatenate(placement.rows)[order]] = np.stack([stops - lengths[order], stops], axis=1)
-    contents = [np.memmap(source / file, dtype=np.uint8, mode="r") for source in sources]
-    with path.with_name(file).open("wb") as whole:
+    contents = [np.memmap(file.path, dtype=np.uint8, mode="r") for file in files]
+    with path.with_name(files[0].path.name).open("wb") as whole:
         for row in order:
-            start, stop = shard_spans[row] * size
+            start, stop = shard_spans[row] * files[0].size
             whole.write(contents[origin[row]][start:stop].tobytes())
     np.save(path, whole_spans, allow_pickle=False)
 

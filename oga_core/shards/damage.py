@@ -12,6 +12,7 @@ import numpy as np
 from oga_core.errors import OgaError
 from oga_core.gradients.batches import POSITIONS
 from oga_core.shards.placement import progress_of
+from oga_core.shards.ragged import is_whole, ragged_files
 
 if TYPE_CHECKING:
     from oga_core.shards.marker import Marker
@@ -24,10 +25,10 @@ def check_files(shards: Sequence[tuple[Path, Marker]]) -> None:
             try:
                 _open(path)
             except (ValueError, EOFError) as error:
-                raise OgaError(
-                    f"{path} is damaged or was cut off. Remove {folder}, and score shard {marker.shard} again, or copy "
-                    "the folder again from where it was made."
-                ) from error
+                raise _cut_off(path, folder, marker) from error
+        for name, file in ragged_files(folder / "arrays").items():
+            if not is_whole(folder / "arrays" / f"{name}.npy", file):
+                raise _cut_off(file.path, folder, marker)
 
 
 def check_rows(shards: Sequence[tuple[Path, Marker]]) -> None:
@@ -42,6 +43,13 @@ def check_rows(shards: Sequence[tuple[Path, Marker]]) -> None:
                     f"{path} has {rows:,} rows and not the {expected:,} of its shard's samples. Remove {folder}, and "
                     f"score shard {marker.shard} again, or copy the folder again from where it was made."
                 )
+
+
+def _cut_off(path: Path, folder: Path, marker: Marker) -> OgaError:
+    return OgaError(
+        f"{path} is damaged or was cut off. Remove {folder}, and score shard {marker.shard} again, or copy the folder "
+        "again from where it was made."
+    )
 
 
 def _n_rows(path: Path) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -16,15 +15,11 @@ from oga_core import package_model
 from oga_core.errors import OgaError
 from oga_core.findings.targets.masks import wrong_mask_probability
 from oga_core.gradient_sketch import GradientSketch
-from oga_core.gradients.batches import Shard
 from oga_core.gradients.options import PassOptions
 from oga_core.gradients.passes import gradient_pass
 from oga_core.gradients.pixels.pixel_arrays import region_kinds
 from oga_core.gradients.pixels.predicted_masks import PredictedMasks
 from oga_core.models import load_model
-from oga_core.pipeline import job
-from oga_core.pipeline.options import ScoreOptions
-from oga_core.pipeline.request import PassRequest
 from oga_core.readers import read_samples
 from oga_core.runs.folder import RunFolder
 from oga_core.runs.scored import ScoredRun
@@ -229,9 +224,6 @@ def test_what_does_not_fit_is_refused_in_words(files: tuple[Path, Path], tmp_pat
         make_run(tmp_path, *files, scores=("margin",))
     with pytest.raises(OgaError, match="or one that tags words or pixels"):
         make_run(tmp_path, *files, scores=("l2_norm",))
-    request = PassRequest.of(*files, tmp_path, ScoreOptions(), shard=Shard.named("1/2"))
-    with pytest.raises(OgaError, match="is scored as a whole"):
-        job.run(asdict(request), lambda event: None)
     flat = nn.Sequential(nn.Flatten(), nn.Linear(3 * SIDE * SIDE, len(CLASSES)))
     with pytest.raises(OgaError, match="Return logits of shape \\(batch, classes, height, width\\)"):
         packaged(flat, tmp_path / "m.pt2")

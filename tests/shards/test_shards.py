@@ -12,10 +12,12 @@ from typing import Any
 import pytest
 from here import score_here
 from language_models import llama_folder
+from mask_runs import SmallSegmenter, members_of, packaged, shapes, write_zip
 from safetensors.torch import save_file
 from sharded import OPTIONS, TUMOURS, assert_same_run, merged, score_shards, write_outputs
 from tagged_runs import save_tagger, sentences, write_jsonl
 
+from oga_core.errors import OgaError
 from oga_core.gradients.batches import Shard
 from oga_core.models import load_model
 from oga_core.pipeline.options import ScoreOptions
@@ -61,6 +63,24 @@ def test_merged_shards_of_tagged_words_equal_one_run(tmp_path):
     one = score_here(data, model, tmp_path / "one", options)
     assert one.info.target == "tags"
     assert_same_run(merged(data, model, tmp_path / "merged", options, 3), one)
+
+
+def test_merged_shards_of_masks_equal_one_run_and_a_file_that_was_cut_off_is_named(tmp_path):
+    members = members_of(shapes(n=21))
+    members["masks/s05.png"] = members["masks/s05.png"][:60]  # cannot be read, so it has no result
+    data = write_zip(tmp_path / "shapes.zip", members)
+    model = packaged(SmallSegmenter().eval(), tmp_path / "shapes.pt2")
+    options = ScoreOptions(map="none", scores=("oga", "loss"), batch_size=4, sketch_dim=16)
+    one = score_here(data, model, tmp_path / "one", options)
+    assert (one.info.target, one.info.n_samples) == ("mask", 20)
+    score_shards(data, model, tmp_path / "merged", options, 3)
+    packed = shard_folder(tmp_path / "merged", Shard(2, 3)) / "arrays" / "masks.zlib"
+    content = packed.read_bytes()
+    packed.write_bytes(content[:-1])
+    with pytest.raises(OgaError, match=r"masks\.zlib is damaged or was cut off.* score shard 2/3 again"):
+        merge(tmp_path / "merged")
+    packed.write_bytes(content)
+    assert_same_run(merge(tmp_path / "merged"), one)
 
 
 def test_merged_shards_of_outputs_equal_one_run(tmp_path):
