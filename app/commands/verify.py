@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--trim-fraction", type=float, help="share of the samples to trim (the run's suggestion)")
     add("--score", help="score that ranks the samples (the run's default)")
     add("--validation", type=Path, help="clean data to judge on (else a held-out part of the data)")
-    add("--depth", default="head", help="head or all: how much of the model is trained again (head)")
+    add("--depth", help="head or all: how much of the model is trained again (head, where it has one to train)")
     add("--seeds", type=int, default=3, help="trainings of each arm (3)")
     add("--truth", type=Path, help="CSV of true labels: also trim the truly wrong")
     add("--curve", action="store_true", help="trim, and relabel, shares from 2.5 %% to the noise rate too")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,8 @@ from oga_core.runs.folder import RunFolder
 from oga_core.samples import SampleSet
 from oga_core.tasks import Task, task_for
 from oga_core.worker.stages import Progress
+
+_CACHED_BYTES = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ class Inputs:
         info = self.run.info
         if (info.classes or info.target != "class") and samples.target is None:
             raise OgaError("The validation data has no labels. Give labelled samples.")
-        return with_targets(samples, info.target, info.classes or info.label_names)
+        return with_targets(samples, info.target, info.classes or info.label_names, info.loss)
 
     def model(self) -> tuple[torch.nn.Module, Task, ModelCard]:
         """The scored model, its task and its card."""
@@ -92,6 +94,37 @@ class Inputs:
             return loaded.module, task_for(card, loaded.tokenizer, loaded.own_loss), card
         card = loaded.card if loaded.card.classes else replace(loaded.card, classes=info.classes)
         return loaded.module, task_for(card, loaded.tokenizer, loaded.own_loss), card
+
+
+class CachedInputs(Sequence[Any]):
+    """Keeps decoded inputs for the next epoch, as long as they take less than a gibibyte together."""
+
+    def __init__(self, inputs: Sequence[Any]):
+        self.inputs = inputs
+        self._decoded: dict[int, Any] = {}
+        self._bytes = 0
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def __getitem__(self, i: Any) -> Any:
+        if i in self._decoded:
+            return self._decoded[i]
+        value = self.inputs[i]
+        size = _size(value)
+        if self._bytes + size <= _CACHED_BYTES:
+            self._decoded[i] = value
+            self._bytes += size
+        return value
+
+
+def _size(value: Any) -> int:
+    if hasattr(value, "getbands"):
+        value.load()
+        return int(value.width * value.height * len(value.getbands()))
+    if isinstance(value, np.ndarray):
+        return int(value.nbytes)
+    return 4 * len(value) if isinstance(value, str) else 1024
 
 
 def _labels(samples: SampleSet) -> NDArray[Any]:

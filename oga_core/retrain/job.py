@@ -22,11 +22,10 @@ from oga_core.gradients.devices import choose_device
 from oga_core.models.card import ModelCard
 from oga_core.retrain.adapters import AdapterTraining
 from oga_core.retrain.arms import HELD_OUT_SHARE, Arm, Labels, Plan, stratified_split
-from oga_core.retrain.inputs import Inputs
+from oga_core.retrain.inputs import CachedInputs, Inputs
 from oga_core.retrain.removal import MOST_QUERIES, removal_curve, removal_trials, trainings
 from oga_core.retrain.targets import HeadErrors, NetworkErrors
 from oga_core.retrain.training import (
-    CachedInputs,
     choose_penalty,
     fit_head,
     head_logits,
@@ -38,6 +37,7 @@ from oga_core.retrain.training import (
 )
 from oga_core.retrain.trials import Trial, classified, spoken
 from oga_core.runs.folder import RunFolder
+from oga_core.runs.pixels import RunPixels
 from oga_core.tasks.losses import Loss
 from oga_core.worker.stages import Progress
 
@@ -197,7 +197,8 @@ class _Experiment:
         recipe = replace(recipe, epochs=self.arguments["epochs"] or recipe.epochs)
         device = choose_device(self.arguments["device"])
         self._expect(sum(len(arm.rows) for arm in self.left()) * recipe.epochs)
-        networks = NetworkErrors(model, task, samples, recipe, device, judged, self._advance)
+        pixels = None if samples.masks is None else RunPixels(self.run)
+        networks = NetworkErrors(model, task, samples, recipe, device, judged, self._advance, pixels)
         return lambda arm, seed: networks(arm, self.split(seed)[1], seed), recipe.described
 
     def _asked(self) -> Asked | None:

@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from oga_core.retrain.arms import Arm
+from oga_core.retrain.masks import ChosenMasks
 from oga_core.retrain.training import (
     Recipe,
     choose_penalty,
@@ -27,12 +29,22 @@ from oga_core.samples import SampleSet
 from oga_core.tasks import Task
 from oga_core.tasks.losses import Loss, loss_of
 
+if TYPE_CHECKING:
+    from oga_core.runs.pixels import RunPixels
+
 Errors = NDArray[np.float64]
 
 
-def with_labels(samples: SampleSet, rows: NDArray[np.int64], labels: NDArray[np.generic]) -> SampleSet:
-    """Return the samples at `rows` with other classes, numbers or flags to train on."""
+def with_labels(
+    samples: SampleSet, rows: NDArray[np.int64], labels: NDArray[np.generic], pixels: RunPixels | None = None
+) -> SampleSet:
+    """Return the samples at `rows` with other classes, numbers, flags or masks to train on.
+
+    pixels: of the run, where the samples have masks.
+    """
     some = samples.take(rows)
+    if some.masks is not None and pixels is not None:
+        return replace(some, masks=ChosenMasks(some.masks, labels.astype(np.int64), rows, pixels))
     if samples.targets is None:
         return replace(some, given_labels=labels.astype(np.int64))
     return replace(some, targets=labels.astype(np.float64))
@@ -89,7 +101,8 @@ class HeadErrors:
 class NetworkErrors:
     """The whole network, trained with the loss that it was trained with before.
 
-    judged: samples that judge, None where a held-out part does. progress: called with the rows of each step.
+    judged: samples that judge, None where a held-out part does. progress: called with the rows of each step. pixels: of
+    the run, where the samples have masks.
     """
 
     model: nn.Module
@@ -99,11 +112,12 @@ class NetworkErrors:
     device: torch.device
     judged: SampleSet | None
     progress: Callable[[int], object]
+    pixels: RunPixels | None = None
 
     def __call__(self, arm: Arm, held_out: NDArray[np.int64], seed: int) -> Errors:
         """Train on an arm and return the error of everything that judges and can be read, `(n_readable,)`."""
         network = copy.deepcopy(self.model).to(self.device)
-        training = with_labels(self.samples, arm.rows, arm.labels)
+        training = with_labels(self.samples, arm.rows, arm.labels, self.pixels)
         train_network(network, self.task, training, self.recipe, seed=seed, device=self.device, progress=self.progress)
         judged = self.samples.take(held_out) if self.judged is None else self.judged
         loss = loss_of(self.task)

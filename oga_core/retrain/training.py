@@ -15,10 +15,10 @@ from torch.overrides import TorchFunctionMode
 from oga_core.gradients.batches import batches, to_device
 from oga_core.gradients.forward import outputs_of, suits_late_head
 from oga_core.samples import SampleSet
+from oga_core.tasks.losses import UNCOUNTED
 from oga_core.tasks.task import Batch, Task
 
 PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1)
-_CACHED_BYTES = 1 << 30
 _STEPS = 1500
 
 
@@ -148,7 +148,7 @@ def train_network(
     model.train()
     for loaded in batches(task, samples, parts):
         if loaded.batch is not None:
-            batch = _shifted(to_device(loaded.batch, device), rng)
+            batch = shifted(to_device(loaded.batch, device), rng)
             optimizer.zero_grad()
             if late_head is None:
                 late_head = suits_late_head(task, model, parameters, batch)
@@ -173,18 +173,22 @@ def _rise_and_fall(step: int, total: int) -> float:
     return min((step + 1) / rising, max(total - step, 1) / max(total - rising, 1))
 
 
-def _shifted(batch: Batch, rng: np.random.Generator) -> Batch:
+def shifted(batch: Batch, rng: np.random.Generator) -> Batch:
     """Move the images of a batch by up to a sixteenth of their size; never mirrored, which digits do not survive."""
     images = batch.get("images")
     if images is None:
         return batch
+    labels = batch["labels"]
     height, width = images.shape[-2:]
     down, right = (int(rng.integers(-(size // 16), size // 16 + 1)) for size in (height, width))
     pad = (max(width // 16, 1), max(width // 16, 1), max(height // 16, 1), max(height // 16, 1))
-    padded = nn.functional.pad(images, pad, mode="replicate")
     top = pad[2] + down
     left = pad[0] + right
-    return {**batch, "images": padded[..., top : top + height, left : left + width].contiguous()}
+    part = np.s_[..., top : top + height, left : left + width]
+    images = nn.functional.pad(images, pad, mode="replicate")[part].contiguous()
+    if labels.shape[1:] == (height, width):  # masks move with their images, and no class comes in at the edge
+        labels = nn.functional.pad(labels, pad, value=UNCOUNTED)[part].contiguous()
+    return {**batch, "images": images, "labels": labels}
 
 
 @torch.no_grad()
@@ -264,35 +268,6 @@ def network_losses(
             outputs = outputs_of(task, model, batch, late_head=late_head)
             losses.append(task.losses(outputs, batch).double().cpu().numpy())
     return np.concatenate(losses)
-
-
-class CachedInputs(Sequence[Any]):
-    """Keeps decoded inputs for the next epoch, as long as they take less than a gibibyte together."""
-
-    def __init__(self, inputs: Sequence[Any]):
-        self.inputs = inputs
-        self._decoded: dict[int, Any] = {}
-        self._bytes = 0
-
-    def __len__(self) -> int:
-        return len(self.inputs)
-
-    def __getitem__(self, i: Any) -> Any:
-        if i in self._decoded:
-            return self._decoded[i]
-        value = self.inputs[i]
-        size = _size(value)
-        if self._bytes + size <= _CACHED_BYTES:
-            self._decoded[i] = value
-            self._bytes += size
-        return value
-
-
-def _size(value: Any) -> int:
-    if hasattr(value, "getbands"):
-        value.load()
-        return int(value.width * value.height * len(value.getbands()))
-    return 4 * len(value) if isinstance(value, str) else 1024
 
 
 def labelled(samples: SampleSet, rows: NDArray[np.int64], labels: Iterable[int]) -> SampleSet:

@@ -16,14 +16,14 @@ from oga_core.models import files_of
 from oga_core.models.factory import OWN_CODE
 from oga_core.retrain.arms import HELD_OUT_SHARE, TRIMMED, Plan, curve_counts, curve_shares
 from oga_core.retrain.comparison import compare, curve_of, verdict, warnings
-from oga_core.retrain.labels import TRAINABLE, given_labels, label_of, measure, suggested_labels
+from oga_core.retrain.labels import TRAINABLE, given_labels, label_of, measure, only_whole, suggested_labels
 from oga_core.retrain.losses import compare_losses, verdict_on_losses, warnings_on_losses
 from oga_core.retrain.removal import removal_verdict
 from oga_core.retrain.trials import UnfinishedTrials, without_evidence
 from oga_core.review.store import standing_decisions
 from oga_core.runs.folder import RunFolder
 from oga_core.runs.scored import ScoredRun
-from oga_core.samples import OWN
+from oga_core.samples import OWN, REDO
 from oga_core.worker.supervisor import run_job
 
 DEPTHS = ("head", "all")
@@ -39,7 +39,7 @@ def verify(
     decisions: bool = True,
     validation: Path | str | None = None,
     seeds: int = 3,
-    depth: str = "head",
+    depth: str | None = None,
     device: str = "auto",
     epochs: int | None = None,
     min_gain: float | None = None,
@@ -55,9 +55,11 @@ def verify(
     trimmed; as many trimmed at random; the flagged relabelled to what is suggested for them; the person's decisions
     carried out. Judged on `validation`, or on a held-out fifth of the data that is never cleaned, drawn anew for each
     of `seeds` trainings. depth: `head` trains a softmax regression on the run's frozen features, `all` the whole
-    network. Numbers are judged by their mean absolute error, several labels by their mean loss, and so is a loss of
-    one's own, with which the whole network is trained. A language model trains new adapters on its base, whatever the
-    depth, and is judged by the loss of held-out responses; nothing is relabelled, and gains are falls of the loss.
+    network; None: the first where there is one. Numbers are judged by their mean absolute error, several labels by
+    their mean loss, and so are masks and a loss of one's own, of which the whole network is trained; a mask that
+    somebody has yet to draw is left out where decisions are carried out. A language model trains new adapters on its
+    base, whatever the depth, and is judged by the loss of held-out responses; nothing is relabelled, and gains are
+    falls of the loss.
     truly_wrong: positions, where they are known; trimming them is one more arm. curve: trim, and relabel, shares from
     2.5 % to the noise rate too. min_gain: in accuracy, 0 to 1; `reaches_min_gain` says whether the lower end of the
     flagged trim's interval does. question: of a language model, a file of prompts and responses, or one prompt with its
@@ -70,6 +72,7 @@ def verify(
     scored = ScoredRun(run.path)
     info = scored.info
     score = score or scored.default_score
+    depth = depth or ("all" if only_whole(info) else "head")
     _check(scored, score, depth, seeds, epochs, validation)
     fraction = _trim_fraction(scored, trim_fraction)
     measured = _measure(scored, depth)
@@ -189,8 +192,9 @@ def _check(
             "This run's data has no class labels, so trainings cannot be compared by their accuracy. Export the fixed "
             "data, train your model on them, and score them again to compare the two runs."
         )
-    if depth == "head" and info.loss.get("name") == OWN:
-        raise OgaError("Under a loss of one's own the whole network is trained. Give --depth all.")
+    if depth == "head" and only_whole(info):
+        what = "For masks" if info.target == "mask" else "Under a loss of one's own"
+        raise OgaError(f"{what} the whole network is trained. Give the depth 'all', or none.")
     if len(scored) < FEWEST_SAMPLES:
         raise OgaError(f"The run has {len(scored)} samples; a comparison needs at least {FEWEST_SAMPLES}.")
     if validation is not None and not Path(validation).exists():
@@ -241,14 +245,14 @@ def _measure(scored: ScoredRun, depth: str) -> str | None:
 
 
 def _decided(scored: ScoredRun) -> tuple[list[int], dict[str, Any]]:
-    """Rows to remove, and the new label by row."""
+    """Rows to remove, a mask that is yet to be drawn among them, and the new label by row."""
     removed = []
     relabelled: dict[str, Any] = {}
     decisions = standing_decisions(scored.run.review)
     for row, decision in zip(scored.ids.rows(decisions).tolist(), decisions.values(), strict=True):
         if row < 0:
             continue
-        if decision.action == "remove":
+        if decision.action == "remove" or decision.new_label == REDO:
             removed.append(row)
         elif decision.action == "relabel" and (label := label_of(scored, decision.new_label)) is not None:
             relabelled[str(row)] = label

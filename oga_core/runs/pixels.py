@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from oga_core.errors import OgaError
 from oga_core.gradients.pixels.predicted_masks import PredictedMasks
 from oga_core.numerics import Values
+from oga_core.readers.masks.mask_data import resized
+from oga_core.readers.masks.masks import UNCOUNTED
 
 if TYPE_CHECKING:
     from oga_core.runs.folder import RunFolder
@@ -35,6 +37,10 @@ class RunPixels:
     def predicted(self, row: int) -> NDArray[np.int32]:
         """The class indices that the model predicts, `(height, width)`, as it gets the image."""
         return self._masks.of(self._spans[row]).astype(np.int32)
+
+    def in_place_of(self, given: NDArray[np.int32], row: int) -> NDArray[np.int32]:
+        """The predicted class indices in the size of a given mask; what has no class there has none here."""
+        return np.where(given == UNCOUNTED, UNCOUNTED, resized(self.predicted(row), given.shape))
 
     def losses(self, row: int) -> Values:
         """The mean loss of every region, `(≤ 32, ≤ 32)`, -1 without a pixel that has a class."""

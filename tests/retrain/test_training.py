@@ -8,7 +8,8 @@ from scipy.optimize import minimize
 from torch import nn
 
 from oga_core.retrain.arms import DECIDED, NOTHING_CHANGED, RANDOM_TRIM, RELABELLED, TRIMMED, Plan, stratified_split
-from oga_core.retrain.training import CachedInputs, Recipe, fit_head, head_logits, labelled, reinitialise, train_network
+from oga_core.retrain.inputs import CachedInputs
+from oga_core.retrain.training import Recipe, fit_head, head_logits, labelled, reinitialise, train_network
 
 
 def test_arms_change_only_the_training_part():
@@ -92,7 +93,7 @@ def test_reinitialising_forgets_and_keeps_the_scale():
 
 
 def test_decoded_inputs_are_kept_while_there_is_room(monkeypatch):
-    monkeypatch.setattr("oga_core.retrain.training._CACHED_BYTES", 8 * 8 * 3 + 1)
+    monkeypatch.setattr("oga_core.retrain.inputs._CACHED_BYTES", 8 * 8 * 3 + 1)
     reads = []
 
     class Inputs(list):

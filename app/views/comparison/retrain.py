@@ -16,6 +16,7 @@ from oga_app.elements import hints, messages, retraining
 from oga_app.views.comparison import removal
 from oga_app.views.header import Opened
 from oga_core.retrain.arms import NOTHING_CHANGED
+from oga_core.retrain.labels import only_whole
 
 
 def show(view: Opened) -> None:
@@ -44,7 +45,7 @@ def show(view: Opened) -> None:
 def _form(view: Opened) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         depth = "all"
-        if not view.session.speaks:
+        if not view.session.speaks and not only_whole(view.data.info):
             depth = st.selectbox(
                 "Train",
                 ("head", "all"),

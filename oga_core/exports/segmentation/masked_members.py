@@ -7,16 +7,14 @@ import io
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
-
 from oga_core.errors import OgaError
 from oga_core.exports.decided import Decided
 from oga_core.exports.members import Member
 from oga_core.exports.rows import edited_table
 from oga_core.exports.table import cell
 from oga_core.readers.archives import Archive
-from oga_core.readers.masks.mask_data import encode_mask, resized
-from oga_core.readers.masks.masks import UNCOUNTED, Masks
+from oga_core.readers.masks.mask_data import encode_mask
+from oga_core.readers.masks.masks import Masks
 from oga_core.runs.pixels import RunPixels
 from oga_core.samples import MODEL_MASK, REDO, SampleSet, Subset
 
@@ -57,9 +55,7 @@ def model_mask(samples: SampleSet, row: int, like: bytes, pixels: RunPixels) -> 
     Pixels that have no class in the given mask have none in the new one.
     """
     assert samples.masks is not None, "the samples have masks"
-    given = samples.masks[row]
-    indices = np.where(given == UNCOUNTED, UNCOUNTED, resized(pixels.predicted(row), given.shape))
-    return encode_mask(masks_of(samples).stored(indices), like)
+    return encode_mask(masks_of(samples).stored(pixels.in_place_of(samples.masks[row], row)), like)
 
 
 def masks_of(samples: SampleSet) -> Masks:
