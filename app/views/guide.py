@@ -9,7 +9,7 @@ from oga_app.elements import hints, messages
 from oga_app.views.frame import tour
 
 TOPICS = ("Run", "Explore", "Review", "Ask", "Compare", "Export")
-FURTHER = ("Clusters", "Format")
+FURTHER = ("Tasks", "Language", "Clusters", "Format", "Figures")
 """Parts that belong to no page."""
 
 
