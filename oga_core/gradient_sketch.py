@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from oga_core.numerics import Array, Indices, Values, slices, softmax
+from oga_core.numerics import Array, Indices, Values, filled, softmax
+from oga_core.room import room
 
 TOKEN_LOSSES = "token_losses"
 WORD_TAGS = "word_tags"
@@ -129,10 +130,8 @@ class GradientSketch:
     def probabilities(self) -> Array:
         """Softmax of the logits, `(n_samples, n_classes)`."""
         assert self.logits is not None, "this modality has no class logits"
-        probabilities = np.empty(self.logits.shape, dtype=np.float32)
-        for part in slices(len(self)):
-            probabilities[part] = softmax(self.logits[part])
-        return probabilities
+        logits = self.logits
+        return filled(room(logits.shape), lambda part: softmax(logits[part]))
 
     @cached_property
     def delta(self) -> Array:
@@ -144,9 +143,14 @@ class GradientSketch:
             return self.output_gradients
         if self.logits is None:
             raise AttributeError("a language model's outputs are not kept")
-        delta = self.probabilities.copy()
-        delta[np.arange(len(self)), self.given_labels] -= 1
-        return delta
+        probabilities = self.probabilities
+
+        def of(part: slice) -> Array:
+            errors = probabilities[part].copy()
+            errors[np.arange(len(errors)), self.given_labels[part]] -= 1
+            return errors
+
+        return filled(room(probabilities.shape), of)
 
     def take(self, indices: Indices) -> GradientSketch:
         """Return the samples at `indices`."""

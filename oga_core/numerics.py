@@ -10,6 +10,8 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from oga_core.room import room
+
 Array = NDArray[np.float32]
 """What a pass writes."""
 Values = NDArray[np.float64]
@@ -31,9 +33,13 @@ SMALLEST = 1e-12
 
 def softmax(logits: Floats) -> Floats:
     """Row-wise softmax, in the precision of the logits, stable for large ones, `(n_samples, n_classes)`."""
-    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-    result: Floats = shifted / shifted.sum(axis=1, keepdims=True)
-    return result
+
+    def of(part: slice) -> Floats:
+        shifted: Floats = np.exp(logits[part] - logits[part].max(axis=1, keepdims=True))
+        shifted /= shifted.sum(axis=1, keepdims=True)
+        return shifted
+
+    return filled(room(logits.shape, np.result_type(logits, np.float16)), of)
 
 
 def cross_entropy(logits: Floats, labels: Indices) -> Floats:
@@ -52,18 +58,23 @@ def strongest_rival(logits: Floats, labels: Indices) -> Indices:
 
 def negative_margin(logits: Floats, labels: Indices) -> Values:
     """Largest logit of another class minus that of the label, `(n_samples,)`."""
-    rows = np.arange(len(labels))
-    values = np.asarray(logits)
-    rivals = values[rows, strongest_rival(values, labels)].astype(np.float64)
-    margin: Values = rivals - values[rows, labels].astype(np.float64)
-    return margin
+
+    def of(part: slice) -> Values:
+        values = np.asarray(logits[part])
+        own = labels[part]
+        rows = np.arange(len(own))
+        rivals = values[rows, strongest_rival(values, own)].astype(np.float64)
+        margin: Values = rivals - values[rows, own].astype(np.float64)
+        return margin
+
+    return in_blocks(of, len(labels))
 
 
 def prior_adjusted(logits: Floats, probabilities: Floats) -> Floats:
     """Logits minus the log of each class's mean probability, `(n_samples, n_classes)`. Menon, arXiv 2007.07314."""
     means = probabilities.mean(axis=0, dtype=np.float64).astype(probabilities.dtype)
-    adjusted: Floats = logits - np.log(np.maximum(means, SMALLEST))
-    return adjusted
+    logarithms = np.log(np.maximum(means, SMALLEST))
+    return filled(room(logits.shape, np.result_type(logits, logarithms)), lambda part: logits[part] - logarithms)
 
 
 def evenly_spaced(rows: Indices, count: int) -> Indices:
@@ -78,14 +89,24 @@ def slices(n_samples: int, size: int = BLOCK) -> Iterator[slice]:
     yield from (slice(start, start + size) for start in range(0, n_samples, size))
 
 
-def in_blocks(function: Callable[[slice], Values], n_samples: int, size: int = BLOCK) -> Values:
+def filled(result: NDArray[Any], function: Callable[[slice], NDArray[Any]], size: int = BLOCK) -> NDArray[Any]:
+    """The array, with what the function gives for each block of its rows in it."""
+    for part in slices(len(result), size):
+        result[part] = function(part)
+    return result
+
+
+def in_blocks(function: Callable[[slice], Floats], n_samples: int, size: int = BLOCK) -> Values:
     """What the function gives for each block of rows, `(n_samples,)`."""
-    return np.concatenate([np.zeros(0), *map(function, slices(n_samples, size))])
+    return filled(room(n_samples, np.float64), function, size)
 
 
 def in_threads(function: Callable[[slice], Values], n_samples: int, size: int = BLOCK) -> Values:
     """The same, worked out by as many threads as torch may use."""
-    return np.concatenate([np.zeros(0), *each_in_threads(function, n_samples, size)])
+    result: Values = room(n_samples, np.float64)
+    for part, block in zip(slices(n_samples, size), each_in_threads(function, n_samples, size), strict=True):
+        result[part] = block
+    return result
 
 
 def each_in_threads(function: Callable[[slice], Result], n_samples: int, size: int = BLOCK) -> Iterator[Result]:
@@ -131,10 +152,8 @@ class PrincipalAxes:
     def project(self, rows: Rows) -> Floats:
         """The rows, centred, along the axes, `(n_samples, n_axes)`."""
         precision = np.result_type(getattr(rows, "dtype", self.axes.dtype), self.axes)
-        projected: Floats = np.empty((len(rows), self.axes.shape[1]), dtype=precision)
-        for part in slices(len(rows)):
-            projected[part] = (np.asarray(rows[part]) - self.mean) @ self.axes
-        return projected
+        projected: Floats = room((len(rows), self.axes.shape[1]), precision)
+        return filled(projected, lambda part: (np.asarray(rows[part]) - self.mean) @ self.axes)
 
 
 _EXACT_FEATURES = 2048

@@ -62,7 +62,7 @@ class Influence:
             if method == "ekfac":
                 if not self.is_whole:
                     raise OgaError(_NO_WHOLE)
-                self._inverses[method] = ekfac_inverse(few.right, self._shapes())
+                self._inverses[method] = ekfac_inverse(few.block(slice(None))[1], self._shapes())
             else:
                 self._inverses[method] = datainf_inverse(few) if method == "datainf" else fisher_inverse(few)
         return self._inverses[method]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from oga_core.numerics import Array, Indices, evenly_spaced
+from oga_core.numerics import Array, Indices, evenly_spaced, slices
 
 FITTED = 5_000
 """Points that clusters are searched among: the cost of HDBSCAN grows with their square, and is a second for these."""
@@ -53,8 +53,9 @@ def find_clusters(positions: Array) -> Indices:
         for method in ("eom", "leaf")
     )
     labels = np.where(leaves >= 0, leaves + whole.max() + 1, whole)
-    nearest = KDTree(positions[fitted]).query(positions[known], return_distance=False)[:, 0]
-    codes[known] = labels[nearest]
+    tree = KDTree(positions[fitted])
+    for part in slices(len(known)):
+        codes[known[part]] = labels[tree.query(positions[known[part]], return_distance=False)[:, 0]]
     return codes
 
 

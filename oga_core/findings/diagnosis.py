@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from oga_core.findings import NONE, WRONG_PROBABILITY
-from oga_core.findings.kinds import SUGGESTED_PROBABILITY, find
+from oga_core.findings import WRONG_PROBABILITY
+from oga_core.findings.kinds import SUGGESTED_PROBABILITY, Ids, find
 from oga_core.findings.language import language_findings
 from oga_core.findings.noise import estimate_noise, least_moved, suggested_trim_fraction, wrong_label_probability
 from oga_core.findings.set_warnings import group_warnings, set_warnings
@@ -50,7 +50,7 @@ def diagnose(
     score: NDArray[np.float64],
     *,
     class_names: Sequence[str],
-    ids: NDArray[np.object_],
+    ids: Ids,
     groups: Mapping[str, Sequence[object]],
     seed: int = 0,
     given: Sequence[str] = (),
@@ -68,24 +68,25 @@ def diagnose(
     if sketch.region_kinds is not None:
         return _of_targets(mask_findings(sketch, class_names), score, groups)
     if sketch.given_flags is not None:
-        return _of_targets(label_findings(sketch, class_names, ids.tolist()), score, groups)
+        return _of_targets(label_findings(sketch, class_names, list(ids)), score, groups)
     if sketch.targets is not None:
-        return _of_targets(number_findings(sketch, ids.tolist()), score, groups)
+        return _of_targets(number_findings(sketch, list(ids)), score, groups)
     if sketch.logits is None:
         flagged = _flagged(score, _FALLBACK_FRACTION)
-        unusual = {} if sketch.prompt_states is None else language_findings(sketch, ids.tolist())
+        unusual = {} if sketch.prompt_states is None else language_findings(sketch, list(ids))
         return Diagnosis(unusual, {"warnings": set_warnings(sketch, flagged, class_names or [""], groups)})
     noise = estimate_noise(sketch)
     trim_fraction = suggested_trim_fraction(sketch, score)
     findings = find(sketch)
-    names = ids.tolist()
-    reasons = [findings.sentence(i, class_names, names) if kind != NONE else "" for i, kind in enumerate(findings.kind)]
+    twins = np.full(len(sketch), None, dtype=object)
+    for row in np.flatnonzero(findings.duplicate_of >= 0).tolist():
+        twins[row] = ids[int(findings.duplicate_of[row])]
     columns: dict[str, Any] = {
         "finding": findings.kind,
-        "reason": reasons,
+        "reason": findings.sentences(class_names, ids),
         "suggested_label": np.asarray(class_names, dtype=object)[findings.suggested_label],
         SUGGESTED_PROBABILITY: findings.suggested_probability,
-        "twin_id": [names[other] if other >= 0 else None for other in findings.duplicate_of],
+        "twin_id": twins,
     }
     probability = wrong_label_probability(sketch, score, noise.middle)
     if probability is not None:

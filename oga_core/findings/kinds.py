@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,8 @@ from oga_core.findings.foreign import foreign
 from oga_core.findings.image_duplicates import image_duplicates
 from oga_core.findings.text_duplicates import text_duplicates
 from oga_core.gradient_sketch import GradientSketch
-from oga_core.numerics import Indices, Rows, Values
+from oga_core.numerics import Array, Indices, Rows, Values, filled, strongest_rival
+from oga_core.room import room
 from oga_core.scores.common import canonical_order
 from oga_core.scores.ensemble import has_memorised, is_informative, mean_probabilities
 from oga_core.scores.estimators.confident import most_confident_class
@@ -31,6 +33,13 @@ KINDS = (MISLABELLED, AMBIGUOUS, DUPLICATE, STRANGE, NONE)
 CLOSE = 0.2
 PLAUSIBLE = 0.3
 """Two classes are both possible where their probabilities differ by at most the one and reach the other."""
+
+
+class Ids(Protocol):
+    """The ids of the samples, of which few are asked for."""
+
+    def __getitem__(self, row: int, /) -> Any: ...
+    def __iter__(self) -> Iterator[Any]: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +64,19 @@ class Findings:
     def __len__(self) -> int:
         return len(self.kind)
 
-    def sentence(self, i: int, class_names: Sequence[str], ids: Sequence[object]) -> str:
+    def sentences(self, class_names: Sequence[str], ids: Ids) -> NDArray[np.object_]:
+        """Say why every sample is of its kind, `(n_samples,)`, empty without a finding; like samples share a text."""
+        texts = np.full(len(self), "", dtype=object)
+        for kind in KINDS[:-1]:
+            rows = np.flatnonzero(self.kind == kind)
+            alone = kind == DUPLICATE  # each names another sample
+            pairs = self.given_label[rows] * len(class_names) + self.suggested_label[rows]
+            _, first, group = np.unique(rows if alone else pairs, return_index=True, return_inverse=True)
+            said = [self.sentence(row, class_names, ids) for row in rows[first].tolist()]
+            texts[rows] = np.array(said, dtype=object)[group]
+        return texts
+
+    def sentence(self, i: int, class_names: Sequence[str], ids: Ids) -> str:
         """Say in one sentence why sample `i` is of its kind; how likely it is stands beside it, and in one place."""
         given = class_names[self.given_label[i]]
         other = class_names[self.suggested_label[i]]
@@ -88,11 +109,9 @@ def find(sketch: GradientSketch) -> Findings:
     rows = np.arange(len(sketch))
     probabilities = mean_probabilities(sketch)
     likely = most_confident_class(probabilities, labels)
-    others = probabilities.copy()
-    others[rows, labels] = -1
-    suggested = np.where((likely >= 0) & (likely != labels), likely, others.argmax(axis=1))
+    suggested: Indices = np.where((likely >= 0) & (likely != labels), likely, _likeliest_other(probabilities, labels))
     given = probabilities[rows, labels].astype(np.float64)
-    other = others[rows, suggested].astype(np.float64)
+    other = np.where(suggested == labels, -1, probabilities[rows, suggested]).astype(np.float64)
     gap = other - given
     middle = sketch.middle_features
     is_foreign, unusualness = foreign(
@@ -101,6 +120,7 @@ def find(sketch: GradientSketch) -> Findings:
     informed = is_informative(sketch)
     duplicate_of = duplicates(sketch)
     duplicate_label = np.where(duplicate_of >= 0, labels[duplicate_of], -1)
+    kinds = (DUPLICATE, STRANGE, MISLABELLED, DUPLICATE, AMBIGUOUS, NONE)
     kind = np.select(
         [
             (duplicate_of >= 0) & (duplicate_label != labels),
@@ -109,11 +129,11 @@ def find(sketch: GradientSketch) -> Findings:
             duplicate_of >= 0,
             (np.abs(gap) <= CLOSE) & (np.minimum(given, other) >= PLAUSIBLE) & informed,
         ],
-        [DUPLICATE, STRANGE, MISLABELLED, DUPLICATE, AMBIGUOUS],
-        NONE,
-    ).astype(object)
+        [np.int8(place) for place in range(len(kinds) - 1)],
+        np.int8(len(kinds) - 1),
+    )
     return Findings(
-        kind=kind,
+        kind=np.array(kinds, dtype=object)[kind],
         given_label=labels,
         suggested_label=suggested,
         given_probability=given,
@@ -122,6 +142,15 @@ def find(sketch: GradientSketch) -> Findings:
         duplicate_of=duplicate_of,
         duplicate_label=duplicate_label,
     )
+
+
+def _likeliest_other(probabilities: Array, labels: Indices) -> Indices:
+    """The most probable class beside the given one, `(n_samples,)`; the given one where it is alone."""
+
+    def of(part: slice) -> Indices:
+        return strongest_rival(probabilities[part], labels[part])
+
+    return filled(room(len(labels), np.int64), of)
 
 
 def duplicates(sketch: GradientSketch) -> Indices:

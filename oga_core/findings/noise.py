@@ -8,7 +8,8 @@ import numpy as np
 
 from oga_core.errors import OgaError
 from oga_core.gradient_sketch import GradientSketch
-from oga_core.numerics import NORMAL_90, Floats, Indices, Values, sparse_inverse
+from oga_core.numerics import NORMAL_90, Floats, Indices, Values, filled, in_blocks, sparse_inverse
+from oga_core.room import room
 from oga_core.scores.ensemble import ensemble, is_informative, mean_probabilities
 from oga_core.scores.estimators.calibration import information, log_shares, wrong_at_rate
 from oga_core.scores.estimators.confident import most_confident_class
@@ -120,7 +121,7 @@ def _worth_trimming(wrong: Values, score: Values) -> float:
 
 def least_noise(probabilities: Floats, labels: Indices) -> Values:
     """Lower bound of the share of each true class that is given another label, `(n_classes,)`, from its anchors."""
-    counts = anchors(np.log(np.maximum(probabilities, 1e-12)), labels)
+    counts = anchors(_logarithms(probabilities), labels)
     total = np.maximum(counts.sum(axis=1), 1)
     wrong = counts.sum(axis=1) - np.diag(counts)
     spread = np.sqrt((wrong + 0.5) * (total - wrong + 0.5) / (total + 1) ** 2 / (total + 2))  # of a Beta posterior
@@ -143,10 +144,17 @@ def surely_wrong(probabilities: Floats, labels: Indices) -> Values:
     if probabilities.shape[1] < 2:
         return np.zeros(len(labels))
     moved = least_moved(probabilities, labels)
-    rows = np.arange(len(labels))
-    true = np.maximum(np.einsum("ij,ij->i", probabilities, sparse_inverse(moved).T[labels]), 0)
-    right = true * np.diag(moved)[labels] / np.maximum(probabilities[rows, labels], 1e-12)
-    return np.asarray(1 - np.clip(right, 0, 1))
+    unmixing = sparse_inverse(moved).T
+    right_of_class = np.diag(moved)
+
+    def wrong(part: slice) -> Values:
+        some = probabilities[part]
+        given = labels[part]
+        true = np.maximum(np.einsum("ij,ij->i", some, unmixing[given]), 0)
+        right = true * right_of_class[given] / np.maximum(some[np.arange(len(given)), given], 1e-12)
+        return np.asarray(1 - np.clip(right, 0, 1))
+
+    return in_blocks(wrong, len(labels))
 
 
 def least_moved(probabilities: Floats, labels: Indices) -> Values:
@@ -154,7 +162,7 @@ def least_moved(probabilities: Floats, labels: Indices) -> Values:
 
     `(n_classes, n_classes)`.
     """
-    counts = anchors(np.log(np.maximum(probabilities, 1e-12)), labels)
+    counts = anchors(_logarithms(probabilities), labels)
     np.fill_diagonal(counts, 0)
     moved = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1) * least_noise(probabilities, labels)[:, None]
     return np.asarray(moved + np.diag(1 - moved.sum(axis=1)))
@@ -168,9 +176,15 @@ def _most_noise(sketch: GradientSketch) -> float:
     labels = np.asarray(sketch.given_labels)
     held_out = [member.logits for member in ensemble(sketch) if not member.has_seen_labels]
     best = max(held_out, key=lambda logits: information(logits, labels))
-    readings = (mean_probabilities(sketch), best + log_shares(labels, sketch.n_classes))
+    shares = log_shares(labels, sketch.n_classes)
+    readings = (mean_probabilities(sketch), filled(room(best.shape), lambda part: best[part] + shares))
     most = max(float((reading.argmax(axis=1) != labels).mean()) for reading in readings)
     return min(most + NORMAL_90 * float(np.sqrt(most * (1 - most) / max(len(labels), 1))), 1.0)
+
+
+def _logarithms(probabilities: Floats) -> Floats:
+    logarithms = room(probabilities.shape, probabilities.dtype)
+    return filled(logarithms, lambda part: np.log(np.maximum(probabilities[part], 1e-12)))
 
 
 def _share_of_classes(probabilities: Floats) -> Values:

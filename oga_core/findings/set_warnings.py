@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oga_core.gradient_sketch import GradientSketch
+from oga_core.numerics import Indices
 from oga_core.scores.ensemble import agrees, has_memorised, is_informative
 from oga_core.scores.language.given_prompt import learnt_by_heart
 
@@ -34,8 +35,8 @@ def set_warnings(
     those with few distinct values are groups.
     """
     warnings = list(_model_warnings(sketch) if sketch.logits is not None else _language_warnings(sketch))
-    names = np.asarray(class_names, dtype=object)[np.asarray(sketch.given_labels)]
-    for value, share in _over_flagged(flagged, names):
+    labels = np.asarray(sketch.given_labels) % len(class_names)  # without labels the only name is that of none
+    for value, share in _over_flagged(flagged, labels, class_names):
         warnings.append(
             f"Class {value}: {share:.0%} flagged, {flagged.mean():.0%} of all. "
             "Its samples may be mislabelled or only hard."
@@ -49,7 +50,7 @@ def group_warnings(flagged: NDArray[np.bool_], columns: Mapping[str, Sequence[ob
         f"{column} = {value}: {share:.0%} flagged, {flagged.mean():.0%} of all. "
         "Trimming would thin this group out; look at it before you trim."
         for column, values in columns.items()
-        for value, share in _over_flagged(flagged, np.asarray(list(map(str, values)), dtype=object))
+        for value, share in _over_flagged(flagged, *_coded(values))
     ]
 
 
@@ -89,13 +90,20 @@ def _language_warnings(sketch: GradientSketch) -> Iterator[str]:
         )
 
 
-def _over_flagged(flagged: NDArray[np.bool_], groups: NDArray[np.object_]) -> Iterator[tuple[str, float]]:
-    values, group, sizes = np.unique(groups.astype(str), return_inverse=True, return_counts=True)
-    if not 1 < len(values) <= MOST_VALUES:
+def _coded(values: Sequence[object]) -> tuple[Indices, list[str]]:
+    """The place of each value's text among the distinct ones, `(n_samples,)`, and these."""
+    names, codes = np.unique(np.asarray(list(map(str, values)), dtype=str), return_inverse=True)
+    return codes, names.tolist()
+
+
+def _over_flagged(flagged: NDArray[np.bool_], group: Indices, names: Sequence[str]) -> Iterator[tuple[str, float]]:
+    """The groups of which far more is flagged than of all, in the order of their names, with the share."""
+    sizes = np.bincount(group, minlength=len(names))
+    if not 1 < np.count_nonzero(sizes) <= MOST_VALUES:
         return
-    shares = np.bincount(group, weights=flagged) / sizes
+    shares = np.bincount(group, weights=flagged, minlength=len(names)) / np.maximum(sizes, 1)
     overall = float(flagged.mean())
-    spread = np.sqrt(max(overall * (1 - overall), 1e-12) / sizes)
+    spread = np.sqrt(max(overall * (1 - overall), 1e-12) / np.maximum(sizes, 1))
     over = (sizes >= FEWEST_SAMPLES) & (shares > TIMES * overall) & (shares > overall + SIGMAS * spread)
-    for i in np.flatnonzero(over):
-        yield str(values[i]), float(shares[i])
+    for i in sorted(np.flatnonzero(over).tolist(), key=lambda place: names[place]):
+        yield names[i], float(shares[i])

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from oga_core.files import temporary_folder, write_whole
@@ -22,8 +23,10 @@ from oga_core.findings.targets.tags import predicted_tags, wrong_tag_probability
 from oga_core.gradient_sketch import GradientSketch, letting_go
 from oga_core.pipeline.recording import identified
 from oga_core.projection import project
+from oga_core.room import room_in
 from oga_core.runs.folder import SCORE_PREFIX, RunFolder
 from oga_core.runs.pixels import RunPixels
+from oga_core.runs.stored.ids import SampleIds
 from oga_core.runs.table import PREDICTED_VALUE
 from oga_core.samples import OWN, labels_text, number_text, present
 from oga_core.scores import compute_scores, default_score
@@ -69,7 +72,7 @@ def write_results(
     `when_scored` is called then.
     """
     sketch = run.gradient_sketch()
-    with temporary_folder(run.path / "scores") as folder, letting_go(list(vars(sketch).values())):
+    with temporary_folder(run.path / "scores") as folder, room_in(folder), letting_go(list(vars(sketch).values())):
         _write_scored(run, sketch, samples, folder, names, seed, n_checkpoints, has_validation, progress)
     when_scored()
     if map_method != "none":
@@ -195,10 +198,10 @@ def _diagnosis(
         sketch,
         scores[default_score(list(scores))],
         class_names=samples.classes,
-        ids=samples.table["sample_id"].to_numpy(dtype=object),
+        ids=SampleIds(pa.chunked_array(pa.array(samples.table["sample_id"]))),
         groups={str(name): samples.groups[name].tolist() for name in samples.groups},
         seed=seed,
-        given=samples.table["given_label"].tolist(),
+        given=samples.table["given_label"].tolist() if sketch.words is not None else (),
     )
 
 

@@ -9,7 +9,8 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from oga_core.numerics import Array, Floats, Indices, Values, principal_axes, slices
+from oga_core.numerics import Array, Floats, Indices, Values, filled, principal_axes, slices
+from oga_core.room import room
 
 if TYPE_CHECKING:
     from oga_core.gradient_sketch import GradientSketch
@@ -50,7 +51,8 @@ def canonical_order(sketch: GradientSketch) -> Indices:
 def _fingerprints(sketch: GradientSketch) -> Values:
     """One number a sample, equal only where the arrays are, `(n_samples,)`."""
     arrays = [array for array in (sketch.logits, sketch.features) if array is not None] or [sketch.sketch]
-    total = np.zeros(len(sketch))
+    total: Values = room(len(sketch), np.float64)
+    total[:] = 0
     generator = np.random.default_rng(0)
     for array in arrays:
         weights = generator.standard_normal(array.shape[1])
@@ -83,7 +85,4 @@ def whitened_axes(sketch: GradientSketch, *, count: int) -> Array:
     largest = max(float(leading.variances[0]), 1e-30)
     n_axes = max(1, int((leading.variances > FLAT_AXIS * largest).sum()))
     scales = np.sqrt(np.maximum(leading.variances[:n_axes], 1e-30))
-    whitened: Array = np.empty((len(rows), n_axes), dtype=np.float32)
-    for part in slices(len(rows)):
-        whitened[part] = leading.project(rows[part])[:, :n_axes] / scales
-    return whitened
+    return filled(room((len(rows), n_axes)), lambda part: leading.project(rows[part])[:, :n_axes] / scales)

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from oga_core.gradient_sketch import GradientSketch
-from oga_core.numerics import Array, Indices, prior_adjusted, slices, softmax
+from oga_core.numerics import Array, Indices, filled, prior_adjusted, softmax
+from oga_core.room import room
 from oga_core.scores.common import canonical_order, once_per_sketch
 from oga_core.scores.estimators.boosting import boosted_logits, suits
 from oga_core.scores.estimators.calibration import calibrated, information, log_likelihood, log_shares
@@ -132,17 +133,18 @@ def mean_logits(sketch: GradientSketch) -> Array:
     """Log-likelihoods of the classes by the whole ensemble, `(n_samples, n_classes)`, without the classes' shares."""
     members = weighed(ensemble(sketch), sketch)
     weights = [member.weight for member in members]
-    mean = np.empty((len(sketch), sketch.n_classes), dtype=np.float32)
-    for part in slices(len(sketch)):
-        mean[part] = np.average([member.logits[part] for member in members], axis=0, weights=weights)
-    return mean
+    return filled(
+        room((len(sketch), sketch.n_classes)),
+        lambda part: np.average([member.logits[part] for member in members], axis=0, weights=weights),
+    )
 
 
 @once_per_sketch
 def mean_probabilities(sketch: GradientSketch) -> Array:
     """Probabilities of the classes by the whole ensemble and their shares, `(n_samples, n_classes)`."""
     shares = log_shares(sketch.given_labels, sketch.n_classes)
-    return softmax(mean_logits(sketch) + shares).astype(np.float32, copy=False)
+    logits = mean_logits(sketch)
+    return filled(room(logits.shape), lambda part: softmax(logits[part] + shares))
 
 
 def is_informative(sketch: GradientSketch) -> bool:

@@ -79,6 +79,25 @@ class FourierRows:
 
 
 @dataclass(frozen=True, eq=False)
+class TakenRows:
+    """Some of the rows, which are not copied. taken: their positions, `(n_taken,)`."""
+
+    features: Rows
+    taken: Indices
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """`(n_taken, n_features)`."""
+        return len(self.taken), self.features.shape[1]
+
+    def __len__(self) -> int:
+        return len(self.taken)
+
+    def __getitem__(self, rows: slice | Indices) -> Array:
+        return np.asarray(self.features[self.taken[rows]])
+
+
+@dataclass(frozen=True, eq=False)
 class TurnedRows:
     """Rows along their principal axes."""
 

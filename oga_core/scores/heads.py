@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from oga_core.numerics import Array, Indices, Rows, each_in_threads, slices
+from oga_core.numerics import Array, Indices, Rows, each_in_threads, filled, slices
+from oga_core.room import room
 from oga_core.scores.feature_rows import ScaledRows
 
 FOLDS = 5
@@ -16,7 +17,7 @@ PENALTY = 0.08
 """Ridge penalty in units of the mean loss; heads on few hundred features of noisy data want a strong one."""
 WHITENING = 0.1
 HELD = 1 << 26
-"""Numbers of features that are held whitened, 256 MB; more are made anew in each step."""
+"""Numbers of features that are held whitened, 256 MB, of a run in a file; more are made anew in each step."""
 CELLS = 1 << 19
 """Probabilities worked on at once, 2 MB: with thousands of classes each step would else wait for memory."""
 
@@ -33,11 +34,8 @@ def held_out_logits(
     n_samples = len(features)
     folds = folds_of(labels, order)
     whitened = WhitenedRows.of(features)
-    x: Rows = whitened[:] if n_samples * whitened.shape[1] <= HELD else whitened
-    weights = (folds[:, None] != np.arange(FOLDS)).astype(np.float32)
-    if without is not None:
-        weights[without] = 0
-    weights /= np.maximum(weights.sum(axis=0), 1)
+    x: Rows = filled(room(whitened.shape), whitened.__getitem__) if np.prod(whitened.shape) <= HELD else whitened
+    weights = _weights(folds, without)
     penalty = np.full((x.shape[1], 1), PENALTY, dtype=np.float32)
     penalty[-1] = 0
     head: Array = np.zeros((x.shape[1], FOLDS * n_classes), dtype=np.float32)
@@ -47,11 +45,24 @@ def held_out_logits(
         moved = np.asarray(ahead - slope / (0.5 + PENALTY), dtype=np.float32)
         ahead = np.asarray(moved + step / (step + 3) * (moved - head), dtype=np.float32)
         head = moved
-    logits = np.empty((n_samples, n_classes), dtype=np.float32)
-    for part in slices(n_samples, max(1, CELLS // head.shape[1])):
+
+    def by_own(part: slice) -> Array:
         by_all = (x[part] @ head).reshape(-1, FOLDS, n_classes)
-        logits[part] = by_all[np.arange(len(by_all)), folds[part]]
-    return logits
+        own: Array = by_all[np.arange(len(by_all)), folds[part]]
+        return own
+
+    return filled(room((n_samples, n_classes)), by_own, max(1, CELLS // head.shape[1]))
+
+
+def _weights(folds: Indices, without: NDArray[np.bool_] | None) -> Array:
+    """What each sample counts for the head of each fold, `(n_samples, n_folds)`, the columns summing to 1."""
+    weights: Array = room((len(folds), FOLDS))
+    for part in slices(len(folds)):
+        weights[part] = folds[part, None] != np.arange(FOLDS)
+        if without is not None:
+            weights[part][without[part]] = 0
+    weights /= np.maximum(weights.sum(axis=0), 1)
+    return weights
 
 
 def _slope(x: Rows, head: Array, labels: Indices, weights: Array) -> Array:

@@ -8,6 +8,7 @@ import numpy as np
 
 from oga_core.gradient_sketch import GradientSketch
 from oga_core.numerics import Array, Values, evenly_spaced, slices
+from oga_core.room import room
 from oga_core.scores.common import canonical_order
 from oga_core.scores.estimators.neighbours import ROWS
 
@@ -35,8 +36,9 @@ def gradient_neighbours(sketch: GradientSketch, *, seed: int = 0) -> Values:
     + 1 - 2 / n_classes) (h·h'), as a cosine.
     """
     p = sketch.probabilities
-    label_free = np.full((len(p), 1), np.sqrt(max(1 - 2 / p.shape[1], 0)), dtype=np.float32)
-    left = np.concatenate([p, label_free], axis=1)
+    left: Array = room((len(p), p.shape[1] + 1))
+    left[:, :-1] = p
+    left[:, -1] = np.sqrt(max(1 - 2 / p.shape[1], 0))
     return _disagreement([left] if sketch.features is None else [left, sketch.features], sketch)
 
 
@@ -56,13 +58,13 @@ def _disagreement(sides: Sequence[Array], sketch: GradientSketch) -> Values:
     labels = sketch.given_labels
     count = min(NEIGHBOURS, max(1, len(references) // 10))
     compared = [torch.from_numpy(unit_rows(side[references])).T for side in sides]
-    room = [torch.empty(ROWS, len(references)) for _ in sides]  # made anew it would cost as much as filling it
-    result = np.zeros(len(sketch))
+    spaces = [torch.empty(ROWS, len(references)) for _ in sides]  # made anew it would cost as much as filling it
+    result: Values = room(len(sketch), np.float64)
     for part in slices(len(sketch), ROWS):
         own = np.arange(*part.indices(len(sketch)))
         products = [
             torch.mm(torch.from_numpy(unit_rows(side[part])), reference, out=space[: len(own)])
-            for side, reference, space in zip(sides, compared, room, strict=True)
+            for side, reference, space in zip(sides, compared, spaces, strict=True)
         ]
         similarity = products[0]
         for other in products[1:]:

@@ -9,6 +9,7 @@ import numpy as np
 from oga_core.errors import OgaError
 from oga_core.gradient_sketch import GradientSketch
 from oga_core.numerics import Array, Values, evenly_spaced
+from oga_core.room import room
 from oga_core.scores.common import canonical_order
 from oga_core.scores.ensemble import Member, all_layers, ensemble, has_memorised, held_out_fits, weighed
 from oga_core.scores.estimators.calibration import calibrated, log_likelihood
@@ -78,12 +79,14 @@ def oga(
     members = weighed(members, sketch)
     fits = [LabelNoise.of(member.logits, sketch.given_labels) for member in members]
     agreed = _agreement(members, fits)
-    odds = [
-        fit.log_odds_of_another_label(agreed=agreed, anchor=member.sees_rows)
-        for fit, member in zip(fits, members, strict=True)
-    ]
-    scaled = [part / max(float(part.std()), 1e-12) for part in odds]
-    return np.asarray(np.average(scaled, axis=0, weights=[member.weight for member in members]), dtype=np.float64)
+    mean: Values = room(len(sketch), np.float64)
+    mean[:] = 0
+    total = sum(member.weight for member in members)
+    for fit, member in zip(fits, members, strict=True):
+        odds = fit.log_odds_of_another_label(agreed=agreed, anchor=member.sees_rows)
+        odds *= member.weight / total / max(float(odds.std()), 1e-12)
+        mean += odds
+    return mean
 
 
 def _agreement(members: Sequence[Member], fits: Sequence[LabelNoise]) -> float:

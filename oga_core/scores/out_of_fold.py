@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from oga_core.gradient_sketch import GradientSketch
-from oga_core.numerics import Array, Values, negative_margin, prior_adjusted, softmax
+from oga_core.numerics import Array, Values, in_blocks, negative_margin, prior_adjusted, softmax
 from oga_core.scores.common import canonical_order, once_per_sketch
 from oga_core.scores.estimators.confident import class_thresholds
 from oga_core.scores.heads import held_out_logits
@@ -26,7 +26,9 @@ def confident_learning(sketch: GradientSketch, *, seed: int = 0) -> Values:
     max_{k≠y} (p_k - t_k) - (p_y - t_y), with p out of fold and t_k the mean p_k of the samples given class k.
     """
     p = softmax(out_of_fold_logits(sketch))
-    return negative_margin(p - class_thresholds(p, sketch.given_labels), sketch.given_labels)
+    labels = sketch.given_labels
+    thresholds = class_thresholds(p, labels)
+    return in_blocks(lambda part: negative_margin(p[part] - thresholds, labels[part]), len(labels))
 
 
 @once_per_sketch

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from oga_core.gradient_sketch import GradientSketch
-from oga_core.numerics import Array, Values, evenly_spaced, slices
+from oga_core.numerics import Array, Values, evenly_spaced, in_blocks, slices
+from oga_core.room import room
 from oga_core.scores.common import canonical_order, ranks, whitened_axes
 from oga_core.scores.estimators.forest import Features, isolation_forest_scores
 from oga_core.scores.estimators.min_cov_det import robust_distances
@@ -135,17 +136,19 @@ def ecod(sketch: GradientSketch, *, seed: int = 0) -> Values:
     Left tails, right tails, and on every axis the tail that its skewness points to.
     """
     axes = whitened_axes(sketch, count=AXES)
-    left = np.zeros(len(axes))
-    right = np.zeros(len(axes))
-    skewed = np.zeros(len(axes))
+    tails: Values = room((3, len(axes)), np.float64)
+    tails[:] = 0
+    left, right, skewed = tails
     for column in axes.T:
         share = ranks(column)
-        below = -np.log(share)
-        above = -np.log(1 - share)
-        left += below
-        right += above
-        skewed += below if ((column - column.mean()) ** 3).mean() < 0 else above
-    return np.max([left, right, skewed], axis=0)
+        is_left = ((column - column.mean()) ** 3).mean() < 0
+        for part in slices(len(axes)):
+            below = -np.log(share[part])
+            above = -np.log(1 - share[part])
+            left[part] += below
+            right[part] += above
+            skewed[part] += below if is_left else above
+    return np.maximum(np.maximum(left, right, out=left), skewed, out=left)
 
 
 def knn_distance(sketch: GradientSketch, *, seed: int = 0) -> Values:
@@ -197,10 +200,8 @@ def _features(sketch: GradientSketch) -> Array:
 
 def _sizes(rows: Array) -> Values:
     """Sum of the absolute values of each row, `(n_samples,)`, without a copy of them all."""
-    sums = [np.abs(rows[part]).sum(axis=1, dtype=np.float64) for part in slices(len(rows))]
-    return np.concatenate(sums) if sums else np.zeros(0)
+    return in_blocks(lambda part: np.abs(rows[part]).sum(axis=1, dtype=np.float64), len(rows))
 
 
 def _squares(rows: Array) -> Values:
-    squares: Values = np.einsum("ij,ij->i", rows, rows, dtype=np.float64)
-    return squares
+    return in_blocks(lambda part: np.einsum("ij,ij->i", rows[part], rows[part], dtype=np.float64), len(rows))

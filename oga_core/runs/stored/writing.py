@@ -19,16 +19,15 @@ GROUP_ROWS = 1 << 20
 
 def write_columns(path: Path, columns: Mapping[str, Any]) -> None:
     """Write columns, `(n_samples,)` each, as a Parquet file; missing numbers and texts as missing."""
-    texts = {name: _text(values) for name, values in columns.items() if not _is_numeric(values)}
     kinds = {
-        name: texts[name].type if name in texts else pa.from_numpy_dtype(values.dtype)
+        name: pa.from_numpy_dtype(values.dtype) if _is_numeric(values) else _kind_of_text(values)
         for name, values in columns.items()
     }
     n_rows = len(next(iter(columns.values())))
     with pq.ParquetWriter(path, pa.schema(list(kinds.items()))) as writer:
         for part in slices(n_rows, GROUP_ROWS):
             group = {
-                name: texts[name].slice(part.start, GROUP_ROWS) if name in texts else _numbers(values[part])
+                name: _numbers(values[part]) if _is_numeric(values) else _text(values, part).cast(kinds[name])
                 for name, values in columns.items()
             }
             writer.write_table(pa.table(group), row_group_size=GROUP_ROWS)
@@ -61,5 +60,12 @@ def _numbers(values: Any) -> pa.Array:
     return pa.array(np.asarray(values), from_pandas=True)
 
 
-def _text(values: Any) -> pa.ChunkedArray:
-    return pa.Table.from_pandas(pd.DataFrame({"": values}), preserve_index=False).column(0)
+def _text(values: Any, part: slice) -> pa.ChunkedArray:
+    some = values.iloc[part] if isinstance(values, pd.Series) else values[part]
+    return pa.Table.from_pandas(pd.DataFrame({"": some}), preserve_index=False).column(0)
+
+
+def _kind_of_text(values: Any) -> pa.DataType:
+    """The type of the first group in which anything is known."""
+    kinds = (_text(values, part).type for part in slices(len(values), GROUP_ROWS))
+    return next((kind for kind in kinds if not pa.types.is_null(kind)), pa.null())

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from oga_core.numerics import Array, Indices, Values, cross_entropy, evenly_spaced, softmax
+from oga_core.numerics import Array, Indices, Values, cross_entropy, evenly_spaced, filled, in_blocks, softmax
+from oga_core.room import room
 
 LARGEST_MARGIN = 30.0
 """Calibrated logits of separable classes would grow without end; e^-30 is as good as never."""
@@ -38,18 +39,18 @@ def calibrated(logits: Array, labels: Indices) -> Array:
     Temperature scaling, Guo et al. 2017, arXiv 1706.04599, with logits that the labels did not make. They are
     log-likelihoods: the shares of the classes are added before the softmax, and are not in what is returned.
     """
-    whole = (logits - logits.max(axis=1, keepdims=True)).astype(np.float32, copy=False)
+    whole: Array = filled(room(logits.shape), lambda part: logits[part] - logits[part].max(axis=1, keepdims=True))
     shares = log_shares(labels, whole.shape[1])
     rows = evenly_spaced(np.arange(len(whole)), min(FITTED_SAMPLES, FITTED_CELLS // whole.shape[1] + 1))
-    logits = whole[rows]
-    at_label = logits[np.arange(len(rows)), labels[rows]]
-    typical = float(np.abs(logits).mean()) or 1.0
+    few = whole[rows]
+    at_label = few[np.arange(len(rows)), labels[rows]]
+    typical = float(np.abs(few).mean()) or 1.0
     scale = 1.0 / typical
     for _ in range(NEWTON_STEPS):
-        p = softmax(np.float32(scale) * logits + shares)
-        mean = np.einsum("ij,ij->i", p, logits)
+        p = softmax(np.float32(scale) * few + shares)
+        mean = np.einsum("ij,ij->i", p, few)
         slope = float((at_label - mean).mean())
-        curvature = float((np.einsum("ij,ij,ij->i", p, logits, logits) - mean**2).mean())
+        curvature = float((np.einsum("ij,ij,ij->i", p, few, few) - mean**2).mean())
         step = slope / max(curvature, 1e-12)
         before = scale
         scale = float(np.clip(scale + step, scale / 3, min(scale * 3, LARGEST_MARGIN / typical)))
@@ -61,12 +62,16 @@ def calibrated(logits: Array, labels: Indices) -> Array:
 
 def log_likelihood(logits: Array, labels: Indices) -> float:
     """Mean log probability of the labels, by log-likelihoods of the classes and the shares of the labels."""
-    return -float(cross_entropy(logits + log_shares(labels, logits.shape[1]), labels).mean())
+    shares = log_shares(labels, logits.shape[1])
+    return -float(in_blocks(lambda part: cross_entropy(logits[part] + shares, labels[part]), len(labels)).mean())
 
 
 def information(logits: Array, labels: Indices) -> float:
     """What the logits tell of the labels beyond the shares of the classes, in nats a label; 0 or less: nothing."""
-    return log_likelihood(logits, labels) - log_likelihood(np.zeros_like(logits), labels)
+    shares = log_shares(labels, logits.shape[1])
+    shares -= shares.max()
+    without = (np.log(np.exp(shares).sum()) - shares).astype(np.float64)  # what logits of 0 lose at each label
+    return log_likelihood(logits, labels) + float(without[labels].mean())
 
 
 def wrong_at_rate(given: Values, score: Values, rate: float) -> Values:

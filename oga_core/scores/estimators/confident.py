@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from oga_core.numerics import Floats, Indices, Values
+from oga_core.numerics import Floats, Indices, Values, filled
+from oga_core.room import room
 
 
 def class_thresholds(probabilities: Floats, labels: Indices) -> Values:
@@ -18,6 +19,11 @@ def class_thresholds(probabilities: Floats, labels: Indices) -> Values:
 
 def most_confident_class(probabilities: Floats, labels: Indices) -> Indices:
     """The most probable class among those that reach their threshold, -1 where none does, `(n_samples,)`."""
-    reached = probabilities >= class_thresholds(probabilities, labels)
-    best = np.where(reached, probabilities, -1).argmax(axis=1)
-    return np.where(reached.any(axis=1), best, -1)
+    thresholds = class_thresholds(probabilities, labels)
+
+    def of(part: slice) -> Indices:
+        reached = probabilities[part] >= thresholds
+        best = np.where(reached, probabilities[part], -1).argmax(axis=1)
+        return np.where(reached.any(axis=1), best, -1)
+
+    return filled(room(len(labels), np.int64), of)

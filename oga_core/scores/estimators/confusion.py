@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from oga_core.numerics import Array, Floats, Indices, Values, evenly_spaced, softmax
+from oga_core.numerics import Array, Floats, Indices, Values, evenly_spaced, slices, softmax
 
 SMOOTHING = 2.0
 SMOOTHING_SHARE = 0.1
@@ -59,15 +59,18 @@ def anchors(logits: Floats, labels: Indices) -> Values:
     Liu and Tao 2016, arXiv 1411.7718.
     """
     n_samples, n_classes = logits.shape
-    ordered = np.partition(logits, n_classes - 2, axis=1) if n_classes > 1 else np.zeros((n_samples, 2))
-    lead = ordered[:, -1] - ordered[:, -2]
-    predicted = logits.argmax(axis=1)
+    lead = np.zeros(n_samples, dtype=logits.dtype)
+    predicted = np.empty(n_samples, dtype=np.int32)
+    for part in slices(n_samples):
+        if n_classes > 1:
+            ordered = np.partition(logits[part], n_classes - 2, axis=1)
+            lead[part] = ordered[:, -1] - ordered[:, -2]
+        predicted[part] = logits[part].argmax(axis=1)
     counts = np.zeros((n_classes, n_classes))
-    order = np.lexsort((-lead, predicted))
-    for members in np.split(order, np.searchsorted(predicted[order], np.arange(1, n_classes))):
-        if len(members):
-            surest = members[: max(FEWEST_ANCHORS, int(ANCHOR_SHARE * len(members)))]
-            counts[predicted[members[0]]] = np.bincount(labels[surest], minlength=n_classes)
+    for likeliest in np.unique(predicted):
+        members = np.flatnonzero(predicted == likeliest)
+        surest = np.argsort(-lead[members], kind="stable")[: max(FEWEST_ANCHORS, int(ANCHOR_SHARE * len(members)))]
+        counts[likeliest] = np.bincount(labels[members[surest]], minlength=n_classes)
     return counts
 
 
@@ -90,7 +93,9 @@ def anchored(logits: Array, labels: Indices, counts: Values) -> Values:
     p = softmax(logits)
     shares = np.maximum(np.bincount(labels, minlength=n_classes) / len(labels), 1e-6)
     for _ in range(ROUNDS):
-        shares = np.maximum(_posterior(p, shares[:, None] * moved, labels).mean(axis=0, dtype=np.float64), 1e-6)
+        joint = shares[:, None] * moved
+        blocks = (_posterior(p[part], joint, labels[part]).sum(axis=0, dtype=np.float64) for part in slices(len(p)))
+        shares = np.maximum(sum(blocks, np.zeros(n_classes)) / len(p), 1e-6)
     return shares[:, None] * moved
 
 

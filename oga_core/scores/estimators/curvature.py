@@ -9,8 +9,10 @@ import numpy as np
 
 from oga_core.errors import OgaError
 from oga_core.gradient_sketch import GradientSketch
-from oga_core.numerics import Floats, Indices
+from oga_core.numerics import Floats, Indices, Rows
+from oga_core.room import room
 from oga_core.scores.common import drawn
+from oga_core.scores.feature_rows import TakenRows
 
 BLOCK = 2048
 EXACT_PARAMETERS = 2048
@@ -29,8 +31,8 @@ class Gradients:
     sketch has left = 1 and right = the sketch. A direction in parameter space is a matrix `(n_left, n_right)`.
     """
 
-    left: Floats
-    right: Floats
+    left: Rows
+    right: Rows
     bias: bool = False
 
     def __len__(self) -> int:
@@ -55,7 +57,7 @@ class Gradients:
 
     def dot(self, direction: Floats) -> Floats:
         """Return ⟨g_i, direction⟩, `(n_samples,)`."""
-        result = np.empty(len(self), dtype=np.float32)
+        result: Floats = room(len(self))
         for rows, left, right in self.blocks():
             result[rows] = np.einsum("il,il->i", left, right @ direction.T)
         return result
@@ -70,14 +72,14 @@ class Gradients:
 
     def squared_norms(self) -> Floats:
         """Return ‖g_i‖², `(n_samples,)`, in float64 so that features of any size have one."""
-        result = np.empty(len(self))
+        result: Floats = room(len(self), np.float64)
         for rows, left, right in self.blocks():
             result[rows] = _squares(left) * _squares(right)
         return result
 
     def take(self, rows: Indices) -> Gradients:
-        """Return the gradients of some samples."""
-        return Gradients(self.left[rows], self.right[rows], self.bias)
+        """Return the gradients of some samples, which are read where they are."""
+        return Gradients(TakenRows(self.left, rows), TakenRows(self.right, rows), self.bias)
 
 
 def _squares(rows: Floats) -> Floats:
@@ -206,8 +208,8 @@ def hessian_columns(sketch: GradientSketch, columns: Indices, rows: Indices) -> 
 def mean_curvature(sketch: GradientSketch) -> float:
     """Mean eigenvalue of the head's Hessian: mean_i (1 - ‖p_i‖²) ‖h_i‖² over the number of parameters."""
     head = head_gradients(sketch)
-    curved = []
+    curved: Floats = room(len(head), np.float64)
     for rows, _, right in head.blocks():
         p = sketch.probabilities[rows]
-        curved.append(np.einsum("ic,ic->i", p, complements(p), dtype=np.float64) * _squares(right))
-    return max(float(np.mean(np.concatenate(curved))) / int(np.prod(head.shape)), FLAT)
+        curved[rows] = np.einsum("ic,ic->i", p, complements(p), dtype=np.float64) * _squares(right)
+    return max(float(np.mean(curved)) / int(np.prod(head.shape)), FLAT)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oga_core.numerics import Array, Indices, Rows, each_in_threads, evenly_spaced, slices
+from oga_core.room import room
 from oga_core.scores.estimators.calibration import calibrated, log_likelihood
 from oga_core.scores.feature_rows import FourierRows, ScaledRows
 
@@ -126,22 +127,25 @@ class _Fit:
             rows = x[part] if axes is None else x[part] @ axes
             return _without_itself(rows, labels[part], self.means, precisions, growth[part], beta[part])
 
-        return self._likelihoods(each_in_threads(distances, len(x)))
+        return self._likelihoods(each_in_threads(distances, len(x)), len(x))
 
     def elsewhere(self, x: Array, shrinkage: float) -> Array:
         """The same log-likelihoods of samples on its axes that the fit has not seen."""
         precisions = self._precisions(shrinkage)
-        return self._likelihoods(_squared_distances(x[part], self.means, precisions) for part in slices(len(x)))
+        return self._likelihoods(
+            (_squared_distances(x[part], self.means, precisions) for part in slices(len(x))), len(x)
+        )
 
     def _precisions(self, shrinkage: float) -> Array:
         shrunk = (1 - shrinkage) * self.variances + shrinkage * self.variances.mean() + 1e-9
         return (1 / shrunk).astype(np.float32)
 
-    def _likelihoods(self, blocks: Iterator[Array]) -> Array:
-        distances: Array = np.concatenate(list(blocks))
-        distances[:, self.counts <= PRIOR_SAMPLES] = distances.max(axis=1, keepdims=True)
-        distances *= np.float32(-0.5)
-        return distances
+    def _likelihoods(self, blocks: Iterator[Array], n_samples: int) -> Array:
+        likelihoods: Array = room((n_samples, len(self.means)))
+        for part, distances in zip(slices(n_samples), blocks, strict=True):
+            distances[:, self.counts <= PRIOR_SAMPLES] = distances.max(axis=1, keepdims=True)
+            np.multiply(distances, np.float32(-0.5), out=likelihoods[part])
+        return likelihoods
 
 
 def _squared_distances(x: Array, means: Array, precisions: Array) -> Array:

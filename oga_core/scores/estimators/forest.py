@@ -128,8 +128,8 @@ def isolation_forest_scores(
 
     total = in_threads(lengths, n_samples, max(FEWEST_ROWS, CELLS // features.right.shape[1]))
     expected = max(float(_average_path_length(np.array([subsample]))[0]), 1.0)
-    scores: Values = 2.0 ** (-total / n_trees / expected)
-    return scores
+    total /= -n_trees * expected
+    return np.exp2(total, out=total)
 
 
 def _grow(features: Features, drawn: Indices, generator: np.random.Generator) -> Trees:

@@ -127,7 +127,8 @@ def fisher_inverse(grads: Gradients) -> Callable[[Floats], Floats]:
     if len(grads) >= grads.shape[1] or grads.shape[0] > 1:
         whole = cho_factor(damped(second_moment(grads)).astype(np.float64))
         return lambda direction: cho_solve(whole, direction.ravel()).reshape(direction.shape).astype(np.float32)
-    rows = np.asarray(grads.left * grads.right, dtype=np.float32)
+    left, right = grads.block(slice(None))
+    rows = np.asarray(left * right, dtype=np.float32)
     inner = (rows @ rows.T).astype(np.float64) / len(rows)
     damping = max(DAMPING * float(np.trace(inner)) / rows.shape[1], FLAT)
     inner[np.diag_indices(len(inner))] += damping

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from oga_core.numerics import Array, Indices, Values, in_threads
+from oga_core.numerics import Array, Indices, Values, filled, in_threads
+from oga_core.room import room
 from oga_core.scores.estimators.calibration import log_shares
 from oga_core.scores.estimators.confusion import anchored, anchors, either_way, joint_of_labels, one_way_share
 
@@ -40,7 +41,8 @@ class LabelNoise:
     def of(cls, logits: Array, labels: Indices) -> LabelNoise:
         """Fit the joint, and ask the samples on whose class there is no doubt whether it is right."""
         joint = joint_of_labels(logits, labels)
-        with_shares = logits + log_shares(labels, logits.shape[1])
+        shares = log_shares(labels, logits.shape[1])
+        with_shares = filled(room(logits.shape), lambda part: logits[part] + shares)
         counts = anchors(with_shares, labels)
         contradicted = float((with_shares.argmax(axis=1) != labels).mean())
         explained = _ramp(float(1 - np.trace(joint)) / max(contradicted, 1e-12), *EXPLAINED)
@@ -62,7 +64,12 @@ class LabelNoise:
 
     def _mixed(self, joint: Values, share: float) -> Values:
         """Mean log odds by the joint, which counts by its share, and by the same with noise both ways."""
-        return share * self._log_odds(joint) + (1 - share) * self._log_odds(either_way(joint))
+        mixed = self._log_odds(joint)
+        mixed *= share
+        others = self._log_odds(either_way(joint))
+        others *= 1 - share
+        mixed += others
+        return mixed
 
     def _log_odds(self, joint: Values) -> Values:
         by_label = np.log(np.maximum(joint.T, 1e-30).astype(np.float32))

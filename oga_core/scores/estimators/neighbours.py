@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from oga_core.numerics import Array, Indices, Rows, Values, slices
+from oga_core.room import room
 
 ROWS = 1024
 """Points compared with all references at once."""
@@ -33,8 +34,7 @@ def distances_to_references(points: Rows, references: Indices, *, count: int) ->
 
     references: positions among the points.
     """
-    blocks = _nearest_distances(points, references, count)
-    return np.concatenate([np.where(np.isfinite(block), block, 0).mean(axis=1) for block in blocks])
+    return _of_blocks(points, references, count, lambda block: np.where(np.isfinite(block), block, 0).mean(axis=1))
 
 
 def distances_to_farthest_neighbour(points: Rows, references: Indices, *, count: int) -> Values:
@@ -42,7 +42,16 @@ def distances_to_farthest_neighbour(points: Rows, references: Indices, *, count:
 
     references: positions among the points.
     """
-    return np.concatenate([block[:, -1] for block in _nearest_distances(points, references, count)])
+    return _of_blocks(points, references, count, lambda block: block[:, -1])
+
+
+def _of_blocks(points: Rows, references: Indices, count: int, function: Callable[[Values], Values]) -> Values:
+    """What the function gives for blocks of the distances to the nearest references, `(n_samples,)`."""
+    result: Values = room(len(points), np.float64)
+    blocks = _nearest_distances(points, references, count)
+    for part, block in zip(slices(len(points), SEARCHED_AT_ONCE), blocks, strict=True):
+        result[part] = function(block)
+    return result
 
 
 def _nearest_distances(points: Rows, references: Indices, count: int) -> Iterator[Values]:

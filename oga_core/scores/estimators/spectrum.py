@@ -9,6 +9,7 @@ import numpy as np
 
 from oga_core.gradient_sketch import GradientSketch
 from oga_core.numerics import Floats
+from oga_core.room import room
 from oga_core.scores.common import once_per_sketch
 from oga_core.scores.estimators.curvature import (
     CURVATURE_ENTRIES,
@@ -92,19 +93,22 @@ def largest_curvature(sketch: GradientSketch, seed: int) -> float:
 
 def weighted_squares(grads: Gradients, spectrum: Spectrum, weights: Floats) -> Floats:
     """Squared inner products with the eigenvectors, summed with the weights `(rank,)`, `(n_samples,)`."""
-    blocks = []
-    for _, left, right in grads.blocks():
+    result: Floats = room(len(grads))
+    for rows, left, right in grads.blocks():
         products = np.empty((len(left), len(spectrum.values)), dtype=np.float32)
         for k, vector in enumerate(spectrum.vectors):
             products[:, k] = np.einsum("il,il->i", left, right @ vector.T)
-        blocks.append(products**2 @ weights)
-    return np.concatenate(blocks)
+        result[rows] = products**2 @ weights
+    return result
 
 
 def filtered_norms(grads: Gradients, spectrum: Spectrum, function: Callable[[Floats], Floats]) -> Floats:
     """Return g_iᵀ f(H) g_i, with f(H) exact on the leading eigenpairs and f(0) I on the rest."""
     rest = float(function(np.zeros(1))[0])
-    return weighted_squares(grads, spectrum, function(spectrum.values) - rest) + rest * grads.squared_norms()
+    norms = grads.squared_norms()
+    norms *= rest
+    norms += weighted_squares(grads, spectrum, function(spectrum.values) - rest)
+    return norms
 
 
 def inverse_norms(grads: Gradients, matrix: Floats) -> Floats:

@@ -100,7 +100,8 @@ def _are_few(grads: Gradients) -> bool:
 
 def _products(grads: Gradients) -> Floats:
     """GGᵀ / n, `(n_samples, n_samples)`, summed in double precision."""
-    dense = grads.left.astype(np.float64) * grads.right
+    left, right = grads.block(slice(None))
+    dense = left.astype(np.float64) * right
     return np.asarray(dense @ dense.T / len(grads))
 
 

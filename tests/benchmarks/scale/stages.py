@@ -3,8 +3,9 @@
     python tests/benchmarks/scale/stages.py --rows 10000 [--save scores.npz]
 
 Prints JSON: seconds of the clock and of the processor for each stage, the dearest scores, the most memory in MiB that
-each stage and the hungriest scores held (of their own, and with what of the mapped files is in memory), the bytes on
-disk a sample, and the average precision of every score, with the labels that were made wrong as the truth.
+each stage and the hungriest scores held (of their own, and with what of the mapped files is in memory), how much of it
+are results (scores lie in files as in a run, columns of findings and places on the map in memory), the bytes on disk a
+sample, and the average precision of every score, with the labels that were made wrong as the truth.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ from oga_core.findings.diagnosis import diagnose
 from oga_core.gradient_sketch import GradientSketch
 from oga_core.gradients.options import PassOptions
 from oga_core.gradients.passes import outputs_pass
+from oga_core.numerics import filled
 from oga_core.projection import project, warm_up
+from oga_core.room import room, room_in
 from oga_core.scores import compute_scores
 from oga_core.worker.stages import peak_rss_mb
 
@@ -94,6 +97,11 @@ def stage(name: str, result: dict, memory: Memory) -> Iterator[None]:
     }
 
 
+def kept(name: str, values: np.ndarray) -> np.ndarray:
+    """The score in a file, as a run keeps it until its table is written."""
+    return filled(room(values.shape, values.dtype), values.__getitem__)
+
+
 def precisions(scores: dict[str, np.ndarray], is_wrong: np.ndarray) -> dict[str, float]:
     return {name: round(float(average_precision_score(is_wrong, values)), 4) for name, values in scores.items()}
 
@@ -111,18 +119,21 @@ def measure(n_rows: int, folder: Path, save: Path | None = None) -> dict:
         memory.name_of_work = f"score {name}"
 
     with stage("scores", result, memory):
-        scores, seconds = compute_scores(sketch, progress=begun)
+        scores, seconds = compute_scores(sketch, progress=begun, keep=kept)
     if save:
         np.savez(save, is_wrong=is_wrong, **scores)
     result["average_precision"] = precisions(scores, is_wrong)
     ids = np.arange(n_rows).astype(str).astype(object)
     names = [str(label) for label in range(CLASSES)]
     with stage("findings", result, memory):
-        diagnose(sketch, scores["oga"], class_names=names, ids=ids, groups={})
+        columns = diagnose(sketch, scores["oga"], class_names=names, ids=ids, groups={}).columns
+    result["findings"]["results_mb"] = sum(values.nbytes for values in (ids, *columns.values())) >> 20
+    del columns
     with stage("compiling UMAP, once a process", result, memory):
         warm_up()
     with stage("map", result, memory):
-        project(sketch.sketch)
+        positions = project(sketch.sketch)
+    result["map"]["results_mb"] = positions.nbytes >> 20
     dearest = sorted(seconds.items(), key=lambda item: -item[1])[:8]
     size = sum(path.stat().st_size for path in folder.iterdir())
     of_scores = sorted(
@@ -141,4 +152,5 @@ if __name__ == "__main__":
     parser.add_argument("--save", type=Path, help="where the scores are kept, to be compared with those of other code")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        print(json.dumps(measure(options.rows, Path(scratch), options.save), indent=1))
+        with room_in(Path(scratch)):
+            print(json.dumps(measure(options.rows, Path(scratch), options.save), indent=1))
