@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from oga_core.numerics import Array, Indices, Values, filled, softmax
-from oga_core.room import room
+from oga_core.numerics import Array, Indices, Values, filled, room, softmax
 
 TOKEN_LOSSES = "token_losses"
 WORD_TAGS = "word_tags"

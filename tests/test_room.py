@@ -9,8 +9,8 @@ import psutil
 import pytest
 from problems import blobs
 
-from oga_core import room as rooms
-from oga_core.room import room, room_in
+from oga_core import numerics
+from oga_core.numerics import room, room_in
 from oga_core.scores import compute_scores
 from oga_core.scores.ensemble import ensemble, mean_probabilities
 
@@ -43,7 +43,7 @@ def test_a_full_disk_leaves_arrays_in_memory(tmp_path, monkeypatch):
     def full(descriptor: int, size: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(rooms, "_reserve", full)
+    monkeypatch.setattr(numerics, "_reserve", full)
     with room_in(tmp_path):
         large = room(1 << 20, np.float64)
     large[:] = 2
@@ -53,7 +53,7 @@ def test_a_full_disk_leaves_arrays_in_memory(tmp_path, monkeypatch):
 def test_scores_in_files_are_those_in_memory_and_what_fits_keep_lies_there(tmp_path, monkeypatch):
     sketch, _ = blobs(300)
     expected, _ = compute_scores(sketch)
-    monkeypatch.setattr(rooms, "LARGE", 1)
+    monkeypatch.setattr(numerics, "LARGE", 1)
     again, _ = blobs(300)
     with room_in(tmp_path):
         scores, _ = compute_scores(again)

@@ -16,8 +16,7 @@ from oga_core.findings.foreign import foreign
 from oga_core.findings.image_duplicates import image_duplicates
 from oga_core.findings.text_duplicates import text_duplicates
 from oga_core.gradient_sketch import GradientSketch
-from oga_core.numerics import Array, Indices, Rows, Values, filled, strongest_rival
-from oga_core.room import room
+from oga_core.numerics import Array, Indices, Rows, Values, filled, room, strongest_rival
 from oga_core.scores.common import canonical_order
 from oga_core.scores.ensemble import has_memorised, is_informative, mean_probabilities
 from oga_core.scores.estimators.confident import most_confident_class

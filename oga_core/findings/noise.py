@@ -8,8 +8,7 @@ import numpy as np
 
 from oga_core.errors import OgaError
 from oga_core.gradient_sketch import GradientSketch
-from oga_core.numerics import NORMAL_90, Floats, Indices, Values, filled, in_blocks, sparse_inverse
-from oga_core.room import room
+from oga_core.numerics import NORMAL_90, Floats, Indices, Values, filled, in_blocks, room, sparse_inverse
 from oga_core.scores.ensemble import ensemble, is_informative, mean_probabilities
 from oga_core.scores.estimators.calibration import information, log_shares, wrong_at_rate
 from oga_core.scores.estimators.confident import most_confident_class

@@ -21,9 +21,9 @@ from oga_core.findings.diagnosis import Diagnosis, diagnose
 from oga_core.findings.targets.numbers import DIGITS
 from oga_core.findings.targets.tags import predicted_tags, wrong_tag_probability
 from oga_core.gradient_sketch import GradientSketch, letting_go
+from oga_core.numerics import room_in
 from oga_core.pipeline.recording import identified
 from oga_core.projection import project
-from oga_core.room import room_in
 from oga_core.runs.folder import SCORE_PREFIX, RunFolder
 from oga_core.runs.pixels import RunPixels
 from oga_core.runs.stored.ids import SampleIds

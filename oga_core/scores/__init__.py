@@ -249,10 +249,10 @@ def _advice(needs: list[str]) -> str:
 
 def _finite(values: Floats) -> Values:
     """Put what overflowed or is undefined at the suspicious end, where a person will look at it."""
-    values = np.asarray(values, dtype=np.float64)
-    is_finite = np.isfinite(values)
+    exact: Values = np.asarray(values, dtype=np.float64)
+    is_finite = np.isfinite(exact)
     if is_finite.all():
-        return values
-    finite = values[is_finite]
+        return exact
+    finite = exact[is_finite]
     highest, lowest = (float(finite.max()), float(finite.min())) if len(finite) else (0.0, 0.0)
-    return np.nan_to_num(values, nan=highest, posinf=highest, neginf=lowest)
+    return np.nan_to_num(exact, nan=highest, posinf=highest, neginf=lowest)

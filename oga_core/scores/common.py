@@ -9,8 +9,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from oga_core.numerics import Array, Floats, Indices, Values, filled, principal_axes, slices
-from oga_core.room import room
+from oga_core.numerics import Array, Floats, Indices, Values, filled, principal_axes, room, slices
 
 if TYPE_CHECKING:
     from oga_core.gradient_sketch import GradientSketch

@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from oga_core.gradient_sketch import GradientSketch
-from oga_core.numerics import Array, Indices, filled, prior_adjusted, softmax
-from oga_core.room import room
+from oga_core.numerics import Array, Indices, filled, prior_adjusted, room, softmax
 from oga_core.scores.common import canonical_order, once_per_sketch
 from oga_core.scores.estimators.boosting import boosted_logits, suits
 from oga_core.scores.estimators.calibration import calibrated, information, log_likelihood, log_shares

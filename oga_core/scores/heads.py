@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from oga_core.numerics import Array, Indices, Rows, each_in_threads, filled, slices
-from oga_core.room import room
+from oga_core.numerics import Array, Indices, Rows, each_in_threads, filled, room, slices
 from oga_core.scores.feature_rows import ScaledRows
 
 FOLDS = 5

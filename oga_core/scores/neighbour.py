@@ -7,8 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from oga_core.gradient_sketch import GradientSketch
-from oga_core.numerics import Array, Values, evenly_spaced, slices
-from oga_core.room import room
+from oga_core.numerics import Array, Values, evenly_spaced, room, slices
 from oga_core.scores.common import canonical_order
 from oga_core.scores.estimators.neighbours import ROWS
 

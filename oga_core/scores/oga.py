@@ -8,8 +8,7 @@ import numpy as np
 
 from oga_core.errors import OgaError
 from oga_core.gradient_sketch import GradientSketch
-from oga_core.numerics import Array, Values, evenly_spaced
-from oga_core.room import room
+from oga_core.numerics import Array, Values, evenly_spaced, room
 from oga_core.scores.common import canonical_order
 from oga_core.scores.ensemble import Member, all_layers, ensemble, has_memorised, held_out_fits, weighed
 from oga_core.scores.estimators.calibration import calibrated, log_likelihood

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from oga_core.gradient_sketch import GradientSketch
-from oga_core.numerics import Array, Values, evenly_spaced, in_blocks, slices
-from oga_core.room import room
+from oga_core.numerics import Array, Values, evenly_spaced, in_blocks, room, slices
 from oga_core.scores.common import canonical_order, ranks, whitened_axes
 from oga_core.scores.estimators.forest import Features, isolation_forest_scores
 from oga_core.scores.estimators.min_cov_det import robust_distances

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from oga_core.numerics import Array, Indices, Values, cross_entropy, evenly_spaced, filled, in_blocks, softmax
-from oga_core.room import room
+from oga_core.numerics import Array, Indices, Values, cross_entropy, evenly_spaced, filled, in_blocks, room, softmax
 
 LARGEST_MARGIN = 30.0
 """Calibrated logits of separable classes would grow without end; e^-30 is as good as never."""

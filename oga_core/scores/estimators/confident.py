@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from oga_core.numerics import Floats, Indices, Values, filled
-from oga_core.room import room
+from oga_core.numerics import Floats, Indices, Values, filled, room
 
 
 def class_thresholds(probabilities: Floats, labels: Indices) -> Values:

@@ -9,8 +9,7 @@ import numpy as np
 
 from oga_core.errors import OgaError
 from oga_core.gradient_sketch import GradientSketch
-from oga_core.numerics import Floats, Indices, Rows
-from oga_core.room import room
+from oga_core.numerics import Floats, Indices, Rows, room
 from oga_core.scores.common import drawn
 from oga_core.scores.feature_rows import TakenRows
 

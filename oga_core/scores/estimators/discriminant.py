@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from oga_core.numerics import Array, Indices, Rows, each_in_threads, evenly_spaced, slices
-from oga_core.room import room
+from oga_core.numerics import Array, Indices, Rows, each_in_threads, evenly_spaced, room, slices
 from oga_core.scores.estimators.calibration import calibrated, log_likelihood
 from oga_core.scores.feature_rows import FourierRows, ScaledRows
 

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from oga_core.numerics import Array, Indices, Values, filled, in_threads
-from oga_core.room import room
+from oga_core.numerics import Array, Indices, Values, filled, in_threads, room
 from oga_core.scores.estimators.calibration import log_shares
 from oga_core.scores.estimators.confusion import anchored, anchors, either_way, joint_of_labels, one_way_share
 

@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from oga_core.numerics import Array, Indices, Rows, Values, slices
-from oga_core.room import room
+from oga_core.numerics import Array, Indices, Rows, Values, room, slices
 
 ROWS = 1024
 """Points compared with all references at once."""

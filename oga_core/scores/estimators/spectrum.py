@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from oga_core.gradient_sketch import GradientSketch
-from oga_core.numerics import Floats
-from oga_core.room import room
+from oga_core.numerics import Floats, room
 from oga_core.scores.common import once_per_sketch
 from oga_core.scores.estimators.curvature import (
     CURVATURE_ENTRIES,

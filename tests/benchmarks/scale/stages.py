@@ -27,9 +27,8 @@ from oga_core.findings.diagnosis import diagnose
 from oga_core.gradient_sketch import GradientSketch
 from oga_core.gradients.options import PassOptions
 from oga_core.gradients.passes import outputs_pass
-from oga_core.numerics import filled
+from oga_core.numerics import filled, room, room_in
 from oga_core.projection import project, warm_up
-from oga_core.room import room, room_in
 from oga_core.scores import compute_scores
 from oga_core.worker.stages import peak_rss_mb
 
@@ -151,6 +150,5 @@ if __name__ == "__main__":
     parser.add_argument("--rows", type=int, default=10_000)
     parser.add_argument("--save", type=Path, help="where the scores are kept, to be compared with those of other code")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as scratch:
-        with room_in(Path(scratch)):
-            print(json.dumps(measure(options.rows, Path(scratch), options.save), indent=1))
+    with tempfile.TemporaryDirectory() as scratch, room_in(Path(scratch)):
+        print(json.dumps(measure(options.rows, Path(scratch), options.save), indent=1))
