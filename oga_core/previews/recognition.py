@@ -24,7 +24,7 @@ from oga_core.readers.formats import FORMATS, is_data_file, kind_of_file
 from oga_core.readers.image_data import SUFFIXES
 from oga_core.readers.images import table_inside
 from oga_core.readers.language import shape_of
-from oga_core.readers.masks.masked_images import mask_folders
+from oga_core.readers.masks.mask_pairs import mask_pairs
 from oga_core.readers.npy import NpzArrays, read_npy
 from oga_core.readers.outputs import is_outputs
 from oga_core.readers.tables import open_text_table
@@ -140,7 +140,8 @@ def _archive(archive: Archive) -> FileContent:
         raise unreadable(archive)
     inside = table_inside(archive)
     columns = open_text_table(archive.read(inside), inside).columns if inside else ()
-    if n_images and mask_folders(archive):
+    is_listed = any(recognise(role, columns) for role in ("label", "mask"))
+    if n_images and not is_listed and mask_pairs(archive):
         return FileContent(name, "samples", f"{n_images:,} files of images and masks", **_named(()))
     about = f"{n_images:,} images" if n_images else f"{len(members):,} files of samples"
     return FileContent(name, "samples", f"{about}, with {inside}" if inside else about, **_named(columns))

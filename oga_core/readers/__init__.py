@@ -143,7 +143,7 @@ def _read_npz(archive: Archive, options: ReadOptions) -> Draft:
 
 
 def _read_images(archive: Archive, options: ReadOptions) -> Draft:
-    from oga_core.readers.masks import masked_images  # few data sets have masks, and chains of imports stay short
+    from oga_core.readers.masks import mask_pairs, masked_images  # few have masks, and chains of imports stay short
 
     inside = None
     table = _labels_table(options)
@@ -151,8 +151,10 @@ def _read_images(archive: Archive, options: ReadOptions) -> Draft:
         table = open_text_table(archive.read(inside), inside)
     if table is not None and options.label_column is None and recognise("mask", table.columns):
         return masked_images.read_listed_masks(archive, table, inside, options)
-    if table is None and (folders := masked_images.mask_folders(archive)):
-        return masked_images.read_mask_folders(archive, folders)
+    is_labelled = table is not None and bool(recognise("label", table.columns))
+    chosen = options.labels or options.label_column or options.id_column
+    if not chosen and not is_labelled and (pairs := mask_pairs.mask_pairs(archive)):
+        return masked_images.read_mask_pairs(archive, pairs)
     return read_images(archive, options, table, inside)
 
 

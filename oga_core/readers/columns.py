@@ -11,8 +11,14 @@ USUAL_NAMES: dict[str, tuple[str, ...]] = {
     "id": ("id", "idx", "uid", "guid", "sample_id"),
     "label": ("label", "labels", "class", "target", "category", "y"),
     "text": ("text", "sentence", "content", "review", "document", "question"),
-    "image": ("file_name", "filename", "image", "path", "file", "filepath", "image_path"),
-    "mask": ("mask", "mask_file", "mask_name", "mask_path", "segmentation", "segmentation_mask"),
+    "image": (
+        *("file_name", "filename", "image", "path", "file", "filepath", "image_path"),
+        *("image_file_name", "image_name", "image_file", "img", "img_path"),
+    ),
+    "mask": (
+        *("mask", "mask_file", "mask_name", "mask_path", "mask_file_name", "segmentation", "segmentation_mask"),
+        *("segmentation_file_name", "annotation_file_name", "annotation_path", "label_file_name", "label_path"),
+    ),
 }
 TEXT_PAIRS = (
     ("premise", "hypothesis"),

@@ -1,4 +1,4 @@
-"""Images and masks in a folder, zip or tar: beside each other in two folders, or named in a table."""
+"""Images and masks in a folder, zip or tar: beside each other, or named in a table."""
 
 from __future__ import annotations
 
@@ -8,18 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from oga_core.errors import OgaError
-from oga_core.readers.archives.archive import Archive, suffix_of
+from oga_core.readers.archives.archive import Archive
 from oga_core.readers.assembly import Draft, ReadOptions
-from oga_core.readers.columns import choose, missing, recognise, some, train_part
-from oga_core.readers.image_data import SUFFIXES
+from oga_core.readers.columns import choose, missing, recognise
 from oga_core.readers.image_inputs import member_images
 from oga_core.readers.images import member_finder
+from oga_core.readers.masks.mask_pairs import MaskPairs
 from oga_core.readers.masks.masks import Masks, class_list
 from oga_core.readers.tables.table import Table
 from oga_core.samples import Problem, Source, Subset
 
-IMAGES, MASKS = "images", "masks"
 FORMAT = "images_with_masks"
 CLASSES = "classes.json"
 _MAX_CLASSES_BYTES = 1 << 20
@@ -39,49 +37,20 @@ class MaskRows(Sequence[Any]):
         return {"image": self._images[i], "mask": self._masks[i]}
 
 
-def mask_folders(archive: Archive) -> list[str]:
-    """Return the prefixes of all names below which there are a folder of images and one of masks, sorted."""
-    places: dict[str, set[str]] = {}
-    for name in archive.names:
-        parts = name.split("/")
-        for depth, part in enumerate(parts[:-1]):
-            if part.casefold() in (IMAGES, MASKS):
-                places.setdefault("".join(f"{folder}/" for folder in parts[:depth]), set()).add(part.casefold())
-                break
-    return sorted(prefix for prefix, folders in places.items() if len(folders) == 2)
-
-
-def read_mask_folders(archive: Archive, prefixes: Sequence[str]) -> Draft:
-    """Read images and the masks of the same names below one of the prefixes, that of the training part of several."""
-    notes = []
-    prefix = prefixes[0]
-    if len(prefixes) > 1:
-        part = train_part([name.strip("/").rpartition("/")[2] for name in prefixes], archive.path.name)
-        prefix = next(name for name in prefixes if name.endswith(f"{part}/"))
-        notes.append(f"Read from {part!r}; left out: {some([name for name in prefixes if name != prefix])}.")
-    members = {folder: _members(archive, prefix, folder) for folder in (IMAGES, MASKS)}
-    stems = [stem for stem in members[IMAGES] if stem in members[MASKS]]
-    problems = [
-        Problem(members[IMAGES][stem], row, f"it has no mask {prefix}{MASKS}/{stem}.png")
-        for row, stem in enumerate(members[IMAGES])
-        if stem not in members[MASKS]
-    ]
-    if lonely := [name for stem, name in members[MASKS].items() if stem not in members[IMAGES]]:
-        notes.append(f"{len(lonely):,} mask(s) have no image and were left out: {some(lonely, 3)}.")
-    images = [members[IMAGES][stem] for stem in stems]
-    masks = [members[MASKS][stem] for stem in stems]
-    rows = {stem: row for row, stem in enumerate(members[IMAGES])}
+def read_mask_pairs(archive: Archive, pairs: MaskPairs) -> Draft:
+    """Read images and masks that lie beside each other."""
+    images, masks = list(pairs.images), list(pairs.masks)
     return Draft(
         ids=images,
         labels=None,
         inputs=member_images(archive, images),
         rows=MaskRows(images, masks),
-        row_numbers=np.array([rows[stem] for stem in stems], dtype=np.int64),
+        row_numbers=np.array(pairs.places, dtype=np.int64),
         modality="image",
         source=Source(archive.path, FORMAT, columns={"image": "image", "mask": "mask"}),
-        class_names=_classes(archive, prefix),
-        problems=problems,
-        notes=notes,
+        class_names=_classes(archive, pairs.prefix),
+        problems=[Problem(name, place, f"it has no mask {mask}") for name, place, mask in pairs.without_mask],
+        notes=pairs.notes,
         masks=Masks(member_images(archive, masks)),
     )
 
@@ -124,19 +93,6 @@ def read_listed_masks(archive: Archive, table: Table, inside: str | None, option
         notes=list(table.notes),
         masks=Masks(member_images(archive, masks)),
     )
-
-
-def _members(archive: Archive, prefix: str, folder: str) -> dict[str, str]:
-    """The files of a folder that are named as images, by their path in it without the ending."""
-    members: dict[str, str] = {}
-    for name in archive.names:
-        first, slash, rest = name.removeprefix(prefix).partition("/")
-        if name.startswith(prefix) and slash and first.casefold() == folder and suffix_of(name) in SUFFIXES:
-            stem = posixpath.splitext(rest)[0]
-            if stem in members:
-                raise OgaError(f"{archive.path.name} has both {members[stem]} and {name}. Take one out, or rename it.")
-            members[stem] = name
-    return members
 
 
 def _classes(archive: Archive, prefix: str) -> tuple[str, ...] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oga_core.errors import OgaError, UnreadableSample
+from oga_core.numerics import evenly_spaced
 from oga_core.readers.image_inputs import ImageInputs
 from oga_core.readers.masks.mask_data import decode_mask
 from oga_core.samples import MASK_IGNORED, MASK_LARGEST, SampleSet, Subset, some_names
@@ -19,6 +21,11 @@ from oga_core.samples import MASK_IGNORED, MASK_LARGEST, SampleSet, Subset, some
 UNCOUNTED = -1
 """Stands among class indices where no class is given."""
 _STRANGE = -2
+WHITE = MASK_IGNORED
+NO_NUMBER = MASK_LARGEST
+"""Stands for no class where the number that does so otherwise is one's."""
+LOOKED_AT = 50
+"""Masks that are decoded to tell what 255 means; one of another kind among the rest is named as it is read."""
 
 
 class Masks(Sequence[Any]):
@@ -41,9 +48,10 @@ class Masks(Sequence[Any]):
         indices: NDArray[np.int32] = self._places[stored]
         if self.numbers is not None and (indices == _STRANGE).any():
             value = int(stored[indices == _STRANGE][0])
+            uncounted = "" if self.ignored == NO_NUMBER else f" (not counted: {self.ignored})"
             raise UnreadableSample(
-                f"its mask holds {value}, and the {len(self.numbers)} classes have the numbers {_range(self.numbers)} "
-                f"(not counted: {self.ignored})"
+                f"its mask holds {value}, and the {len(self.numbers)} classes have the numbers {_range(self.numbers)}"
+                f"{uncounted}"
             )
         return indices
 
@@ -76,20 +84,37 @@ def with_masks(
     base = samples.masks.base if isinstance(samples.masks, Subset) else samples.masks
     assert isinstance(base, Masks), "checked"
     known = samples.class_names
-    names = tuple(map(str, class_names)) or known or _found(base, ignored)
-    numbers = list(range(len(names)))
-    if known and known != names:
-        if strange := [name for name in known if name not in names]:
-            raise OgaError(
-                f"{samples.source.path.name} names the class {strange[0]!r}, which the model does not know. "
-                f"The model's are: {some_names(names)}. Correct classes.json, or the classes in the model card."
-            )
-        # A class that only the model knows has a number that no file can hold.
-        numbers = [known.index(name) if name in known else MASK_LARGEST - place for place, name in enumerate(names)]
-    masks: Sequence[Any] = Masks(base.files, numbers, ignored)
+    names = tuple(map(str, class_names)) or known
+    is_binary = len(names) in (0, 2) and ignored == WHITE and _is_black_and_white(base)
+    if is_binary:
+        names = names or ("0", str(WHITE))
+        note = f"The masks hold 0 and {WHITE} alone, so {WHITE} is read as the class {(known or names)[1]!r}."
+        samples = replace(samples, notes=tuple(dict.fromkeys((*samples.notes, note))))
+    names = names or _found(base, ignored)
+    stored = (0, WHITE) if is_binary else range(len(known or names))
+    if strange := [name for name in known if name not in names]:
+        raise OgaError(
+            f"{samples.source.path.name} names the class {strange[0]!r}, which the model does not know. "
+            f"The model's are: {some_names(names)}. Correct classes.json, or the classes in the model card."
+        )
+    # A class that only the model knows has a number that no file can hold.
+    places = {name: place for place, name in enumerate(known or names)}
+    numbers = [stored[places[name]] if name in places else NO_NUMBER - 1 - i for i, name in enumerate(names)]
+    masks: Sequence[Any] = Masks(base.files, numbers, NO_NUMBER if is_binary else ignored)
     if isinstance(samples.masks, Subset):
         masks = Subset(masks, samples.masks.indices)
     return replace(samples, masks=masks, class_names=names)
+
+
+def _is_black_and_white(masks: Masks) -> bool:
+    """Whether masks hold nothing but 0 and 255, as tools save a single object: then 255 is no border."""
+    seen: set[int] = set()
+    for i in evenly_spaced(np.arange(len(masks)), LOOKED_AT).tolist():
+        with suppress(UnreadableSample):
+            seen |= set(np.unique(decode_mask(masks.files.encoded(i))).tolist())
+        if not seen <= {0, WHITE}:
+            return False
+    return seen == {0, WHITE}
 
 
 def class_list(content: bytes, origin: str) -> tuple[str, ...]:
@@ -124,8 +149,8 @@ def _check(samples: SampleSet, target: str | None) -> None:
     if samples.masks is None:
         raise OgaError(
             f"The model gives a class for every pixel, and {name} has no masks. Put the images into a folder 'images' "
-            "and their masks, of the same names, into a folder 'masks' beside it; or give a table with the columns "
-            "image and mask."
+            "and their masks, of the same names, into a folder 'masks' beside it; or each mask beside its image, as "
+            "cat_mask.png beside cat.jpg; or give a table with the columns image and mask."
         )
 
 
