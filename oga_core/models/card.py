@@ -28,7 +28,9 @@ class ModelCard:
     `input` for images: image_size [height, width], channels, mean, std (of pixels / 255); for text: max_length (and
     fixed_length where all are padded to it), and for language models trained_on, one of `TRAINED_ON`, and
     encoder_decoder, true for a model that reads the prompt with an encoder; for tabular data: features, mean, std, and
-    optionally categories {column: [values]}; features of a model with several inputs are {input: [columns]}.
+    optionally categories {column: [values]}; features of a model with several inputs are {input: [columns]}. A model of
+    images with further inputs has these in columns, with its own features, mean, std and categories, and in image the
+    name of the input that takes the image.
     `loss`, of a model that predicts classes, several labels or numbers: the name of one of `LOSSES` and its settings:
     of cross_entropy label_smoothing and class_weights, of the losses of numbers mean and std, where the model gives
     (number - mean) / std, of huber its delta (1), and of pixel_cross_entropy ignore, the number in a mask that stands

@@ -32,7 +32,8 @@ def run(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
 
     Returns the size, modality, classes in the order of the model or, where that is not known, of the data, with the
     number of samples (for tags, of words; of masks of those that were looked at) of each, or the range of its numbers;
-    the first problem; and some samples, each with its label.
+    the first problem; what is not read; which columns feed which of several inputs; and some samples, each with its
+    label.
     Raises `OgaError` where the data and the card do not fit.
     """
     samples = read_samples(Path(arguments["path"]), **arguments["options"])
@@ -54,10 +55,26 @@ def run(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
         "has_tags": samples.target == "tags",
         "n_masks": min(len(samples), _MASKS) if samples.target == "mask" else 0,
         "modality": samples.modality,
+        "notes": list(samples.notes),
+        "inputs": inputs_in_words(card) if card is not None else [],
         "n_problems": len(samples.problems),
         "first_problem": samples.problems[0].reason if samples.problems else "",
         "samples": _shown(samples, card),
     }
+
+
+def inputs_in_words(card: ModelCard) -> list[str]:
+    """What each of several inputs of a model is made of, a line each; none where it has one."""
+    section = card.input.get("columns") if card.modality == "image" else card.input
+    features = section.get("features") if isinstance(section, dict) else None
+    if not isinstance(features, dict) or not isinstance(section, dict):
+        return []
+    categories = section.get("categories", {})
+    beside = [
+        f"{name}: {', '.join(f'{column} (category)' if column in categories else column for column in columns)}"
+        for name, columns in features.items()
+    ]
+    return [f"{card.input.get('image', 'image')}: the image", *beside] if card.modality == "image" else beside
 
 
 def _labels(samples: SampleSet) -> Indices:

@@ -56,13 +56,16 @@ class TabularTask:
 
     def batch(self, samples: SampleSet, rows: NDArray[np.int64]) -> Batch:
         """Encode the rows."""
-        values = np.array([self._encode(samples.inputs[int(row)]) for row in rows], dtype=np.float32)
-        return {"values": torch.from_numpy(values), "labels": labels_at(samples, rows)}
+        return {"values": self.encoded([samples.inputs[int(row)] for row in rows]), "labels": labels_at(samples, rows)}
+
+    def encoded(self, rows: Sequence[Mapping[str, Any]]) -> Tensor:
+        """The columns of some rows as numbers, `(n_rows, n_inputs)`."""
+        return torch.from_numpy(np.array([self._encode(row) for row in rows], dtype=np.float32))
 
     def outputs(self, model: nn.Module, batch: Batch) -> Tensor:
         """Logits `(batch, n_classes)`, or one number a sample, `(batch, 1)`."""
         values = batch["values"]
-        answer = model(**self._named(values)) if self.inputs else model(values)
+        answer = model(**self.named(values)) if self.inputs else model(values)
         return self.loss.columns(logits_of(answer))
 
     def losses(self, outputs: Tensor, batch: Batch) -> Tensor:
@@ -80,7 +83,7 @@ class TabularTask:
             names += [""] * self._width(name) if name in self.categories else [name]
         return names
 
-    def _named(self, values: Tensor) -> dict[str, Tensor]:
+    def named(self, values: Tensor) -> dict[str, Tensor]:
         """The model's inputs by name."""
         widths = [self._width(name) for name in self.features]
         parts = iter(values.split(widths, dim=-1))

@@ -72,6 +72,10 @@ def _summary(seen: dict[str, Any]) -> None:
         messages.quiet("Words with tags: the classes below are counted in words.")
     if seen["n_masks"]:
         messages.quiet(f"Images with masks: the classes below are counted in {seen['n_masks']:,} masks.")
+    for note in seen["notes"]:
+        messages.quiet(note)
+    if seen["inputs"]:
+        messages.quiet(f"The model's inputs are made of: {'; '.join(seen['inputs'])}.")
     if seen["n_problems"]:
         messages.note(f"{seen['n_problems']:,} row(s) cannot be read; the first: {seen['first_problem']}")
 

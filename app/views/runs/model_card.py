@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import Any
 
 import streamlit as st
 
 from oga_app.elements import messages
-from oga_core.errors import OgaError
+from oga_app.views.runs.card_inputs import image_inputs, lines, table_inputs
 from oga_core.samples import LOSSES, MODALITIES
 
 
@@ -24,13 +23,11 @@ def model_card() -> str | None:
     classes = st.text_area("Classes, one a line, in the order of the logits", key="card-classes")
     inputs: dict[str, Any] = {}
     if modality == "image":
-        inputs = _image_card()
+        inputs = image_inputs()
     elif modality in ("text", "causal_lm", "preference"):
         inputs = {"max_length": int(st.number_input("Longest text in tokens", 1, 100_000, 128, key="card-length"))}
     elif modality == "tabular":
-        features = st.text_area("Features, one a line, in the order the model takes them", key="card-features")
-        inputs = {"features": lines(features)}
-        inputs |= {name: _numbers(name) for name in ("mean", "std")}
+        inputs = table_inputs()
     loss = {} if modality in ("causal_lm", "preference") else {"loss": _loss()}
     return json.dumps({"modality": modality, "classes": lines(classes), "input": inputs, **loss, **_output()})
 
@@ -53,32 +50,3 @@ def _loss() -> dict[str, Any]:
     mean = float(left.number_input("Mean of the numbers", value=0.0, format="%g", key="card-number-mean"))
     std = float(right.number_input("Standard deviation", 0.0, value=1.0, format="%g", key="card-number-std"))
     return {"name": name, "mean": mean, "std": std}
-
-
-def _image_card() -> dict[str, Any]:
-    height, width, channels = st.columns(3)
-    size = [
-        int(column.number_input(label, 1, 4096, 32, key=f"card-{label}"))
-        for column, label in ((height, "Height"), (width, "Width"))
-    ]
-    count = int(channels.selectbox("Channels", [3, 1], key="card-channels"))
-    inputs = {"image_size": size, "channels": count}
-    for name in ("mean", "std"):
-        values = _numbers(name)
-        if values and len(values) != count:
-            raise OgaError(f"{name} has {len(values)} numbers for {count} channel(s). Give one number a channel.")
-        inputs[name] = values or [0.0 if name == "mean" else 1.0] * count
-    return inputs
-
-
-def _numbers(name: str) -> list[float]:
-    text = st.text_input(f"{name.capitalize()}, separated by commas", key=f"card-{name}")
-    try:
-        return [float(part) for part in re.split(r"[,\s]+", text.strip()) if part]
-    except ValueError:
-        raise OgaError(f"{name} is {text!r}. Give numbers separated by commas, for example 0.49, 0.48, 0.45.") from None
-
-
-def lines(text: str) -> list[str]:
-    """The lines of a field that hold something."""
-    return [line.strip() for line in text.splitlines() if line.strip()]

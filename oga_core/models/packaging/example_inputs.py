@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from oga_core.errors import OgaError
+from oga_core.models.card import ModelCard
 
 Example = Tensor | Sequence[Tensor] | Mapping[str, Tensor]
 
@@ -19,11 +20,13 @@ Example = Tensor | Sequence[Tensor] | Mapping[str, Tensor]
 class ExampleInputs:
     """Positional and named inputs of one batch.
 
-    in_dict: the named ones go into one positional dict. free_length: the length of tokens stays open.
+    names: of all of them, in the order of `tensors`. in_dict: the named ones go into one positional dict. free_length:
+    the length of tokens stays open.
     """
 
     args: tuple[Tensor, ...]
     kwargs: dict[str, Tensor]
+    names: tuple[str, ...] = ()
     in_dict: bool = False
     free_length: bool = True
 
@@ -52,7 +55,8 @@ class ExampleInputs:
         in_dict = not open_ended and not kwargs.keys() <= parameters.keys()
         device = next((tensor.device for tensor in model.parameters()), torch.device("cpu"))
         here = {name: value.detach().to(device) for name, value in kwargs.items()}
-        return cls(tuple(value.detach().to(device) for value in args), here, in_dict)
+        names = (*list(parameters)[: len(args)], *here)
+        return cls(tuple(value.detach().to(device) for value in args), here, names, in_dict)
 
     @property
     def tensors(self) -> tuple[Tensor, ...]:
@@ -101,6 +105,44 @@ class ExampleInputs:
             return named
         nested = {name: value for name, value in named.items() if name not in parameters}
         return {name: value for name, value in named.items() if name in parameters} | {rest: nested}
+
+
+def check_columns(inputs: ExampleInputs, card: ModelCard) -> None:
+    """Raise `OgaError` where the card does not say which columns feed each of several inputs, or too few or many."""
+    section = card.input.get("columns", {}) if card.modality == "image" else card.input
+    beside = {
+        name: value
+        for name, value in zip(inputs.names, inputs.tensors, strict=True)
+        if card.modality != "image" or name != card.input.get("image", name)
+    }
+    if card.modality not in ("image", "tabular") or len(inputs.tensors) < 2:
+        return
+    features = section.get("features")
+    if not isinstance(features, dict) or features.keys() != beside.keys():
+        named = ", ".join(f'"{name}": ["column", …]' for name in beside)
+        how = (
+            f'{{"columns": {{"features": {{{named}}}}}}}'
+            if card.modality == "image"
+            else f'{{"features": {{{named}}}}}'
+        )
+        raise OgaError(
+            f"The model takes {len(inputs.names)} inputs ({', '.join(inputs.names)}). Say which columns of the data "
+            f"each of {', '.join(beside)} is made of: input={how}."
+        )
+    categories = section.get("categories", {})
+    for name, value in beside.items():
+        is_coded = not value.is_floating_point()
+        if is_coded and (plain := [column for column in features[name] if column not in categories]):
+            raise OgaError(
+                f"The input {name!r} takes integers, and {plain[0]!r} has no categories. List its values in their "
+                f'order: "categories": {{"{plain[0]}": ["first", "second"]}}.'
+            )
+        widths = [len(categories[c]) if c in categories and not is_coded else 1 for c in features[name]]
+        if value.dim() != 2 or value.shape[1] != sum(widths):
+            raise OgaError(
+                f"The input {name!r} of the example has shape {tuple(value.shape)}, and the columns {features[name]} "
+                f"make (batch, {sum(widths)}): a category that goes in beside numbers takes one place for each value."
+            )
 
 
 def _is_tokens(value: Tensor) -> bool:

@@ -16,7 +16,7 @@ from oga_core.errors import OgaError
 from oga_core.files import remove_leftovers, temporary_folder
 from oga_core.models.card import ModelCard
 from oga_core.models.huggingface.lengths import max_length
-from oga_core.models.packaging.example_inputs import Example, ExampleInputs
+from oga_core.models.packaging.example_inputs import Example, ExampleInputs, check_columns
 from oga_core.models.packaging.export import export
 from oga_core.models.packaging.gradients import ENTRY, compare_gradients, gradients_in_memory, unreached
 from oga_core.models.packaging.graphs import Program
@@ -50,7 +50,9 @@ def package_model(
     example: one batch of inputs: a tensor, a tuple of tensors in the order of `forward`, or a dict of them by name.
         Only shapes, dtypes and the range of integers are used, no value is stored. `labels` in a dict is left out.
     classes: names in the order of the logits; none for a causal language model and for a model of numbers.
-    input: how inputs are prepared, as in the model card (image_size, channels, mean, std; max_length; features).
+    input: how inputs are prepared, as in the model card (image_size, channels, mean, std; max_length; features). Of a
+        model with several inputs features are {input: [columns]}, and beside an image
+        {"columns": {"features": {"meta": ["age", "sex"]}, "categories": {"sex": ["f", "m"]}}}.
         For images image_size and channels are taken from the example if they are not given, for text and language
         models max_length from the tokenizer.
     tokenizer: for text and language models the tokenizer of transformers that goes with them, packed into the file.
@@ -83,6 +85,7 @@ def package_model(
     targets = target_example(target, len(classes))
     entry = own_entry(loss, targets, len(classes)) if entry is None else entry
     card = _card(classes, modality, _prepared(input or {}, modality, model, inputs, tokenizer), entry, output)
+    check_columns(inputs, card)
     extra = {"oga.json": card.to_json()} | (tokenizer_entries(tokenizer) if tokens and tokenizer is not None else {})
     with eval_mode(model), torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(0)
@@ -143,9 +146,11 @@ def _prepared(
 ) -> dict[str, Any]:
     """Return the card's input, and what example and tokenizer tell."""
     settings: dict[str, Any] = {}
-    if modality == "image" and inputs.tensors[0].dim() == 4:
-        _, channels, height, width = inputs.tensors[0].shape
+    images = [(name, value) for name, value in zip(inputs.names, inputs.tensors, strict=True) if value.dim() == 4]
+    if modality == "image" and images:
+        name, (_, channels, height, width) = images[0][0], images[0][1].shape
         settings = {"image_size": [height, width], "channels": channels}
+        settings |= {"image": name} if len(inputs.tensors) > 1 else {}
     if modality in ("text", "causal_lm") and tokenizer is not None:
         settings = {"max_length": max_length(getattr(model, "config", None), tokenizer, modality)}
     return settings | dict(card_input)

@@ -11,7 +11,6 @@ from PIL import Image
 from torch import Tensor, nn
 
 from oga_core.errors import OgaError, UntrainedSample
-from oga_core.models.packaging.logits import logits_of
 from oga_core.readers.masks.mask_data import resized
 from oga_core.readers.masks.masks import UNCOUNTED as NO_CLASS
 from oga_core.samples import SampleSet, UnreadableSample
@@ -43,11 +42,11 @@ class MaskTask(ImageTask):
             if (labels[i] == NO_CLASS).all():
                 raise UntrainedSample("no pixel of its mask has a class")
         labels[labels == NO_CLASS] = UNCOUNTED
-        return {"images": self.normalised(pixels), "labels": torch.from_numpy(labels)}
+        return {"images": self.normalised(pixels), **self.beside(samples, rows), "labels": torch.from_numpy(labels)}
 
     def outputs(self, model: nn.Module, batch: Batch) -> Tensor:
         """Logits `(batch, n_classes, height, width)`, of the labels' size. Raises `OgaError` for another shape."""
-        outputs = logits_of(model(batch["images"]))
+        outputs = self.answer(model, batch)
         if outputs.ndim != 4:
             raise OgaError(
                 f"The model answers with shape {tuple(outputs.shape)}; its loss compares a class for every pixel, "
