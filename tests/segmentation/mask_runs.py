@@ -1,15 +1,15 @@
-"""Made-up pictures of shapes with masks, a tenth of them damaged, and a small network that was trained on them."""
+"""Files of images with masks, and small networks that were trained on them."""
 
 from __future__ import annotations
 
 import io
 import zipfile
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from here import score_here
+from mask_sets import CLASSES, SIDE, MaskSet
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
@@ -18,50 +18,7 @@ from oga_core import package_model
 from oga_core.pipeline.options import ScoreOptions
 from oga_core.runs.folder import RunFolder
 
-CLASSES = ("background", "disc", "square", "cross")
-COLOURS = ((90, 90, 90), (200, 80, 70), (70, 190, 90), (80, 90, 210))
 PALETTE = [0, 0, 0, 128, 0, 0, 0, 128, 0, 0, 0, 128] + [0] * 756
-SIDE = 24
-N_IMAGES = 60
-
-
-@dataclass(frozen=True)
-class Shapes:
-    """Images `(n, side, side, 3)`, masks as they should be and as they are given, `(n, side, side)`."""
-
-    images: NDArray[np.uint8]
-    true: NDArray[np.uint8]
-    given: NDArray[np.uint8]
-
-    @property
-    def wrong(self) -> NDArray[np.bool_]:
-        return np.asarray((self.true != self.given).any(axis=(1, 2)))
-
-
-def shapes(seed: int = 0, n: int = N_IMAGES) -> Shapes:
-    rng = np.random.default_rng(seed)
-    true = np.stack([_mask(rng) for _ in range(n)])
-    images = np.array(COLOURS)[true] + rng.normal(0, 15, (n, SIDE, SIDE, 3))
-    given = true.copy()
-    for place, row in enumerate(rng.permutation(n)[: n // 10].tolist()):
-        objects = np.unique(true[row][true[row] > 0])
-        given[row][true[row] == objects[0]] = 0 if place % 2 else objects[0] % 3 + 1
-    return Shapes(images.clip(0, 255).astype(np.uint8), true, given)
-
-
-def _mask(rng: np.random.Generator) -> NDArray[np.uint8]:
-    mask = np.zeros((SIDE, SIDE), dtype=np.uint8)
-    y, x = np.mgrid[:SIDE, :SIDE]
-    for column in range(int(rng.integers(1, 3))):
-        kind = int(rng.integers(1, 4))
-        size = int(rng.integers(4, 6))
-        dy = np.abs(y - rng.integers(7, SIDE - 7))
-        dx = np.abs(x - (6 + 12 * column))
-        disc = dy**2 + dx**2 <= size**2
-        square = np.maximum(dy, dx) <= size - 1
-        cross = (np.minimum(dy, dx) < 2) & (np.maximum(dy, dx) < 6)
-        mask[(disc, square, cross)[kind - 1]] = kind
-    return mask
 
 
 class SmallSegmenter(nn.Module):
@@ -76,7 +33,7 @@ class SmallSegmenter(nn.Module):
         return self.head(self.body(images))
 
 
-def trained(data: Shapes, steps: int = 300) -> SmallSegmenter:
+def trained(data: MaskSet, steps: int = 300) -> SmallSegmenter:
     torch.manual_seed(0)
     model = SmallSegmenter()
     images = torch.from_numpy(data.images / np.float32(255)).permute(0, 3, 1, 2).contiguous()
@@ -104,7 +61,7 @@ def png(pixels: NDArray[np.uint8], palette: bool = False) -> bytes:
     return file.getvalue()
 
 
-def members_of(data: Shapes, palette: bool = True) -> dict[str, bytes]:
+def members_of(data: MaskSet, palette: bool = True) -> dict[str, bytes]:
     """The files of a set of images with masks, by name."""
     members = {}
     for i, (image, mask) in enumerate(zip(data.images, data.given, strict=True)):

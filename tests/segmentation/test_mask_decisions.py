@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from export_runs import export_here
-from mask_runs import PALETTE, SIDE, make_run, members_of, packaged, png, shapes, trained, write_zip
+from mask_runs import PALETTE, make_run, members_of, packaged, png, trained, write_zip
+from mask_sets import SIDE, shapes
 from PIL import Image
 
 from oga_core import open_run

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from mask_runs import CLASSES, png, write_zip
+from mask_runs import png, write_zip
+from mask_sets import CLASSES
 
 from oga_core.errors import OgaError, UnreadableSample, UntrainedSample
 from oga_core.models.card import ModelCard

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from mask_runs import SIDE, make_run, members_of, packaged, shapes, trained, write_zip
+from mask_runs import make_run, members_of, packaged, trained, write_zip
+from mask_sets import SIDE, shapes
 
 from oga_core import open_run
 from oga_core.errors import OgaError

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from here import score_here
 from language_models import llama_folder
-from mask_runs import SmallSegmenter, members_of, packaged, shapes, write_zip
+from mask_runs import SmallSegmenter, members_of, packaged, write_zip
+from mask_sets import shapes
 from safetensors.torch import save_file
 from sharded import OPTIONS, TUMOURS, assert_same_run, merged, score_shards, write_outputs
 from tagged_runs import save_tagger, sentences, write_jsonl

@@ -87,16 +87,15 @@ def _folders(names: Sequence[str]) -> list[tuple[str, str, str]]:
         parts = folder.split("/") if folder else []
         for depth, part in enumerate(parts):
             inside.setdefault("".join(f"{above}/" for above in parts[:depth]), {})[part.casefold()] = part
-    found = []
-    for above, parts in sorted(inside.items()):
-        images = next((parts[name] for name in IMAGE_FOLDERS if name in parts), None)
-        masks = next((parts[name] for name in MASK_FOLDERS if name in parts), None)
+    found: list[tuple[str, str, str]] = []
+    for above, called in sorted(inside.items()):
+        images = next((called[name] for name in IMAGE_FOLDERS if name in called), None)
+        masks = next((called[name] for name in MASK_FOLDERS if name in called), None)
         if images and masks:
             found.append((above, images, masks))
-        elif not any(above.startswith(f"{other}{name}/") for other, *names in found for name in names):
-            found += [
-                (above, parts[name], parts[name + end]) for name in parts for end in BESIDE if name + end in parts
-            ]
+        elif not any(above.startswith((f"{other}{images}/", f"{other}{masks}/")) for other, images, masks in found):
+            named = [(name, name + ending) for name in called for ending in BESIDE if name + ending in called]
+            found += [(above, called[image_name], called[mask_name]) for image_name, mask_name in named]
     return found
 
 

@@ -16,20 +16,20 @@ import argparse
 import json
 import sys
 import tempfile
-import zipfile
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import torch
-from mask_sets import DAMAGES, KINDS, MaskSet, SmallUNet, mask_set, trained
 from numpy.typing import NDArray
-from PIL import Image
 from sklearn.metrics import average_precision_score
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "runs"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "segmentation"))
 
 from here import score_here
+from mask_runs import members_of, write_zip
+from mask_sets import DAMAGES, KINDS, MaskSet, digits
+from small_unet import SmallUNet, trained
 
 from oga_core import package_model
 from oga_core.pipeline.options import ScoreOptions
@@ -42,13 +42,7 @@ WORST = 0.05
 
 def scored(data: MaskSet, model: SmallUNet, folder: Path) -> RunFolder:
     """Write images and masks, package the network and score them."""
-    archive = folder / "canvases.zip"
-    with zipfile.ZipFile(archive, "w") as file:
-        for name, pictures in (("images", data.images), ("masks", data.masks)):
-            for i, pixels in enumerate(pictures):
-                content = BytesIO()
-                Image.fromarray(pixels).save(content, "PNG")
-                file.writestr(f"{name}/{i:04}.png", content.getvalue())
+    archive = write_zip(folder / "canvases.zip", members_of(data, palette=False))
     classes = ["background", *map(str, range(KINDS))]
     example = torch.rand(2, 1, *data.images.shape[1:])
     path = package_model(model, example, folder / "m.pt2", classes=classes, loss="pixel_cross_entropy")
@@ -92,13 +86,13 @@ def cleaned(data: MaskSet, probabilities: Numbers) -> Numbers:
     """cleanlab's quality of every mask, 1 = right."""
     from cleanlab.segmentation.rank import get_label_quality_scores
 
-    qualities, _ = get_label_quality_scores(data.masks.astype(np.int64), probabilities, verbose=False)
+    qualities, _ = get_label_quality_scores(data.given.astype(np.int64), probabilities, verbose=False)
     return np.asarray(qualities, dtype=np.float64)
 
 
 def worst_pixels(data: MaskSet, probabilities: Numbers) -> Numbers:
     """The mean loss of the worst pixels of each mask."""
-    given = np.take_along_axis(probabilities, data.masks[:, None].astype(np.int64), axis=1).reshape(len(data.masks), -1)
+    given = np.take_along_axis(probabilities, data.given[:, None].astype(np.int64), axis=1).reshape(len(data.given), -1)
     losses = np.sort(-np.log(np.maximum(given, 1e-12)), axis=1)
     return losses[:, -int(WORST * losses.shape[1]) :].mean(axis=1)
 
@@ -111,7 +105,7 @@ def main() -> None:
     arguments = parser.parse_args()
     cells = []
     for seed in arguments.seeds:
-        data = mask_set(seed)
+        data = digits(seed)
         for epochs in arguments.epochs:
             folder = arguments.work / f"{seed}_{epochs}"
             folder.mkdir(parents=True, exist_ok=True)

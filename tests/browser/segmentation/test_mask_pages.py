@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 from conftest import drop, queue, score, shot, visit
-from mask_runs import members_of, packaged, shapes, trained, write_zip
+from mask_runs import members_of, packaged, trained, write_zip
+from mask_sets import shapes
 
 from oga_core.review.store import standing_decisions
 from oga_core.samples import MODEL_MASK, REDO
