@@ -5,13 +5,16 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
 
 from oga_core.errors import OgaError
-from oga_core.models.card import ModelCard
+
+if TYPE_CHECKING:
+    from oga_core.models.card import ModelCard
 
 Example = Tensor | Sequence[Tensor] | Mapping[str, Tensor]
 
@@ -33,6 +36,11 @@ class ExampleInputs:
     @classmethod
     def of(cls, example: Example, model: nn.Module) -> ExampleInputs:
         """Take the example apart and check it. Raises `OgaError`."""
+        if any(isinstance(part, PackedSequence) for part in (example, *_parts(example))):
+            raise OgaError(
+                "The example is a PackedSequence, which no exported file takes. Let forward take the padded tensor and "
+                "the lengths and pack them itself, and score the model in memory: oga_core.score(model, dataset)."
+            )
         args: tuple[Any, ...] = ()
         kwargs: dict[str, Any] = {}
         if isinstance(example, Mapping):
@@ -107,24 +115,26 @@ class ExampleInputs:
         return {name: value for name, value in named.items() if name in parameters} | {rest: nested}
 
 
+def _parts(example: Any) -> tuple[Any, ...]:
+    return tuple(example.values() if isinstance(example, Mapping) else () if isinstance(example, Tensor) else example)
+
+
 def check_columns(inputs: ExampleInputs, card: ModelCard) -> None:
     """Raise `OgaError` where the card does not say which columns feed each of several inputs, or too few or many."""
-    section = card.input.get("columns", {}) if card.modality == "image" else card.input
+    given = card.input.get("columns") if card.modality == "image" else card.input
+    section = given if isinstance(given, Mapping) else {}
     beside = {
         name: value
         for name, value in zip(inputs.names, inputs.tensors, strict=True)
         if card.modality != "image" or name != card.input.get("image", name)
     }
-    if card.modality not in ("image", "tabular") or len(inputs.tensors) < 2:
-        return
     features = section.get("features")
+    is_left_open = card.modality == "tabular" and features is None  # for a card beside the file
+    if card.modality not in ("image", "tabular") or len(inputs.tensors) < 2 or is_left_open:
+        return
     if not isinstance(features, dict) or features.keys() != beside.keys():
-        named = ", ".join(f'"{name}": ["column", …]' for name in beside)
-        how = (
-            f'{{"columns": {{"features": {{{named}}}}}}}'
-            if card.modality == "image"
-            else f'{{"features": {{{named}}}}}'
-        )
+        how = '{"features": {' + ", ".join(f'"{name}": ["column", …]' for name in beside) + "}}"
+        how = f'{{"columns": {how}}}' if card.modality == "image" else how
         raise OgaError(
             f"The model takes {len(inputs.names)} inputs ({', '.join(inputs.names)}). Say which columns of the data "
             f"each of {', '.join(beside)} is made of: input={how}."

@@ -224,6 +224,10 @@ def test_one_number_for_two_classes_is_told_how_to_become_two(tmp_path: Path) ->
         ({"example": []}, "must be a tensor, a tuple of tensors or a dict"),
         ({"example": {"x": [1.0]}}, "got list"),
         ({"example": (torch.ones(3, 4), torch.ones(2, 4))}, r"batch as their first dimension, got sizes \[2, 3\]"),
+        (
+            {"example": nn.utils.rnn.pack_sequence([torch.ones(2, 4)])},
+            r"padded tensor and the lengths.*oga_core\.score",
+        ),
         ({"path": "m.pt"}, "must end in .pt2"),
         ({"path": "nowhere/m.pt2"}, "no folder"),
     ],
