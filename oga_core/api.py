@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,14 @@ def score(
         live = {"loss": loss, "classes": classes, "collate_fn": collate_fn, "tokenizer": tokenizer}
         if unused := [name for name, value in live.items() if value is not None]:
             raise OgaError(f"{unused[0]} is for a live model. What a model's file does not say is in its model card.")
-        data = _as_path(dataset, Path(run), progress)
+        from oga_core.models.folders import is_model_file
+        from oga_core.remote.fetching import local
+
+        fetch = partial(local, run=Path(run), progress=progress)
+        fetch_model = partial(fetch, wanted=is_model_file, with_card=True)
+        data = _as_path(dataset, Path(run), fetch)
+        model = None if model is None else fetch_model(model)
+        score_options = score_options.with_files(fetch, fetch_model)
         return Run(score_files(data, model, run, score_options, progress).path)
     from torch.nn import functional
 
@@ -113,12 +121,10 @@ def _options(options: dict[str, Any]) -> ScoreOptions:
     return ScoreOptions(**{**options, **paths})
 
 
-def _as_path(dataset: Any, run: Path, progress: Progress) -> Path:
+def _as_path(dataset: Any, run: Path, fetch: Callable[[Path | str], Path]) -> Path:
     """The data as a file that a reader takes; what is in memory or elsewhere is written into the run folder first."""
     if isinstance(dataset, (str, Path)):
-        from oga_core.remote.fetching import local
-
-        return local(dataset, run, progress)
+        return fetch(dataset)
     folder = run / "data"
     if not isinstance(dataset, pd.DataFrame) and not hasattr(dataset, "save_to_disk"):
         raise OgaError(

@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("data", metavar="DATA", help="file, folder or zip, or an address: s3://, gs://, hf://, https://")
     add("--fetch-gb", type=float, help="fetch at most so many gigabytes from an address (nine tenths of the free room)")
-    add("--model", type=Path, help="the trained model, or its outputs; not needed when DATA is a bundle of outputs")
+    add("--model", help="the trained model, or its outputs, or an address; not needed when DATA is a bundle of outputs")
     add("--run", type=Path, help="the run folder, new or to continue")
     add("--plan", action="store_true", help="print what it would take in time, memory and disk, and score nothing")
     add("--labels", help="CSV of the images' labels")
@@ -66,46 +66,48 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def score(options: argparse.Namespace) -> dict[str, Any]:
     """Score, and return the summary for a person."""
-    options.data = _fetched(options)
+    choices = _fetched(options)
     if options.plan:
-        return show_plan(options, score_options(options))
+        return show_plan(options, choices)
     if options.run is None:
         raise OgaError("Give the run folder with --run FOLDER, new or to continue; --plan alone needs none.")
     if options.shard:
-        return _score_shard(options)
+        return _score_shard(options, choices)
     cards = cards_of(options)
     if options.on or len(cards) > 1:
-        return _score_in_shards(options, cards)
+        return _score_in_shards(options, choices, cards)
     if options.workers or options.shards:
         raise OgaError("--workers and --shards are for --on local and --on ray.")
-    return _score_whole(options)
+    return _score_whole(options, choices)
 
 
-def _fetched(options: argparse.Namespace) -> Path:
+def _fetched(options: argparse.Namespace) -> ScoreOptions:
+    """Fetch what lies at addresses, put the paths of the copies in their place, and return the choices with them."""
+    from oga_core.models.folders import is_model_file
     from oga_core.remote.fetching import local
 
     progress = ProgressLine()
-    path = local(
-        options.data,
-        options.run,
-        progress,
-        most_bytes=None if options.fetch_gb is None else int(1e9 * options.fetch_gb),
-    )
+    most = None if options.fetch_gb is None else int(1e9 * options.fetch_gb)
+    fetch = partial(local, run=options.run, progress=progress, most_bytes=most)
+    fetch_model = partial(fetch, wanted=is_model_file, with_card=True)
+    options.data = fetch(options.data)
+    options.model = None if options.model is None else fetch_model(options.model)
+    choices = score_options(options).with_files(fetch, fetch_model)
     progress.close()
-    return path
+    return choices
 
 
-def _score_whole(options: argparse.Namespace) -> dict[str, Any]:
+def _score_whole(options: argparse.Namespace, choices: ScoreOptions) -> dict[str, Any]:
     from oga_core.pipeline.score import score
 
     progress = ProgressLine(options.run / "progress.json")
     more = {"overwrite": options.overwrite, "previous": options.previous}
-    run = score(options.data, options.model, options.run, score_options(options), progress, **more)
+    run = score(options.data, options.model, options.run, choices, progress, **more)
     progress.close()
     return summary(run)
 
 
-def _score_shard(options: argparse.Namespace) -> dict[str, Any]:
+def _score_shard(options: argparse.Namespace, choices: ScoreOptions) -> dict[str, Any]:
     from oga_core.gradients.batches import Shard
     from oga_core.shards.scoring import score_shard
 
@@ -113,12 +115,12 @@ def _score_shard(options: argparse.Namespace) -> dict[str, Any]:
     if options.overwrite:
         raise OgaError("A shard replaces no run of other data. Remove the run folder first, or give another.")
     progress = ProgressLine()
-    marker = score_shard(options.data, options.model, options.run, score_options(options), shard, progress)
+    marker = score_shard(options.data, options.model, options.run, choices, shard, progress)
     progress.close()
     return {"shard": str(shard), "marker": str(marker)}
 
 
-def _score_in_shards(options: argparse.Namespace, cards: list[str]) -> dict[str, Any]:
+def _score_in_shards(options: argparse.Namespace, choices: ScoreOptions, cards: list[str]) -> dict[str, Any]:
     from oga_core.shards.executor import LocalExecutor
     from oga_core.shards.merge import merge
     from oga_core.shards.ray_executor import RayExecutor
@@ -134,7 +136,7 @@ def _score_in_shards(options: argparse.Namespace, cards: list[str]) -> dict[str,
     if options.on != "ray":
         executor = partial(LocalExecutor, workers=workers, devices=cards)
     progress = ProgressLine()  # the folder is no run before it is merged
-    work = (options.data, options.model, options.run, score_options(options))
+    work = (options.data, options.model, options.run, choices)
     take_shards(*work, executor, progress, workers=workers, count=options.shards)
     run = merge(options.run, progress, previous=options.previous)
     progress.close()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import Any
 
 
@@ -48,6 +49,16 @@ class ScoreOptions:
         known = {field.name for field in fields(cls)} & content.keys()
         values: dict[str, Any] = {name: content[name] for name in known}
         return cls(**values | {name: tuple(content[name]) for name in known & _LISTS})
+
+    def with_files(self, data: Callable[[str], Path], model: Callable[[str], Path]) -> ScoreOptions:
+        """Return the same with the paths that these give for the files that are named, of data and of models."""
+        named = {name: getattr(self, name) for name in ("labels", "model_card", "validation", "reference")}
+        paths: dict[str, Any] = {
+            name: str((model if name == "reference" else data)(path))
+            for name, path in named.items()
+            if path is not None
+        }
+        return replace(self, checkpoints=tuple(str(data(path)) for path in self.checkpoints), **paths)
 
     def after(self, earlier: Mapping[str, Any]) -> ScoreOptions:
         """Return the same with the choices of an earlier run where none are made: columns, scores, map and the like.

@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -58,10 +58,19 @@ class RemoteFile:
     version: str
 
 
-def local(data: Path | str, run: Path | None, progress: Progress, *, most_bytes: int | None = None) -> Path:
-    """Return the path of data, fetched into the run folder where they are an address.
+def local(
+    data: Path | str,
+    run: Path | None,
+    progress: Progress,
+    *,
+    most_bytes: int | None = None,
+    wanted: Callable[[PurePosixPath], bool] | None = None,
+    with_card: bool = False,
+) -> Path:
+    """Return the path of data or a model, fetched into the run folder where they are an address.
 
-    most_bytes: that may be fetched; nine tenths of the room on the disk where it is None.
+    most_bytes: that may be fetched; nine tenths of the room on the disk where it is None. wanted: which files of a
+    folder are fetched, by their places in it (all). with_card: whether the `.json` of the same name comes too.
     Raises `OgaError` where the data cannot be read, are larger than that, or came otherwise than the store says.
     """
     if not is_address(data):
@@ -72,12 +81,16 @@ def local(data: Path | str, run: Path | None, progress: Progress, *, most_bytes:
     place = run / FOLDER / hashlib.blake2b(without_secrets(address).encode(), digest_size=8).hexdigest()
     place.mkdir(parents=True, exist_ok=True)
     with _explained(address), FileLock(place / LOCK):
-        return _fetch(address, place, progress, most_bytes)
+        system, root = opened(address)
+        target, files = _listed(system, root, wanted)
+        if with_card and (card := _card(system, root)) is not None:
+            files.append(card)
+        return _fetch(system, target, files, place, progress, most_bytes)
 
 
-def _fetch(address: str, place: Path, progress: Progress, most_bytes: int | None) -> Path:
-    system, root = opened(address)
-    target, files = _listed(system, root, place)
+def _fetch(
+    system: Any, target: str, files: list[RemoteFile], place: Path, progress: Progress, most_bytes: int | None
+) -> Path:
     most = _refuse_large(files, place, most_bytes)
     versions = _versions(place)
     total = sum(file.size or 0 for file in files)
@@ -94,18 +107,38 @@ def _fetch(address: str, place: Path, progress: Progress, most_bytes: int | None
     return place / target
 
 
-def _listed(system: Any, root: str, place: Path) -> tuple[str, list[RemoteFile]]:
+def _listed(system: Any, root: str, wanted: Callable[[PurePosixPath], bool] | None) -> tuple[str, list[RemoteFile]]:
     """The name of the copy, and the files to fetch; a folder's keep their places in it."""
-    name = PurePosixPath(root.rstrip("/").split("?")[0]).name or "data"
+    name = _name(root)
     about = system.info(root)
     if about["type"] != "directory":
         return name, [_remote(about, root, name)]
     found = system.find(root, detail=True)
     beginning = root.rstrip("/") + "/"
-    files = [_remote(entry, path, f"{name}/{path.split(beginning, 1)[-1]}") for path, entry in sorted(found.items())]
+    places = {path: path.split(beginning, 1)[-1] for path in sorted(found)}
+    files = [
+        _remote(found[path], path, f"{name}/{inside}")
+        for path, inside in places.items()
+        if wanted is None or wanted(PurePosixPath(inside))
+    ]
+    if found and not files:
+        raise OgaError("None of the files in it is one of a model: safetensors, config.json, tokenizer and the like.")
     if not files:
         raise OgaError("There are no files in it.")
     return name, files
+
+
+def _name(root: str) -> str:
+    return PurePosixPath(root.rstrip("/").split("?")[0]).name or "data"
+
+
+def _card(system: Any, root: str) -> RemoteFile | None:
+    """The file of JSON beside a model's, where there is one; a signed address is good for one file only."""
+    name = PurePosixPath(_name(root)).with_suffix(".json").name
+    source = f"{root.rpartition('/')[0]}/{name}"
+    if "?" in root or source == root or not system.exists(source) or system.isdir(root):
+        return None
+    return _remote(system.info(source), source, name)
 
 
 def _remote(about: dict[str, Any], source: str, name: str) -> RemoteFile:

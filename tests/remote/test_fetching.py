@@ -1,17 +1,21 @@
 """Data at an address: fetched once, resumed, held against what the store says, and refused in words."""
 
+import argparse
 import hashlib
 import io
 import sys
 import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import fsspec
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
+from oga_app.commands import score
 from oga_core.errors import OgaError
+from oga_core.models.folders import is_model_file
 from oga_core.remote import MANIFEST, fetching
 from oga_core.remote.address import is_address, without_secrets
 from oga_core.remote.fetching import LOCK, UNFINISHED, local
@@ -207,3 +211,36 @@ def test_the_web_is_read(tmp_path):
     assert path.name == "rows.csv"
     assert path.read_bytes() == ROWS
     assert "key" not in next((tmp_path / "run").rglob(MANIFEST)).read_text()
+
+
+def test_a_model_comes_with_its_card_and_a_folder_of_one_without_what_no_model_needs(tmp_path, store, reads):
+    card, weights = b'{"classes": ["a", "b"]}', b"weights"
+    store.pipe({"/bucket/net.pt2": weights, "/bucket/net.json": card, "/bucket/bare.pt2": weights})
+    path = fetch("memory://bucket/net.pt2", tmp_path, with_card=True)
+    assert path.with_suffix(".json").read_bytes() == card
+    assert not fetch("memory://bucket/bare.pt2", tmp_path, with_card=True).with_suffix(".json").exists()
+    store.pipe({f"/bucket/hub/{name}": weights for name in ("config.json", "model.safetensors", "tf_model.h5")})
+    folder = fetch("memory://bucket/hub", tmp_path, with_card=True, wanted=is_model_file)
+    assert sorted(file.name for file in folder.iterdir()) == ["config.json", "model.safetensors"]
+    store.pipe("/bucket/other/tf_model.h5", weights)
+    with pytest.raises(OgaError, match="None of the files in it is one of a model"):
+        fetch("memory://bucket/other", tmp_path, wanted=is_model_file)
+
+
+def test_every_file_that_the_command_names_may_lie_elsewhere(tmp_path, store):
+    names = ("rows.csv", "net.pt2", "net.json", "labels.csv", "clean.csv", "early.safetensors", "card.json")
+    store.pipe({f"/bucket/{name}": name.encode() for name in names})
+    store.pipe("/bucket/base/model.safetensors", b"base")
+    parser = argparse.ArgumentParser()
+    score.add_arguments(parser)
+    given = {"--model": "net.pt2", "--labels": "labels.csv", "--validation": "clean.csv"}
+    given |= {"--checkpoints": "early.safetensors", "--model-card": "card.json", "--reference": "base"}
+    words = [word for flag, name in given.items() for word in (flag, f"memory://bucket/{name}")]
+    options = parser.parse_args(["memory://bucket/rows.csv", "--run", str(tmp_path), *words])
+    choices = score._fetched(options)
+    here = (options.data, options.model, choices.labels, choices.validation, *choices.checkpoints, choices.model_card)
+    assert [Path(path).read_text() for path in here] == [name for name in names if name != "net.json"]
+    assert (tmp_path / choices.reference / "model.safetensors").read_bytes() == b"base"
+    plain = parser.parse_args([str(options.data), "--run", str(tmp_path), "--model", str(options.model)])
+    assert score._fetched(plain).labels is None
+    assert (plain.data, plain.model) == (options.data, options.model)
