@@ -10,10 +10,10 @@ from oga_core.exports.archives import edited_members
 from oga_core.exports.arrays import edited_label_file, edited_npy, edited_npz, write_edited_npz
 from oga_core.exports.columns import edited_arrow, write_edited_parquet
 from oga_core.exports.decided import Decided
-from oga_core.exports.members import Member, with_ending, write_file, write_members, write_tar, write_zip
+from oga_core.exports.members import Member, with_ending, write_file, write_members, write_shards, write_tar, write_zip
 from oga_core.exports.rows import edited_table
 from oga_core.exports.segmentation.masked_members import masked_members
-from oga_core.readers.archives import is_zip, open_archive
+from oga_core.readers.archives import TarShards, is_zip, open_archive
 from oga_core.readers.archives.names import folded
 from oga_core.readers.columns import choose, recognise
 from oga_core.readers.tables import open_text_table
@@ -67,6 +67,10 @@ def _write_archive(decided: Decided, out: Path, spreadsheet_safe: bool = False) 
     else:
         edited = edited_members(archive, decided.samples, decided.edits)
     members = decided.counted(edited, len(archive.names))
+    if isinstance(archive, TarShards):
+        placed = ((archive.shard_of(name), content) for name, content in members)
+        write_shards(out, ((shard, (name, content)) for (shard, name), content in placed))
+        return out
     if source.is_dir():
         return write_members(out, members)
     if is_zip(source):

@@ -9,6 +9,7 @@ import tarfile
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import groupby
 from pathlib import Path
 from typing import IO
 
@@ -140,6 +141,14 @@ def write_zip(out: Path, members: Iterable[Member]) -> None:
                 archive.writestr(info, content, zipfile.ZIP_STORED if is_packed else zipfile.ZIP_DEFLATED)
 
     write_whole(out, write)
+
+
+def write_shards(out: Path, members: Iterable[tuple[str, Member]]) -> None:
+    """Write a folder of tar files from members with the shard that each belongs to, those of one shard together."""
+    with whole_folder(out) as folder:
+        for shard, group in groupby(members, key=lambda pair: pair[0]):
+            (folder / shard).parent.mkdir(parents=True, exist_ok=True)
+            write_tar(folder / f"{shard}.tar", (member for _, member in group))
 
 
 def write_tar(out: Path, members: Iterable[Member]) -> None:

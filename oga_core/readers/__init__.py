@@ -12,7 +12,7 @@ Values of `SampleSet.source.format`, and the roles in `source.columns` that an e
   mask, and table, its name; the table is `source.labels_path`, or where that is None the member `columns["table"]`).
 - npz, npy: arrays (data, label, id: names of arrays); labels from `source.labels_path` where there is one.
 - outputs_npz, outputs_parquet: a bundle of features, logits and labels.
-- webdataset: a tar of grouped members (label: the ending of the label's member).
+- webdataset: a tar of grouped members, or a folder of such tars (label: the ending of the label's member).
 Image columns of parquet and arrow have the role image. A table of labels given beside rows or arrays is
 `source.labels_path`.
 """
@@ -23,7 +23,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from oga_core.errors import OgaError
-from oga_core.readers.archives import Archive, is_zip, open_archive
+from oga_core.readers.archives import Archive, TarShards, is_zip, open_archive
 from oga_core.readers.arrays import read_npy_samples, read_npz
 from oga_core.readers.assembly import Draft, ReadOptions, archive_fingerprint, file_fingerprint, finish
 from oga_core.readers.columns import recognise, some
@@ -127,7 +127,8 @@ def _read_archive(archive: Archive, options: ReadOptions) -> Draft:
     is_file = archive.path.is_file()
     if is_file and is_zip(archive.path) and archive.names and all(name.endswith(".npy") for name in archive.names):
         return _read_npz(archive, options)
-    if is_file and not is_zip(archive.path) and options.labels is None and is_webdataset(archive):
+    is_tar = isinstance(archive, TarShards) or (is_file and not is_zip(archive.path))
+    if is_tar and options.labels is None and is_webdataset(archive):
         return read_webdataset(archive, options)
     if has_images(archive):
         return _read_images(archive, options)

@@ -11,7 +11,7 @@ TEXT_TABLES = (".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".json", *CONLL)
 ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz")
 FORMATS = (
     "an image folder or .zip, .csv, .tsv, .jsonl, .json, .conll, .parquet, .npz, .npy, .arrow, "
-    "a Hugging Face save_to_disk folder, or a WebDataset .tar"
+    "a Hugging Face save_to_disk folder, or a WebDataset .tar or folder of them"
 )
 
 _SUFFIXES = {

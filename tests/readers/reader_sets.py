@@ -274,16 +274,23 @@ def _saved_zip(tmp: Path) -> Case:
 def _webdataset(tmp: Path) -> Case:
     members: dict[str, bytes | str] = {}
     for i, label in zip(IDS, LABELS, strict=True):
-        members |= {f"a/{i}.v1.png": encoded(picture(int(i))), f"a/{i}.cls": label, f"a/{i}.json": "{}"}
-    members = {name.replace(".v1", ""): content for name, content in members.items()}
+        members |= {f"a/{i}.png": encoded(picture(int(i))), f"a/{i}.cls": label, f"a/{i}.json": "{}"}
     return Case(write_tar(tmp / "shard.tar", members), [f"a/{i}" for i in IDS], "image", "webdataset")
 
 
+def _webdataset_shards(tmp: Path) -> Case:
+    folder = write_folder(tmp / "shards", {"stats.json": "{}"})
+    for start in range(0, N_SAMPLES, 9):
+        images = {f"{row}.png": encoded(picture(row)) for row in range(N_SAMPLES)[start : start + 9]}
+        labels = {f"{start + i}.cls": label for i, label in enumerate(LABELS[start : start + 9])}
+        write_tar(folder / f"part-{start // 9}.tar", images | labels)
+    return Case(folder, [f"part-{i // 9}/{i}" for i in range(N_SAMPLES)], "image", "webdataset")
+
+
 def _webdataset_text(tmp: Path) -> Case:
-    members: dict[str, bytes | str] = {}
-    for i, text, label in zip(IDS, TEXTS, LABELS, strict=True):
-        members |= {f"{i}.txt": text, f"{i}.cls": label}
-    return Case(write_tar(tmp / "shard.tar", members), IDS, "text", "webdataset")
+    texts: dict[str, bytes | str] = {f"{i}.txt": text for i, text in zip(IDS, TEXTS, strict=True)}
+    labels = {f"{i}.cls": label for i, label in zip(IDS, LABELS, strict=True)}
+    return Case(write_tar(tmp / "shard.tar", texts | labels), IDS, "text", "webdataset")
 
 
 CASES: dict[str, Callable[[Path], Case]] = {

@@ -11,6 +11,7 @@ import pytest
 from reader_sets import write_folder, write_tar, write_zip
 
 from oga_core.errors import OgaError
+from oga_core.readers import read_samples
 from oga_core.readers.archives import Archive, archive, open_archive, tar_file, zip_file
 from oga_core.readers.archives.archive import check_name, is_junk, suffix_of
 
@@ -103,3 +104,21 @@ def test_usual_names_are_neither() -> None:
         assert not is_junk(name.split("/")[0])
     assert all(map(is_junk, (".git", "Thumbs.db", "__MACOSX", "Icon\r")))
     assert [suffix_of(name) for name in ("a.PNG", "a", "a.tar.gz", ".x")] == [".png", "", ".gz", ""]
+
+
+def test_rows_of_a_folder_of_tars_open_only_the_tars_that_they_lie_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(tar_file, "_OPEN_AT_ONCE", 2)
+    for number in range(4):
+        members = {f"{row}.{kind}": f"{kind} {number}{row}" for row in range(3) for kind in ("txt", "cls")}
+        write_tar(tmp_path / f"part-{number}.tar", members)
+    samples = read_samples(tmp_path)
+    shards = samples.inputs._archive._shards.values()
+    opened = []
+    reopen = Path.open
+    monkeypatch.setattr(Path, "open", lambda path, *more: (opened.append(path.name), reopen(path, *more))[1])
+    for tar in shards:
+        tar.close()
+    assert [samples.inputs[row] for row in (6, 7, 9)] == ["txt 20", "txt 21", "txt 30"]
+    assert opened == ["part-2.tar", "part-3.tar"]
+    assert [samples.inputs[row] for row in (0, 6)] == ["txt 00", "txt 20"]
+    assert sum(not tar._file.closed for tar in shards) == 2

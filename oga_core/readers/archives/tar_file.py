@@ -1,4 +1,4 @@
-"""A tar file as an archive."""
+"""A tar file as an archive, and a folder of them, the shards of a WebDataset, as one."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import tarfile
 import tempfile
 import threading
 import zlib
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path, PurePosixPath
 from typing import IO
 
 from oga_core.errors import OgaError
@@ -18,6 +19,7 @@ from oga_core.readers.archives.archive import (
     MAX_MEMBER_BYTES,
     MAX_RATIO,
     RATIO_FREE_BYTES,
+    Archive,
     PackedArchive,
     check_name,
     is_junk,
@@ -25,6 +27,11 @@ from oga_core.readers.archives.archive import (
 )
 
 _BLOCK_BYTES = 1 << 20
+ENDING = ".tar"
+_BESIDE = (".json", ".jsonl", ".parquet", ".txt", ".md", ".csv")
+"""What tools that make shards write beside them: statistics, tables, a file that says what it is."""
+_OPEN_AT_ONCE = 16
+"""Shards whose files are open: a pass in order needs one or two, and there may be thousands."""
 
 
 class Tar(PackedArchive):
@@ -32,6 +39,7 @@ class Tar(PackedArchive):
 
     def __init__(self, path: Path):
         self._file = _plain_tar(path)
+        self._is_packed = self._file.name != str(path)
         self._lock = threading.Lock()
         members = list(self._members(path))
         self._offsets = {name: offset for name, offset, _ in members}
@@ -64,17 +72,77 @@ class Tar(PackedArchive):
         if size > limit:
             raise self.too_large(name, limit)
         with self._lock:
+            if self._file.closed:
+                self._file = self.path.open("rb")
             self._file.seek(self._offsets[name])
             data = self._file.read(size)
         if len(data) != size:
             raise OgaError(f"{name} in {self.path.name} is cut short: the archive changed while it was in use.")
         return data
 
+    def close(self) -> None:
+        """Close the file until something is read of it again; one that was unpacked stays."""
+        with self._lock:
+            if not self._is_packed:
+                self._file.close()
+
     def _open(self, name: str) -> IO[bytes]:
         return io.BytesIO(self.read(name))
 
     def stamps(self) -> Iterable[object]:
         return ((name, self.sizes[name], self._offsets[name]) for name in self.names)
+
+
+def is_sharded(names: Sequence[str]) -> bool:
+    """Whether the files of a folder are tar files and what is written beside them."""
+    has_shards = any(name.casefold().endswith(ENDING) for name in names)
+    return has_shards and all(name.casefold().endswith((ENDING, *_BESIDE)) for name in names)
+
+
+class TarShards(Archive):
+    """The members of the tar files of a folder, named `<shard>/<member>`; a shard is open only while it is read."""
+
+    def __init__(self, folder: Archive):
+        self._folder = folder
+        self._lock = threading.Lock()
+        self._open_shards: OrderedDict[str, Tar] = OrderedDict()
+        self._shards: dict[str, Tar] = {}
+        sizes: dict[str, int] = {}
+        for name in folder.names:
+            if not name.casefold().endswith(ENDING):
+                continue
+            tar = Tar(folder.path / name)
+            tar.close()
+            shard = str(PurePosixPath(name).with_suffix(""))
+            self._shards[shard] = tar
+            sizes.update((f"{shard}/{member}", size) for member, size in tar.sizes.items())
+            if len(sizes) > MAX_ENTRIES:
+                raise too_many(folder.path)
+        super().__init__(folder.path, sizes)
+
+    def shard_of(self, name: str) -> tuple[str, str]:
+        """Return the shard that a member lies in, by the name of its file without the ending, and its name there."""
+        place = PurePosixPath(name)
+        shard = next(str(parent) for parent in place.parents if str(parent) in self._shards)
+        return shard, name.removeprefix(f"{shard}/")
+
+    def read(self, name: str, limit: int = MAX_MEMBER_BYTES) -> bytes:
+        if name not in self.sizes:
+            raise KeyError(name)
+        shard, member = self.shard_of(name)
+        with self._lock:
+            tar = self._shards[shard]
+            self._open_shards[shard] = tar
+            self._open_shards.move_to_end(shard)
+            while len(self._open_shards) > _OPEN_AT_ONCE:
+                self._open_shards.popitem(last=False)[1].close()
+            return tar.read(member, limit)
+
+    def _open(self, name: str) -> IO[bytes]:
+        return io.BytesIO(self.read(name))
+
+    def stamps(self) -> Iterable[object]:
+        return self._folder.stamps()
 
 
 def _plain_tar(path: Path) -> IO[bytes]:
