@@ -45,9 +45,10 @@ def show() -> None:
     with right:
         _threshold(view)
         messages.guarded(outlook.expected)(view)
-        tables.classes(view)
-    parts = {"Samples": _samples, "Confused pairs": _pairs, "Clusters": _clusters, "Scores": _distributions}
+    parts = {"Samples": _samples, "Classes": _classes, "Confused pairs": _pairs, "Clusters": _clusters}
+    parts["Scores"] = _distributions
     if not view.data.classes:
+        del parts["Classes"]
         del parts["Confused pairs"]
     if view.data.target == "number":
         parts["Given and predicted"] = numbers.given_and_predicted
@@ -216,6 +217,13 @@ def _samples(view: Opened) -> None:
     )
     if not thumbnails.is_open(view.data):
         thumbnails.wait(view.data)
+
+
+@messages.guarded
+def _classes(view: Opened) -> None:
+    hints.section("Explore", "Classes", about="Choose a row to see its samples below.")
+    tables.classes(view)
+    _samples(view)
 
 
 @messages.guarded

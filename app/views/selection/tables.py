@@ -8,18 +8,14 @@ import pandas as pd
 import streamlit as st
 
 from oga_app import state
-from oga_app.elements import charts, hints
+from oga_app.elements import charts
 from oga_app.views.header import Opened
 
 
 def classes(view: Opened) -> None:
     """Samples and flagged ones of each given label; choosing one restricts all views to it."""
-    data = view.data
-    if not data.classes:
-        return
-    hints.section("Explore", "Classes")
     table = view.selection.class_shares()
-    names = [data.class_name(code) for code in table["class"]]
+    names = [view.data.class_name(code) for code in table["class"]]
     _shares(view, table, names, "given", "Given label")
 
 

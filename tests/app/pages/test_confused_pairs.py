@@ -38,7 +38,7 @@ def explored(visit, data, pair=None):
 
 
 def test_pairs_are_ranked_with_their_share_of_the_given_label(visit, data, pair):
-    table = explored(visit, data).dataframe[2].value
+    table = explored(visit, data).dataframe[1].value
     counts = np.bincount(data.given * 5 + data.predicted, minlength=25).reshape(5, 5)
     first = table.iloc[0]
     assert [first["Given label"], first["Predicted label"]] == [data.classes[code] for code in pair]
@@ -85,7 +85,7 @@ def test_clusters_filter(visit, data):
     run.write_table(run.table.assign(map_cluster=data.given))
     test = visit("explore", run="digits")
     test.segmented_control(key="explore-part").set_value("Clusters").run()
-    table = test.dataframe[1].value
+    table = test.dataframe[0].value
     assert set(table["class"]) == set(ScoredRun(data.path).clusters.names)
     name = table["class"].iloc[0]
     filtered = visit("explore", run="digits", filters=json.dumps({"cluster": name}))

@@ -43,7 +43,7 @@ def test_each_block_of_the_guide_stands_beside_its_block_of_a_page():
 
 def test_a_block_shows_its_own_part_and_no_other(visit, digits):
     shown = written(visit("explore", run="digits"))
-    for block in ("Map", "Histogram", "Threshold", "Classes", "Filter", "Samples"):
+    for block in ("Map", "Histogram", "Threshold", "Filter", "Samples"):
         assert f"**{block}**\n\n{hints.blocks('Explore')[block]}" in shown
     assert f"**Matrix**\n\n{hints.blocks('Explore')['Matrix']}" not in shown
 
