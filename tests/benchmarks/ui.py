@@ -2,6 +2,7 @@
 
     python tests/benchmarks/ui.py [--n 100000 10000000] [--rounds 7] [--parts map review …] [--filters '{"given":"…"}']
 
+paint: Explore in a browser that was just started, and again, beside an empty page of Streamlit's.
 map, review: the dashboard itself on a run of n samples. plotly: the same map by Plotly's scattergl and as a raster.
 kills: SIGKILL at random moments of a simulated review; server_kills: of the real server, reviewed over its protocol.
 reviewers: four at once, on the store and through the server.
@@ -18,6 +19,7 @@ import os
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +27,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "app"))
 
 from dashboard import durability
 from dashboard.browser import FLAGS, Traffic, cpu, dashboard_mb, median, open_page, seconds, served
+from dashboard.first_paint import measure_first_paint
 from dashboard.reviewers import APP, decided_at, measure_reviewers
 from dashboard.rival_measures import measure_keys, measure_plotly
 from dashboard.run import write_big_run
 from kills import review_while_killed
-from playwright.sync_api import Browser, Page, TimeoutError, sync_playwright
+from playwright.sync_api import Browser, Page, Playwright, TimeoutError, sync_playwright
 
 OPENING = 1_800_000
 """Milliseconds until the data of ten million samples are open: a CSV of them is read row by row."""
-PARTS = ("map", "review", "plotly", "kills", "server_kills", "reviewers")
+PARTS = ("paint", "map", "review", "plotly", "kills", "server_kills", "reviewers")
 
 
 def measure_map(browser: Browser, url: str, run: Path, rounds: int, filters: str = "") -> dict[str, Any]:
@@ -183,11 +186,13 @@ def main() -> None:
     result: dict[str, Any] = {"load_average": [round(load, 1) for load in os.getloadavg()], "cores": os.cpu_count()}
     with tempfile.TemporaryDirectory() as temporary, sync_playwright() as driver:
         folder = options.folder or Path(temporary)
-        browser = driver.chromium.launch(executable_path=options.chromium, args=FLAGS)
-        for n in options.n if {"map", "review", "plotly"} & set(options.parts) else ():
+        browser = chromium(driver, options.chromium)
+        for n in options.n if {"paint", "map", "review", "plotly"} & set(options.parts) else ():
             run = write_big_run(folder, n)
             part: dict[str, Any] = {}
             result[str(n)] = part
+            if "paint" in options.parts:
+                part["first_paint"] = measure_first_paint(partial(chromium, driver, options.chromium), run)
             for name, measure in {"map": measure_map, "review": measure_review}.items():
                 if name in options.parts:
                     with served(APP, "--run", str(run)) as url:
@@ -215,6 +220,10 @@ def main() -> None:
     report(result, options.out)
     json.dump(result, sys.stdout, indent=1)
     print()
+
+
+def chromium(driver: Playwright, path: str) -> Browser:
+    return driver.chromium.launch(executable_path=path, args=FLAGS)
 
 
 def report(result: dict[str, Any], out: Path | None) -> None:
