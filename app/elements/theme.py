@@ -31,7 +31,7 @@ a.oga { color: inherit; }
 .oga-figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(8.5rem, 1fr)); gap: .8rem 1.2rem; }
 .oga-figure { font-size: 1.75rem; font-weight: 600; letter-spacing: -.015em; line-height: 1.15; }
 .oga-figure.flagged { color: #c2410c; }
-.stAppHeader { padding-left: calc(var(--oga-brand, 5ch) + 2.6rem); }
+.stAppHeader { padding-left: calc(var(--oga-brand, 5ch) + 3.2rem); }
 .st-key-frame { position: absolute; width: 0; height: 0; overflow: hidden; }
 .oga-brand { position: fixed; top: 0; left: 1.4rem; height: 3.6rem; line-height: 3.6rem; z-index: 999991; margin: 0;
   max-width: calc(var(--oga-brand) + 1ch); white-space: nowrap; overflow: hidden; text-overflow: ellipsis;

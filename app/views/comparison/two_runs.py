@@ -24,7 +24,7 @@ from oga_core.runs.scored import ScoredRun
 from oga_core.runs.words import LABELS
 
 _SHOWN = 24
-_ACTIONS = {"relabel": "Relabelled", "remove": "Removed", "keep": "Kept"}
+_ACTIONS = {"relabel": "Relabelled", "remove": "Removed", "keep": "Kept", "unsure": "Unsure"}
 
 
 def show(view: Opened) -> None:
@@ -99,7 +99,8 @@ def _fates(pair: RunPair) -> None:
     )
     if pair.new.target in ("number", "vector"):  # no prediction is exactly the number that a person gave
         table = table.drop(columns="The model now agrees")
-    st.dataframe(table, hide_index=True)
+    counts = st.column_config.NumberColumn(format="localized")
+    st.dataframe(table, hide_index=True, column_config=dict.fromkeys(table.columns[1:], counts))
     _stale(pair)
 
 

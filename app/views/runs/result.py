@@ -91,7 +91,8 @@ def _carried(info: RunInfo) -> None:
         return
     counts = info.carried
     stale = counts.get("stale", {})
-    about = f"From {Path(info.previous).name}: {counts.get('carried', 0):,} decisions carried over"
+    along = messages.counted(counts.get("carried", 0), "decision", "decisions")
+    about = f"From {Path(info.previous).name}: {along} carried over"
     about += f", {counts.get('applied', 0):,} of the earlier ones done in the data"
     reasons = ", ".join(f"{count:,} because {reason}" for reason, count in stale.items())
     messages.note(f"{about}. Not carried over: {reasons}." if reasons else f"{about}.")

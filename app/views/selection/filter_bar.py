@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -18,6 +19,7 @@ from oga_core.review.filters import PREDICTIONS, SIDES, UNDECIDED, Filters
 
 T = TypeVar("T")
 _STEPS = 200  # of a range: finer than the pointer
+_MOST_DIGITS = 12  # behind the point: no more tell two numbers apart at a glance
 _METADATA_SHOWN = 8  # columns: more would be a list to search, not fields to see
 
 
@@ -145,4 +147,7 @@ def _range(
         interval = state.value_of(key)
         view.session.set_filters(replace(filters, **{name: None if interval == ends else named(interval)}))
 
-    st.slider(messages.plain(label), *ends, step=(ends[1] - ends[0]) / _STEPS, key=key, on_change=change)
+    step = (ends[1] - ends[0]) / _STEPS
+    digits = min(max(math.ceil(-math.log10(step)), 0), _MOST_DIGITS)
+    written = "percent" if name == "probability_range" else f"%.{digits}f"
+    st.slider(messages.plain(label), *ends, step=step, format=written, key=key, on_change=change)

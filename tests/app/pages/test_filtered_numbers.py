@@ -11,6 +11,7 @@ from app_runs import image_run
 from page_words import words
 
 from oga_core.review import Decision, ReviewStore
+from oga_core.runs.folder import RunFolder
 from oga_core.runs.scored import WRONG_PROBABILITY, ScoredRun
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -119,3 +120,10 @@ def test_the_queue_holds_what_passes(filtered, flagged):
     test.segmented_control(key="review-mode").set_value("Grid by class").run()
     [box] = [box for box in test.selectbox if box.label == "Given label" and str(box.key).startswith("grid-class")]
     assert box.options == [f"{GIVEN} ({flagged.sum()} flagged)"]
+
+
+def test_the_ends_of_a_range_are_told_apart_however_small_the_numbers(visit, data):
+    run = RunFolder.open(data.path)
+    run.write_table(run.table.assign(score_loss=run.table["score_loss"] * 1e-5))
+    [field] = visit("explore", run="digits").slider
+    assert field.proto.format % field.min != field.proto.format % (field.min + field.step)

@@ -39,7 +39,7 @@ def test_the_run_it_was_started_from_is_compared(visit, later):
     assert "10.0\u00a0% before" in shown
     assert "1 decision was not carried over" in shown
     stale = test.dataframe[1].value
-    assert stale.values.tolist() == [["gone.png", "unsure", "the sample is gone", "me"]]
+    assert stale.values.tolist() == [["gone.png", "Unsure", "the sample is gone", "me"]]
 
 
 def test_the_fate_of_decisions_and_who_left_the_flagged(visit, later):
