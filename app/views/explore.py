@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -45,18 +46,23 @@ def show() -> None:
     with right:
         _threshold(view)
         messages.guarded(outlook.expected)(view)
-    parts = {"Samples": _samples, "Classes": _classes, "Confused pairs": _pairs, "Clusters": _clusters}
-    parts["Scores"] = _distributions
-    if not view.data.classes:
-        del parts["Classes"]
-        del parts["Confused pairs"]
-    if view.data.target == "number":
-        parts["Given and predicted"] = numbers.given_and_predicted
-    if not view.data.clusters.names:
-        del parts["Clusters"]
+    parts = _parts(view)
     parts[part(list(parts), "explore-part")](view)
     if view.session.opened:
         detail(view)
+
+
+def _parts(view: Opened) -> dict[str, Callable[[Opened], None]]:
+    """What can be shown below the map, by name; tables and charts, whose scripts are large, where they are asked for."""
+    parts: dict[str, Callable[[Opened], None]] = {"Samples": _samples}
+    if view.data.classes:
+        parts |= {"Classes": _classes, "Confused pairs": _pairs}
+    if view.data.clusters.names:
+        parts["Clusters"] = _clusters
+    parts["Scores"] = _distributions
+    if view.data.target == "number":
+        parts["Given and predicted"] = numbers.given_and_predicted
+    return parts
 
 
 @st.fragment

@@ -148,6 +148,10 @@ def _range(
         view.session.set_filters(replace(filters, **{name: None if interval == ends else named(interval)}))
 
     step = (ends[1] - ends[0]) / _STEPS
-    digits = min(max(math.ceil(-math.log10(step)), 0), _MOST_DIGITS)
-    written = "percent" if name == "probability_range" else f"%.{digits}f"
+    written = "percent" if name == "probability_range" else f"%.{_digits(step)}f"
     st.slider(messages.plain(label), *ends, step=step, format=written, key=key, on_change=change)
+
+
+def _digits(step: float) -> int:
+    """How many behind the point tell a number from the next step."""
+    return min(max(math.ceil(-math.log10(step)), 0), _MOST_DIGITS)
