@@ -53,7 +53,7 @@ def show() -> None:
 
 
 def _parts(view: Opened) -> dict[str, Callable[[Opened], None]]:
-    """What can be shown below the map, by name; tables and charts, whose scripts are large, where they are asked for."""
+    """What can be shown below the map, by name; tables and charts, whose scripts are large, come when asked for."""
     parts: dict[str, Callable[[Opened], None]] = {"Samples": _samples}
     if view.data.classes:
         parts |= {"Classes": _classes, "Confused pairs": _pairs}
