@@ -136,7 +136,7 @@ def board_version(filters: Filters, board: DecisionBoard) -> tuple[int, ...]:
     """What changes with the decisions that the filter asks for; empty where others change nothing."""
     if filters.decision or filters.reviewer:
         return (board.version,)
-    return board.step() if filters.probability_range else ()
+    return board.learnt if filters.probability_range else ()
 
 
 def evidence(data: ScoredRun) -> Evidence:

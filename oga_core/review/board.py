@@ -14,6 +14,8 @@ from oga_core.threshold.expectation import Expectation
 
 LEARN_EVERY = 5
 """Decisions after which probabilities are learnt again: one hardly moves them, and the next sample must not wait."""
+LEARNT_AT_ONCE = 1_000_000
+"""Samples whose probabilities are learnt in a tenth of a second; nobody waits for those of more."""
 
 
 class DecisionBoard:
@@ -34,6 +36,7 @@ class DecisionBoard:
         self._lock = threading.Lock()
         self._learnt = self.step()
         self._wrong = data.wrong_probability
+        self._learning: threading.Thread | None = None
 
     @property
     def version(self) -> int:
@@ -73,10 +76,24 @@ class DecisionBoard:
     def wrong_probability(self) -> NDArray[np.float64] | None:
         """How likely each label is wrong, `(n_samples,)`: the one probability that a person reads.
 
-        The run's own, moved by the verdicts, of every five of which it learns. None where the run tells nothing.
+        The run's own, moved by the verdicts, of every five of which it learns. None where the run tells nothing. Of
+        millions it learns in the background, and gives what it knew before meanwhile.
         """
         step = self.step()
         if self._wrong is not None and step != self._learnt:
-            self._wrong = self.expectation(self._data.default_score).revised()
-            self._learnt = step
+            if len(self._data) <= LEARNT_AT_ONCE:
+                self._learn(step)
+            elif self._learning is None or not self._learning.is_alive():
+                self._learning = threading.Thread(target=self._learn, args=(step,), daemon=True)
+                self._learning.start()
         return self._wrong
+
+    @property
+    def learnt(self) -> tuple[int, int]:
+        """The step whose decisions are in `wrong_probability`."""
+        self.wrong_probability()
+        return self._learnt
+
+    def _learn(self, step: tuple[int, int]) -> None:
+        self._wrong = self.expectation(self._data.default_score).revised()
+        self._learnt = step

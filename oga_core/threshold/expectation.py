@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
+from functools import cached_property
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,13 +108,11 @@ class Expectation:
         self._edges = -(-np.arange(n_bins + 1) * len(scores) // max(n_bins, 1))
         size = np.diff(self._edges)
         self._count(None)
-        expected = None
-        if probability is not None:
-            expected = np.add.reduceat(probability[scores.order], self._edges[:-1]) / size
+        self._before = None if probability is None else _Before.of(scores, probability, self._edges)
+        expected = None if self._before is None else self._before.expected
         bad_in_bin = self._bad_in_bin.astype(float)
         reviewed_in_bin = self._reviewed_in_bin.astype(float)
         self._curves = sample_curves(bad_in_bin, reviewed_in_bin, size, noise_rate, self._random, expected, noise_high)
-        self._before = probability, expected
         self._bad_draws = self._random.binomial(self._unreviewed_in_bin, self._curves)  # (draws, bins)
 
     def within(self, by_rank: NDArray[np.bool_]) -> Expectation:
@@ -159,11 +159,13 @@ class Expectation:
         """
         from sklearn.isotonic import isotonic_regression
 
-        before, expected = self._before
-        if before is None or expected is None or not len(self.reviewed):
-            return before
-        shift = log_odds(self._curves.mean(axis=0)) - log_odds(expected)
-        moved = expit(log_odds(before[self.scores.order]) + np.repeat(shift, np.diff(self._edges)))
+        before = self._before
+        if before is None or not len(self.reviewed):
+            return None if before is None else before.probability
+        shift = log_odds(self._curves.mean(axis=0)) - log_odds(before.expected)
+        moved = np.repeat(shift, np.diff(self._edges))
+        moved += before.log_odds_by_rank
+        expit(moved, out=moved)
         revised = np.empty(len(moved))
         revised[self.scores.order] = isotonic_regression(moved, y_min=0, y_max=1, increasing=False)
         return revised
@@ -208,19 +210,28 @@ class Expectation:
         from everywhere, so that misses are found where nobody expects them.
         """
         p = self._curves.mean(axis=0)
-        spread = self._unreviewed_in_bin * np.sqrt(p * (1 - p) + self._curves.var(axis=0))
-        everywhere = self._unreviewed_in_bin / max(self._unreviewed_in_bin.sum(), 1)
+        left = self._unreviewed_in_bin.copy()
+        spread = left * np.sqrt(p * (1 - p) + self._curves.var(axis=0))
+        everywhere = left / max(left.sum(), 1)
         share = (1 - _ROAMING) * spread / max(spread.sum(), 1e-12) + _ROAMING * everywhere
-        open_ranks = np.ones(len(self.scores), dtype=bool)
-        open_ranks[self.scores.ranks[self.reviewed]] = False
-        candidates = np.flatnonzero(open_ranks)
-        bins = self._bins(candidates)
-        weight = share[bins] / self._unreviewed_in_bin[bins]
-        size = min(count, len(candidates))
-        if not size:
-            return np.empty(0, dtype=np.int64)
-        ranks = self._random.choice(candidates, size=size, replace=False, p=weight / weight.sum())
-        return self.scores.order[ranks]
+        weight = share / np.maximum(left, 1)  # of each sample of a bin
+        drawn = np.zeros_like(left)
+        for _ in range(min(count, int(left.sum()))):  # bin by bin: a draw among all samples of ten million takes long
+            chance = weight * left
+            place = int(self._random.choice(len(left), p=chance / chance.sum()))
+            drawn[place] += 1
+            left[place] -= 1
+        known = np.sort(self.scores.ranks[self.reviewed])
+        ranks = [self._drawn_in(place, int(drawn[place]), known) for place in np.flatnonzero(drawn).tolist()]
+        chosen = np.concatenate([*ranks, np.zeros(0, dtype=np.int64)])
+        return self.scores.order[self._random.permutation(chosen)]
+
+    def _drawn_in(self, place: int, count: int, known: Indices) -> Indices:
+        """Ranks of a bin, drawn among those that were not reviewed. known: the ranks that were, rising."""
+        start, stop = self._edges[place : place + 2].tolist()
+        here = known[slice(*np.searchsorted(known, [start, stop]))]
+        open_ranks = np.delete(np.arange(start, stop), here - start)
+        return self._random.choice(open_ranks, size=count, replace=False)
 
     def _bad_among_first(self, flagged: int) -> Values:
         """Bad samples of the part among the first `flagged` ranks in every draw, `(draws,)`."""
@@ -231,6 +242,34 @@ class Expectation:
         whole = self._bad_draws[:, :last].sum(axis=1)
         start, stop, at = self._before_rank(np.array([self._edges[last], self._edges[last + 1], flagged]))
         return known + whole + self._bad_draws[:, last] * ((at - start) / max(stop - start, 1))
+
+
+@dataclass(frozen=True, eq=False)
+class _Before:
+    """What was given before any decision, along the ranks of a score: worked out once, since millions take a while.
+
+    probability: `(n_samples,)`. expected: its mean in each bin, `(n_bins,)`.
+    """
+
+    probability: Values
+    expected: Values
+    order: Indices
+
+    @classmethod
+    def of(cls, scores: RankedScores, probability: Values, edges: Indices) -> _Before:
+        known = _BEFORE.get(scores)
+        if known is None or known.probability is not probability:
+            expected = np.add.reduceat(probability[scores.order], edges[:-1]) / np.diff(edges)
+            known = _BEFORE[scores] = cls(probability, expected, scores.order)
+        return known
+
+    @cached_property
+    def log_odds_by_rank(self) -> Values:
+        """`(n_samples,)`, the most suspicious first."""
+        return log_odds(self.probability[self.order])
+
+
+_BEFORE: WeakKeyDictionary[RankedScores, _Before] = WeakKeyDictionary()
 
 
 def _interval(draws: Values) -> Interval:

@@ -1,5 +1,7 @@
 """One probability that a label is wrong: in the bars, in the filter, on the map, and after verdicts."""
 
+import threading
+
 import numpy as np
 import pytest
 from app_runs import image_run, with_columns
@@ -8,6 +10,7 @@ from oga_app.components.map.points import MapPoints
 from oga_core.findings import WRONG_PROBABILITY
 from oga_core.findings.kinds import SUGGESTED_PROBABILITY
 from oga_core.review import ReviewStore
+from oga_core.review import board as boards
 from oga_core.review.board import DecisionBoard
 from oga_core.review.decisions import Decision
 from oga_core.review.filters import Filters
@@ -68,6 +71,21 @@ def test_verdicts_move_it_and_the_filter_asks_what_they_made_of_it(data, board):
     likely = Selection.of(Filters(probability_range=(0.9, 1.0)), data, board, "loss", 10, lambda text: None)
     assert set(likely.rows) == set(np.flatnonzero(after >= 0.9))
     assert len(likely) < (before >= 0.9).sum()
+
+
+def test_of_millions_it_is_learnt_while_the_page_shows_what_was_known(data, board, monkeypatch):
+    monkeypatch.setattr(boards, "LEARNT_AT_ONCE", 0)
+    before, begun = board.wrong_probability(), threading.Event()
+    learn = board.expectation
+    monkeypatch.setattr(board, "expectation", lambda score: (begun.wait(20), learn(score))[1])
+    board.store.decide([Decision(str(data.ids[row]), "keep") for row in data.order("loss")[:12]])
+    board.refresh()
+    assert board.wrong_probability() is before
+    assert board.learnt == (0, 0)
+    begun.set()
+    board._learning.join()
+    assert board.wrong_probability()[data.order("loss")[:12]].mean() < before[data.order("loss")[:12]].mean() - 0.1
+    assert board.learnt == board.step()
 
 
 def test_a_run_that_tells_nothing_has_none(data, tmp_path):

@@ -98,6 +98,32 @@ def test_samples_to_review_are_new_and_lie_where_doubt_is():
     assert scores.ranks[chosen].max() > N / 2
 
 
+def test_few_left_are_all_asked_for_and_a_bin_gives_each_of_its_samples_as_often():
+    scores, bad = simulate(7)
+    rows = scores.order[:-30]
+    assert set(Expectation(scores, rows, bad[rows]).to_review(50)) == set(scores.order[-30:])
+    nothing = np.empty(0, dtype=np.int64)
+    found = Expectation(scores, nothing, nothing.astype(bool))
+    drawn = [found.to_review(400) for _ in range(20)]
+    ranks = scores.ranks[np.concatenate(drawn)]
+    assert [len(set(rows)) for rows in drawn] == [400] * 20
+    share = np.bincount(ranks, minlength=N).reshape(-1, 10).sum(axis=0) / len(ranks)  # ten samples are a bin
+    assert np.abs(share - 0.1).max() < 0.015
+
+
+def test_what_was_given_is_kept_for_each_score_apart():
+    scores, bad = simulate(8)
+    chance = expit(scores.values - 1)
+    rows = scores.flagged(0.02)
+    first = Expectation(scores, rows, bad[rows], probability=chance)
+    again = Expectation(scores, rows, bad[rows], probability=chance)
+    other = Expectation(RankedScores(-scores.values), rows, bad[rows], probability=chance)
+    without = Expectation(scores, rows, bad[rows], probability=chance / 2)
+    assert np.array_equal(first.revised(), again.revised())
+    assert not np.allclose(first.revised(), without.revised())
+    assert not np.allclose(first.revised(), other.revised())
+
+
 def test_probability_is_known_where_reviewed_and_falls_with_rank():
     scores, bad = simulate(6)
     rows = review(scores, bad, 200)
