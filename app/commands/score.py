@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--sketch-dim", type=int, help="numbers kept of each gradient (512; 4,096 for language models)")
     add("--seed", type=int, default=0, help="seed of everything random (0)")
     add("--device", default="auto", help="cpu, cuda (all cards), cuda:0, mps or auto (auto)")
-    add("--precision", default="float32", help="float32 or bfloat16 (float32)")
+    add("--precision", default="float32", help="float32, tf32 (of cards), bfloat16 or float16 (float32)")
     add("--batch-size", type=int, help="samples a batch (found from memory)")
     add("--max-samples", type=int, help="score at most this many samples, spread evenly")
     add(

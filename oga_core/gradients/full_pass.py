@@ -25,6 +25,7 @@ from oga_core.gradients.self_check import (
     checked_rows,
     relative_errors,
 )
+from oga_core.tasks.batches import rows_of
 from oga_core.tasks.task import Batch
 
 GIVEN_UP = {  # by what a later batch shows of them
@@ -84,15 +85,27 @@ class FullPass:
         self.whole = sizes if sum(sizes.values()) <= options.whole_parameters else {}
         self.method = methods[0]
         self.precision = Precision(device, options.precision)
+        self.attempts = [(self.precision, 1.0)]
         self.coverage = 1.0
         self.check_error = math.nan
         self.precision_error = 0.0
 
     def __call__(self, batch: Batch) -> dict[str, Tensor]:
-        """Return the arrays of one batch."""
-        reduction = self._reduction(len(batch["labels"]))
+        """Return the arrays of one batch; samples whose gradient float16 cannot hold are taken again."""
+        first, *others = self.attempts
         with self._frozen():
-            losses = self._reduced(self.method, batch, reduction, self.precision)
+            arrays = self._arrays(batch, *first)
+            for attempt in others:
+                finite = arrays["sketch"].isfinite().all(1) & arrays["losses"].isfinite()
+                rows = (~finite).nonzero()[:, 0]
+                again = self._arrays(rows_of(batch, rows), *attempt) if len(rows) else {}
+                for name, values in again.items():
+                    arrays[name][rows] = values
+        return arrays
+
+    def _arrays(self, batch: Batch, precision: Precision, scale: float) -> dict[str, Tensor]:
+        reduction = self._reduction(len(batch["labels"]), scale=scale)
+        losses = self._reduced(self.method, batch, reduction, precision)
         return {"losses": losses.values.float(), **losses.arrays, **reduction.arrays()}
 
     def check(self, batch: Batch) -> None:
@@ -110,6 +123,7 @@ class FullPass:
                 self.precision_error = self.check_error
             else:
                 self._measure_precision(few, exact)
+        self.attempts = self.precision.attempts(self.forward.model)
 
     def _reference(self, few: Batch) -> tuple[Precision, float, Reduction]:
         """The loop's result in the highest precision that there is room for, and the tolerance there."""
@@ -211,10 +225,16 @@ class FullPass:
 
     def _measure_precision(self, few: Batch, exact: Reduction) -> None:
         """What the chosen precision costs; float32 instead where it would change the ranking of samples."""
-        result = self._result(self.method, few, self.precision)
+        finite = exact.sketch.isfinite().all(1)
+        for precision, scale in self.precision.attempts(self.forward.model):
+            result = self._result(self.method, few, precision, scale)
+            if result.sketch[finite].isfinite().all():
+                break
+        if precision != self.precision:
+            self.notes.append("Gradients are too large or too small for float16; they are computed in float32.")
+            self.precision = precision
         errors = relative_errors(result.by_parameter, exact.by_parameter, self.method.left_out)
         self.precision_error = errors[""]
-        finite = exact.sketch.isfinite().all(1)
         if self.precision.name == "float32" or not changes_ranking(exact.sketch[finite], result.sketch[finite]):
             return
         self.notes.append(
@@ -224,21 +244,25 @@ class FullPass:
         self.precision = Precision(self.device, "float32")
         self._measure_precision(few, exact)
 
-    def _result(self, method: Method, few: Batch, precision: Precision) -> Reduction:
+    def _result(self, method: Method, few: Batch, precision: Precision, scale: float = 1.0) -> Reduction:
         """The method's gradients of the few samples, parameter by parameter."""
         dtype = torch.float64 if precision.weights == torch.float64 else torch.float32
-        reduction = self._reduction(len(few["labels"]), keep=True, dtype=dtype)
+        reduction = self._reduction(len(few["labels"]), keep=True, dtype=dtype, scale=scale)
         self._reduced(method, few, reduction, precision)
         return reduction
 
     def _reduced(self, method: Method, batch: Batch, reduction: Reduction, precision: Precision) -> Losses:
         with precision(self.forward.model):
-            return method(precision.inputs(batch), reduction)
+            losses = method(precision.inputs(batch), reduction)
+        reduction.unscale()
+        return losses
 
-    def _reduction(self, n: int, *, keep: bool = False, dtype: torch.dtype = torch.float32) -> Reduction:
+    def _reduction(
+        self, n: int, *, keep: bool = False, dtype: torch.dtype = torch.float32, scale: float = 1.0
+    ) -> Reduction:
         options = self.options
         norms = {"l1": options.exact_l1, "l2": options.exact_l2}
-        return Reduction(n, self.sketcher, **norms, keep=keep, dtype=dtype, whole=self.whole)
+        return Reduction(n, self.sketcher, **norms, keep=keep, dtype=dtype, whole=self.whole, scale=scale)
 
     def _note_left_out(self) -> None:
         left_out = set(self.method.left_out)

@@ -12,6 +12,11 @@ from torch import Tensor, nn
 
 from oga_core.gradients.devices import free_bytes, precision_context, repeatable
 
+SCALES = (2.0**12, 2.0**4)
+"""What losses are multiplied by where gradients have 5 bits of exponent, the second where the first is too much.
+
+Below 6e-8 such numbers are zero, above 65,504 infinite. Trainers begin at 2^16 for the mean of a batch, which is 2^12
+for each of 16 samples."""
 NEARLY_EQUAL = 0.1  # relative difference below which the order of two samples is no ranking: scores differ by factors
 
 
@@ -32,6 +37,19 @@ class Precision:
                 return
             with repeatable(), _cast(model, self.weights):
                 yield
+
+    def attempts(self, model: nn.Module) -> list[tuple[Precision, float]]:
+        """Precisions and scales of the losses, to be tried one after the other on samples that are not finite."""
+        if not self.is_half(model):
+            return [(self, 1.0)]
+        wide = Precision(self.device, "float32", torch.float32 if is_short(model) else None)
+        last = [(wide, 1.0)] if wide.fits(model) else []
+        return [*((self, scale) for scale in SCALES), *last]
+
+    def is_half(self, model: nn.Module) -> bool:
+        """Whether what comes back in a backward pass may be in float16, whose small numbers are zero."""
+        by_weights = self.weights is None and any(p.dtype == torch.float16 for p in model.parameters())
+        return self.name == "float16" or by_weights
 
     def inputs(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """The batch with real numbers as the weights are."""
@@ -63,6 +81,8 @@ def changes_ranking(exact: Tensor, other: Tensor) -> bool:
     Two samples whose sizes are nearly equal have no order. A sketch has turned where its cosine with the exact one is
     below one half: it then points to other samples than it should.
     """
+    if not other.isfinite().all():
+        return True
     sizes = exact.norm(dim=1).tolist()
     others = other.norm(dim=1).tolist()
     for i, j in itertools.combinations(range(len(sizes)), 2):

@@ -28,5 +28,9 @@ def one_sample(batch: Mapping[str, Tensor], row: int) -> dict[str, Tensor]:
 
 def first_rows(batch: Mapping[str, Tensor], n: int) -> dict[str, Tensor]:
     """The first `n` samples of a batch, from the start again where it has fewer."""
-    rows = torch.arange(n, device=batch["labels"].device) % n_samples(batch)
+    return rows_of(batch, torch.arange(n, device=batch["labels"].device) % n_samples(batch))
+
+
+def rows_of(batch: Mapping[str, Tensor], rows: Tensor) -> dict[str, Tensor]:
+    """Return the batch of the samples at `rows`, padded as they were among the others."""
     return {**batch, **{name: value[rows] for name, value in per_sample_parts(batch).items()}}

@@ -65,9 +65,9 @@ def test_functions_without_a_rule_are_computed_by_vmap(name, tmp_path, monkeypat
     model, samples = NO_RULE[name](), random_samples(9, 6)
     asked = []
 
-    def watched(task, model, batch, parameters):
+    def watched(task, model, batch, parameters, scale=1.0):
         asked.append(list(parameters))
-        yield from vmap_gradients(task, model, batch, parameters)
+        yield from vmap_gradients(task, model, batch, parameters, scale)
 
     monkeypatch.setattr("oga_core.gradients.methods.hooks.vmap_gradients", watched)
     assert_exact(model, samples, tmp_path)
@@ -233,8 +233,8 @@ def test_an_error_of_half_a_thousandth_does_not_pass_the_self_check(tmp_path, mo
     assert re.search("by hooks did not pass the self-check .relative error [1-9].[0-9]e-04", result.notes[0])
 
 
-def vmap_of_another_model(task, model, batch, parameters):
-    for part in vmap_gradients(task, model, batch, parameters):
+def vmap_of_another_model(task, model, batch, parameters, scale=1.0):
+    for part in vmap_gradients(task, model, batch, parameters, scale):
         yield {name: 2 * gradient for name, gradient in part.items()}
 
 

@@ -21,7 +21,8 @@ class Reduction:
 
     dtype: of the sums. keep: whether to note what each parameter adds in `by_parameter`, `(sketch before folding,
     squared norm)` by name, for the self-check. whole: names and sizes of the parameters whose gradients are also kept
-    as they are, one after the other; none are by default.
+    as they are, one after the other; none are by default. scale: a power of two that the losses are multiplied by
+    before they come here, until `unscale`.
     """
 
     def __init__(
@@ -34,12 +35,14 @@ class Reduction:
         keep: bool = False,
         dtype: torch.dtype = torch.float32,
         whole: Mapping[str, int] | None = None,
+        scale: float = 1.0,
     ):
         self.sketcher = sketcher
         self.l1 = l1
         self.l2 = l2
         self.keep = keep
         self.whole = dict(whole or {})
+        self.scale = scale
         self.squared = torch.zeros(n, device=sketcher.device, dtype=dtype)
         self.absolute = torch.zeros(n, device=sketcher.device, dtype=dtype)
         self.by_parameter: dict[str, tuple[Tensor, Tensor]] = {}
@@ -57,7 +60,14 @@ class Reduction:
     def empty(self, n: int) -> Reduction:
         """Return a reduction of the same kind for `n` samples."""
         return Reduction(
-            n, self.sketcher, l1=self.l1, l2=self.l2, keep=self.keep, dtype=self.squared.dtype, whole=self.whole
+            n,
+            self.sketcher,
+            l1=self.l1,
+            l2=self.l2,
+            keep=self.keep,
+            dtype=self.squared.dtype,
+            whole=self.whole,
+            scale=self.scale,
         )
 
     @torch.no_grad()
@@ -75,6 +85,19 @@ class Reduction:
             self.squared += squared
         if self.keep:
             self.by_parameter[name] = (sketch, torch.zeros_like(self.squared) if squared is None else squared)
+
+    def unscale(self) -> None:
+        """Divide all results by `scale`, which is exact."""
+        if self.scale == 1:
+            return
+        self._fold()
+        self._sketch /= self.scale
+        self._whole /= self.scale
+        self.absolute /= self.scale
+        self.squared /= self.scale**2
+        for name, (sketch, squared) in self.by_parameter.items():
+            self.by_parameter[name] = (sketch / self.scale, squared / self.scale**2)
+        self.scale = 1.0
 
     def arrays(self) -> dict[str, Tensor]:
         """The results by the names of `GradientSketch`."""

@@ -81,7 +81,8 @@ class HookMethod:
             raise StartAgain
         if self.by_vmap:
             rest = reduction.empty(n_samples(batch))
-            rest.reduce_parts(vmap_gradients(self.forward.task, self.forward.model, batch, self.by_vmap))
+            parts = vmap_gradients(self.forward.task, self.forward.model, batch, self.by_vmap, reduction.scale)
+            rest.reduce_parts(parts)
             reduction.add(rest)
         return losses
 
@@ -148,7 +149,7 @@ class HookMethod:
             with torch.autocast(
                 losses.values.device.type, enabled=False
             ):  # what comes back is as the forward pass left it
-                losses.values.sum().backward()
+                losses.values.backward(torch.full_like(losses.values, reduction.scale))
         tape.finish()
         return Losses(losses.values.detach(), losses.arrays)
 

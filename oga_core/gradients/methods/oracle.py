@@ -19,9 +19,9 @@ VMAP_BYTES = 256 * 2**20  # gradients held at a time
 
 
 def loop_gradients(
-    task: Task, model: nn.Module, batch: Batch, parameters: Mapping[str, nn.Parameter]
+    task: Task, model: nn.Module, batch: Batch, parameters: Mapping[str, nn.Parameter], scale: float = 1.0
 ) -> Iterator[dict[str, Tensor]]:
-    """Yield the loss gradient of one sample after the other, by parameter name; zero where the loss does not depend."""
+    """Yield the gradient of one sample's loss · `scale` after the other, by name; zero where it does not depend."""
     required = {name: p.requires_grad for name, p in parameters.items()}
     for p in parameters.values():
         p.requires_grad_()
@@ -30,16 +30,17 @@ def loop_gradients(
             for row in range(n_samples(batch)):
                 sample = one_sample(batch, row)
                 loss = task.losses(task.outputs(model, sample), sample).sum()
-                yield _gradients(loss, parameters)
+                yield _gradients(loss, parameters, scale)
     finally:
         for name, p in parameters.items():
             p.requires_grad_(required[name])
 
 
-def _gradients(loss: Tensor, parameters: Mapping[str, nn.Parameter]) -> dict[str, Tensor]:
+def _gradients(loss: Tensor, parameters: Mapping[str, nn.Parameter], scale: float) -> dict[str, Tensor]:
     if not loss.requires_grad:
         return {name: torch.zeros_like(p) for name, p in parameters.items()}
-    gradients = torch.autograd.grad(loss, list(parameters.values()), materialize_grads=True)
+    incoming = torch.full_like(loss, scale)
+    gradients = torch.autograd.grad(loss, list(parameters.values()), incoming, materialize_grads=True)
     return dict(zip(parameters, gradients, strict=True))
 
 
@@ -54,16 +55,16 @@ def depends(task: Task, model: nn.Module, batch: Batch, parameters: Mapping[str,
 
 
 def vmap_gradients(
-    task: Task, model: nn.Module, batch: Batch, parameters: Mapping[str, nn.Parameter]
+    task: Task, model: nn.Module, batch: Batch, parameters: Mapping[str, nn.Parameter], scale: float = 1.0
 ) -> Iterator[dict[str, Tensor]]:
-    """Yield the gradients of a few samples at a time, `(samples, *parameter shape)` by name, by `torch.func.vmap`."""
+    """Yield gradients of a few samples' losses · `scale` at a time, `(samples, *parameter shape)` by name, by vmap."""
     moving = per_sample_parts(batch)
     fixed = {name: value for name, value in batch.items() if name not in moving}
     values = {name: p.detach() for name, p in parameters.items()}
 
     def loss(values: dict[str, Tensor], sample: Batch) -> Tensor:
         one = {**{name: value[None] for name, value in sample.items()}, **fixed}
-        return task.losses(task.outputs(_Stateless(model, values), one), one).sum()  # type: ignore[arg-type]
+        return task.losses(task.outputs(_Stateless(model, values), one), one).sum() * scale  # type: ignore[arg-type]
 
     gradients = torch.func.vmap(torch.func.grad(loss), in_dims=(None, 0))
     step = max(1, VMAP_BYTES // (4 * sum(p.numel() for p in parameters.values())))

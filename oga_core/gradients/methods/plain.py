@@ -30,7 +30,7 @@ class LoopMethod:
 
     def __call__(self, batch: Batch, reduction: Reduction) -> Losses:
         """Reduce the gradients of a batch."""
-        parts = loop_gradients(self.forward.task, self.forward.model, batch, self.parameters)
+        parts = loop_gradients(self.forward.task, self.forward.model, batch, self.parameters, reduction.scale)
         reduction.reduce_parts({name: gradient[None] for name, gradient in part.items()} for part in parts)
         with torch.no_grad():
             return self.forward(batch)
@@ -59,7 +59,7 @@ class VmapMethod:
         with torch.no_grad():
             losses = self.forward(batch)  # fails itself where the model is what fails
         try:
-            parts = vmap_gradients(self.forward.task, self.forward.model, batch, self.parameters)
+            parts = vmap_gradients(self.forward.task, self.forward.model, batch, self.parameters, reduction.scale)
             reduction.reduce_parts(parts)
         except Exception as error:
             if not self.checked or is_for_others(error):
