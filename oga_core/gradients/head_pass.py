@@ -256,7 +256,8 @@ def outputs_fingerprint(
     digest = hashlib.blake2b(options.fingerprint.encode(), digest_size=16)
     for array in (logits, features, given_labels):
         if array is not None:
-            digest.update(np.ascontiguousarray(array).data)
+            for start in range(0, len(array), ROWS_AT_ONCE):
+                digest.update(np.ascontiguousarray(array[start : start + ROWS_AT_ONCE]).data)
     return digest.hexdigest()
 
 

@@ -18,12 +18,15 @@ from oga_core.readers.columns import missing, some
 from oga_core.readers.npy import CLASS_NAMES, ID_NAMES, LABEL_NAMES, NpzArrays, label_list
 from oga_core.readers.tables.arrow import ParquetTable
 from oga_core.readers.tables.content import MappedRows
+from oga_core.readers.tables.parquet_matrix import ParquetMatrix
 from oga_core.samples import Problem, SampleSet, Source, Subset
 
 FEATURES = "features"
 LOGITS = "logits"
 PROBABILITIES = ("probabilities", "pred_probs")
 """In place of logits, as `predict_proba` of a tree or of boosting gives them; the second is cleanlab's name."""
+_HELD_BYTES = 1 << 28
+"""Of features in a Parquet file that are held in memory; of more, the rows that are asked for are read."""
 _SUM_TOLERANCE = 1e-2  # of probabilities in float16, of a thousand classes
 _LEAST = 1e-12  # of a probability, so that its logarithm is finite
 
@@ -175,8 +178,8 @@ def _from_parquet(table: ParquetTable) -> OutputsBundle:
     labels = np.empty(0) if label_key is None else np.array(values[label_key], dtype=object)
     return OutputsBundle(
         ids=None if id_key is None else np.array([str(value) for value in values[id_key]], dtype=object),
-        features=_matrix(table, FEATURES) if FEATURES in table.columns else None,
-        logits=_as_logits(_matrix(table, logits), logits, table.name),
+        features=_features(table) if FEATURES in table.columns else None,
+        logits=_as_logits(ParquetMatrix(table, logits)[:], logits, table.name),
         labels=None if label_key is None else np.array(label_list(labels, table.name), dtype=object),
         classes=table.class_names.get(label_key or ""),
         columns=_roles(label_key, id_key),
@@ -201,26 +204,10 @@ def _roles(label_key: str | None, id_key: str | None) -> dict[str, str]:
     return {role: name for role, name in (("label", label_key), ("id", id_key)) if name}
 
 
-def _matrix(table: ParquetTable, name: str) -> NDArray[np.float32]:
-    blocks = [_block(batch.column(0), table.name, name) for batch in table.batches([name])]
-    if len({block.shape[1] for block in blocks}) != 1:
-        raise _uneven(table.name, name)
-    return np.concatenate(blocks)
-
-
-def _block(column: Any, table: str, name: str) -> NDArray[np.float32]:
-    """Return one batch of lists of numbers as rows of a matrix."""
-    try:
-        flat: NDArray[np.float32] = column.flatten().to_numpy(zero_copy_only=False).astype(np.float32)
-    except (AttributeError, ValueError, TypeError):
-        raise OgaError(f"The column {name!r} of {table} must hold lists of numbers.") from None
-    if column.null_count or len({len(value) for value in column}) != 1:
-        raise _uneven(table, name)
-    return flat.reshape(len(column), -1)
-
-
-def _uneven(table: str, name: str) -> OgaError:
-    return OgaError(f"The lists in the column {name!r} of {table} must all have the same length.")
+def _features(table: ParquetTable) -> Any:
+    """The features in memory; of many what reads them row group by row group."""
+    matrix = ParquetMatrix(table, FEATURES)
+    return matrix[:] if matrix.nbytes <= _HELD_BYTES else matrix
 
 
 def _class_labels(bundle: OutputsBundle, name: str, notes: list[str]) -> tuple[list[str | None], tuple[str, ...]]:

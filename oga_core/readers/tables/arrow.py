@@ -55,11 +55,11 @@ class ParquetTable:
             raise OgaError(f"{self.name} is damaged: its columns differ in length. Write it again.")
         return Scan(values, rows, np.arange(len(rows)))
 
-    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        """Yield batches of some columns; refuses more bytes than a column of any real table has."""
+    def batches(self, columns: Sequence[str], row_groups: Sequence[int] | None = None) -> Iterator[pa.RecordBatch]:
+        """Yield batches of some columns, of all row groups or some; refuses more bytes than a real column has."""
         total = 0
         try:
-            for batch in self.file.iter_batches(batch_size=_BATCH_ROWS, columns=list(columns)):
+            for batch in self.file.iter_batches(_BATCH_ROWS, row_groups, list(columns)):
                 total += batch.nbytes
                 if total > MAX_COLUMN_BYTES:
                     raise _too_many_bytes(self.name)
