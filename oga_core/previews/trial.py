@@ -104,7 +104,7 @@ def _short_passes(samples: SampleSet, tried: int, take: Callable[[Indices, Path]
             take(rows, folder)
             seconds.append(time.perf_counter() - begun)
             sketch = GradientSketch.load(folder)
-            n_bytes = sum(path.stat().st_size for path in folder.iterdir() if path.suffix in (".npy", ".f16"))
+            n_bytes = sum(path.stat().st_size for path in folder.iterdir() if path.suffix != ".json")
     each = max(0.0, seconds[1] - seconds[0]) / max(len(rows) - min(_WARM, len(samples)), 1)
     return Measured(
         n_samples=len(samples),

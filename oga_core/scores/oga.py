@@ -18,7 +18,7 @@ from oga_core.scores.estimators.neighbours import neighbour_logits
 from oga_core.scores.language.given_prompt import unusual_response
 from oga_core.scores.multilabel.evidence import several_labels
 from oga_core.scores.regression.witnesses import unusual_loss, unusual_value
-from oga_core.scores.segmentation.evidence import unusual_regions
+from oga_core.scores.segmentation.evidence import doubtful_masks
 from oga_core.scores.tagging.evidence import doubtful_tags
 
 CLEAN_NEIGHBOURS = 5
@@ -50,14 +50,14 @@ def oga(
     `language.given_prompt`); of numbers how far each is from what its like have (see `regression.witnesses`); of
     several labels the largest probability that one is wrong (see `multilabel.evidence`); of sentences whose words have
     tags the largest odds that one is wrong (see `tagging.evidence`); of masks how much larger the losses of regions are
-    than those of their like (see `segmentation.evidence`). Under a loss of one's own over classes or vectors it is how
-    much larger the loss is than features lead to expect (see `regression.witnesses`). Raises `OgaError` where there is
-    none of these.
+    than those of their like, and how far the gradient lies from others (see `segmentation.evidence`). Under a loss of
+    one's own over classes or vectors it is how much larger the loss is than features lead to expect (see
+    `regression.witnesses`). Raises `OgaError` where there is none of these.
     """
     if sketch.words is not None:
         return doubtful_tags(sketch)
     if sketch.region_kinds is not None:
-        return unusual_regions(sketch)
+        return doubtful_masks(sketch)
     if sketch.given_flags is not None:
         return several_labels(sketch)
     if sketch.targets is not None:

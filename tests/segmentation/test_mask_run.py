@@ -26,7 +26,7 @@ from oga_core.runs.folder import RunFolder
 from oga_core.runs.scored import ScoredRun
 from oga_core.runs.words import result_in_words
 from oga_core.samples import MODEL_MASK
-from oga_core.scores.segmentation.evidence import wrong_masks
+from oga_core.scores.segmentation.evidence import doubtful_masks, wrong_masks
 from oga_core.tasks.prepare import prepare
 
 DATA = shapes()
@@ -139,12 +139,25 @@ def test_regions_are_compared_with_their_like() -> None:
         np.full(20, -1), losses.mean(axis=(1, 2)), np.zeros((20, 2)), region_losses=losses, region_kinds=kinds
     )
     judged = wrong_masks(sketch)
-    assert judged.score.argmax() == 7
-    assert np.delete(judged.score, 7).max() < 0.1 * judged.score[7]
+    assert judged.excess.argmax() == 7
+    assert np.delete(judged.excess, 7).max() < 0.1 * judged.excess[7]
     assert judged.classes[7] == 0
     row, column = judged.place[7].tolist()
     assert 9 <= row <= 14
     assert 3 <= column <= 8
+
+
+def test_a_mask_that_is_off_everywhere_a_little_is_told_by_its_gradient() -> None:
+    rng = np.random.default_rng(0)
+    losses = rng.gamma(4, 0.05, (80, 8, 8)).astype(np.float32)
+    losses[3, 2:5, 2:5] += 1
+    gradients = rng.normal(size=(80, 4)).astype(np.float32)
+    gradients[7] *= 12
+    means = losses.mean(axis=(1, 2))
+    kinds = np.zeros((80, 8, 8), dtype=np.int32)
+    sketch = GradientSketch(np.full(80, -1), means, gradients, region_losses=losses, region_kinds=kinds)
+    assert wrong_masks(sketch).excess.argmax() == 3
+    assert set(np.argsort(-doubtful_masks(sketch))[:2]) == {3, 7}
 
 
 def test_a_mask_that_fits_better_than_usual_is_not_wrong() -> None:

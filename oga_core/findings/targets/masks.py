@@ -13,7 +13,7 @@ from oga_core.gradient_sketch import GradientSketch
 from oga_core.numerics import Indices, Values
 from oga_core.samples import MODEL_MASK
 from oga_core.scores.common import once_per_sketch
-from oga_core.scores.segmentation.evidence import WrongMasks, wrong_masks
+from oga_core.scores.segmentation.evidence import WrongMasks, doubtful_masks, wrong_masks
 
 WRONG_MASK = "likely wrong mask"
 MOST = 0.5
@@ -51,7 +51,7 @@ def wrong_mask_probability(sketch: GradientSketch) -> Values:
 
     By a mixture of what is usual for a score and of others, whose part below the middle is no fault.
     """
-    score = wrong_masks(sketch).score
+    score = doubtful_masks(sketch)
     above = np.where(score > np.median(score), _mixture(sketch).probability, 0.0)
     order = np.argsort(score, kind="stable")
     result: Values = np.empty_like(above)
@@ -61,7 +61,7 @@ def wrong_mask_probability(sketch: GradientSketch) -> Values:
 
 @once_per_sketch
 def _mixture(sketch: GradientSketch) -> ResidualMixture:
-    score = wrong_masks(sketch).score
+    score = doubtful_masks(sketch)
     residuals = score - np.median(score)
     return residual_mixture(residuals, residuals)
 

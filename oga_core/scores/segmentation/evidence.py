@@ -24,17 +24,31 @@ PRIOR = 10.0
 class WrongMasks:
     """What is known of each mask.
 
-    score: `(n_samples,)` mean excess of the worst windows. place: `(n_samples, 2)` row and column of the worst one's
+    excess: `(n_samples,)` mean excess of the worst windows. place: `(n_samples, 2)` row and column of the worst one's
     middle among the regions. loss, usual: `(n_samples,)` the mean loss there, and that of regions of the same kind.
     classes: `(n_samples,)` the class that the mask gives there. shape: rows and columns of the regions.
     """
 
-    score: Values
+    excess: Values
     place: Indices
     loss: Values
     usual: Values
     classes: Indices
     shape: tuple[int, int]
+
+
+@once_per_sketch
+def doubtful_masks(sketch: GradientSketch) -> Values:
+    """How doubtful each mask is by two witnesses, each over its own spread, on average, `(n_samples,)`.
+
+    One looks closely: by how much an image's worst regions exceed others like them. The other looks at all pixels at
+    once: how far the gradient of the last layer lies from those of the others, times the error (`self_trak`), which a
+    mask that is off everywhere a little moves more than any region of it.
+    """
+    from oga_core.scores.influence.sketched import self_trak  # few runs have masks, and chains of imports stay short
+
+    parts = [unusual_regions(sketch), np.asarray(self_trak(sketch), dtype=np.float64)]
+    return np.asarray(np.mean([part / max(float(part.std()), 1e-12) for part in parts], axis=0))
 
 
 def unusual_regions(sketch: GradientSketch) -> Values:
@@ -44,7 +58,7 @@ def unusual_regions(sketch: GradientSketch) -> Values:
     is unsure. What exceeds their mean loss is averaged over windows of a sixth of the image's side, and the mean of the
     worst tenth of these is the score.
     """
-    return wrong_masks(sketch).score
+    return wrong_masks(sketch).excess
 
 
 @once_per_sketch
@@ -70,9 +84,9 @@ def wrong_masks(sketch: GradientSketch) -> WrongMasks:
                 kinds.reshape(len(losses), -1)[each, worst],
             )
         )
-    score, worst, loss, kind = (np.concatenate(part) for part in zip(*parts, strict=True))
+    excess, worst, loss, kind = (np.concatenate(part) for part in zip(*parts, strict=True))
     place = np.stack(np.unravel_index(worst, (height, width)), axis=1)
-    return WrongMasks(score, place, loss, np.where(kind >= 0, usual[kind], 0.0), kind // 2, (height, width))
+    return WrongMasks(excess, place, loss, np.where(kind >= 0, usual[kind], 0.0), kind // 2, (height, width))
 
 
 def usual_losses(losses: Array, kinds: Array | Indices) -> Values:
