@@ -99,7 +99,8 @@ def measure_map(browser: Browser, url: str, run: Path, rounds: int, filters: str
         )
         work["selection_cpu_s"].append(cpu() - busy)
         page.wait_for_timeout(1500)
-    filtered = [measure_filter(page, label) for label in ("class 3", "class 5", "class 7")[:rounds]]
+    classes = json.loads((run / "run.json").read_text())["classes"]
+    filtered = [measure_filter(page, label) for label in classes[3:8:2][:rounds]]
     held_mb = dashboard_mb()
     page.close()
     return {name: median(values) for name, values in work.items()} | {
@@ -179,6 +180,7 @@ def main() -> None:
     parser.add_argument("--decisions", type=int, default=1000, help="of each of four reviewers on the store")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--folder", type=Path, help="where runs are kept (default: a temporary folder)")
+    parser.add_argument("--run", type=Path, help="a scored run of one's own in place of made ones (map, review)")
     parser.add_argument("--filters", default="", help='of the map part, such as {"given":"class 1"}')
     parser.add_argument("--chromium", default="/usr/bin/chromium")
     parser.add_argument("--out", type=Path)
@@ -188,7 +190,7 @@ def main() -> None:
         folder = options.folder or Path(temporary)
         browser = chromium(driver, options.chromium)
         for n in options.n if {"paint", "map", "review", "plotly"} & set(options.parts) else ():
-            run = write_big_run(folder, n)
+            run = options.run or write_big_run(folder, n)
             part: dict[str, Any] = {}
             result[str(n)] = part
             if "paint" in options.parts:
@@ -200,7 +202,7 @@ def main() -> None:
                         more = {"filters": options.filters} if name == "map" else {}
                         part[name] = measure(browser, url, run, count, **more)
                     report(result, options.out)
-            if "review" in options.parts:
+            if "review" in options.parts and not options.run:
                 part["streamlit_button"] = measure_keys(browser, run, options.presses)
             for way in ("scattergl", "raster") if "plotly" in options.parts else ():
                 part[f"plotly_{way}"] = measure_plotly(browser, run, way, options.rounds)

@@ -4,7 +4,8 @@
 
 Prints JSON: what `--plan` says, seconds of the clock and of the processors, the seconds of each stage as run.json has
 them, and the most memory in MiB that the command and its worker held together (in all, and without what of the mapped
-files was in memory, which the system takes back when it needs it).
+files was in memory, which the system takes back when it needs it), and what the results take: scores, which lie in
+files until the table is written, and its other columns, which are part of that memory (8 bytes a number or a text).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import psutil
+import pyarrow.parquet as pq
 from stages import FEATURES, blocks_of_outputs
 
 
@@ -44,6 +46,15 @@ def disk_mb(folder: Path) -> int:
     """MiB of the files in a folder, of which two may be names of one."""
     sizes = {(status := path.stat()).st_ino: status.st_size for path in folder.rglob("*") if path.is_file()}
     return sum(sizes.values()) >> 20
+
+
+def results_mb(run: Path) -> dict[str, int]:
+    """MiB of the columns of a run's table, scores and others."""
+    file = pq.ParquetFile(run / "scores.parquet")
+    scores = sum(name.startswith("score_") for name in file.schema_arrow.names)
+    others = len(file.schema_arrow.names) - scores
+    column = 8 * file.metadata.num_rows
+    return {"scores": (scores * column) >> 20, "others": (others * column) >> 20}
 
 
 def watched(command: list[str]) -> dict:
@@ -90,7 +101,15 @@ def main() -> None:
         each = sorted(seconds.pop("each_score").items(), key=lambda item: -item[1])
         print(
             json.dumps(
-                result | {"stages": seconds, "dearest_scores": dict(each[:12]), "disk_mb": disk_mb(run)}, indent=1
+                result
+                | {
+                    "results_mb": results_mb(run),
+                    "own_apart_from_results_mb": result["own_peak_mb"] - results_mb(run)["others"],
+                    "stages": seconds,
+                    "dearest_scores": dict(each[:12]),
+                    "disk_mb": disk_mb(run),
+                },
+                indent=1,
             )
         )
 
