@@ -23,16 +23,21 @@ _PLACED_AT_ONCE = 10_000
 MAX_CORNERS = 2000  # a hand draws no more of them, and the cost grows with their number
 
 
-def project(vectors: Array, *, method: str = "umap", seed: int = 0) -> Array:
+def leading_axes(vectors: Array) -> PrincipalAxes:
+    """The axes that maps are drawn on, by principal components."""
+    return principal_axes(vectors, COMPONENTS)
+
+
+def project(vectors: Array, *, method: str = "umap", seed: int = 0, axes: PrincipalAxes | None = None) -> Array:
     """Place every sample on a plane, `(n_samples, dim)` to `(n_samples, 2)`.
 
     `umap` (McInnes et al. 2018, arXiv 1802.03426) runs on the leading 50 principal components, is fitted on 20,000
     samples spread evenly over the data and places the rest between their nearest neighbours among 5,000 of these.
-    Raises `OgaError` for an unknown method.
+    axes: the `leading_axes`, where they are known. Raises `OgaError` for an unknown method.
     """
     if method not in ("umap", "pca"):
         raise unknown("map", method, METHODS)
-    axes = principal_axes(vectors, COMPONENTS)
+    axes = axes or leading_axes(vectors)
     if method == "pca" or len(vectors) < 15:
         return _two_columns(replace(axes, axes=axes.axes[:, :2]).project(vectors).astype(np.float32, copy=False))
     anchors = evenly_spaced(np.arange(len(vectors)), FITTED_SAMPLES)

@@ -46,3 +46,11 @@ def test_small_data_has_a_map_too(n, dim):
 def test_unknown_method_is_named():
     with pytest.raises(OgaError, match=r"Unknown map 'tsne'\. Choose one of: umap, pca, none"):
         projection.project(np.ones((3, 3), dtype=np.float32), method="tsne")
+
+
+def test_axes_that_are_known_are_not_worked_out_again(monkeypatch):
+    vectors = np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32)
+    expected = projection.project(vectors, method="pca")
+    axes = projection.leading_axes(vectors)
+    monkeypatch.setattr(projection, "principal_axes", None)
+    assert np.array_equal(projection.project(vectors, method="pca", axes=axes), expected)

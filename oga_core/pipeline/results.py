@@ -21,9 +21,9 @@ from oga_core.findings.diagnosis import Diagnosis, diagnose
 from oga_core.findings.targets.numbers import DIGITS
 from oga_core.findings.targets.tags import predicted_tags, wrong_tag_probability
 from oga_core.gradient_sketch import GradientSketch, letting_go
-from oga_core.numerics import room_in
+from oga_core.numerics import PrincipalAxes, room_in
 from oga_core.pipeline.recording import identified
-from oga_core.projection import project
+from oga_core.projection import leading_axes, project
 from oga_core.runs.folder import SCORE_PREFIX, RunFolder
 from oga_core.runs.pixels import RunPixels
 from oga_core.runs.stored.ids import SampleIds
@@ -77,9 +77,9 @@ def write_results(
     when_scored()
     if map_method != "none":
         progress({"stage": "map"})
-        draw_map(run, "pca")
+        axes = draw_map(run, "pca")
     if map_method == "umap":
-        draw_map(run, "umap", seed=seed)
+        draw_map(run, "umap", seed=seed, axes=axes)
 
 
 def _write_scored(
@@ -158,15 +158,20 @@ def write_scored(
     )
 
 
-def draw_map(run: RunFolder, method: str, *, seed: int = 0) -> None:
-    """Place the samples of a scored run on a 2-D map, with its clusters, and write it into the run's table."""
+def draw_map(run: RunFolder, method: str, *, seed: int = 0, axes: PrincipalAxes | None = None) -> PrincipalAxes:
+    """Place the samples of a scored run on a 2-D map, with its clusters, and write it into the run's table.
+
+    Returns the axes that it was drawn on, for another map of the same run.
+    """
     start = time.perf_counter()
     sketch = np.load(run.arrays / "sketch.npy", mmap_mode="r", allow_pickle=False)
     with letting_go([sketch]):
-        positions = project(sketch, method=method, seed=seed)
+        axes = axes or leading_axes(sketch)
+        positions = project(sketch, method=method, seed=seed, axes=axes)
     clusters = find_clusters(positions)
     run.replace_columns({"map_x": positions[:, 0], "map_y": positions[:, 1], "map_cluster": clusters})
     run.update(map=method, seconds={**run.info.seconds, f"map_{method}": round(time.perf_counter() - start, 3)})
+    return axes
 
 
 def _link_sketch(run: RunFolder) -> None:
