@@ -143,7 +143,8 @@ def _about(path: Path) -> str:
     except OgaError:
         return "run.json is damaged"
     when = datetime.fromtimestamp((path / "run.json").stat().st_mtime).strftime("%d %b %Y, %H:%M")
-    parts = [info.status]
+    noise = info.noise_rate if info.status == "done" else None
+    parts = [f"{messages.percent(noise.rate, 0)} look wrong" if noise else info.status]
     if info.n_samples:
         parts.append(f"{info.n_samples:,} {MODALITIES.get(info.modality, 'samples')}")
     return " · ".join([*parts, when])

@@ -140,7 +140,7 @@ def _shape(outputs: Tensor, samples: SampleSet, *, own_loss: bool) -> Check:
 
 def _finite(outputs: Tensor) -> Check:
     if bool(torch.isfinite(outputs).all()):
-        return Check("finite", "ok", "All logits are finite.")
+        return Check("finite", "ok", "All outputs are finite.")
     return Check(
         "finite",
         "failure",
@@ -151,7 +151,7 @@ def _finite(outputs: Tensor) -> Check:
 def _repeatable(outputs: Tensor, again: Tensor) -> Check:
     error = relative_error(outputs, again)
     if error <= _TOLERANCE:
-        return Check("repeatable", "ok", "Two passes give the same logits.", {"error": error})
+        return Check("repeatable", "ok", "Two passes give the same outputs.", {"error": error})
     return Check(
         "repeatable",
         "failure",
@@ -164,7 +164,7 @@ def _repeatable(outputs: Tensor, again: Tensor) -> Check:
 def _independent(outputs: Tensor, alone: Sequence[Tensor]) -> Check:
     error = max(relative_error(_cut(outputs[i : i + 1], single), single) for i, single in enumerate(alone))
     if error <= _TOLERANCE:
-        return Check("independent", "ok", "A sample's logits do not depend on its batch.", {"error": error})
+        return Check("independent", "ok", "A sample's outputs do not depend on its batch.", {"error": error})
     return Check(
         "independent",
         "failure",

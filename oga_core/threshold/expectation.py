@@ -274,4 +274,5 @@ _BEFORE: WeakKeyDictionary[RankedScores, _Before] = WeakKeyDictionary()
 
 def _interval(draws: Values) -> Interval:
     low, high = np.quantile(draws, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return Interval(float(draws.mean()), float(low), float(high))
+    middle = np.clip(draws.mean(), low, high)  # of a few samples a rare draw may move the mean past an end
+    return Interval(float(middle), float(low), float(high))

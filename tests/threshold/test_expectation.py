@@ -201,3 +201,11 @@ def test_the_interval_is_as_wide_as_the_noise_rate_is_unsure():
     narrow, wide = (before_any_verdict(scores, chance, factor * chance.mean()) for factor in (1.1, 2.0))
     assert narrow.bad.width < 0.5 * wide.bad.width
     assert narrow.precision.width < wide.precision.width
+
+
+def test_an_estimate_lies_in_its_interval_though_a_rare_draw_moves_the_mean():
+    probability = np.where(np.arange(300) < 11, 0.99, 0.02)
+    seen = np.r_[np.arange(8), 11]
+    expectation = Expectation(RankedScores(-np.arange(300.0)), seen, seen < 8, probability=probability)
+    precision = expectation.at(12 / 300).precision
+    assert precision.low == precision.estimate == precision.high == pytest.approx(11 / 12)

@@ -110,7 +110,9 @@ def _rename(current: Session, run: Path) -> None:
 
 
 def _delete(current: Session, run: Path) -> None:
-    messages.quiet(f"This run takes {folders.size(run) / 1e6:,.0f} MB of disk, with its uploads.")
+    megabytes = folders.size(run) / 1e6
+    size = f"{megabytes:,.0f}" if megabytes >= 1 else "less than 1"
+    messages.quiet(f"This run takes {size} MB of disk, with its uploads.")
     decided = folders.n_decided(run)
     lost = f" and {messages.counted(decided, 'decision', 'decisions')}" if decided else ""
     if st.button(f"Delete {run.name}{lost}".strip(), key="delete", icon=":material/delete:"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import streamlit as st
@@ -12,11 +13,13 @@ from oga_core.previews.roles import FileContent
 _ROLES = ("label", "id", "text")
 
 
-def choose_columns(table: FileContent, modality: str | None) -> dict[str, Any]:
-    """Draw a choice for each role among all columns; return those that a person made, as options of a run.
+def choose_columns(table: FileContent, modality: str | None, card: str | None) -> dict[str, Any]:
+    """Draw a choice for each role among all columns; return those that are made, as options of a run.
 
-    modality: what the data are to be read as, None where their columns say it.
+    modality: what the data are to be read as, None where their columns say it. card: JSON of the model's, where it is
+    known: the one column that the model does not read holds the labels.
     """
+    left = _left_over(table, card)
     roles = _roles(table, modality) if table.columns else ()
     options: dict[str, Any] = {}
     for place, role in zip(st.columns(len(_ROLES)), roles, strict=False):
@@ -24,13 +27,23 @@ def choose_columns(table: FileContent, modality: str | None) -> dict[str, Any]:
         column = place.selectbox(
             f"{role.capitalize()} column",
             table.columns,
-            index=None,
+            index=table.columns.index(left) if left and role == "label" else None,
             placeholder=_otherwise(table, role, modality),
             key=f"column-{role}",
         )
         if column is not None:
             options[f"{role}_column"] = column
     return options
+
+
+def _left_over(table: FileContent, card: str | None) -> str | None:
+    """The one column that is neither the id nor read by the model, where its card names what it reads."""
+    try:
+        read = set(json.loads(card or "{}")["input"]["features"])
+    except (ValueError, LookupError, TypeError):
+        return None
+    rest = [name for name in table.columns if name not in read and name != table.recognised.get("id")]
+    return rest[0] if len(rest) == 1 and "label" not in table.recognised else None
 
 
 def _otherwise(table: FileContent, role: str, modality: str | None) -> str:

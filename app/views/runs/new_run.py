@@ -41,7 +41,7 @@ def new_run(current: Session) -> None:
         options = _options()
     if table is not None:
         with columns:
-            options |= choose_columns(table.content, options["modality"])
+            options |= choose_columns(table.content, options["modality"], _card(given, typed))
     options |= _files_of(given)
     with about:
         is_sound = messages.guarded(_is_sound)(given, options, typed)

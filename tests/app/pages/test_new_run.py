@@ -226,3 +226,11 @@ def test_uploaded_labels_and_checkpoints_go_with_the_run(folder):
     shutil.rmtree(uploads)
     files = (taken.labels, *taken.checkpoints, taken.reference)
     assert [Path(path).read_text() for path in files] == ["labels.csv", "a.pt", "b.pt", "base.zip"]
+
+
+def test_the_one_column_that_the_model_does_not_read_holds_the_labels(visit):
+    paths = (SAMPLES / "tumours.csv", SAMPLES / "tumours.pt2")
+    test = visit("run").text_area(key="paths").set_value("\n".join(map(str, paths))).run()
+    assert test.selectbox(key="column-label").value == "diagnosis"
+    assert problems(test) == []
+    assert not test.button(key="start-run").disabled
