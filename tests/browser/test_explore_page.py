@@ -60,7 +60,7 @@ def test_a_cell_of_the_matrix_filters_by_both_labels(page, server):
     begin(page, server, "explore?run=digits")
     page.get_by_text("Confused pairs", exact=True).click()
     settle(page)
-    table = page.get_by_test_id("stDataFrame").nth(1)
+    table = page.get_by_test_id("stDataFrame").first
     table.click(position={"x": table.bounding_box()["width"] * 0.5, "y": 35 * 2.5})
     settle(page)
     filters = json.loads(address(page)["filters"])
@@ -78,7 +78,7 @@ def test_a_pair_opens_as_a_queue_with_two_large_keys(page, server, runs):
     begin(page, server, "explore?run=paired")
     page.get_by_text("Confused pairs", exact=True).click()
     settle(page)
-    page.get_by_test_id("stDataFrame").nth(2).click(position={"x": 18, "y": 35 * 1.5})
+    page.get_by_test_id("stDataFrame").nth(1).click(position={"x": 18, "y": 35 * 1.5})
     settle(page)
     given, other = (json.loads(address(page)["filters"])[name] for name in ("given", "predicted"))
     page.get_by_role("button", name=re.compile("^Review these")).click()
