@@ -148,8 +148,7 @@ def _composition(view: Opened, rows: NDArray[np.int64]) -> None:
         )
         return
     flagged = len(view.selection.flagged)
-    others = messages.counted(len(rows) - flagged, "other", "others")
-    others = f" and {others} at random, to tell how many wrong ones the threshold misses"
+    others = f" and {messages.counted(len(rows) - flagged, 'other', 'others')} at random, to tell how many are missed"
     words = f"{flagged:,} flagged{others if len(rows) > flagged else ''}, in the order of suspicion."
     nothing = "Nothing here is flagged, so the queue holds every sample that passes, most suspicious first."
     messages.quiet(words if flagged else nothing)
