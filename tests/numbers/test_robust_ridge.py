@@ -11,6 +11,8 @@ from sklearn.linear_model import Ridge
 
 from oga_core.findings.targets.mixture import residual_mixture
 from oga_core.findings.targets.numbers import number_findings, suggested_values
+from oga_core.gradient_sketch import GradientSketch
+from oga_core.scores.estimators.boosting import boosted_values
 from oga_core.scores.regression.ridge import PENALTIES, left_out_residuals, robust_ridge
 from oga_core.scores.regression.witnesses import _witness, has_memorised, unusual_value, witnesses
 
@@ -121,6 +123,22 @@ def test_a_slip_is_moved_back_and_a_shift_replaced() -> None:
 
 def test_no_two_fits_say_the_same() -> None:
     sketch, _ = numbers(300)
-    first, second = witnesses(sketch)
+    first, second, _ = witnesses(sketch)
     assert not np.allclose(first.residuals, second.residuals)
     assert (first.usual > 0).all()
+
+
+def test_trees_see_what_columns_do_together_and_pass_over_far_numbers() -> None:
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(300, 2)).astype(np.float32)
+    true = 100 + 20 * ((rows[:, 0] > 0) ^ (rows[:, 1] > 0)) + rng.normal(size=300)
+    given = true.copy()
+    wrong = np.sort(rng.choice(300, 30, replace=False))
+    given[wrong] *= 10
+    sketch = GradientSketch(np.full(300, -1), np.zeros(300), np.zeros((300, 2)), inputs=rows, targets=given)
+    *_, trees = witnesses(sketch)
+    assert np.median(np.abs(given - trees.residuals - true)) < 3, "a straight line is 10 off"
+    assert np.sort(np.argsort(-np.abs(trees.residuals))[:30]).tolist() == wrong.tolist()
+    turned = np.random.default_rng(1).permutation(300)
+    again = boosted_values(rows[turned], given[turned], np.argsort(turned))
+    np.testing.assert_allclose(again, boosted_values(rows, given, np.arange(300))[turned])

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from oga_core.numerics import Array, Indices, evenly_spaced
+from oga_core.numerics import Array, Indices, Values, evenly_spaced
 from oga_core.scores.estimators.calibration import calibrated, log_shares
+from oga_core.scores.regression.ridge import tukey_weights
 
 FEWEST_SAMPLES = 1000
 """Trees of fewer rows are worse than a linear fit."""
@@ -38,6 +39,29 @@ def boosted_logits(inputs: Array, labels: Indices, n_classes: int, order: Indice
         _predict(inputs, labels, evenly_spaced(others, LARGEST_FIT), held_out, probabilities)
     logs = np.log(np.maximum(probabilities, SMALLEST_PROBABILITY)).astype(np.float32)
     return calibrated(logs - log_shares(labels, n_classes), labels)
+
+
+def boosted_values(inputs: Array, numbers: Values, order: Indices) -> Values:
+    """Numbers as trees that have not seen them expect, `(n_samples,)`, fitted again with less weight for far ones.
+
+    inputs: `(n_samples, n_inputs)`. order: positions in an order that does not depend on that of the data.
+    """
+    first = _left_out(inputs, numbers, np.ones(len(numbers)), order)
+    return _left_out(inputs, numbers, tukey_weights(numbers - first), order)
+
+
+def _left_out(inputs: Array, numbers: Values, weights: Values, order: Indices) -> Values:
+    from sklearn.ensemble import HistGradientBoostingRegressor
+
+    by_number = order[np.argsort(numbers[order], kind="stable")]
+    expected = np.empty(len(numbers))
+    for fold in range(FOLDS):
+        held_out = by_number[fold::FOLDS]
+        training = evenly_spaced(np.delete(by_number, np.arange(fold, len(by_number), FOLDS)), LARGEST_FIT)
+        model = HistGradientBoostingRegressor(early_stopping=False, random_state=0, **SETTINGS)
+        model.fit(inputs[training], numbers[training], sample_weight=weights[training])
+        expected[held_out] = model.predict(inputs[held_out])
+    return expected
 
 
 def _predict(inputs: Array, labels: Indices, training: Indices, held_out: Indices, probabilities: Array) -> None:

@@ -37,9 +37,14 @@ def robust_ridge(x: Floats, y: Values) -> RidgeFit:
     fit = RidgeFit(y - np.median(y), np.ones(len(y)))
     for _ in range(ROUNDS):
         fit = weighted_ridge(x, y, fit.weights)
-        scaled = fit.residuals / (TUKEY * spread(fit.residuals))
-        fit = RidgeFit(fit.residuals, np.where(np.abs(scaled) < 1, (1 - scaled**2) ** 2, 0.0))
+        fit = RidgeFit(fit.residuals, tukey_weights(fit.residuals))
     return fit
+
+
+def tukey_weights(residuals: Values) -> Values:
+    """Weights from 1 for a residual of zero to 0 for one that is far from it, `(n_samples,)`."""
+    scaled = residuals / (TUKEY * spread(residuals))
+    return np.where(np.abs(scaled) < 1, (1 - scaled**2) ** 2, 0.0)
 
 
 def weighted_ridge(x: Floats, y: Values, weights: Values) -> RidgeFit:

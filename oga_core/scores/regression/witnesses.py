@@ -9,7 +9,8 @@ import numpy as np
 from oga_core.errors import OgaError
 from oga_core.gradient_sketch import GradientSketch
 from oga_core.numerics import Array, Floats, Values, principal_axes
-from oga_core.scores.common import once_per_sketch
+from oga_core.scores.common import canonical_order, once_per_sketch
+from oga_core.scores.estimators.boosting import boosted_values
 from oga_core.scores.estimators.discriminant import fourier_features, standardised
 from oga_core.scores.regression.ridge import robust_ridge, weighted_ridge
 
@@ -21,6 +22,8 @@ PRIOR = 15
 """The median of all errors counts as much as this many neighbours, so that a few lucky ones make no error large."""
 WIDEST, NEAR_AXES = 256, 12
 """Principal axes of what a fit reads, and of those by which neighbours are told: in more all samples are far apart."""
+FEWEST_ROWS = 200
+"""Trees of fewer rows have next to nothing to split."""
 WORST = 0.25
 """Share of the samples that the fits behind a suggestion leave out: more than are ever wrong."""
 
@@ -40,9 +43,9 @@ class Witness:
 def unusual_value(sketch: GradientSketch) -> Values:
     """Mean over fits that leave the number out of log(1 + |e| / s), `(n_samples,)`, 0 or more.
 
-    e: the residual of a robust ridge regression; s: the usual size of residuals among the nearest samples and among
-    those with about the same prediction. The fits read the last layer (the middle layers where the model has
-    memorised its numbers) and random Fourier features of the inputs.
+    e: the residual of a robust ridge regression, or of trees; s: the usual size of residuals among the nearest samples
+    and among those with about the same prediction. The regressions read the last layer (the middle layers where the
+    model has memorised its numbers) and random Fourier features of the inputs; the trees read the rows of a table.
     """
     scores = [np.log1p(np.abs(witness.residuals) / witness.usual) for witness in witnesses(sketch)]
     return np.asarray(np.mean(scores, axis=0), dtype=np.float64)
@@ -61,11 +64,12 @@ def unusual_loss(sketch: GradientSketch) -> Values:
 
 @once_per_sketch
 def witnesses(sketch: GradientSketch) -> tuple[Witness, ...]:
-    """The fits on what the model makes of its inputs, and on random features of the inputs themselves.
+    """The fits on what the model makes of its inputs, on random features of the inputs, and on the rows of a table.
 
     A memorised model's last layer has learnt the wrong numbers too, so its middle layers speak instead.
     """
-    return tuple(_witness(x, numbers_of(sketch)) for x in _representations(sketch))
+    fits = [_witness(x, numbers_of(sketch)) for x in _representations(sketch)]
+    return (*fits, *_trees(sketch))
 
 
 @once_per_sketch
@@ -115,11 +119,26 @@ def _narrow(features: Array) -> Array:
     return features if features.shape[1] <= WIDEST else principal_axes(features, WIDEST).project(features)
 
 
+def _trees(sketch: GradientSketch) -> list[Witness]:
+    """Trees on the rows of a table, out of fold: they see steps and what columns do together."""
+    if sketch.inputs is None or len(sketch) < FEWEST_ROWS:
+        return []
+    y = numbers_of(sketch)
+    expected = boosted_values(np.asarray(sketch.inputs), y, canonical_order(sketch))
+    residuals = y - expected
+    return [Witness(residuals, _usual(residuals, standardised(_narrow(sketch.inputs)), y), expected)]
+
+
+def _usual(residuals: Values, x: Floats, y: Values) -> Values:
+    """The usual size of residuals among samples alike, and among those with about the same prediction."""
+    sizes = np.abs(residuals)
+    return np.sqrt(_near(sizes, x) * _of_like_predictions(sizes, y - residuals))
+
+
 def _witness(x: Array, y: Values) -> Witness:
     fit = robust_ridge(x, y)
-    sizes = np.abs(fit.residuals)
-    usual = np.sqrt(_near(sizes, x) * _of_like_predictions(sizes, y - fit.residuals))
-    scaled = sizes / usual
+    usual = _usual(fit.residuals, x, y)
+    scaled = np.abs(fit.residuals) / usual
     kept = (scaled <= np.quantile(scaled, 1 - WORST)).astype(np.float64)
     return Witness(fit.residuals, usual, y - weighted_ridge(x, y, kept).residuals)
 
