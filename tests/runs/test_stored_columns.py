@@ -115,6 +115,9 @@ def test_columns_written_in_groups_are_what_pandas_writes(tmp_path, monkeypatch)
     pd.DataFrame(columns).to_parquet(tmp_path / "whole.parquet", index=False)
     groups, whole = (pq.ParquetFile(tmp_path / f"{name}.parquet") for name in ("groups", "whole"))
     assert groups.num_row_groups == 3
+    group = groups.metadata.row_group(0)
+    coded = [group.column(i).path_in_schema for i in range(6) if "RLE_DICTIONARY" in group.column(i).encodings]
+    assert coded == ["sample_id", "label", "twin"]
     assert groups.read().replace_schema_metadata() == whole.read().replace_schema_metadata()
     pd.testing.assert_frame_equal(*(pd.read_parquet(tmp_path / f"{name}.parquet") for name in ("groups", "whole")))
 

@@ -13,8 +13,9 @@ import pyarrow.parquet as pq
 
 from oga_core.numerics import slices
 
-GROUP_ROWS = 1 << 20
-"""Rows of a group, as Arrow and pandas write them."""
+GROUP_ROWS = 1 << 17
+"""Rows of a group, of which all columns are in memory at once, some several times: 0.2 GB. Of the million that Arrow
+and pandas take it is nearly 1 GB."""
 
 
 def write_columns(path: Path, columns: Mapping[str, Any]) -> None:
@@ -24,7 +25,7 @@ def write_columns(path: Path, columns: Mapping[str, Any]) -> None:
         for name, values in columns.items()
     }
     n_rows = len(next(iter(columns.values())))
-    with pq.ParquetWriter(path, pa.schema(list(kinds.items()))) as writer:
+    with _writer(path, pa.schema(list(kinds.items()))) as writer:
         for part in slices(n_rows, GROUP_ROWS):
             group = {
                 name: _numbers(values[part]) if _is_numeric(values) else _text(values, part).cast(kinds[name])
@@ -42,7 +43,7 @@ def replace_columns(path: Path, target: Path, columns: Mapping[str, Any]) -> Non
             place = schema.get_field_index(name)
             schema = schema.append(field) if place < 0 else schema.set(place, field)
         start = 0
-        with pq.ParquetWriter(target, schema) as writer:
+        with _writer(target, schema) as writer:
             for number in range(file.num_row_groups):
                 group = file.read_row_group(number)
                 stop = start + len(group)
@@ -50,6 +51,12 @@ def replace_columns(path: Path, target: Path, columns: Mapping[str, Any]) -> Non
                 arrays = [new[name] if name in new else group.column(name) for name in schema.names]
                 writer.write_table(pa.table(arrays, schema=schema), row_group_size=GROUP_ROWS)
                 start = stop
+
+
+def _writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
+    """Numbers, of which nearly all differ, are written as they are: a dictionary of them takes time and room."""
+    texts = [field.name for field in schema if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)]
+    return pq.ParquetWriter(path, schema, use_dictionary=texts or False)
 
 
 def _is_numeric(values: Any) -> bool:
