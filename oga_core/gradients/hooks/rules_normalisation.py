@@ -47,48 +47,60 @@ def over_channels(tape: Tape, func: Any, call: Call) -> Any:
 
 
 def batch_norm(tape: Tape, func: Any, call: Call) -> Any:
-    """Batch norm by running statistics: every sample's channels as the channels of one sample, in one kernel."""
+    """Batch norm by running statistics: one kernel for the gradients of its scale, its shift and its input."""
     site = Site(tape, call, call["input"])
     if site.layout not in (0, "folded", "interleaved") or call["training"] or tape.sink(call["input"]):
         return None
+    data = call["input"]
     weight = site.take("weight")
     bias = site.take("bias")
 
-    def hook(gradient: Tensor) -> None:
+    def back(gradient: Tensor, of_input: bool) -> Tensor | None:
         gradient = working(gradient)
-        scales, shifts = _of_running_statistics(call, site.input(gradient.dtype), gradient)
+        inputs, scales, shifts = _of_running_statistics(call, site.input(gradient.dtype), gradient, of_input)
         if weight:
             weight(vector(site.per_sample(scales)))
         if bias:
             bias(vector(site.per_sample(shifts)))
+        return inputs
 
-    output = call.run(func)
+    with torch.no_grad():
+        output = call.run(func)
     if isinstance(output, tuple):
-        return (tape.on_tape(output[0], hook), *output[1:])
-    return tape.on_tape(output, hook)
+        return (tape.through(data, output[0], back), *output[1:])
+    return tape.through(data, output, back)
 
 
-def _of_running_statistics(call: Call, data: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
-    """Gradients of scale and shift, `(samples, channels)` each."""
+def _of_running_statistics(
+    call: Call, data: Tensor, gradient: Tensor, of_input: bool
+) -> tuple[Tensor | None, Tensor, Tensor]:
+    """Gradients of the input where wanted, and of scale and shift, `(samples, channels)` each.
+
+    Every sample's channels are taken as the channels of one sample.
+    """
     shape = data.shape[:2]
     dtype = wide_dtype(data)
     eps = 1e-5 if call["eps"] is None else call["eps"]
-    mean = call["running_mean"].to(dtype).repeat(len(data))
-    variance = call["running_var"].to(dtype).repeat(len(data))
+    mean = call["running_mean"].to(dtype)
+    variance = call["running_var"].to(dtype)
+    scale = torch.ones_like(mean) if call["weight"] is None else call["weight"].detach().to(dtype)
+    deviation = (variance + eps).rsqrt()
+    at_once = of_input and data.device.type == "cpu"  # whose caches hold a channel
     as_channels = (1, shape.numel(), -1)
-    _, scales, shifts = aten.native_batch_norm_backward(
+    inputs, scales, shifts = aten.native_batch_norm_backward(
         gradient.reshape(as_channels),
         data.reshape(as_channels),
-        torch.ones_like(mean),
-        mean,
-        variance,
-        mean,  # a card takes the saved statistics, also in evaluation, where the input's gradient is not wanted
-        (variance + eps).rsqrt(),
+        *(values.repeat(len(data)) for values in (scale, mean, variance)),
+        mean.repeat(len(data)),  # a card takes the saved statistics, also in evaluation
+        deviation.repeat(len(data)),
         False,
         eps,
-        [False, True, True],
+        [at_once, True, True],
     )
-    return scales.unflatten(0, shape), shifts.unflatten(0, shape)
+    if of_input and inputs is None:
+        inputs = gradient * (scale * deviation).to(gradient.dtype).reshape(-1, *(1,) * (data.ndim - 2))
+    inputs = inputs.reshape(data.shape) if of_input else None
+    return inputs, scales.unflatten(0, shape), shifts.unflatten(0, shape)
 
 
 def prelu(tape: Tape, func: Any, call: Call) -> Any:

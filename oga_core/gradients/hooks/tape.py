@@ -23,6 +23,7 @@ LARGEST_EXPANSION = 16 * 2**20  # numbers in the per-sample gradients of a param
 F = TypeVar("F", bound=Factor)
 Take = Callable[[Factor], None]
 Make = Callable[[Factor], Factor]
+Back = Callable[[Tensor, bool], Tensor | None]  # None is asked for where no gradient is wanted
 Consume = Callable[[str, list[Factor]], None]
 
 
@@ -104,6 +105,10 @@ class Tape:
             output = _Start.apply(output, self._token)
         output.register_hook(hook)
         return output
+
+    def through(self, data: Tensor, output: Tensor, back: Back) -> Tensor:
+        """Return `output`, a function of `data` without a tape; `back` turns the gradient at it into that at `data`."""
+        return _Through.apply(data, self._token, output, back)
 
     def expanded(self, tensor: Tensor, shape: Sequence[int], axis: int, layout: Layout) -> Tensor | None:
         """Return a parameter repeated along `axis` of `shape`, on the tape, so that every sample has its own gradient.
@@ -208,6 +213,22 @@ class _Start(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[None, None]:
         return None, None
+
+
+class _Through(torch.autograd.Function):
+    """A function with a gradient of its own."""
+
+    @staticmethod
+    def forward(ctx: Any, data: Tensor, token: Tensor, output: Tensor, back: Back) -> Tensor:
+        ctx.back = back
+        ctx.dtype = data.dtype
+        ctx.mark_dirty(output)  # so that it is no view, which activations may not overwrite
+        return output
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, None, None, None]:
+        inputs = ctx.back(gradients[0], ctx.needs_input_grad[0])
+        return None if inputs is None else inputs.to(ctx.dtype), None, None, None
 
 
 def once(make: Callable[[Factor], F]) -> Callable[[Factor], F]:

@@ -97,7 +97,7 @@ def told(run: Path) -> dict[str, Any]:
     info = json.loads((run / "run.json").read_text())
     table = pd.read_parquet(run / "scores.parquet")
     truth = pd.read_csv(photographs() / "truth.csv", dtype=str, index_col=0)["true_label"]
-    wrong = table["given_label"].astype(str).to_numpy() != truth.loc[table["id"]].to_numpy()
+    wrong = table["given_label"].astype(str).to_numpy() != truth.loc[table["sample_id"]].to_numpy()
     seconds = {name: value for name, value in info["seconds"].items() if not isinstance(value, dict)}
     return {
         "device": info["device"],
