@@ -6,7 +6,8 @@ import re
 import pytest
 from benchmarks.families import families, outcome
 
-from oga_core.models.huggingface.config import clean_config
+from oga_core.errors import OgaError
+from oga_core.models.huggingface.config import MODEL_TYPES, check_counts, clean_config
 from oga_core.models.refusals import reason
 
 TAKEN = ["llama", "gpt2", "gemma3_text", "opt", "t5 (seq2seq)", "marian (seq2seq)"]
@@ -25,6 +26,39 @@ def test_a_family_that_is_not_taken_says_why(tmp_path):
     assert re.search(
         r"XLNetLMHeadModel in config\.json is a masked or permuted .* fine-tune this one as a class", words
     )
+
+
+def test_every_family_that_folders_are_not_read_of_says_how_to_package_it():
+    refused = {name: network for name, (_, network) in families().items() if name.split(" ")[0] not in MODEL_TYPES}
+    assert len(refused) > 50
+    for name, network in refused.items():
+        with pytest.raises(OgaError) as error:
+            clean_config({"model_type": name.split(" ")[0], "architectures": [network]})
+        assert "modality='causal_lm', tokenizer=tokenizer)" in str(error.value) or "trained to guess" in str(
+            error.value
+        )
+
+
+def test_a_model_that_hears_says_which_part_can_be_scored():
+    raw = {
+        "model_type": "moshi",
+        "architectures": ["MoshiForCausalLM"],
+        "audio_encoder_config": {"upsample_groups": 512},
+    }
+    with pytest.raises(
+        OgaError, match=r"'moshi' also take sound .*\(audio_encoder_config .* Package the part that reads"
+    ):
+        clean_config(raw)
+
+
+def test_a_classifier_of_an_unknown_family_is_packaged_with_its_classes():
+    with pytest.raises(OgaError, match=r"Unknown model_type.*'model\.pt2', classes=\[…\]\)"):
+        clean_config({"model_type": "convbert", "architectures": ["ConvBertForSequenceClassification"]})
+
+
+def test_more_layers_than_weights_says_what_to_do():
+    with pytest.raises(OgaError, match=r"num_layers = 500, but there are 19 tensors .* save both again"):
+        check_counts({"num_layers": 500}, 19, "folder")
 
 
 def test_numbers_that_json_does_not_have_are_read_as_transformers_writes_them():

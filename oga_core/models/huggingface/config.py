@@ -54,6 +54,8 @@ _HEADS: dict[str, Modality] = {
     "ForImageClassification": "image",
     "ForImageClassificationWithTeacher": "image",
 }
+_SENSES = re.compile(r"(audio|acoustic|speech|vision|image|vq)\w*_(config|encoder)")
+"""Parts of a configuration by which a model hears or sees."""
 _MASKED = re.compile(r"\w+ForMaskedLM|\w+ForPreTraining|XLNetLMHeadModel")
 
 _FLOATS = ("Infinity", "-Infinity", "NaN")  # which JSON has no numbers for; transformers writes {"__float__": …}
@@ -120,11 +122,25 @@ def tags_words(config: Any) -> bool:
 
 
 def _unknown_family(raw: dict[str, Any]) -> OgaError:
+    """What stands in the way of a family, and the call that packages its models."""
+    family = f"{str(raw.get('model_type'))[:80]!r}"
+    classifies = _classifies(raw)
+    parts = [key for key, value in raw.items() if isinstance(value, dict) and _SENSES.fullmatch(key)]
+    senses = [] if classifies else sorted(parts)
+    why = f"Unknown model_type in config.json: {family}. Folders are read of families whose gradients were checked."
+    if senses:
+        why = f"Models of type {family} also take sound or pictures ({senses[0][:80]} in config.json); rows are words."
+    what = "Package the part that reads words" if senses else "Package the model"
+    rest = "classes=[…]" if classifies else "modality='causal_lm', tokenizer=tokenizer"
     return OgaError(
-        f"Unknown model_type in config.json: {str(raw.get('model_type'))[:80]!r}. Folders are read of families whose "
-        "gradients were checked. Package the model where its code is: oga_core.package_model(model, example_batch, "
-        "'model.pt2', classes=[…])."
+        f"{why} {what} where its code is: oga_core.package_model(model, example_batch, 'model.pt2', {rest})."
     )
+
+
+def _classifies(raw: dict[str, Any]) -> bool:
+    """Whether an architecture has classes, as far as it is named."""
+    names = raw.get("architectures") or []
+    return not isinstance(names, list) or not names or any("Classification" in str(name) for name in names)
 
 
 def entries(value: Any, name: str = "", depth: int = 0) -> Iterator[tuple[str, Any]]:
@@ -159,5 +175,6 @@ def check_counts(raw: dict[str, Any], n_tensors: int, origin: str) -> None:
             continue
         if (_COUNTS.fullmatch(key) and value > 16 * n_tensors) or (key == "num_labels" and value > _MAX_LABELS):
             raise OgaError(
-                f"{origin}/config.json asks for {key} = {value:,}, but there are {n_tensors} tensors of weights."
+                f"{origin}/config.json asks for {key} = {value:,}, but there are {n_tensors} tensors of weights. The "
+                "configuration belongs to another model: save both again with model.save_pretrained(folder)."
             )
