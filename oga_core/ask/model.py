@@ -13,13 +13,13 @@ from torch import Tensor, nn
 
 from oga_core.errors import OgaError
 from oga_core.gradient_sketch import GradientSketch
-from oga_core.gradients.batches import pass_order, to_device
+from oga_core.gradients.batches import first_batch, pass_order, to_device
 from oga_core.gradients.devices import choose_device
 from oga_core.gradients.failures import StartAgain
 from oga_core.gradients.forward import first_look
 from oga_core.gradients.options import PassOptions
 from oga_core.gradients.parameter_choice import choose_parameters
-from oga_core.gradients.passes import evaluating, first_batch, fits, new_pass
+from oga_core.gradients.passes import evaluating, fits, new_pass
 from oga_core.gradients.walk import BatchPass
 from oga_core.models import load_model
 from oga_core.models.card import ModelCard

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import mmap
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -71,7 +72,7 @@ class PassArrays:
                 self.arrays[name] = np.lib.format.open_memmap(
                     self._path(name), mode="w+", dtype=value.dtype, shape=(self.n_samples, *value.shape[1:])
                 )
-            self.arrays[name][rows] = value
+            _put(self.arrays[name], rows, value)
 
     def record(self, done: int) -> None:
         """Note that the first `done` samples of the pass's order are on disk."""
@@ -149,6 +150,18 @@ class PassArrays:
 
     def _path(self, name: str) -> Path:
         return self.folder / f"{name}.npy"
+
+
+def _put(array: NDArray[np.generic], rows: NDArray[np.int64], values: NDArray[np.generic]) -> None:
+    """Write rows of a new file; long ones past its mapping, every page of which would be filled with zeros first."""
+    if values[0].nbytes < mmap.PAGESIZE or not isinstance(array, np.memmap) or array.dtype != values.dtype:
+        array[rows] = values
+        return
+    lines = np.ascontiguousarray(values)
+    with Path(str(array.filename)).open("r+b", buffering=0) as file:
+        for row, line in zip(rows.tolist(), lines, strict=True):
+            file.seek(array.offset + row * line.nbytes)
+            file.write(line.data)
 
 
 def _copy_rows(source: NDArray[np.generic], rows: NDArray[np.int64], path: Path) -> None:

@@ -15,7 +15,10 @@ from numpy.typing import NDArray
 
 from oga_core.errors import OgaError, UntrainedSample
 from oga_core.gradients.devices import LARGEST_BATCH
+from oga_core.gradients.options import CHECKED_SAMPLES
+from oga_core.numerics import evenly_spaced
 from oga_core.samples import Problem, SampleSet, UnreadableSample
+from oga_core.tasks.batches import first_rows
 from oga_core.tasks.task import Batch, Task
 
 POSITIONS = "positions.npy"
@@ -207,3 +210,31 @@ def to_device(batch: Batch, device: torch.device) -> Batch:
     if device.type == "cpu":
         return batch
     return {name: value.to(device, non_blocking=True) for name, value in batch.items()}
+
+
+def first_batch(task: Task, samples: SampleSet, order: NDArray[np.int64], device: torch.device) -> Batch:
+    """A few readable samples spread over the order, the longest among them where length matters."""
+    batch = None
+    for count in (CHECKED_SAMPLES, 16 * CHECKED_SAMPLES):
+        rows = evenly_spaced(order, count)
+        loaded = load(task, samples, rows)
+        batch = loaded.batch or batch
+        if batch is not None and len(loaded.rows) >= min(CHECKED_SAMPLES, len(order)):
+            break
+    if batch is None:
+        raise OgaError("No sample of the data can be read. Check the files and the model card's input.")
+    return to_device(first_rows(batch, min(CHECKED_SAMPLES, len(batch["labels"]))), device)
+
+
+def shorter_half(task: Task, samples: SampleSet, order: NDArray[np.int64], device: torch.device) -> Batch | None:
+    """The same of the shorter half of samples that have lengths, of which a check costs half as much; else None.
+
+    order: of the pass, the longest first.
+    """
+    half = order[len(order) // 2 :]
+    if getattr(task, "length", None) is None or len(half) < CHECKED_SAMPLES:
+        return None
+    try:
+        return first_batch(task, samples, half, device)
+    except OgaError:  # none of these can be read
+        return None

@@ -102,9 +102,13 @@ def map_head(task: Task, model: nn.Module, first: Batch) -> dict[str, nn.Paramet
 
 
 def first_look(task: Task, model: nn.Module, choice: str, first: Batch) -> Survey:
-    """Survey a model with a few samples, its logits held only where a pass over what is chosen holds them."""
+    """Survey a model with a few samples, its logits held only where a pass over what is chosen holds them.
+
+    One row of a language model tells all that there is to see: the first, which is the longest.
+    """
     late_head = False
     if isinstance(task, TokenTask | PairTask):
+        first = first_rows(first, 1)
         parameters = choose_parameters(model, instead_of_head(model) if choice == "head" else choice)
         late_head = suits_late_head(task, model, parameters.values(), first)
     return survey(lambda: outputs_of(task, model, first, late_head=late_head), len(first["labels"]))

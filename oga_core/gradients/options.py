@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 
 from oga_core.errors import OgaError
 
+CHECKED_SAMPLES = 4
+"""Of a self-check against gradients one by one: as few as tell a batch from its samples."""
 SKETCH_DIM = 512
 LANGUAGE_SKETCH_DIM = 4096
 """Of language models, whose sketches answer questions: a dot product of two is off by 1 / √dim of their lengths, and at

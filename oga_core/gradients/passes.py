@@ -16,10 +16,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from oga_core.errors import OgaError
 from oga_core.gradient_sketch import GradientSketch
 from oga_core.gradients.arrays import PROGRESS, PassArrays
-from oga_core.gradients.batches import Part, load, to_device
+from oga_core.gradients.batches import Part, first_batch, shorter_half
 from oga_core.gradients.devices import batch_size_for, choose_device, device_name, forget_peak, peak_mb, unusable_card
 from oga_core.gradients.failures import OutOfMemory, model_runs, not_enough_memory
 from oga_core.gradients.forward import first_look, instead_of_head, map_head, suits_late_head
@@ -30,11 +29,8 @@ from oga_core.gradients.methods.hooks import HookMethod
 from oga_core.gradients.methods.plain import LoopMethod, VmapMethod
 from oga_core.gradients.options import PassOptions
 from oga_core.gradients.parameter_choice import choose_parameters, is_small_part
-from oga_core.gradients.self_check import CHECKED_SAMPLES
 from oga_core.gradients.walk import BatchPass, Walk
-from oga_core.numerics import evenly_spaced
 from oga_core.samples import Problem, SampleSet
-from oga_core.tasks.batches import first_rows
 from oga_core.tasks.losses import PLAIN, loss_of
 from oga_core.tasks.task import Batch, Task
 from oga_core.worker.stages import Progress
@@ -182,7 +178,8 @@ def _walk(
     with fits(first):
         seen = first_look(task, model, options.parameters, first)
     unlikely = seen.unlikely if loss_of(task) == PLAIN else None
-    checked = first if unlikely is None else {**first, "labels": unlikely}
+    checked = {**first, "labels": unlikely} if unlikely is not None else None
+    checked = checked or shorter_half(task, samples, part.order, device) or first
     arrays.batch_size = arrays.batch_size or options.batch_size or _batch_size(device, seen, model, options.parameters)
 
     def make_pass(given_up: set[str]) -> BatchPass:
@@ -245,20 +242,6 @@ def full_pass(
     result = FullPass(forward, methods, parameters, options, device, head.notes, head.given_up)
     result.check(first)
     return result
-
-
-def first_batch(task: Task, samples: SampleSet, order: NDArray[np.int64], device: torch.device) -> Batch:
-    """A few readable samples spread over the order, the longest among them where length matters."""
-    batch = None
-    for count in (CHECKED_SAMPLES, 16 * CHECKED_SAMPLES):
-        rows = evenly_spaced(order, count)
-        loaded = load(task, samples, rows)
-        batch = loaded.batch or batch
-        if batch is not None and len(loaded.rows) >= min(CHECKED_SAMPLES, len(order)):
-            break
-    if batch is None:
-        raise OgaError("No sample of the data can be read. Check the files and the model card's input.")
-    return to_device(first_rows(batch, min(CHECKED_SAMPLES, len(batch["labels"]))), device)
 
 
 def _batch_size(device: torch.device, seen: Survey, model: nn.Module, choice: str) -> int:

@@ -13,13 +13,13 @@ from torch.overrides import TorchFunctionMode
 from oga_core.gradients.failures import is_out_of_memory
 from oga_core.gradients.hooks.calls import LINEAR
 from oga_core.gradients.hooks.forward_capture import ADDMM, CONVOLUTIONS, OPERANDS, ForwardCapture, product_of
+from oga_core.gradients.options import CHECKED_SAMPLES
 from oga_core.tasks.batches import first_rows, n_samples, one_sample
 from oga_core.tasks.task import Batch, Task
 
 TOLERANCE = 1e-4  # relative error above which a method is wrong in float32
 DOUBLE_TOLERANCE = 1e-5  # the same in float64, where what remains is a loss taken in float32
 SHORT_TOLERANCE = 5e-2  # the same where numbers have 16 bits
-CHECKED_SAMPLES = 4
 ByParameter = Mapping[str, tuple[Tensor, Tensor]]  # a sketch before folding and a squared norm
 
 

@@ -26,6 +26,18 @@ def test_an_optional_array_that_not_every_batch_has_is_dropped(tmp_path):
     assert sorted(path.stem for path in tmp_path.glob("*.npy")) == ["sketch", "view_logits"]
 
 
+def test_long_rows_lie_where_they_belong_and_an_interrupted_pass_finds_them(tmp_path):
+    arrays = PassArrays(tmp_path, 4, "x")
+    rows = np.arange(4 * 3000, dtype=np.float32).reshape(4, 3000)  # more than a page each
+    arrays.write(np.array([2, 0]), {"gradients": rows[[2, 0]], "losses": rows[[2, 0], 0]})
+    arrays.record(2)
+    resumed = PassArrays(tmp_path, 4, "x")
+    resumed.write(np.array([3, 1]), {"gradients": rows[[3, 1]], "losses": rows[[3, 1], 0]})
+    np.testing.assert_array_equal(resumed.arrays["gradients"], rows)
+    resumed.finish({})
+    np.testing.assert_array_equal(np.load(tmp_path / "gradients.npy"), rows)
+
+
 @pytest.mark.parametrize("row", [0, 31])  # the first is among the samples of the self-check
 @pytest.mark.parametrize("parameters", ["head", "all"])
 def test_samples_whose_output_is_not_finite_are_problems(row, parameters, tmp_path):

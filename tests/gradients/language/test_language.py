@@ -12,6 +12,7 @@ import torch
 
 from oga_core.gradient_sketch import TokenLosses
 from oga_core.gradients import language
+from oga_core.gradients.batches import first_batch, pass_order, shorter_half
 from oga_core.gradients.options import PassOptions
 from oga_core.gradients.passes import PassResult, gradient_pass
 from oga_core.models.card import ModelCard
@@ -179,3 +180,16 @@ def test_a_pass_that_was_interrupted_reads_no_losses_twice(arrays, model, task, 
 
 def test_a_run_without_token_losses_has_none(tmp_path):
     assert len(TokenLosses(tmp_path).of(0)) == 0
+
+
+def test_the_check_takes_the_shorter_half_of_many_rows(task):
+    texts = [{"text": "a b " * n} for n in range(1, 17)]
+    samples = samples_of(texts)
+    order = pass_order(task, samples)
+    cpu = torch.device("cpu")
+    width = first_batch(task, samples, order, cpu)["labels"].shape[1]
+    shorter = shorter_half(task, samples, order, cpu)
+    assert shorter is not None
+    assert len(shorter["labels"]) == 4
+    assert shorter["labels"].shape[1] < 0.6 * width
+    assert shorter_half(task, samples, order[:6], cpu) is None  # too few to choose among
