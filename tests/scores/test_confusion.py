@@ -9,7 +9,14 @@ from problems import sketch_of
 from oga_core.scores import oga
 from oga_core.scores.ensemble import Member, weighed
 from oga_core.scores.estimators.calibration import calibrated, information, log_likelihood, log_shares
-from oga_core.scores.estimators.confusion import anchored, anchors, either_way, joint_of_labels, one_way_share
+from oga_core.scores.estimators.confusion import (
+    anchored,
+    anchors,
+    beyond_corners,
+    either_way,
+    joint_of_labels,
+    one_way_share,
+)
 from oga_core.scores.estimators.label_noise import LabelNoise, agreement
 
 
@@ -99,6 +106,20 @@ def test_a_direction_that_one_fit_sees_counts_only_as_far_as_all_together_see_it
     alone = seen.log_odds_of_another_label(agreed=0)
     np.testing.assert_allclose(alone, unseen.log_odds_of_another_label())
     assert np.abs(alone - seen.log_odds_of_another_label()).max() > 1
+
+
+def test_a_corner_of_the_larger_class_full_of_wrong_labels_is_not_taken_for_a_smaller_class_that_loses_samples():
+    rng = np.random.default_rng(0)
+    part = rng.choice(3, 6000, p=(0.7, 0.1, 0.2))  # of class 0, of class 1, and of class 0 with most labels wrong
+    odds = np.array([-2.4, 1.4, 0.6])[part] + 0.5 * rng.normal(size=6000)
+    labels = (rng.random(6000) < 1 / (1 + np.exp(-odds))).astype(np.int64)
+    logits = calibrated(np.stack([0 * odds, odds + 1.0], axis=1).astype(np.float32), labels)
+    fit = LabelNoise.of(logits, labels)
+    assert fit.explained * one_way_share(fit.joint, fit.counts) > 0.4
+    assert fit.one_way == 0
+    # A class that loses samples and is about as large as the one that gains them is believed to.
+    assert beyond_corners(np.array([[0.4, 0.1], [0.0, 0.5]])) == 1
+    assert beyond_corners(np.array([[0.7, 0.0], [0.1, 0.2]])) == 0
 
 
 def average_precision(scores, wrong):

@@ -9,7 +9,14 @@ import numpy as np
 
 from oga_core.numerics import Array, Indices, Values, filled, in_threads, room
 from oga_core.scores.estimators.calibration import log_shares
-from oga_core.scores.estimators.confusion import anchored, anchors, either_way, joint_of_labels, one_way_share
+from oga_core.scores.estimators.confusion import (
+    anchored,
+    anchors,
+    beyond_corners,
+    either_way,
+    joint_of_labels,
+    one_way_share,
+)
 
 EXPLAINED = (0.08, 0.12)
 """Of the labels that the logits contradict, the share that a joint must call wrong for its directions to be believed in
@@ -45,7 +52,8 @@ class LabelNoise:
         counts = anchors(with_shares, labels)
         contradicted = float((with_shares.argmax(axis=1) != labels).mean())
         explained = _ramp(float(1 - np.trace(joint)) / max(contradicted, 1e-12), *EXPLAINED)
-        return cls(logits, labels, joint, counts, explained, explained * one_way_share(joint, counts))
+        one_way = explained * one_way_share(joint, counts) * beyond_corners(joint)
+        return cls(logits, labels, joint, counts, explained, one_way)
 
     def log_odds_of_another_label(self, *, agreed: float = 1.0, anchor: bool = False) -> Values:
         """Log odds that the true class is not the given one, P(true ≠ y | x, y) / P(true = y | x, y), `(n_samples,)`.
