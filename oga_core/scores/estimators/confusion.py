@@ -90,7 +90,7 @@ def one_way_share(joint: Values, counts: Values) -> float:
 
 
 def beyond_corners(joint: Values) -> float:
-    """How far the joint's noise one way is more than a corner of wrong labels looks like, 0 to 1 (see `LOSERS_SIZE`)."""
+    """How far noise one way is more than a corner of wrong labels looks like, 0 to 1 (see `LOSERS_SIZE`)."""
     shares = np.maximum(joint.sum(axis=1), 1e-12)
     lost = np.maximum(joint - joint.T, 0)
     sizes = np.minimum(shares[:, None] / shares, 1.0)
