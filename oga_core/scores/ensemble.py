@@ -9,10 +9,10 @@ import numpy as np
 from oga_core.gradient_sketch import GradientSketch
 from oga_core.numerics import Array, Indices, filled, prior_adjusted, room, softmax
 from oga_core.scores.common import canonical_order, once_per_sketch
-from oga_core.scores.estimators.boosting import boosted_logits, suits
 from oga_core.scores.estimators.calibration import calibrated, information, log_likelihood, log_shares
 from oga_core.scores.estimators.discriminant import discriminant_logits, standardised
 from oga_core.scores.feature_rows import FourierRows
+from oga_core.scores.tables.boosting import boosted_logits, suits
 
 MEMORISED = 1 / 3
 """A model is held to have memorised its labels when it errs on them this many times as often as a fit without them."""
@@ -29,7 +29,7 @@ STRAIGHT = (0.5, 1.0)
 that tell little more of the labels may be noise that fills a corner. Chosen with the truth in view, on draws 0 and 100
 to 102 of the benchmark's tables."""
 MOST_INPUTS = 1024
-"""A straight fit takes the cube of the number of columns."""
+"""A straight fit takes the cube of the number of columns, and one of noise in a corner weighs each of them."""
 FARTHEST_LOGIT = 8.0
 """Classes are told apart by probabilities down to e^-8 of the likeliest one's."""
 CHANCE_SIGMAS = 3.0

@@ -12,9 +12,9 @@ from sklearn.linear_model import Ridge
 from oga_core.findings.targets.mixture import residual_mixture
 from oga_core.findings.targets.numbers import number_findings, suggested_values
 from oga_core.gradient_sketch import GradientSketch
-from oga_core.scores.estimators.boosting import boosted_values
 from oga_core.scores.regression.ridge import PENALTIES, left_out_residuals, robust_ridge
 from oga_core.scores.regression.witnesses import _witness, has_memorised, unusual_value, witnesses
+from oga_core.scores.tables.boosting import boosted_values
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(40, 5))

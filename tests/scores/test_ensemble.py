@@ -7,8 +7,8 @@ import pytest
 from problems import blobs, sketch_of
 
 from oga_core.scores import compute_scores, ensemble
-from oga_core.scores.estimators import boosting
 from oga_core.scores.estimators.confident import most_confident_class
+from oga_core.scores.tables import boosting
 
 
 def average_precision(scores, wrong):

@@ -10,9 +10,9 @@ from oga_core.errors import OgaError
 from oga_core.gradient_sketch import GradientSketch
 from oga_core.numerics import Array, Floats, Values, principal_axes
 from oga_core.scores.common import canonical_order, once_per_sketch
-from oga_core.scores.estimators.boosting import boosted_values
 from oga_core.scores.estimators.discriminant import fourier_features, standardised
 from oga_core.scores.regression.ridge import robust_ridge, weighted_ridge
+from oga_core.scores.tables.boosting import boosted_values
 
 MEMORISED = 1 / 3
 """A model whose median error is below this share of that of a fit which leaves each number out has learnt them."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from oga_core.numerics import Array, Indices, Values, evenly_spaced
@@ -31,12 +33,10 @@ def boosted_logits(inputs: Array, labels: Indices, n_classes: int, order: Indice
     inputs: `(n_samples, n_inputs)`. order: positions in an order that does not depend on that of the data.
     Histogram-based gradient boosting, Ke et al., NeurIPS 2017.
     """
-    by_class = order[np.argsort(labels[order], kind="stable")]
     probabilities = np.full((len(labels), n_classes), SMALLEST_PROBABILITY)
-    for fold in range(FOLDS):
-        held_out = by_class[fold::FOLDS]
-        others = np.delete(by_class, np.arange(fold, len(by_class), FOLDS))
-        _predict(inputs, labels, evenly_spaced(others, LARGEST_FIT), held_out, probabilities)
+    for training, held_out in folds(labels, order):
+        rows = evenly_spaced(training, LARGEST_FIT)
+        probabilities[held_out] = trees(inputs[rows], labels[rows], inputs[held_out], n_classes)
     logs = np.log(np.maximum(probabilities, SMALLEST_PROBABILITY)).astype(np.float32)
     return calibrated(logs - log_shares(labels, n_classes), labels)
 
@@ -53,23 +53,33 @@ def boosted_values(inputs: Array, numbers: Values, order: Indices) -> Values:
 def _left_out(inputs: Array, numbers: Values, weights: Values, order: Indices) -> Values:
     from sklearn.ensemble import HistGradientBoostingRegressor
 
-    by_number = order[np.argsort(numbers[order], kind="stable")]
     expected = np.empty(len(numbers))
-    for fold in range(FOLDS):
-        held_out = by_number[fold::FOLDS]
-        training = evenly_spaced(np.delete(by_number, np.arange(fold, len(by_number), FOLDS)), LARGEST_FIT)
+    for others, held_out in folds(numbers, order):
+        training = evenly_spaced(others, LARGEST_FIT)
         model = HistGradientBoostingRegressor(early_stopping=False, random_state=0, **SETTINGS)
         model.fit(inputs[training], numbers[training], sample_weight=weights[training])
         expected[held_out] = model.predict(inputs[held_out])
     return expected
 
 
-def _predict(inputs: Array, labels: Indices, training: Indices, held_out: Indices, probabilities: Array) -> None:
-    """Fill the rows held out with the probabilities of trees grown on the others."""
+def folds(labels: Indices | Values, order: Indices) -> Iterator[tuple[Indices, Indices]]:
+    """Rows to train on and rows to judge, every row judged once, all classes or sizes of numbers in all folds."""
+    sorted_rows = order[np.argsort(labels[order], kind="stable")]
+    for fold in range(FOLDS):
+        yield np.delete(sorted_rows, np.arange(fold, len(sorted_rows), FOLDS)), sorted_rows[fold::FOLDS]
+
+
+def trees(inputs: Array, labels: Indices, judged: Array, n_classes: int, *, weights: Values | None = None) -> Values:
+    """Probabilities of the classes for the rows judged, by trees grown on others, `(n_judged, n_classes)`.
+
+    weights: how much each row counts that is learnt from. 0 for classes that none is of, and for all with one class.
+    """
     from sklearn.ensemble import HistGradientBoostingClassifier
 
-    if len(np.unique(labels[training])) < 2:
-        return
+    probabilities = np.zeros((len(judged), n_classes))
+    if len(np.unique(labels)) < 2:
+        return probabilities
     model = HistGradientBoostingClassifier(early_stopping=False, random_state=0, **SETTINGS)
-    model.fit(inputs[training], labels[training])
-    probabilities[np.ix_(held_out, model.classes_)] = model.predict_proba(inputs[held_out])
+    model.fit(inputs, labels, sample_weight=weights)
+    probabilities[:, model.classes_] = model.predict_proba(judged)
+    return probabilities

@@ -1,0 +1,63 @@
+"""Noise that fills a corner of a table's inputs."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from problems import sketch_of
+from sklearn.metrics import average_precision_score
+
+from oga_core.scores import oga
+from oga_core.scores.tables.boosting import boosted_logits
+from oga_core.scores.tables.corner import CornerNoise
+
+
+def rows_with_a_corner(n_samples, *, share=0.75, n_classes=2, seed=0):
+    """Rows, labels and which are wrong: classes along the first column, most labels wrong far along the second."""
+    rng = np.random.default_rng(seed)
+    inputs = rng.normal(size=(n_samples, 3)).astype(np.float32)
+    cuts = np.linspace(-1, 1, n_classes + 1)[1:-1]
+    true = np.searchsorted(cuts, inputs[:, 0] + 0.3 * rng.normal(size=n_samples))
+    hit = rng.random(n_samples) < np.where(inputs[:, 1] > 0.8, share, 0.02)
+    moved = (true + rng.integers(1, n_classes, size=n_samples)) % n_classes
+    return inputs, np.where(hit, moved, true).astype(np.int64), hit
+
+
+@pytest.fixture(scope="module")
+def corner():
+    """Rows with a corner, and what is made of them."""
+    inputs, labels, wrong = rows_with_a_corner(1000)
+    order = np.random.default_rng(1).permutation(1000)
+    return inputs, labels, wrong, order, CornerNoise.of(inputs, labels, 2, order)
+
+
+def test_a_corner_in_which_most_labels_are_wrong_is_seen_through_where_trees_learn_it(corner):
+    inputs, labels, wrong, order, noise = corner
+    trees = boosted_logits(inputs, labels, 2, order)
+    by_trees = (trees[np.arange(1000), 1 - labels] - trees[np.arange(1000), labels]).astype(float)
+    assert average_precision_score(wrong, by_trees) < 0.6
+    assert average_precision_score(wrong, noise.log_odds_of_another_label()) > 0.75
+    assert noise.varies() == 1
+    inside = inputs[:, 1] > 1
+    assert noise.logit_wrong[inside].mean() > 0
+    assert noise.logit_wrong[~inside].mean() < -1.5
+
+
+def test_the_default_score_of_a_table_sees_through_a_corner(corner):
+    inputs, labels, wrong, _, _ = corner
+    logits = np.stack([-3 * inputs[:, 0], 3 * inputs[:, 0]], axis=1)
+    sketch = sketch_of(inputs, logits, labels)
+    assert average_precision_score(wrong, oga.oga(replace(sketch, inputs=inputs))) > 0.75
+
+
+def test_what_it_tells_of_labels_is_compared_row_by_row(corner):
+    noise = corner[-1]
+    other = replace(noise, labels=1 - noise.labels)
+    np.testing.assert_allclose(np.exp(noise.log_probability()) + np.exp(other.log_probability()), 1, rtol=1e-6)
+    assert noise.tells_more(noise.log_probability() - 0.5) == 1
+    assert noise.tells_more(noise.log_probability() + 0.5) == 0
+
+
+def test_noise_that_is_everywhere_does_not_vary():
+    inputs, labels, _ = rows_with_a_corner(500, share=0.02, n_classes=3)
+    assert CornerNoise.of(inputs, labels, 3, np.arange(500)).varies() < 0.5
