@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 from torch import Tensor
 
-from oga_core.gradients.factors.factor import Factor, Kept, chunks, joined, squares, vector, wide
+from oga_core.gradients.factors.factor import DirectFactor, Factor, Kept, chunks, joined, squares, vector, wide
 from oga_core.gradients.factors.products import LookupFactor, combined
 from oga_core.gradients.factors.sketching import Sketcher
 
@@ -162,11 +162,19 @@ class Reduction:
 
     def _reduced(self, name: str, factor: Factor) -> tuple[Tensor, Tensor | None]:
         """The sketch before folding, and the squared norms where they are wanted."""
+        if isinstance(factor, DirectFactor) and Kept.of(factor.shape).everything:
+            return self._reduced_at_once(wide(factor.values).flatten(1))
         if self.l1 and isinstance(factor, LookupFactor):
             self.absolute += factor.absolute_norms()
         elif self.l1 or (self.l2 and factor.explicit_is_shorter):
             return self._reduced_explicitly(name, factor)
         return factor.sketch(name, self.sketcher), factor.squared_norms() if self.l2 else None
+
+    def _reduced_at_once(self, values: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The same of small gradients that lie there as they are, `(n, size)`: a network has dozens of them."""
+        if self.l1:
+            self.absolute += torch.linalg.vector_norm(values, 1, dim=1)
+        return values, squares(values) if self.l2 or self.l1 else None
 
     def _reduced_explicitly(self, name: str, factor: Factor) -> tuple[Tensor, Tensor]:
         """Form the gradient of a few samples at a time and take everything from it."""
