@@ -1,4 +1,4 @@
-"""The samples of a pass as tensors, one batch ahead of the model."""
+"""The samples of a pass as tensors, a few batches ahead of the model."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ from oga_core.tasks.task import Batch, Task
 POSITIONS = "positions.npy"
 """The file with the table of a part."""
 LARGEST_UNREADABLE_SHARE = 0.05
-_AHEAD = 1
+DECODERS = 4
+"""Threads that decode for a card, which is faster than one of them; each holds a batch of at most `LARGEST_BATCH`."""
 
 
 @dataclass(frozen=True)
@@ -153,14 +154,25 @@ def _problem(task: Task, samples: SampleSet, row: int) -> Problem | None:
     return None
 
 
-def batches(task: Task, samples: SampleSet, parts: Sequence[NDArray[np.int64]]) -> Generator[Loaded, None, None]:
-    """Yield the batches of `parts` in order; the next ones are decoded in a thread while one is worked on."""
+def decoders_for(task: Task, device: torch.device) -> int:
+    """How many threads decode at once: one beside a CPU, whose cores the model uses, and where a task needs order."""
+    return DECODERS if device.type != "cpu" and getattr(task, "decodes_at_once", False) else 1
+
+
+def batches(
+    task: Task, samples: SampleSet, parts: Sequence[NDArray[np.int64]], decoders: int = 1
+) -> Generator[Loaded, None, None]:
+    """Yield the batches of `parts` in order; the next ones are decoded in threads while one is worked on.
+
+    decoders: how many at once; no more than as many wait, beside the one that is worked on. They are threads because
+    the worker's jail lets no process start.
+    """
     waiting: deque[Future[Loaded]] = deque()
-    with ThreadPoolExecutor(1, thread_name_prefix="decode") as thread:
+    with ThreadPoolExecutor(decoders, thread_name_prefix="decode") as threads:
         try:
             for part in parts:
-                waiting.append(thread.submit(load, task, samples, part))
-                if len(waiting) > _AHEAD:
+                waiting.append(threads.submit(load, task, samples, part))
+                if len(waiting) > decoders:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from oga_core.gradients.arrays import PassArrays
-from oga_core.gradients.batches import Loaded, batches, stop_above_share, to_device
+from oga_core.gradients.batches import Loaded, batches, decoders_for, stop_above_share, to_device
 from oga_core.gradients.devices import release_memory
 from oga_core.gradients.failures import NOT_FINITE, OutOfMemory, StartAgain, model_runs, not_enough_memory
 from oga_core.gradients.precision import Precision
@@ -78,10 +78,11 @@ class Walk:
         order = self.order
         started_at = arrays.done
         start = recorded = time.perf_counter()
+        decoders = decoders_for(self.task, self.device)
         parts = [order[i : i + arrays.batch_size] for i in range(started_at, len(order), arrays.batch_size)]
         if not arrays.arrays:
             arrays.write(np.arange(len(order)), _labels(self.samples))
-        with contextlib.closing(batches(self.task, self.samples, parts)) as loaded_parts:
+        with contextlib.closing(batches(self.task, self.samples, parts, decoders)) as loaded_parts:
             for part, loaded in zip(parts, loaded_parts, strict=True):
                 if not self._take(batch_pass, loaded):
                     arrays.batch_size = max(1, arrays.batch_size // 2)

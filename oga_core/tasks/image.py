@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -42,6 +42,8 @@ class ImageTask:
     loss: Loss = PLAIN
     columns: TabularTask | None = None
     image_input: str = ""
+    decodes_at_once: ClassVar[bool] = True
+    """Whether several threads may make batches at once: archives read under a lock, and decoders hold none."""
 
     @classmethod
     def from_card(cls, card: ModelCard) -> ImageTask:

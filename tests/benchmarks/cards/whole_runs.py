@@ -35,7 +35,9 @@ def end_to_end(folder: Path, small: bool) -> dict[str, Any]:
     """A run on a card, in the jail as anybody's, one on the CPU, and a plain loop over the same photographs."""
     n = 200 if small else None
     on_card = "cuda" if torch.cuda.is_available() else "cpu"
-    runs = {device: scored(folder / device, device, n) for device in dict.fromkeys((on_card, "cpu"))}
+    runs = {
+        device: scored(folder / device, device, n, "--scores", SCORED) for device in dict.fromkeys((on_card, "cpu"))
+    }
     result: dict[str, Any] = {device: told(run) for device, run in runs.items()}
     loop = plain_loop_seconds(torch.device(on_card), n)
     result["plain loop with a DataLoader, seconds"] = round(loop, 2)
