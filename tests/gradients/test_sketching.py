@@ -141,3 +141,43 @@ def test_what_is_kept_is_bounded(shape):
     assert sides.rows * sides.patches <= 2**13
     assert sides.rows <= shape[0]
     assert sides.columns <= shape[1]
+
+
+WINDOWS = {
+    "padded": ((12, 12), Geometry((3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1), 1)),
+    "one side": ((11, 12), Geometry((2, 3), (1, 1), ((0, 1), (1, 1)), (1, 1), 1)),
+    "with steps": ((13, 12), Geometry((3, 2), (2, 1), ((1, 1), (0, 0)), (1, 1), 1)),
+    "with gaps": ((12, 12), Geometry((3, 3), (1, 1), ((2, 2), (2, 2)), (2, 2), 1)),
+    "of a line": ((40,), Geometry((5,), (1,), ((2, 2),), (1,), 1)),
+    "of a solid": ((4, 5, 6), Geometry((3, 3, 3), (1, 1, 1), ((1, 1),) * 3, (1, 1, 1), 1)),
+}
+
+
+@pytest.mark.parametrize("name", WINDOWS)
+def test_norms_of_convolutions_from_inner_products_between_pixels(name, monkeypatch):
+    size, geometry = WINDOWS[name]
+    image = torch.randn(7, 5, *size, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    probe = geometry.filtered(image, torch.zeros(1, 5, *geometry.kernel, dtype=torch.float64))
+    factor = ConvolutionFactor(torch.randn(7, 6, *probe.shape[2:], dtype=torch.float64), image, geometry)
+    exact = factor.explicit(slice(0, 7)).square().sum((1, 2, 3))
+    monkeypatch.setattr(ConvolutionFactor, "_pixels_pay", True)
+    torch.testing.assert_close(factor.squared_norms(), exact)
+
+
+@pytest.mark.parametrize(
+    ("channels", "side", "form"), [(64, 8, "pixels"), (32, 16, "gradients"), (8, 2, "patches"), (4, 32, "gradients")]
+)
+def test_norms_of_convolutions_take_the_form_of_fewest_operations(channels, side, form, monkeypatch):
+    geometry = Geometry((3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1), 1)
+    values = torch.randn(2, channels, side, side)
+    factor = ConvolutionFactor(values, values, geometry)
+    forms = []
+    for name, attribute in (("pixels", "_norms_by_pixels"), ("gradients", "explicit")):
+        original = getattr(ConvolutionFactor, attribute)
+        monkeypatch.setattr(
+            ConvolutionFactor,
+            attribute,
+            lambda self, rows, name=name, original=original: forms.append(name) or original(self, rows),
+        )
+    factor.squared_norms()
+    assert (set(forms) or {"patches"}) == {form}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,11 +15,14 @@ from oga_core.gradients.factors.factor import (
     Kept,
     Projections,
     Shape,
+    chunks,
+    joined,
     norms_by_positions,
     positions_that_pay,
     products,
 )
 
+SHIFTED = 16  # multiplications that an addition along a shifted view is worth, as measured on a CPU
 NARROW = 32  # columns up to which a convolution's gradient is cheaper as a product with its patches
 
 
@@ -45,14 +48,20 @@ class Geometry:
     def patches(self, image: Tensor, out_size: Sequence[int]) -> Tensor:
         """What the window sees, `(batch, channels, kernel positions, out positions)`."""
         image = self.padded(image)
-        windows = []
+        windows = [image[(slice(None), slice(None), *part)] for part in self.parts(out_size)]
+        return torch.stack(windows, 2).flatten(3) if len(windows) > 1 else windows[0].flatten(2)[:, :, None]
+
+    def parts(self, out_size: Sequence[int]) -> Iterator[tuple[slice, ...]]:
+        """Yield for each position of the kernel the pixels of the padded image that it meets."""
         for offset in itertools.product(*map(range, self.kernel)):
-            part = tuple(
+            yield tuple(
                 slice(o * gap, o * gap + (n - 1) * step + 1, step)
                 for o, gap, n, step in zip(offset, self.dilation, out_size, self.stride, strict=True)
             )
-            windows.append(image[(slice(None), slice(None), *part)])
-        return torch.stack(windows, 2).flatten(3) if len(windows) > 1 else windows[0].flatten(2)[:, :, None]
+
+    def n_pixels(self, size: Sequence[int]) -> int:
+        """Pixels of an image with its border."""
+        return math.prod(n + sum(sides) for n, sides in zip(size, self.padding, strict=True))
 
     def filtered(self, image: Tensor, weight: Tensor) -> Tensor:
         """Convolve without groups, `(batch, filters, *out size)`."""
@@ -112,8 +121,25 @@ class ConvolutionFactor(Factor):
     @property
     def explicit_is_shorter(self) -> bool:
         rows, columns, copies = self.shape
-        time = math.prod(self.left.shape[2:])
-        return self.geometry.groups > 1 or time > positions_that_pay((rows, columns * copies, 1))
+        if self.geometry.groups > 1:
+            return True
+        return self._time > positions_that_pay((rows, columns * copies, 1)) and not self._pixels_pay
+
+    @property
+    def _time(self) -> int:
+        return math.prod(self.left.shape[2:])
+
+    @property
+    def _pixels_pay(self) -> bool:
+        """Whether norms cost least from the inner products between pixels, which patches share, by operations."""
+        rows, columns, copies = self.shape
+        time = self._time
+        pixels = self.geometry.n_pixels(self.image.shape[2:])
+        if self.device.type != "cpu" or copies == 1:
+            return False
+        by_pixels = time**2 * (rows + SHIFTED * copies) + pixels**2 * columns
+        by_patches = time**2 * (rows + columns * copies)
+        return by_pixels < min(by_patches, rows * columns * copies * time)
 
     @property
     def numbers_at_a_time(self) -> int:
@@ -159,6 +185,21 @@ class ConvolutionFactor(Factor):
     def squared_norms(self) -> Tensor:
         if self.explicit_is_shorter:
             return super().squared_norms()
+        if self._pixels_pay:
+            return joined([self._norms_by_pixels(rows) for rows in chunks(self)])
         left = self.left.flatten(2).transpose(1, 2)
         right = self.geometry.patches(self.image, self.left.shape[2:]).flatten(1, 2).transpose(1, 2)
         return norms_by_positions(left, right)
+
+    def _norms_by_pixels(self, samples: slice) -> Tensor:
+        """Squared norms from inner products between pixels, added up over the positions of the kernel."""
+        left = self.left[samples].flatten(2)
+        image = self.geometry.padded(self.image[samples])
+        size = image.shape[2:]
+        pixels = image.flatten(2)
+        between = products(pixels.transpose(1, 2), pixels).unflatten(2, size).unflatten(1, size)
+        first, *others = self.geometry.parts(self.left.shape[2:])
+        right = between[(slice(None), *first, *first)].clone()
+        for part in others:
+            right += between[(slice(None), *part, *part)]
+        return (products(left.transpose(1, 2), left) * right.reshape(len(left), *(left.shape[2],) * 2)).sum((1, 2))
