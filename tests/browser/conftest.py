@@ -204,6 +204,19 @@ def queue(page: Page) -> Locator:
     return page.get_by_text(re.compile(r"\d+ of \d+ decided"))
 
 
+def on_a_phone(page: Page, name: str) -> None:
+    """Look at the page on a narrow screen, light and dark: it fits and has no barriers, and a screenshot is kept."""
+    before = page.viewport_size
+    page.set_viewport_size({"width": 390, "height": 844})
+    for look in ("light", "dark"):
+        page.emulate_media(color_scheme=look)
+        settle(page)
+        assert page.evaluate("() => document.querySelector('[data-testid=stMain]').scrollWidth") <= 390
+        assert barriers(page) == {}
+        shot(page, f"{name}-{look}-390")
+    page.set_viewport_size(before)
+
+
 def shot(page: Page, name: str) -> None:
     """Keep a screenshot in the folder named by OGA_ARTIFACTS, where there is one."""
     if folder := os.environ.get("OGA_ARTIFACTS"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from conftest import drop, queue, score, settle, shot, visit
+from conftest import drop, on_a_phone, queue, score, settle, shot, visit
 from number_runs import package, prices, trained, write_csv
 
 from oga_core.review.store import standing_decisions
@@ -30,6 +30,7 @@ def test_numbers_from_an_upload_to_the_table_with_new_values(page, desk, tmp_pat
     queue(page).wait_for(timeout=60_000)
     assert page.locator(".distribution .mark").count() == 2
     shot(page, "review-number")
+    on_a_phone(page, "review-number")
     page.keyboard.press("v")
     page.get_by_role("textbox", name="New value").fill("123.4")
     page.keyboard.press("Enter")

@@ -6,7 +6,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from conftest import drop, queue, score, shot, visit
+from conftest import drop, on_a_phone, queue, score, shot, visit
 from mask_runs import members_of, packaged, trained, write_zip
 from mask_sets import shapes
 
@@ -30,6 +30,7 @@ def test_masks_from_an_upload_to_the_file_with_other_masks(page, desk, tmp_path)
     layers.wait_for()
     assert page.locator(".mask-classes li").all_inner_texts()[0] == "background"
     shot(page, "review-mask")
+    on_a_phone(page, "review-mask")
     page.keyboard.press("o")
     assert layers.get_by_role("button", pressed=True).inner_text() == "Model's mask"
     layers.get_by_role("button", name="Loss").click()
