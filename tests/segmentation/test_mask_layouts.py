@@ -103,6 +103,7 @@ def test_masks_of_one_object_in_white_are_two_classes(tmp_path: Path) -> None:
     samples = card.fitted(read_samples(path))[0]
     assert samples.masks is not None
     assert samples.masks[0].tolist() == [[0] * 4, [0, 1, 1, 0], [0] * 4]
+    assert samples.masks.stored(np.array([[1, 0]])).tolist() == [[255, 0]]
     assert samples.notes == ("The masks hold 0 and 255 alone, so 255 is read as the class 'car'.",)
     three = ModelCard("image", ("ground", "car", "sky"), loss={"name": "pixel_cross_entropy"})
     other = three.fitted(read_samples(path))[0]

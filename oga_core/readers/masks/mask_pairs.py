@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -71,12 +71,16 @@ def mask_pairs(archive: Archive) -> MaskPairs | None:
     images: Members = {}
     masks: Members = {}
     expected: Members = {}
+    below = _below(names, {f"{above}{folder}/" for above, *both in chosen for folder in both})
     for above, image_folder, mask_folder in chosen:
         start = "" if prefix == above else f"{above}{image_folder}/"
-        found = _below(names, f"{above}{image_folder}/", start, archive)
-        expected |= {key: f"{above}{mask_folder}/{key.removeprefix(start)}.png" for key in found}
-        images |= found
-        masks |= _below(names, f"{above}{mask_folder}/", start, archive)
+        for members, folder in ((images, f"{above}{image_folder}/"), (masks, f"{above}{mask_folder}/")):
+            for name in below[folder]:
+                stem = posixpath.splitext(name.removeprefix(folder))[0]
+                if other := members.get(start + stem):
+                    raise OgaError(f"{archive.path.name} has both {other} and {name}. Take one out, or rename it.")
+                members[start + stem] = name
+                expected[start + stem] = f"{above}{mask_folder}/{stem}.png"
     return _paired(prefix or "", images, masks, expected, left_out, archive)
 
 
@@ -88,14 +92,18 @@ def _folders(names: Sequence[str]) -> list[tuple[str, str, str]]:
         for depth, part in enumerate(parts):
             inside.setdefault("".join(f"{above}/" for above in parts[:depth]), {})[part.casefold()] = part
     found: list[tuple[str, str, str]] = []
+    taken: set[str] = set()
     for above, called in sorted(inside.items()):
+        if not taken.isdisjoint(_above(above)):
+            continue
         images = next((called[name] for name in IMAGE_FOLDERS if name in called), None)
         masks = next((called[name] for name in MASK_FOLDERS if name in called), None)
-        if images and masks:
-            found.append((above, images, masks))
-        elif not any(above.startswith((f"{other}{images}/", f"{other}{masks}/")) for other, images, masks in found):
+        pairs = [(images, masks)] if images and masks else []
+        if not pairs:
             named = [(name, name + ending) for name in called for ending in BESIDE if name + ending in called]
-            found += [(above, called[image_name], called[mask_name]) for image_name, mask_name in named]
+            pairs = [(called[image_name], called[mask_name]) for image_name, mask_name in named]
+        found += [(above, *pair) for pair in pairs]
+        taken |= {f"{above}{folder}/" for pair in pairs for folder in pair}
     return found
 
 
@@ -114,16 +122,21 @@ def _not_for_training(parts: Sequence[str], archive: Archive) -> tuple[str, ...]
     return tuple(part for part in parts if part != chosen)
 
 
-def _below(names: Sequence[str], folder: str, start: str, archive: Archive) -> Members:
-    """The files below a folder, by `start` and their path in it without the ending."""
-    members: Members = {}
+def _below(names: Sequence[str], folders: Collection[str]) -> dict[str, list[str]]:
+    """The names below each of some folders, none of which lies in another."""
+    below: dict[str, list[str]] = {folder: [] for folder in folders}
     for name in names:
-        if name.startswith(folder):
-            key = start + posixpath.splitext(name.removeprefix(folder))[0]
-            if key in members:
-                raise OgaError(f"{archive.path.name} has both {members[key]} and {name}. Take one out, or rename it.")
-            members[key] = name
-    return members
+        if folder := next((above for above in _above(name) if above in below), None):
+            below[folder].append(name)
+    return below
+
+
+def _above(name: str) -> Iterator[str]:
+    """The folders that a name lies in, the outermost first."""
+    place = name.find("/")
+    while place >= 0:
+        yield name[: place + 1]
+        place = name.find("/", place + 1)
 
 
 def _beside(names: Sequence[str], archive: Archive) -> MaskPairs | None:
