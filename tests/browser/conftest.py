@@ -210,8 +210,8 @@ def on_a_phone(page: Page, name: str) -> None:
     page.set_viewport_size({"width": 390, "height": 844})
     for look in ("light", "dark"):
         page.emulate_media(color_scheme=look)
-        settle(page)
-        assert page.evaluate("() => document.querySelector('[data-testid=stMain]').scrollWidth") <= 390
+        page.wait_for_function("() => document.querySelector('[data-testid=stMain]').scrollWidth <= 390")
+        page.wait_for_timeout(500)  # colours fade over
         assert barriers(page) == {}
         shot(page, f"{name}-{look}-390")
     page.set_viewport_size(before)
