@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from oga_core import package_model
 from oga_core.errors import OgaError
-from oga_core.findings.targets.masks import wrong_mask_probability
+from oga_core.findings.targets.masks import mask_findings, wrong_mask_probability
 from oga_core.gradient_sketch import GradientSketch
 from oga_core.gradients.options import PassOptions
 from oga_core.gradients.passes import gradient_pass
@@ -245,3 +245,16 @@ def test_what_does_not_fit_is_refused_in_words(files: tuple[Path, Path], tmp_pat
         package_model(
             SmallSegmenter(), torch.rand(2, 3, 8, 8), tmp_path / "m.pt2", classes=("a", "b"), loss="pixel_cross_entropy"
         )
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_few_masks_tell_how_many_are_wrong(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    losses = rng.gamma(4, 0.02, (40, 8, 8)).astype(np.float32)
+    losses[:4, :3, :3] += rng.uniform(0.5, 3, (4, 1, 1))
+    means = losses.mean(axis=(1, 2))
+    kinds = np.zeros((40, 8, 8), dtype=np.int32)
+    sketch = GradientSketch(np.full(40, -1), means, np.zeros((40, 2)), region_losses=losses, region_kinds=kinds)
+    columns, fields = mask_findings(sketch, CLASSES)
+    assert fields["noise_rate"]["low"] < 0.1 < fields["noise_rate"]["high"] < 0.3
+    assert np.flatnonzero(columns["finding"] != "none").tolist() == [0, 1, 2, 3]

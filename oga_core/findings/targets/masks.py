@@ -62,8 +62,7 @@ def wrong_mask_probability(sketch: GradientSketch) -> Values:
 @once_per_sketch
 def _mixture(sketch: GradientSketch) -> ResidualMixture:
     score = doubtful_masks(sketch)
-    residuals = score - np.median(score)
-    return residual_mixture(residuals, residuals)
+    return residual_mixture(score - np.median(score))
 
 
 def _sentence(judged: WrongMasks, i: int, names: Sequence[str]) -> str:

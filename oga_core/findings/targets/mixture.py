@@ -30,15 +30,16 @@ class ResidualMixture:
     probability: Values
 
 
-def residual_mixture(residuals: Values, others: Values) -> ResidualMixture:
+def residual_mixture(residuals: Values, others: Values | None = None) -> ResidualMixture:
     """Fit the mixture to residuals that are divided by what is usual, `(n_samples,)`, centred on 0.
 
-    others: what the residuals would be, had every sample another one's number. Wrong numbers are of that spread, or
-    anywhere in the range of the residuals. Dempster, Laird and Rubin 1977; Lange et al., JASA 1989. The interval begins
-    with those that are likelier wrong than not, and ends with the largest rate of a plausible core, each with the
-    chance in so many samples at 90 %. A wrong number that lies where right ones do is told by nothing.
+    others: what the residuals would be, had every sample another one's number. Wrong numbers are of that spread, where
+    it is known, or anywhere in the range of the residuals. Dempster, Laird and Rubin 1977; Lange et al., JASA 1989. The
+    interval begins with those that are likelier wrong than not, and ends with the largest rate of a plausible core,
+    each with the chance in so many samples at 90 %. A wrong number that lies where right ones do is told by nothing.
     """
-    kinds = np.stack([_normal(residuals, others), np.full(len(residuals), 1 / max(float(np.ptp(residuals)), 1e-12))])
+    anywhere = np.full(len(residuals), 1 / max(float(np.ptp(residuals)), 1e-12))
+    kinds = np.stack([anywhere] if others is None else [_normal(residuals, others), anywhere])
     fits = [_fit(residuals, kinds, tail) for tail in TAILS]
     best = max(fits, key=lambda fit: fit[0])
     _, rate, probability = best
@@ -51,13 +52,13 @@ def residual_mixture(residuals: Values, others: Values) -> ResidualMixture:
 def _fit(residuals: Values, kinds: Values, tail: float) -> tuple[float, float, Values]:
     """Log-likelihood, share of wrong numbers and each residual's probability of being one's.
 
-    kinds: densities of both kinds of wrong numbers at the residuals, `(2, n_samples)`.
+    kinds: densities of each kind of wrong numbers at the residuals, `(n_kinds, n_samples)`.
     """
     from scipy.special import gammaln
 
     constant = np.exp(gammaln((tail + 1) / 2) - gammaln(tail / 2)) / np.sqrt(tail * np.pi)
     scale = max(TO_SIGMA * float(np.median(np.abs(residuals))), 1e-12)
-    shares = np.full(2, START)
+    shares = np.full(len(kinds), START)
     for _ in range(STEPS):
         squares = (residuals / scale) ** 2
         core = (1 - shares.sum()) * constant / scale * (1 + squares / tail) ** (-(tail + 1) / 2)
