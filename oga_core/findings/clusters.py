@@ -19,6 +19,8 @@ FEWEST = 60
 """Points below which a map shows no more by clusters than by itself."""
 DOMINANT = 0.5
 """Share of a cluster's samples that its name must be true of."""
+NAMED_BY = 100_000
+"""Samples that clusters are named by: the smallest has a thousand of them, which tell what most of it share."""
 SEPARATOR = " → "
 
 
@@ -74,23 +76,26 @@ class Shared:
         return self.words(int(values[counts.argmax()]))
 
 
-def named_clusters(codes: Indices, positions: Array, shared: Sequence[Shared]) -> Clusters:
+def named_clusters(codes: Indices, positions: Array, shared: Sequence[Shared], rows: Indices | None = None) -> Clusters:
     """Return clusters with their names, the largest first; those that nothing dominates are left out.
 
     codes: `(n_samples,)` as `find_clusters` returns them. shared: what may name a cluster, the first that dominates it
-    does. Those of one name are one, named where its largest part lies.
+    does. Those of one name are one, named where its largest part lies. rows: positions of the samples that clusters are
+    named by, which `shared` tells of; all where it is None.
     """
-    named = np.full(len(codes), -1, dtype=np.int64)
+    rows = np.arange(len(codes)) if rows is None else rows
+    seen = codes[rows]
+    numbers = np.full(int(codes.max(initial=-1)) + 2, -1, dtype=np.int64)  # the last is that of code -1
     places: dict[str, tuple[float, float]] = {}
-    for rows in _largest_first(codes):
-        name = next(filter(None, (each.dominant(rows) for each in shared)), "")
+    for members in _largest_first(seen):
+        name = next(filter(None, (each.dominant(members) for each in shared)), "")
         if not name:
             continue
         if name not in places:
-            x, y = _central(positions[rows])
+            x, y = _central(positions[rows[members]])
             places[name] = float(x), float(y)
-        named[rows] = list(places).index(name)
-    return Clusters(named, tuple(places), tuple(places.values()))
+        numbers[seen[members[0]]] = list(places).index(name)
+    return Clusters(numbers[codes], tuple(places), tuple(places.values()))
 
 
 def pairs(given: Indices, other: Indices, classes: Sequence[str]) -> Shared:

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from oga_core.errors import OgaError, unknown
 from oga_core.findings import WRONG_PROBABILITY
-from oga_core.findings.clusters import Clusters, Shared, both, named_clusters, pairs
+from oga_core.findings.clusters import NAMED_BY, Clusters, Shared, both, named_clusters, pairs
 from oga_core.findings.kinds import MISLABELLED, STRANGE, SUGGESTED_PROBABILITY
+from oga_core.numerics import evenly_spaced
 from oga_core.runs.folder import SCORE_PREFIX, RunFolder, score_names
 from oga_core.runs.info import RunInfo
 from oga_core.runs.stored.columns import StoredColumns
@@ -146,13 +147,15 @@ class ScoredRun:
         if self.positions is None or "map_cluster" not in self.columns:
             return Clusters(np.full(len(self), -1, dtype=np.int64))
         codes = np.nan_to_num(self.columns.numbers("map_cluster"), nan=-1).astype(np.int64)
+        rows = evenly_spaced(np.arange(len(self)), NAMED_BY)
+        given, finding = self.given[rows], self.finding[rows]
         shared = (
-            pairs(self.given, self.suggestions, self.classes),
-            both(self.finding, self.finding_names, self.given, self.classes),
-            Shared(self.finding, lambda code: self.finding_names[code]),
-            Shared(self.given, self.class_name),
+            pairs(given, self.suggestions[rows], self.classes),
+            both(finding, self.finding_names, given, self.classes),
+            Shared(finding, self.finding_names.__getitem__),
+            Shared(given, self.class_name),
         )
-        return named_clusters(codes, self.positions, shared)
+        return named_clusters(codes, self.positions, shared, rows)
 
     @cached_property
     def given_probability(self) -> NDArray[np.float64]:

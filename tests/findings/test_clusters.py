@@ -50,6 +50,17 @@ def named(given, other, findings=None):
     return named_clusters(island, positions, shared), positions, island
 
 
+def test_clusters_named_by_some_samples_hold_all_of_theirs():
+    positions, island = islands()
+    codes = np.where(np.arange(600) % 7, island, -1)
+    rows = np.arange(0, 600, 5)
+    clusters = named_clusters(codes, positions, [Shared(island[rows], CLASSES.__getitem__)], rows)
+    assert clusters.names == CLASSES
+    assert (clusters.codes == codes).all()
+    for number, place in enumerate(clusters.places):
+        assert np.hypot(*(np.array(place) - 10 * number)) < 0.3
+
+
 def test_a_cluster_bears_its_confused_pair_else_its_finding_else_its_label():
     clusters, _, island = named(np.array([0, 1, 2]), np.array([1, -1, -1]), findings=np.array([-1, 0, -1]))
     assert clusters.names == ("cat → dog", "near-duplicate", "owl")
