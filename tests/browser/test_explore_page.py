@@ -10,6 +10,16 @@ from conftest import barriers, settle, shot, visit
 pytestmark = pytest.mark.browser
 
 
+COUNT_DRAWN = """
+window.drawn = [];
+const draw = WebGL2RenderingContext.prototype.drawArrays;
+WebGL2RenderingContext.prototype.drawArrays = function (mode, first, count) {
+  window.drawn.push(count);
+  return draw.call(this, mode, first, count);
+};
+"""
+
+
 def address(page):
     return {name: values[0] for name, values in parse_qs(urlparse(page.url).query).items()}
 
@@ -34,6 +44,13 @@ def test_the_threshold_is_dragged_in_the_browser(page, server):
     settle(page)
     assert f"{int(address(page)['flagged']):,} flagged" in facts(page)
     assert int(address(page)["flagged"]) != 12
+
+
+def test_the_map_is_drawn_once_when_it_opens(page, server):
+    page.add_init_script(COUNT_DRAWN)
+    begin(page, server, "explore?run=digits")
+    page.wait_for_timeout(500)  # what is laid out late would draw it again, which takes a software renderer long
+    assert page.evaluate("() => window.drawn.filter((count) => count === 120).length") == 1
 
 
 def test_a_box_on_the_map_filters_every_view(page, server):

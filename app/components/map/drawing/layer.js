@@ -28,7 +28,7 @@ export class PointLayer {
   /** @type {Resources} */
   #card;
   #textureSize = "";
-  #draftStride = 1;
+  draftStride = 1;
   #decided = 0;
   #crowd = 1;
   /** @type {WebGLVertexArrayObject[]} */
@@ -73,12 +73,12 @@ export class PointLayer {
   setPoints(points) {
     const { gl } = this;
     this.points = points;
-    this.#draftStride = Math.min(16, Math.max(1, Math.ceil(points.drawn / DRAFT_POINTS)));
+    this.draftStride = Math.min(16, Math.max(1, Math.ceil(points.drawn / DRAFT_POINTS)));
     for (const array of this.#arrays) gl.deleteVertexArray(array);
     this.#upload(this.#card.places, points.packed);
     this.setSlots(new Uint8Array(points.drawn));
     this.setSelection(null);
-    this.#arrays = [this.#describe(1), this.#describe(this.#draftStride)];
+    this.#arrays = [this.#describe(1), this.#describe(this.draftStride)];
     this.setDecisions(null);
   }
 
@@ -125,7 +125,7 @@ export class PointLayer {
    */
   drawDensity(clip, look, isDraft) {
     const { width, height } = this.canvas;
-    const stride = isDraft ? this.#draftStride : 1;
+    const stride = isDraft ? this.draftStride : 1;
     this.#fitTextures();
     const uniform = this.#sumUp(this.#card.all, clip, look, stride);
     this.gl.uniform1i(uniform("flagged"), 0);

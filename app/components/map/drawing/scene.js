@@ -81,11 +81,11 @@ export class Scene {
 
   /**
    * Draw a sample of a large map at once and all of it when nothing has moved for a moment: while a page is laid out it
-   * moves several times, and a million points take a software renderer a second each time.
+   * moves several times, and a million points take a software renderer a second each time. A small one is drawn whole.
    */
   moveDraft() {
     clearTimeout(this.#settling);
-    this.#settling = window.setTimeout(() => this.redraw("full"), SETTLE);
+    if (this.layer && this.layer.draftStride > 1) this.#settling = window.setTimeout(() => this.redraw("full"), SETTLE);
     this.redraw("draft");
   }
 
