@@ -158,7 +158,7 @@ def _put(array: NDArray[np.generic], rows: NDArray[np.int64], values: NDArray[np
         array[rows] = values
         return
     lines = np.ascontiguousarray(values)
-    with Path(str(array.filename)).open("r+b", buffering=0) as file:
+    with Path(str(array.filename)).open("r+b") as file:
         for row, line in zip(rows.tolist(), lines, strict=True):
             file.seek(array.offset + row * line.nbytes)
             file.write(line.data)
