@@ -28,6 +28,7 @@ _OGA = {
     "number": "How far the number is from those of samples like it.",
     "labels": "How likely one of the labels is wrong, by the one that is likeliest to be.",
     "tags": "How likely one of the tags is wrong, by the one that is likeliest to be.",
+    "mask": "How much worse the mask fits in its worst regions than others do, and how unusual its gradient is.",
     "own": "How much larger the loss is than those of samples like it.",
     "causal_lm": "How unusual the response is, given its prompt.",
 }

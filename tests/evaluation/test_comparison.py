@@ -128,6 +128,8 @@ def test_a_score_is_described_as_what_it_is_in_the_run():
     prices = RunInfo(target="number", modality="tabular", loss={"name": "mean_squared_error"})
     assert comparison.described("oga", prices).startswith("How far the number is")
     assert comparison.described("loss", prices).startswith("The loss that the model was trained with")
+    masks = RunInfo(target="mask", modality="image", loss={"name": "pixel_cross_entropy"})
+    assert comparison.described("oga", masks).startswith("How much worse the mask fits")
     photographs = RunInfo(target="class", modality="image", loss={"name": "cross_entropy"})
     for name in SCORES:
         assert comparison.described(name, photographs) == comparison.described(name)
