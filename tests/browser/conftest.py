@@ -204,8 +204,11 @@ def queue(page: Page) -> Locator:
     return page.get_by_text(re.compile(r"\d+ of \d+ decided"))
 
 
-def on_a_phone(page: Page, name: str) -> None:
-    """Look at the page on a narrow screen, light and dark: it fits and has no barriers, and a screenshot is kept."""
+def on_a_phone(page: Page, name: str, above: Locator | None = None) -> None:
+    """Look at the page on a narrow screen, light and dark: it fits and has no barriers, and a screenshot is kept.
+
+    above: what stands above the verdicts without scrolling.
+    """
     before = page.viewport_size
     page.set_viewport_size({"width": 390, "height": 844})
     for look in ("light", "dark"):
@@ -214,6 +217,10 @@ def on_a_phone(page: Page, name: str) -> None:
         page.wait_for_timeout(500)  # colours fade over
         assert barriers(page) == {}
         shot(page, f"{name}-{look}-390")
+        if above is not None:
+            keep = page.get_by_role("button", name="Keep").bounding_box()
+            place = above.bounding_box()
+            assert place["y"] + place["height"] <= keep["y"]  # what is chosen there need not be scrolled to
     page.set_viewport_size(before)
 
 

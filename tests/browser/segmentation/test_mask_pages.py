@@ -30,7 +30,7 @@ def test_masks_from_an_upload_to_the_file_with_other_masks(page, desk, tmp_path)
     layers.wait_for()
     assert page.locator(".mask-classes li").all_inner_texts()[0] == "background"
     shot(page, "review-mask")
-    on_a_phone(page, "review-mask")
+    on_a_phone(page, "review-mask", above=layers)
     page.keyboard.press("o")
     assert layers.get_by_role("button", pressed=True).inner_text() == "Model's mask"
     layers.get_by_role("button", name="Loss").click()
