@@ -41,14 +41,14 @@ def oga(
     validation: GradientSketch | None = None,
     checkpoints: Sequence[GradientSketch] = (),
 ) -> Values:
-    """How likely the label is wrong, by the mean of an ensemble of up to six, each over its own spread, `(n_samples,)`.
+    """How likely the label is wrong, by the mean of up to seven members, each over its own spread, `(n_samples,)`.
 
     On the scale of log odds. Its members: the model's logits, averaged over views and adjusted for class priors (Menon
     et al. 2021, arXiv 2007.07314); leave-one-out discriminant analysis on the features of the last and the middle
     layers; the same on the middle layers alone; the same with a kernel, where that explains the labels better; for the
     rows of a table, boosted trees out of fold, which count as much as all others, and a straight fit where it tells
     nearly as much as the trees; and a fit of noise that fills a corner of a table's inputs, where it varies (see
-    `corner`). Each is calibrated and combined with estimates of which classes are mistaken for which
+    `tables.corner`). Each is calibrated and combined with estimates of which classes are mistaken for which
     (see `label_noise`); one that tells much less of the labels than the best counts for less. A memorised model's own
     logits and last features say nothing and are left out; the middle layers of earlier checkpoints, where they are
     given, count half a member. A fit on clean validation samples, where they are given, counts as much as all other
