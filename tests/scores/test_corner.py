@@ -50,6 +50,14 @@ def test_the_default_score_of_a_table_sees_through_a_corner(corner):
     assert average_precision_score(wrong, oga.oga(replace(sketch, inputs=inputs))) > 0.75
 
 
+def test_a_rare_class_is_not_taken_for_a_corner(monkeypatch):
+    rng = np.random.default_rng(0)
+    inputs = rng.normal(size=(1000, 3)).astype(np.float32)
+    sketch = replace(sketch_of(inputs, inputs[:, :2], np.where(np.arange(1000) < 40, 1, 0)), inputs=inputs)
+    monkeypatch.setattr(oga, "CornerNoise", None)  # which would fail
+    assert np.isfinite(oga.oga(sketch)).all()
+
+
 def test_what_it_tells_of_labels_is_compared_row_by_row(corner):
     noise = corner[-1]
     other = replace(noise, labels=1 - noise.labels)
