@@ -50,12 +50,13 @@ def test_the_default_score_of_a_table_sees_through_a_corner(corner):
     assert average_precision_score(wrong, oga.oga(replace(sketch, inputs=inputs))) > 0.75
 
 
-def test_a_rare_class_is_not_taken_for_a_corner(monkeypatch):
-    rng = np.random.default_rng(0)
-    inputs = rng.normal(size=(1000, 3)).astype(np.float32)
-    sketch = replace(sketch_of(inputs, inputs[:, :2], np.where(np.arange(1000) < 40, 1, 0)), inputs=inputs)
-    monkeypatch.setattr(oga, "CornerNoise", None)  # which would fail
-    assert np.isfinite(oga.oga(sketch)).all()
+def test_a_rare_class_is_not_taken_for_a_corner(corner, monkeypatch):
+    inputs, labels, *_, noise = corner
+    sketch = replace(sketch_of(inputs, inputs[:, :2], labels), inputs=inputs)
+    for share, is_heard in ((0.05, False), (0.3, True)):
+        rare = replace(noise, log_classes=np.log(np.tile([1 - share, share], (1000, 1))))
+        monkeypatch.setattr(oga.CornerNoise, "of", lambda *_, rare=rare: rare)
+        assert (oga._corner_noise(sketch) is not None) == is_heard
 
 
 def test_what_it_tells_of_labels_is_compared_row_by_row(corner):
