@@ -22,7 +22,6 @@ from oga_core.review import queue as ordering
 from oga_core.review.board import DecisionBoard
 from oga_core.review.filters import Filters
 from oga_core.review.selection import Selection
-from oga_core.runs import evidence as evidence_of_runs
 from oga_core.runs.counts import class_shares, confusion
 from oga_core.runs.evidence import Evidence
 from oga_core.runs.scored import ScoredRun
@@ -220,26 +219,6 @@ def test_the_desk_shows_decides_and_undoes(data, board):
     assert backend.upcoming(1) == [first]
     other = desk.Desk(data, board, queue, reviewer="bob", score="loss", flagged=5)
     assert first not in other.upcoming(5)
-
-
-@pytest.mark.parametrize("whole", [10**5, 1])
-def test_nearest_neighbours_are_the_nearest(data, whole, monkeypatch):
-    monkeypatch.setattr(evidence_of_runs, "_WHOLE", whole)  # above it those near on the map are compared, here all
-    monkeypatch.setattr(evidence_of_runs, "_CANDIDATES", len(data) - 1)
-    evidence, row = Evidence(data), 7
-
-    def exact(array, wanted, count):
-        directions = array / np.maximum(np.linalg.norm(array, axis=1, keepdims=True), 1e-12)
-        order = np.argsort(-(directions @ directions[row]), kind="stable")
-        return [i for i in order if wanted[i] and i != row][:count]
-
-    same = data.given == data.given[row]
-    found, others = evidence.neighbours(row, 5)
-    assert {item.row for item in found} == set(exact(evidence.sketch.sketch, same, 5))
-    assert {item.row for item in others} == set(exact(evidence.sketch.sketch, ~same, 5))
-    assert [item.similarity for item in found] == sorted((item.similarity for item in found), reverse=True)
-    alike = {item.row for item in evidence.look_alikes(row, 5)}
-    assert alike == set(exact(evidence.sketch.features, np.ones(len(data), bool), 5))
 
 
 def test_probabilities_hold_the_given_label(data):
