@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import numpy as np
 
 from oga_core.numerics import Indices
@@ -26,14 +28,20 @@ LABELS = {
 """What the samples of a run have, by its target."""
 
 
-def result_in_words(data: ScoredRun) -> list[str]:
-    """Return the sentences; what is not known is left out, so a run of a language model has few."""
-    flagged = data.ranked(data.default_score).flagged(data.trim_fraction())
+def result_in_words(data: ScoredRun, score: str = "", flagged_count: int | None = None) -> list[str]:
+    """Return the sentences; what is not known is left out, so a run of a language model has few.
+
+    score, flagged_count: by which score how many are flagged, where a person chose; else as the run suggests.
+    """
+    ranked = data.ranked(score or data.default_score)
+    count = ranked.count(data.trim_fraction()) if flagged_count is None else flagged_count
+    order = data.order(score or data.default_score)
+    flagged = order[:count]
     sentences = [_noise(data), f"{len(flagged):,} of {len(data):,} samples are flagged."]
     if data.classes and len(flagged):
         sentences += [_worst_class(data, flagged), _pairs(data, flagged)]
     if data.wrong_probability is not None:
-        first = data.order(data.default_score)[: min(FIRST, len(flagged) or FIRST)]
+        first = order[: min(FIRST, len(flagged) or FIRST)]
         chance = min(float(data.wrong_probability[first].mean()), CERTAIN)
         sentences.append(
             f"The {LABELS[data.target]} of the first {len(first):,} are {100 * chance:.0f}\u00a0% likely wrong."
@@ -53,7 +61,7 @@ def _worst_class(data: ScoredRun, flagged: Indices) -> str:
     shares = class_shares(data.given, len(data.classes), flagged)
     code = shares["class"].tolist()[0]
     share = shares["share"].tolist()[0]
-    return f"Worst is {data.class_name(code)}: {share:.0f}\u00a0% of its samples are flagged."
+    return f"Worst is {_name(data, code)}: {share:.0f}\u00a0% of its samples are flagged."
 
 
 def _pairs(data: ScoredRun, flagged: Indices) -> str:
@@ -64,8 +72,15 @@ def _pairs(data: ScoredRun, flagged: Indices) -> str:
     pairs, counts = np.unique(data.given[flagged][known] * n_classes + suggested[known], return_counts=True)
     top = np.argsort(-counts, kind="stable")[:PAIRS]
     names = [
-        f"{data.class_name(int(pairs[i]) // n_classes)} that looks like {data.class_name(int(pairs[i]) % n_classes)} "
+        f"{_name(data, int(pairs[i]) // n_classes)} that looks like {_name(data, int(pairs[i]) % n_classes)} "
         f"({counts[i]:,})"
         for i in top
     ]
     return f"Most often: {', '.join(names)}." if names else ""
+
+
+def _name(data: ScoredRun, code: int) -> str:
+    """A class's name, kept together where it is written from right to left: else it moves what stands beside it."""
+    name = data.class_name(code)
+    is_leftwards = any(unicodedata.bidirectional(letter) in ("R", "AL") for letter in name)
+    return f"\u2068{name}\u2069" if is_leftwards else name

@@ -38,6 +38,19 @@ def test_what_is_estimated_is_told_and_what_is_not_is_left_out(run):
     assert "The labels of the first 100 are 98\u00a0% likely wrong." in result_in_words(ScoredRun(run.path))
 
 
+def test_a_threshold_that_was_moved_is_the_one_that_is_told(run):
+    data = ScoredRun(run.path)
+    assert result_in_words(data, "loss", 30)[0] == "30 of 120 samples are flagged."
+    assert result_in_words(data, "loss", 30)[2] != result_in_words(data)[2]
+
+
+def test_a_name_from_right_to_left_moves_nothing_beside_it(tmp_path):
+    run = image_run(tmp_path, classes=("dog", "قطة"))
+    words = " ".join(result_in_words(ScoredRun(run.path), flagged_count=120))
+    assert "\u2068قطة\u2069" in words
+    assert "\u2068dog" not in words
+
+
 def test_a_run_without_classes_or_without_flagged_samples_says_little(tmp_path, run):
     assert result_in_words(ScoredRun(language_run(tmp_path).path)) == ["2 of 40 samples are flagged."]
     run.update(suggested_trim_fraction=0.0)

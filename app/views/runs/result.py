@@ -30,7 +30,8 @@ MODALITIES = {
 def result(path: Path) -> None:
     """The result in words first, then what to do, then how it was computed."""
     data = cache.run_data(path)
-    for sentence in result_in_words(data):
+    current = state.session()
+    for sentence in result_in_words(data, current.score_of(data), current.flagged_of(data)):
         messages.prose(sentence)
     _carried(data.info)
     for warning in data.info.warnings:
