@@ -269,11 +269,9 @@ def settlements(run, sample):
     return [(step.kind, step.reviewer, step.first.note, step.undone) for step in steps]
 
 
-def test_a_page_names_the_scripts_that_it_will_ask_for_and_the_form_does_not(someone):
+def test_a_page_names_the_scripts_that_it_will_ask_for_and_the_form_does_not(someone, signed_in):
+    ada = signed_in["Ada"]
     assert someone.ask("GET", "/sign-in").headers["link"] is None
-    someone.sign_in("Ada", PASSWORDS["Ada"])
-    named = re.findall(
-        r"<\.(/static/js/(\w+)[^>]+)>; rel=modulepreload", someone.ask("GET", "/explore").headers["link"]
-    )
+    named = re.findall(r"<\.(/static/js/(\w+)[^>]+)>; rel=modulepreload", ada.ask("GET", "/explore").headers["link"])
     assert {"BidiComponent", "ButtonGroup", "Html", "Selectbox"} <= {part for _, part in named}
-    assert {someone.ask("GET", address).status for address, _ in named} == {200}
+    assert {ada.ask("GET", address).status for address, _ in named} == {200}

@@ -179,8 +179,8 @@ def test_cuda_without_a_number_is_all_cards(device, more, devices, monkeypatch, 
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
     taken = []
-    monkeypatch.setattr("oga_app.commands.score._score_in_shards", lambda options, cards: taken.append(cards) or {})
-    monkeypatch.setattr("oga_app.commands.score._score_whole", lambda options: taken.append([]) or {})
+    monkeypatch.setattr("oga_app.commands.score._score_in_shards", lambda _, choices, cards: taken.append(cards) or {})
+    monkeypatch.setattr("oga_app.commands.score._score_whole", lambda *_: taken.append([]) or {})
     main(["score", str(TUMOURS[0]), "--run", str(tmp_path), "--device", device, *more])
     assert taken == [[f"cuda:{index}" for index in range(devices)]]
 

@@ -163,7 +163,7 @@ class Reduction:
     def _reduced(self, name: str, factor: Factor) -> tuple[Tensor, Tensor | None]:
         """The sketch before folding, and the squared norms where they are wanted."""
         if isinstance(factor, DirectFactor) and Kept.of(factor.shape).everything:
-            return self._reduced_at_once(wide(factor.values).flatten(1))
+            return self._reduced_at_once(wide(factor.values).reshape(len(factor.values), -1))
         if self.l1 and isinstance(factor, LookupFactor):
             self.absolute += factor.absolute_norms()
         elif self.l1 or (self.l2 and factor.explicit_is_shorter):

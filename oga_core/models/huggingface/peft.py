@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -193,7 +194,9 @@ def _adapted(module: Any, config: Any, weights: Weights, origin: str) -> Any:
     from peft import get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 
     try:
-        adapted = get_peft_model(module, config)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # peft asks transformers by a name that it has given up
+            adapted = get_peft_model(module, config)
     except (ValueError, TypeError, RuntimeError, NotImplementedError, KeyError) as error:
         raise OgaError(f"The adapter {origin} does not fit its base model: {reason(error)}.") from None
     wanted = {
