@@ -5,7 +5,7 @@
 Each size is measured in a process of its own: seconds of the processor and the most memory held beside mapped files.
 The classes are Gaussians, a tenth of the labels wrong (see `stages`). What stands on standard error says for each
 stage and size what was measured and what the model makes of it. `--table` prints the model's own words on 64 features
-and 10 classes. The file there now was measured with one thread on a machine with a load of 12.
+and 10 classes. The file there now was measured with one thread on a machine of two cores that did little else.
 """
 
 from __future__ import annotations
