@@ -12,7 +12,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from oga_app.server import ahead, sign_in
+from oga_app.server import sign_in
 from oga_app.server.sign_in import SIGN_IN, SIGN_OUT, SignIn
 from oga_app.server.uploads import ROOM, Refusal
 from oga_core.errors import OgaError
@@ -93,7 +93,7 @@ class Guard:
         if scope["type"] == "http" and (upload := _UPLOAD.fullmatch(scope["path"])):
             await self._upload(upload["session"], upload["file"], account, scope, receive, send)
         else:
-            await self.app(scope, receive, _with_scripts(send) if scope["type"] == "http" else send)
+            await self.app(scope, receive, send)
 
     def _unwelcome(self, connection: HTTPConnection) -> str:
         """Why a request is refused whoever sends it; empty where it is not."""
@@ -159,19 +159,6 @@ def _with_headers(wanted: Mapping[str, str], send: Send) -> Send:
             headers = MutableHeaders(scope=message)
             for name, value in wanted.items():
                 headers[name] = value
-        await send(message)
-
-    return sent
-
-
-def _with_scripts(send: Send) -> Send:
-    """Name the scripts that a page will ask for with the page itself."""
-
-    async def sent(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            headers = MutableHeaders(scope=message)
-            if headers.get("content-type", "").startswith("text/html"):
-                headers["Link"] = ahead.link()
         await send(message)
 
     return sent

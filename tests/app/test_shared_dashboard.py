@@ -267,11 +267,3 @@ def settlements(run, sample):
     with closing(ReviewStore(run.review)) as store:
         steps = [step for step in store.history(sample) if step.kind == "settle"]
     return [(step.kind, step.reviewer, step.first.note, step.undone) for step in steps]
-
-
-def test_a_page_names_the_scripts_that_it_will_ask_for_and_the_form_does_not(someone, signed_in):
-    ada = signed_in["Ada"]
-    assert someone.ask("GET", "/sign-in").headers["link"] is None
-    named = re.findall(r"<\.(/static/js/(\w+)[^>]+)>; rel=modulepreload", ada.ask("GET", "/explore").headers["link"])
-    assert {"BidiComponent", "ButtonGroup", "Html", "Selectbox"} <= {part for _, part in named}
-    assert {ada.ask("GET", address).status for address, _ in named} == {200}
