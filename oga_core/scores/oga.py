@@ -87,7 +87,8 @@ def oga(
         clean = (clean_logits(sketch, validation), clean_neighbours(sketch, validation))
         members += [Member(logits, total * share) for logits, share in zip(clean, CLEAN_WEIGHTS, strict=True)]
     members = weighed(members, sketch)
-    fits = [LabelNoise.of(member.logits, sketch.given_labels) for member in members]
+    in_corners = suits(sketch.inputs, sketch.n_classes)
+    fits = [LabelNoise.of(member.logits, sketch.given_labels, in_corners=in_corners) for member in members]
     agreed = _agreement(members, fits)
     mean: Values = room(len(sketch), np.float64)
     mean[:] = 0

@@ -44,15 +44,20 @@ class LabelNoise:
     one_way: float
 
     @classmethod
-    def of(cls, logits: Array, labels: Indices) -> LabelNoise:
-        """Fit the joint, and ask the samples on whose class there is no doubt whether it is right."""
+    def of(cls, logits: Array, labels: Indices, *, in_corners: bool = False) -> LabelNoise:
+        """Fit the joint, and ask the samples on whose class there is no doubt whether it is right.
+
+        in_corners: whether noise may fill a corner of the inputs, as in tables, and only look as if it ran one way.
+        """
         joint = joint_of_labels(logits, labels)
         shares = log_shares(labels, logits.shape[1])
         with_shares = filled(room(logits.shape), lambda part: logits[part] + shares)
         counts = anchors(with_shares, labels)
         contradicted = float((with_shares.argmax(axis=1) != labels).mean())
         explained = _ramp(float(1 - np.trace(joint)) / max(contradicted, 1e-12), *EXPLAINED)
-        one_way = explained * one_way_share(joint, counts) * beyond_corners(joint)
+        one_way = explained * one_way_share(joint, counts)
+        if in_corners:
+            one_way *= beyond_corners(joint)
         return cls(logits, labels, joint, counts, explained, one_way)
 
     def log_odds_of_another_label(self, *, agreed: float = 1.0, anchor: bool = False) -> Values:
