@@ -158,8 +158,12 @@ def _event(run: Path) -> dict[str, Any]:
 
 def _reap(process: subprocess.Popen[bytes], run: RunFolder) -> None:
     code = process.wait()
+    try:
+        info = run.info
+    except OgaError:  # deleted, or no longer ours to read: there is no place left to say how it ended
+        return
     # Another process may be scoring this run by now.
-    if run.info.status == "running" and run.info.process == process.pid:
+    if info.status == "running" and info.process == process.pid:
         lines = (run.path / LOG).read_text(errors="replace").strip().splitlines()
         reason = lines[-1].removeprefix("oga: ") if lines else f"The process ended with status {code}."
         run.update(status="cancelled" if code in (130, -signal.SIGTERM) else "failed", error=reason)

@@ -80,3 +80,12 @@ def test_a_map_is_awaited_only_while_its_process_lives(tmp_path):
         run.update(map="pca")
         process.kill()
     assert not jobs.map_is_coming(run.path)
+
+
+def test_a_run_that_is_gone_when_its_process_ends_is_left_alone(tmp_path):
+    run = RunFolder.create(tmp_path / "run")
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        run.update(status="running", process=process.pid)
+        (run.path / "run.json").write_text("{", encoding="utf-8")
+        jobs._reap(process, run)
+    assert (run.path / "run.json").read_text(encoding="utf-8") == "{"
