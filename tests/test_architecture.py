@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[1]
 CORE = ROOT / "oga_core"
 SOURCE = ("oga_core", "app")
 
+TOP_LEVEL = {"pyproject.toml", "README.md", "LICENSE", "app", "oga_core", "tests", "sample_data"}
 MAX_CHAIN = 8
 MAX_LOOSE_FILES = {"oga_core": 8, "app": 6}
 MAX_FOLDER = 15
@@ -56,6 +57,14 @@ def names_given(folder: str) -> Iterator[str]:
                 yield node.arg
             elif isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Store):
                 yield node.id if isinstance(node, ast.Name) else node.attr
+
+
+def test_the_top_level_holds_what_belongs_there():
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if listed.returncode:
+        pytest.skip("this is no checkout of git")
+    entries = {path.split("/")[0] for path in listed.stdout.splitlines()}
+    assert {entry for entry in entries if not entry.startswith(".")} == TOP_LEVEL
 
 
 def test_imports_of_the_core_have_no_circle():
