@@ -265,3 +265,18 @@ def sparse_inverse(matrix: Values) -> Values:
     except RuntimeError:  # singular
         return np.asarray(np.linalg.pinv(matrix))
     return inverted
+
+
+def span(low: float, high: float, write: Callable[[float], str] = "{:,.0f}".format, unit: str = "") -> str:
+    """Return `30 to 41 %`, or `about 92 %` where both ends read the same. unit: stands after the last number."""
+    first, last = write(low), write(high)
+    return f"{first} to {last}{unit}" if first != last else f"about {last}{unit}"
+
+
+def with_span(
+    estimate: float, low: float, high: float, write: Callable[[float], str] = "{:,.0f}".format, unit: str = ""
+) -> str:
+    """Return `36 % (30 to 41 %)`, or `about 92 %` where that is all that the ends say."""
+    ends = span(low, high, write, unit)
+    middle = f"{write(estimate)}{unit}"
+    return ends if ends == f"about {middle}" else f"{middle} ({ends})"

@@ -76,3 +76,11 @@ def test_principal_axes_of_wide_rows_are_those_of_the_whole_covariance(monkeypat
     found = numerics.principal_axes(rows, 8)
     np.testing.assert_allclose(found.variances, exact.variances, rtol=1e-3)
     np.testing.assert_allclose(np.abs((found.axes * exact.axes).sum(axis=0)), 1, atol=1e-2)
+
+
+def test_ends_that_read_the_same_are_said_once():
+    assert numerics.span(30.2, 41, unit=" %") == "30 to 41 %"
+    assert numerics.span(91.6, 92.4, unit=" %") == "about 92 %"
+    assert numerics.span(-0.001, 0.002, "{:+.3f}".format) == "-0.001 to +0.002"
+    assert numerics.with_span(0.36, 0.3, 0.41, "{:.0%}".format) == "36% (30% to 41%)"
+    assert numerics.with_span(2.4, 2.1, 2.4) == "about 2"

@@ -10,11 +10,13 @@ from oga_app import cache
 from oga_app.elements import messages
 from oga_app.elements.messages import Figure, percent
 from oga_app.views.header import Opened
+from oga_core.numerics import span
 from oga_core.review.board import LEARN_EVERY
 from oga_core.runs.scored import ASSUMED_NOISE_RATE, ScoredRun
+from oga_core.runs.words import PER_CENT
 
 if TYPE_CHECKING:
-    from oga_core.threshold.expectation import Expectation
+    from oga_core.threshold.expectation import Expectation, Interval
 
 _PRECISIONS = (0.9, 0.75, 0.5, 0.25)
 _PROBABLE = "from how likely each label is wrong by the run's own evidence"
@@ -37,11 +39,7 @@ def expected(view: Opened) -> None:
     is_known = width <= _TOO_WIDE and bool(learnt or _is_estimated(view.data))
     figures = [Figure(among, "not known yet"), Figure(below, "not known yet")]
     if is_known:
-        between = f"{percent(precision.low, 0)} to {percent(precision.high, 0)}"
-        figures = [
-            Figure(among, percent(precision.estimate, 0), between),
-            Figure(below, f"{missed.estimate:,.0f}", f"{missed.low:,.0f} to {missed.high:,.0f}"),
-        ]
+        figures = [_figure(among, precision, 100, PER_CENT), _figure(below, missed)]
     messages.figures(*figures[0 if at.flagged else 1 :])
     basis = f"From {messages.counted(learnt, 'verdict', 'verdicts')}"
     if learnt and not _is_estimated(view.data):
@@ -61,6 +59,15 @@ def expected(view: Opened) -> None:
     if choice is not None:
         view.session.set_flagged(round(expectation.suggest(choice) * len(view.data)))
         st.rerun()
+
+
+def _figure(label: str, interval: Interval, times: int = 1, unit: str = "") -> Figure:
+    """An estimate with its ends below it, which are left out where they say no more than itself."""
+    low, high = times * interval.low, times * interval.high
+    ends = span(low, high, unit=unit)
+    if round(low) == round(high):
+        return Figure(label, ends)
+    return Figure(label, f"{times * interval.estimate:,.0f}{unit}", ends)
 
 
 def _ranges(learnt: int) -> str:

@@ -23,10 +23,15 @@ def reviewers() -> None:
     if not people:
         messages.empty("Nobody has decided anything yet.")
         return
+    hints.section("Review", "Reviewers")
+    if len(people) == 1:
+        name, count = next(iter(people.items()))
+        alone = f"{name} is the only reviewer, with {messages.counted(count, 'decision', 'decisions')}."
+        messages.quiet(f"{alone} How far reviewers agree is here once another has decided on some of the same samples.")
+        return
     alpha = store.agreement()
     differing = store.disagreements()
     each = ", ".join(f"{name}: {count:,}" for name, count in people.items())
-    hints.section("Review", "Reviewers")
     about = "Krippendorff's alpha: 1 = always agree, 0 = chance"
     messages.figures(
         messages.Figure("Reviewers", f"{len(people)}", each),
@@ -39,8 +44,6 @@ def reviewers() -> None:
 
 
 def _kappas(view: Opened, people: list[str]) -> None:
-    if len(people) < 2:
-        return
     own = {name: view.board.store.decisions(name) for name in people}
     table = []
     for i, first in enumerate(people):

@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from oga_core.evaluation.verdicts import family, flagged_weights, interval
+from oga_core.numerics import span
 from oga_core.review.decisions import ACTIONS
 from oga_core.runs.scored import ScoredRun
 
@@ -57,7 +58,8 @@ def _standing(
     found = [(int((bad & (verdicts >= 0))[vote > 0].sum()), int((verdicts >= 0)[vote > 0].sum())) for vote in votes[:2]]
     first, second = (str(name).replace("_", " ") for name in table["score"][:2])
     (low, high), (_, most) = (interval(*counts) for counts in found)
-    share = f"{_share(found[0])} of what it flags and you reviewed was wrong ({100 * low:.0f} to {100 * high:.0f} %)"
+    ends = span(100 * low, 100 * high, unit=" %")
+    share = f"{_share(found[0])} of what it flags and you reviewed was wrong ({ends})"
     if low > most:
         return f"By your verdicts {first} is ahead: {share}, of {second} {_share(found[1])}."
     return (

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from oga_core.numerics import span
 from oga_core.review.decisions import ACTIONS, BAD_ACTIONS
 from oga_core.runs.info import RunInfo
 from oga_core.runs.scored import ScoredRun
@@ -58,7 +59,7 @@ def method_table(data: ScoredRun, codes: NDArray[np.int8], score: str, flagged: 
                 "family": family(name),
                 "precision": 100 * n_bad / verdicts if verdicts else None,
                 "verdicts": f"{n_bad:,} of {verdicts:,}" if verdicts else None,
-                "interval": f"{100 * low:.0f} to {100 * high:.0f} %" if verdicts else None,
+                "interval": span(100 * low, 100 * high, unit=" %") if verdicts else None,
                 "low": low if verdicts else None,
                 "overlap": 100.0 if name == score else 100 * float(weights @ reference) / max(flagged, 1),
                 "seconds": seconds.get("each_score", {}).get(name),

@@ -18,6 +18,7 @@ from oga_core.errors import OgaError
 from oga_core.exports.report_charts import histogram, map_image
 from oga_core.exports.report_page import PAGE, STYLE
 from oga_core.files import write_whole
+from oga_core.numerics import with_span
 from oga_core.previews.content import Preview
 from oga_core.previews.reader import PreviewReader
 from oga_core.review import ReviewStore
@@ -257,11 +258,11 @@ def _shown(content: Preview) -> str:
 
 
 def _share(interval: Interval) -> str:
-    return f"{interval.estimate:.0%} ({interval.low:.0%} to {interval.high:.0%})"
+    return with_span(interval.estimate, interval.low, interval.high, "{:.0%}".format)
 
 
 def _number(interval: Interval) -> str:
-    return f"{interval.estimate:,.0f} ({interval.low:,.0f} to {interval.high:,.0f})"
+    return with_span(interval.estimate, interval.low, interval.high)
 
 
 def _section(title: str, *parts: str) -> str:

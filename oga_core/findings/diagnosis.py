@@ -20,13 +20,14 @@ from oga_core.findings.targets.numbers import number_findings
 from oga_core.findings.targets.tags import tag_findings
 from oga_core.findings.trim_trial import try_trim
 from oga_core.gradient_sketch import GradientSketch
+from oga_core.numerics import span
 from oga_core.scores.ensemble import mean_probabilities
 from oga_core.threshold.ranked import RankedScores
 
 _FALLBACK_FRACTION = 0.1
 _NOTHING_TO_TRIM = (
     "No share is suggested to trim: wrong labels can't be told from ambiguous samples here, or there are too few "
-    "({low:.0%} to {high:.0%} may be wrong). Review the most suspicious samples instead."
+    "({share} may be wrong). Review the most suspicious samples instead."
 )
 
 
@@ -100,7 +101,7 @@ def diagnose(
         warnings.append(said)
         trim_fraction = 0.0 if trial.harms else trim_fraction
     elif not trim_fraction:
-        warnings.append(_NOTHING_TO_TRIM.format(low=noise.low, high=noise.high))
+        warnings.append(_NOTHING_TO_TRIM.format(share=span(noise.low, noise.high, "{:.0%}".format)))
     fields = {
         "noise_rate": {"rate": noise.rate, "low": noise.low, "high": noise.high},
         "suggested_trim_fraction": trim_fraction,

@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from oga_core.numerics import NORMAL_90
+from oga_core.numerics import NORMAL_90, span
 from oga_core.retrain.arms import DECIDED, NOTHING_CHANGED, RANDOM_TRIM, RELABELLED, TRIMMED, TRULY_WRONG
 
 MEMORISED = 0.95
+SIGNED = "{:+.3f}".format
+"""How gains are written."""
 
 
 def compare(trials: list[dict[str, Any]], *, split: bool) -> dict[str, dict[str, Any]]:
@@ -169,7 +171,7 @@ def verdict(summary: dict[str, Any]) -> str:
             gain = arms[name]["gain"]
             low, high = gain["interval_90"]
             sentences.append(
-                f"{text.format(**summary)}: {gain['mean']:+.3f} (90 % interval {low:+.3f} to {high:+.3f}), "
+                f"{text.format(**summary)}: {gain['mean']:+.3f} (90 % interval {span(low, high, SIGNED)}), "
                 f"{gain['says']}."
             )
     lead = arms[TRIMMED]["gain"]["mean"] - arms[RANDOM_TRIM]["gain"]["mean"]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from oga_core.numerics import NORMAL_90
+from oga_core.numerics import NORMAL_90, span
 from oga_core.retrain.arms import DECIDED, NOTHING_CHANGED, RANDOM_TRIM, RELABELLED, TRIMMED, TRULY_WRONG
 from oga_core.retrain.comparison import half_width, says, spread
 
@@ -75,7 +76,7 @@ def verdict_on_losses(summary: dict[str, Any]) -> str:
             low, high = (-bound for bound in reversed(gain["interval_90"]))
             sentences.append(
                 f"{text.format(**summary)} it is {_figure(-gain['mean'], sign='+')} (90 % interval "
-                f"{_figure(low, sign='+')} to {_figure(high, sign='+')}), {gain['says']}."
+                f"{span(low, high, partial(_figure, sign='+'))}), {gain['says']}."
             )
     lead = arms[TRIMMED]["gain"]["mean"] - arms[RANDOM_TRIM]["gain"]["mean"]
     sentences.append(f"Against as many random rows, which are as many steps fewer, that is {_figure(-lead, sign='+')}.")

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from oga_core.numerics import Floats
-from oga_core.retrain.comparison import half_width, says
+from oga_core.numerics import Floats, span
+from oga_core.retrain.comparison import SIGNED, half_width, says
 
 if TYPE_CHECKING:
     from oga_core.retrain.adapters import AdapterTraining
@@ -97,4 +97,4 @@ def _against(name: str, difference: Mapping[str, Any]) -> str:
     if difference["interval_90"] is None:
         return f"Against {name}: {difference['mean']:+.3f}."
     low, high = difference["interval_90"]
-    return f"Against {name}: {difference['mean']:+.3f} (90 % interval {low:+.3f} to {high:+.3f}), {difference['says']}."
+    return f"Against {name}: {difference['mean']:+.3f} (90 % interval {span(low, high, SIGNED)}), {difference['says']}."

@@ -6,7 +6,7 @@ import unicodedata
 
 import numpy as np
 
-from oga_core.numerics import Indices
+from oga_core.numerics import Indices, span
 from oga_core.runs.counts import class_shares
 from oga_core.runs.scored import ScoredRun
 
@@ -16,6 +16,8 @@ CERTAIN = 0.99
 """No label is told to be wrong beyond this: people err too."""
 PAIRS = 2
 """Of classes that are named: more would be a table."""
+
+PER_CENT = "\u00a0%"
 
 LABELS = {
     "class": "labels",
@@ -53,8 +55,15 @@ def _noise(data: ScoredRun) -> str:
     noise = data.info.noise_rate
     if noise is None:
         return ""
-    rate, low, high = (f"{100 * share:.0f}\u00a0%" for share in (noise.rate, noise.low, noise.high))
-    return f"About {rate} of the {LABELS[data.target]} look wrong ({low} to {high})."
+    what = LABELS[data.target]
+    rate, low, high = (100 * share for share in (noise.rate, noise.low, noise.high))
+    if not round(high):
+        return f"Fewer than 1{PER_CENT} of the {what} look wrong."
+    if round(rate):
+        ends = f" ({span(low, high, unit=PER_CENT)})" if round(low) != round(high) else ""
+        return f"About {rate:.0f}{PER_CENT} of the {what} look wrong{ends}."
+    is_told = low or data.wrong_probability is not None  # evidence that tells nothing rules nothing out
+    return f"At most {high:.0f}{PER_CENT} of the {what} look wrong." if is_told else ""
 
 
 def _worst_class(data: ScoredRun, flagged: Indices) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from oga_core.numerics import Indices, Values
+from oga_core.numerics import Indices, Values, span
 from oga_core.threshold.posterior import DRAWS, log_odds, sample_curves
 from oga_core.threshold.ranked import RankedScores
 
@@ -67,15 +67,19 @@ class Progress:
     seen_at_least: float
 
     def sentence(self, target: float = 0.95, *, what: str = "wrong labels") -> str:
-        """The stop rule in plain words; what: is looked for."""
-        unseen = f"{self.unseen_bad.low:,.0f} to {self.unseen_bad.high:,.0f} {what} are among the "
-        unseen += f"{self.unseen_samples:,} left unseen"
-        share = round(100 * self.seen_at_least)
+        """The stop rule in plain words, none where there are no samples; what: is looked for."""
+        if not self.unseen_samples:
+            return "You can stop: every sample has been reviewed." if self.reviewed else ""
+        low, high = round(self.unseen_bad.low), round(self.unseen_bad.high)
+        unseen = f"{span(low, high)} {'is' if low == high == 1 else 'are'}" if high else "probably none is"
+        unseen += f" among the {self.unseen_samples:,} left unseen"
+        share = int(100 * self.seen_at_least)  # rounded down: it is said to be the least
         if not share:
-            return f"{unseen}, with 90 % probability."
+            return f"Of the {what} {unseen}, with 90 % probability."
         seen = f"90 % confidence at least {share} % of the {what} have been seen"
         if self.seen_at_least >= target:
-            return f"You can stop: with {seen}. {self.unseen_samples:,} samples are left unseen."
+            left = "1 sample is" if self.unseen_samples == 1 else f"{self.unseen_samples:,} samples are"
+            return f"You can stop: with {seen}. {left} left unseen."
         return f"With {seen} ({unseen})."
 
 

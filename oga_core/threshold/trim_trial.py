@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
+from oga_core.numerics import span
+
 
 @dataclass(frozen=True)
 class TrimTrial:
@@ -32,10 +34,11 @@ class TrimTrial:
         if self.helps:
             return ""
         share = f"{100 * trim_fraction:.1f}\u00a0%"
+        ends = span(100 * self.gain_low, 100 * self.gain_high, "{:+.1f}".format)
         tried = (
             f"Heads trained on the model's features without the {share} that would be trimmed are "
             f"{'worse' if self.harms else 'not clearly better'} than without as many samples at random "
-            f"({100 * self.gain:+.1f} points of accuracy, {100 * self.gain_low:+.1f} to {100 * self.gain_high:+.1f})."
+            f"({100 * self.gain:+.1f} points of accuracy, {ends})."
         )
         return f"{tried} {_INSTEAD if self.harms else _LOOK}"
 

@@ -32,10 +32,29 @@ def test_what_is_estimated_is_told_and_what_is_not_is_left_out(run):
     table[WRONG_PROBABILITY] = np.where(ScoredRun(run.path).rank("loss") < 100, 0.98, 0.1)
     run.write_table(table)
     words = result_in_words(ScoredRun(run.path))
-    assert words[0] == "About 36\u00a0% of the labels look wrong (30\u00a0% to 41\u00a0%)."
+    assert words[0] == "About 36\u00a0% of the labels look wrong (30 to 41\u00a0%)."
     assert words[-1] == "The labels of the first 12 are 98\u00a0% likely wrong."
     run.update(suggested_trim_fraction=0.9)
     assert "The labels of the first 100 are 98\u00a0% likely wrong." in result_in_words(ScoredRun(run.path))
+
+
+@pytest.mark.parametrize(
+    ("rate", "low", "high", "sentence"),
+    [
+        (0.92, 0.918, 0.923, "About 92\u00a0% of the labels look wrong."),
+        (0.001, 0, 0.02, "At most 2\u00a0% of the labels look wrong."),
+        (0.001, 0, 0.004, "Fewer than 1\u00a0% of the labels look wrong."),
+    ],
+)
+def test_ends_that_read_the_same_are_said_once_and_nothing_is_about_none(run, rate, low, high, sentence):
+    run.update(noise_rate={"rate": rate, "low": low, "high": high})
+    run.write_table(run.table.assign(**{WRONG_PROBABILITY: rate}))
+    assert result_in_words(ScoredRun(run.path))[0] == sentence
+
+
+def test_evidence_that_tells_nothing_of_the_labels_is_no_estimate(run):
+    run.update(noise_rate={"rate": 0.0, "low": 0.0, "high": 0.8})
+    assert result_in_words(ScoredRun(run.path))[0] == "12 of 120 samples are flagged."
 
 
 def test_a_threshold_that_was_moved_is_the_one_that_is_told(run):

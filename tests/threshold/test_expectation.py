@@ -1,8 +1,10 @@
+import re
+
 import numpy as np
 import pytest
 from scipy.special import expit
 
-from oga_core.threshold.expectation import Expectation
+from oga_core.threshold.expectation import Expectation, Interval, Progress
 from oga_core.threshold.ranked import RankedScores
 
 N = 4000
@@ -74,7 +76,8 @@ def test_everything_reviewed_leaves_no_doubt():
     assert outlook.precision.estimate == pytest.approx(bad[scores.flagged(0.25)].mean())
     progress = Expectation(scores, rows, bad).progress()
     assert progress.seen_at_least == 1
-    assert progress.sentence().startswith("You can stop")
+    assert progress.sentence() == "You can stop: every sample has been reviewed."
+    assert Expectation(scores, rows, np.zeros(N, dtype=bool)).progress().sentence() == progress.sentence()
 
 
 def test_a_review_that_has_seen_nothing_does_not_say_so_in_per_cent():
@@ -82,9 +85,29 @@ def test_a_review_that_has_seen_nothing_does_not_say_so_in_per_cent():
     nothing = np.empty(0, dtype=np.int64)
     said = Expectation(scores, nothing, nothing.astype(bool), noise_rate=0.1).progress().sentence()
     assert "have been seen" not in said
-    assert f"wrong labels are among the {N:,} left unseen, with 90 % probability." in said
+    assert re.fullmatch(
+        rf"Of the wrong labels \d+ to \d+ are among the {N:,} left unseen, with 90 % probability.", said
+    )
     rows = np.arange(N // 2)
     assert "have been seen" in Expectation(scores, rows, bad[rows]).progress().sentence()
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "unseen", "least", "words"),
+    [
+        (0, 0, 40, 0, "Of the wrong labels probably none is among the 40 left unseen, with 90 % probability."),
+        (1, 1.2, 40, 0, "Of the wrong labels about 1 is among the 40 left unseen, with 90 % probability."),
+        (7, 7.3, 40, 0.6, "With 90 % confidence at least 60 % of the wrong labels have been seen (about 7 are among"),
+        (0, 3, 40, 0.9479, "With 90 % confidence at least 94 % of the wrong labels have been seen (0 to 3 are among"),
+        (0, 1, 1, 0.96, "at least 96 % of the wrong labels have been seen. 1 sample is left unseen."),
+        (0, 0, 0, 0, ""),
+    ],
+)
+def test_how_far_a_review_is_says_something_and_no_more_than_is_known(low, high, unseen, least, words):
+    """At least 94.8 % is no 95 %, 0 to 0 is no range, and of no samples there is nothing to say."""
+    bad, seen = Interval(low, low, high), Interval(least, least, least)
+    sentence = Progress(0, seen, unseen, bad, least).sentence()
+    assert words in sentence if words else sentence == ""
 
 
 def test_samples_to_review_are_new_and_lie_where_doubt_is():

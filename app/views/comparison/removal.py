@@ -11,6 +11,8 @@ import streamlit as st
 from oga_app.elements import charts, messages
 from oga_app.elements.theme import ACCENT, GREY
 from oga_core.ask.methods import TITLES
+from oga_core.numerics import span
+from oga_core.retrain.comparison import SIGNED
 
 _NAMES = {"bm25": "most words in common", "random": "at random"}
 _DASHES = {"bm25": "dash", "random": "dot"}
@@ -78,5 +80,5 @@ def _margins(rise: dict[str, Any]) -> tuple[float, float]:
 
 def _interval(difference: dict[str, Any]) -> str:
     bounds = difference["interval_90"]
-    width = "" if bounds is None else f" ({bounds[0]:+.3f} to {bounds[1]:+.3f})"
+    width = "" if bounds is None else f" ({span(bounds[0], bounds[1], SIGNED)})"
     return f"{difference['mean']:+.3f}{width}, {difference['says']}"
