@@ -20,8 +20,8 @@ UNSEEN = "decided together, not looked at"
 
 
 def actions_of(classes: Sequence[str], modality: str, target: str = "class") -> tuple[Action, ...]:
-    """Return what can be decided on a sample of a run: a label needs classes or numbers, a text a language model."""
-    if classes or target != "class":
+    """Return what can be decided on a sample of a run: a label needs classes or a number, a text a language model."""
+    if classes or target not in ("class", "vector"):
         return ("keep", "relabel", "remove", "unsure")
     if modality == "preference":
         return ("keep", "swap", "edit", "remove", "unsure")

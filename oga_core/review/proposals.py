@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Literal, get_args
 
 from oga_core.errors import OgaError, unknown
-from oga_core.review.decisions import ACTIONS, Action, Decision
+from oga_core.review.decisions import ACTIONS, Action, Decision, actions_of
 from oga_core.runs.scored import ScoredRun
 
 Verb = Action | Literal["suggest"]
@@ -19,7 +19,14 @@ MACHINE = "machine's proposal, not reviewed"
 
 def can_relabel(data: ScoredRun) -> bool:
     """Whether the samples of a run have labels that can be others: classes, numbers, several labels or tags."""
-    return bool(data.classes) or data.target != "class"
+    return "relabel" in actions_of(data.classes, data.modality, data.target)
+
+
+def has_suggestions(data: ScoredRun) -> bool:
+    """Whether the run suggests another label for any of its samples; under a loss of one's own it may for none."""
+    if data.target == "class":
+        return bool((data.suggestions >= 0).any())
+    return can_relabel(data) and bool((data.suggested_labels != "").any())
 
 
 def decide_alike(

@@ -129,3 +129,5 @@ def test_what_can_be_decided_depends_on_what_the_run_holds():
     assert actions_of(("cat", "dog"), "image") == ("keep", "relabel", "remove", "unsure")
     assert actions_of((), "causal_lm") == ("keep", "edit", "remove", "unsure")
     assert "edit" not in actions_of((), "tabular")
+    assert actions_of((), "tabular", "number") == ("keep", "relabel", "remove", "unsure")
+    assert actions_of((), "tabular", "vector") == ("keep", "remove", "unsure")  # lists of numbers are not typed

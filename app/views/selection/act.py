@@ -11,7 +11,7 @@ from oga_app.components.grid.sample_grid import GridAction, sample_grid
 from oga_app.elements import desk, messages
 from oga_app.views import header
 from oga_app.views.header import Opened
-from oga_core.review.proposals import Verb, can_relabel
+from oga_core.review.proposals import Verb, has_suggestions
 
 _MOST_ALIKE = 200
 """Of one sample: what lies farther is like it only as everything of its class is."""
@@ -102,7 +102,7 @@ def _dialog() -> None:
 
 def _what(view: Opened, key: str) -> tuple[Verb, str | None]:
     """The decision that is chosen, and for a relabel the class."""
-    offered = {"suggest": can_relabel(view.data), "relabel": bool(view.data.classes)}
+    offered = {"suggest": has_suggestions(view.data), "relabel": bool(view.data.classes)}
     verbs = [verb for verb in _WORDS if offered.get(verb, True)]
     verb: Verb = st.radio("What to decide", verbs, format_func=_WORDS.__getitem__, key=f"{key}-verb")
     label = st.selectbox("New label", view.data.classes, key=f"{key}-label") if verb == "relabel" else None

@@ -12,7 +12,7 @@ from oga_app.elements import messages
 from oga_app.elements.messages import Figure
 from oga_app.views.header import Opened
 from oga_core.review.decisions import ACTIONS, BAD_ACTIONS, actions_of
-from oga_core.review.proposals import can_relabel
+from oga_core.review.proposals import has_suggestions
 
 _WORDS = {"decisions": "My decisions", "suggestions": "The machine's suggestions", "trim": "Trim the flagged"}
 
@@ -34,7 +34,7 @@ def counts(view: Opened) -> None:
 def choice(view: Opened) -> str:
     """Draw the choice with what each would change, and return it."""
     changes = _changes(view)
-    names = [name for name in _WORDS if can_relabel(view.data) or name != "suggestions"]
+    names = [name for name in _WORDS if has_suggestions(view.data) or name != "suggestions"]
     choice: str = st.radio(
         "What to apply",
         names,

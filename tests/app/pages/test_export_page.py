@@ -36,6 +36,13 @@ def test_each_choice_says_how_much_it_changes(visit, data, folder):
     assert len(written(test, folder / "trimmed")) == 108
 
 
+def test_suggestions_are_not_offered_where_there_are_none(visit, digits):
+    table = digits.table
+    digits.write_table(table.assign(predicted_label=table["given_label"]))
+    choice = visit("export", run="digits").radio(key="export-apply-2")
+    assert choice.options == ["My decisions: 0", "Trim the flagged: 12"]
+
+
 def test_the_filter_holds_in_counts_and_in_what_is_written(visit, data, digits, folder):
     inside, outside = (np.flatnonzero(data.given == code) for code in (2, 3))
     store = ReviewStore(digits.review)
