@@ -17,7 +17,7 @@ from oga_core.review.decisions import Decision
 from oga_core.review.store import ReviewStore
 from oga_core.runs.scored import ScoredRun
 
-FATES = ("relabel", "remove", "keep")
+FATES = ("relabel", "swap", "edit", "remove", "keep")
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,8 +60,8 @@ class RunPair:
     def fates(self) -> dict[str, dict[str, int]]:
         """What happened to what was decided on the earlier run, by action.
 
-        decided; applied: the data now has the new label, or the sample is gone; flagged_before and flagged_now; agreed:
-        the later model predicts the label that was decided on.
+        decided; applied: the data now has the new label or another text, or the sample is gone; flagged_before and
+        flagged_now; agreed: the later model predicts the label that was decided on.
         """
         result = carried(self.old, self.new, self.decisions)
         applied = set(result.applied)
@@ -82,7 +82,8 @@ class RunPair:
         return fates
 
     def _agreed(self, decision: Decision, place: int) -> bool:
-        return self.new.text("predicted_label", place) == (decision.new_label or self.new.given_text(place))
+        predicted = self.new.text("predicted_label", place)
+        return bool(predicted) and predicted == (decision.new_label or self.new.given_text(place))
 
     def summary(self) -> dict[str, Any]:
         """Everything as JSON: what `oga compare` prints."""

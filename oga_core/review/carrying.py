@@ -34,7 +34,7 @@ class Carried:
     """What became of the decisions of an earlier run.
 
     decisions: those that stand in the later one, under its ids; applied: ids of the earlier run whose new label the
-    data now has, or which were removed and are gone; stale: the others.
+    data now has, whose text was edited and is another, or which were removed and are gone; stale: the others.
     """
 
     decisions: tuple[Decision, ...]
@@ -62,7 +62,7 @@ def carried(old: ScoredRun, new: ScoredRun, decisions: Mapping[str, Decision]) -
         place = None if row is None else places.get(row)
         if place is None:
             known = row is not None and sample_id in new.ids
-            if decision.action == "remove" and not known:
+            if (decision.action == "remove" and not known) or (decision.action in ("edit", "swap") and known):
                 applied.append(sample_id)
             else:
                 stale.append(Stale(decision, CHANGED if known else GONE))

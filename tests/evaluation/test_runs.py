@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from app_runs import image_run
+from app_runs import image_run, language_run
 
 from oga_app.cli import main
 from oga_core.errors import OgaError
@@ -14,6 +14,7 @@ from oga_core.readers import read_samples
 from oga_core.review import Decision, ReviewStore
 from oga_core.runs.folder import RunFolder
 from oga_core.runs.scored import ScoredRun
+from oga_core.runs.table import CONTENT
 
 
 @pytest.fixture
@@ -92,3 +93,18 @@ def test_a_folder_that_is_no_run_is_named(earlier, tmp_path):
     RunFolder.create(tmp_path / "empty").update(status="running")
     with pytest.raises(OgaError, match="no scores yet"):
         RunPair.open(tmp_path / "empty", earlier.path)
+
+
+def test_an_edit_is_done_where_the_text_is_another_and_no_model_of_language_agrees(tmp_path):
+    """Of rows without a prediction nothing says that the model agrees with them."""
+    earlier, later = language_run(tmp_path, "earlier", n=6), language_run(tmp_path, "later", n=6)
+    for run, first in ((earlier, "old text"), (later, "new text")):
+        run.write_table(run.table.assign(**{CONTENT: [first, *map(str, range(5))]}))
+    store = ReviewStore(earlier.review)
+    names = ScoredRun(earlier.path).ids
+    store.decide([Decision(str(name), "edit", edit=(("/completion", "new"),)) for name in names[:2]])
+    store.decide(Decision(str(names[2]), "keep"))
+    store.close()
+    fates = RunPair.open(earlier.path, later.path).fates()
+    assert (fates["edit"]["decided"], fates["edit"]["applied"]) == (2, 1)
+    assert (fates["keep"]["decided"], fates["keep"]["agreed"]) == (1, 0)

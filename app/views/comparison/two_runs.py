@@ -24,7 +24,14 @@ from oga_core.runs.scored import ScoredRun
 from oga_core.runs.words import LABELS
 
 _SHOWN = 24
-_ACTIONS = {"relabel": "Relabelled", "remove": "Removed", "keep": "Kept", "unsure": "Unsure"}
+_ACTIONS = {
+    "relabel": "Relabelled",
+    "swap": "Swapped",
+    "edit": "Edited",
+    "remove": "Removed",
+    "keep": "Kept",
+    "unsure": "Unsure",
+}
 
 
 def show(view: Opened) -> None:
@@ -97,7 +104,8 @@ def _fates(pair: RunPair) -> None:
             "The model now agrees": [fate["agreed"] for fate in fates.values()],
         }
     )
-    if pair.new.target in ("number", "vector"):  # no prediction is exactly the number that a person gave
+    is_predicted = bool(pair.new.classes) or pair.new.target in ("labels", "tags", "mask")
+    if not is_predicted:  # rows of a language model have no prediction, and none is exactly the number a person gave
         table = table.drop(columns="The model now agrees")
     counts = st.column_config.NumberColumn(format="localized")
     st.dataframe(table, hide_index=True, column_config=dict.fromkeys(table.columns[1:], counts))

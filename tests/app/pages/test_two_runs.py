@@ -1,7 +1,7 @@
 """A second run beside the first, on the Compare page."""
 
 import pytest
-from app_runs import image_run
+from app_runs import image_run, language_run
 from page_words import problems, words
 
 from oga_core.review import Decision, ReviewStore
@@ -48,6 +48,17 @@ def test_the_fate_of_decisions_and_who_left_the_flagged(visit, later):
     assert "Flagged before, and not now" in words(test)
     drawn = [component.proto.component_name for component in test.get("bidi_component")]
     assert drawn.count("oga_gradient_map") == 2
+
+
+def test_edits_alone_are_what_was_decided(folder, visit):
+    earlier = language_run(folder, "digits", n=6)
+    language_run(folder, "later", n=6).update(previous=str(earlier.path))
+    store = ReviewStore(earlier.review)
+    store.decide(Decision("p001", "edit", edit=(("/completion", "new"),)))
+    store.close()
+    table = compared(visit).dataframe[0].value
+    assert table["Decision"].tolist() == ["Edited"]
+    assert "The model now agrees" not in table  # of a language model's rows nothing is predicted
 
 
 def test_one_run_alone_says_what_to_do(visit, digits):
