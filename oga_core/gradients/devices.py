@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 import torch
 
 from oga_core.errors import OgaError, unknown
+from oga_core.gradients.options import PRECISIONS
 
-PRECISIONS = ("float32", "tf32", "bfloat16", "float16")
 _AUTOCAST = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 LARGEST_BATCH = 256
 CPU_BATCH_BYTES = 384 * 2**20  # beyond this a larger batch is no faster on a CPU: its activations leave the caches
@@ -31,7 +31,7 @@ def choose_device(name: str = "auto") -> torch.device:
     if not available[kind] or (kind == "cuda" and index and int(index) >= torch.cuda.device_count()):
         reason = unusable_card() if kind == "cuda" else None
         why = f": {reason}" if reason else ""
-        raise OgaError(f"The device {name!r} is not available on this machine{why}. Use --device auto, or cpu.")
+        raise OgaError(f"The device {name!r} is not available on this machine{why}. Choose the device auto, or cpu.")
     return torch.device(name)
 
 
@@ -60,19 +60,51 @@ def device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
-def precision_context(device: torch.device, precision: str) -> AbstractContextManager[None]:
-    """Return the context to compute in `precision`. Raises `OgaError` for an unknown one.
+def require_precision(device: torch.device, precision: str) -> None:
+    """Raise `OgaError` where `device` does not compute in `precision`, and would take another one in its place."""
+    reason = _lacks_tf32(device) if precision == "tf32" else _lacks_autocast(device, _AUTOCAST.get(precision))
+    if reason is None:
+        return
+    others = [name for name in PRECISIONS if name not in (precision, "tf32")]
+    card = unusable_card() if device.type == "cpu" else None
+    unused = f" This machine has a graphics card that cannot be used: {card}." if card else ""
+    raise OgaError(
+        f"The precision {precision!r} cannot be had on {_called(device)}: {reason}.{unused} "
+        f"Choose the precision {' or '.join(others)}, or another device."
+    )
+
+
+def _lacks_tf32(device: torch.device) -> str | None:
+    if device.type != "cuda" or torch.version.hip is not None:
+        return "it is a way of NVIDIA cards to multiply numbers of float32"
+    major, minor = torch.cuda.get_device_capability(device)
+    return f"it needs a card of compute capability 8.0 or higher, and this has {major}.{minor}" if major < 8 else None
+
+
+def _lacks_autocast(device: torch.device, dtype: torch.dtype | None) -> str | None:
+    """Why a product there has not this dtype under autocast; None where it has."""
+    if dtype is None:
+        return None
+    try:
+        with warnings.catch_warnings(action="ignore"), torch.autocast(device.type, dtype):
+            ones = torch.ones(2, 2, device=device)
+            computed = (ones @ ones).dtype
+    except RuntimeError as error:
+        return next(iter(str(error).splitlines()), type(error).__name__).rstrip(".")
+    return None if computed == dtype else f"products there are computed in {str(computed).removeprefix('torch.')}"
+
+
+def _called(device: torch.device) -> str:
+    return "the CPU" if device.type == "cpu" else f"the device {str(device)!r}"
+
+
+@contextmanager
+def precision_context(device: torch.device, precision: str) -> Iterator[None]:
+    """Compute in `precision` for a while.
 
     float32: as the model is, and its products in full. tf32: products of float32 on a card with 10 bits.
     bfloat16, float16: autocast.
     """
-    if precision not in PRECISIONS:
-        raise unknown("precision", precision, PRECISIONS)
-    return _in_precision(device, precision)
-
-
-@contextmanager
-def _in_precision(device: torch.device, precision: str) -> Iterator[None]:
     dtype = _AUTOCAST.get(precision, torch.bfloat16)
     autocast = torch.autocast(device.type, dtype, enabled=precision in _AUTOCAST)
     with _products_of_float32(short=precision == "tf32"), autocast:

@@ -6,8 +6,9 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 
-from oga_core.errors import OgaError
+from oga_core.errors import OgaError, unknown
 
+PRECISIONS = ("float32", "tf32", "bfloat16", "float16")
 CHECKED_SAMPLES = 4
 """Of a self-check against gradients one by one: as few as tell a batch from its samples."""
 SKETCH_DIM = 512
@@ -52,8 +53,15 @@ class PassOptions:
             raise OgaError(f"sketch_dim must be 1 or more, got {self.sketch_dim}.")
         if self.batch_size is not None and self.batch_size < 1:
             raise OgaError(f"The batch size must be 1 or more, got {self.batch_size}. Leave it out to have it chosen.")
+        require_known(self.precision)
 
     @property
     def fingerprint(self) -> str:
         """Changes with every option that changes the results."""
         return hashlib.blake2b(json.dumps(asdict(self), sort_keys=True).encode(), digest_size=16).hexdigest()
+
+
+def require_known(precision: str) -> None:
+    """Raise `OgaError` for the name of a precision that there is none of."""
+    if precision not in PRECISIONS:
+        raise unknown("precision", precision, PRECISIONS)

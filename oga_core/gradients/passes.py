@@ -19,7 +19,15 @@ from torch import Tensor, nn
 from oga_core.gradient_sketch import GradientSketch
 from oga_core.gradients.arrays import PROGRESS, PassArrays
 from oga_core.gradients.batches import Part, first_batch, shorter_half
-from oga_core.gradients.devices import batch_size_for, choose_device, device_name, forget_peak, peak_mb, unusable_card
+from oga_core.gradients.devices import (
+    batch_size_for,
+    choose_device,
+    device_name,
+    forget_peak,
+    peak_mb,
+    require_precision,
+    unusable_card,
+)
 from oga_core.gradients.failures import OutOfMemory, model_runs, not_enough_memory
 from oga_core.gradients.forward import first_look, instead_of_head, map_head, suits_late_head
 from oga_core.gradients.full_pass import FullPass
@@ -92,6 +100,7 @@ def gradient_pass(
     options = options or PassOptions()
     start = time.perf_counter()
     device = choose_device(options.device)
+    require_precision(device, options.precision)
     forget_peak(device)
     model = model.to(device)
     part = part or Part.of(task, samples)

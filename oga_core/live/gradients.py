@@ -15,7 +15,8 @@ from torch import nn
 
 from oga_core.errors import OgaError
 from oga_core.gradient_sketch import GradientSketch
-from oga_core.gradients.options import PassOptions
+from oga_core.gradients.devices import choose_device, require_precision
+from oga_core.gradients.options import PassOptions, require_known
 from oga_core.gradients.passes import PassResult, gradient_pass
 from oga_core.live.dataset import LiveData
 from oga_core.live.task import LiveTask, device_of, require_module
@@ -48,19 +49,28 @@ def per_sample_gradients(
     Chhabra et al., ICML 2025, arXiv 2405.03869.
     """
     require_module(model)
+    device = usable_device(model, device, precision)
     data = LiveData.of(dataset, collate_fn)
     task = LiveTask.of(data, loss)
     options = PassOptions(
         parameters=parameters,
         sketch_dim=sketch_dim,
         seed=seed,
-        device=device or device_of(model),
+        device=device,
         batch_size=batch_size,
         precision=precision,
     )
     with TemporaryDirectory(prefix="oga-") as folder:
         result = take_pass(task, model, bare_samples(data, task), Path(folder), options, progress)
         return in_memory(result.sketch)
+
+
+def usable_device(model: nn.Module, device: str | None, precision: str) -> str:
+    """Return the device to use, that of the model where none is named. Raises `OgaError` where it is of no use."""
+    require_known(precision)
+    device = device or device_of(model)
+    require_precision(choose_device(device), precision)
+    return device
 
 
 def take_pass(

@@ -12,10 +12,10 @@ from torch import nn
 
 from oga_core.errors import OgaError
 from oga_core.live.dataset import LiveData
-from oga_core.live.gradients import bare_samples, take_pass
+from oga_core.live.gradients import bare_samples, take_pass, usable_device
 from oga_core.live.keeping import keep
 from oga_core.live.tags import LiveTags
-from oga_core.live.task import LiveTask, device_of, require_module
+from oga_core.live.task import LiveTask, require_module
 from oga_core.live.weights import lent_weights
 from oga_core.pipeline.options import ScoreOptions
 from oga_core.pipeline.record import pass_record, write_samples
@@ -51,12 +51,13 @@ def score_live(
     correct; run.json then says so too.
     """
     require_module(model)
+    device = usable_device(model, None if options.device == "auto" else options.device, options.precision)
     data = LiveData.of(dataset, collate_fn, options.label_column)
     task = LiveTags.of_model(data, loss, model, tokenizer)
     run = RunFolder.create(run_path)
     with only_scoring(run.path, str(run.path.resolve() / "data"), overwrite=overwrite), Recorded(run):
         begin(run, {}, None, options)
-        timed(run, lambda: _score(run, model, data, task, options, classes, tokenizer, progress))
+        timed(run, lambda: _score(run, model, data, task, options, device, classes, tokenizer, progress))
     return run
 
 
@@ -66,6 +67,7 @@ def _score(
     data: LiveData,
     task: LiveTask,
     options: ScoreOptions,
+    device: str,
     classes: Sequence[str] | None,
     tokenizer: Any | None,
     progress: Progress,
@@ -77,9 +79,7 @@ def _score(
             samples = _all_kept(task.kept(run.path / "data" / "sentences.jsonl", task.names(model, classes)), data)
         else:
             samples = _kept(run, data, bare, _class_names(bare, data, classes, task), tokenizer)
-    wanted = pass_options(options)
-    wanted["device"] = device_of(model) if options.device == "auto" else options.device
-    settings = settled(wanted, target=task.target, n_samples=len(samples))
+    settings = settled({**pass_options(options), "device": device}, target=task.target, n_samples=len(samples))
     with stages("gradients"):
         result = take_pass(task, model, samples, run.arrays, settings, stages.progress)
     scored = samples.take(result.rows)

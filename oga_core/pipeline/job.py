@@ -13,7 +13,7 @@ import torch
 
 from oga_core.errors import OgaError
 from oga_core.gradients.batches import POSITIONS, Part, Shard
-from oga_core.gradients.devices import choose_device, precision_context
+from oga_core.gradients.devices import choose_device, require_precision
 from oga_core.gradients.head_pass import ROWS_AT_ONCE
 from oga_core.gradients.options import PassOptions
 from oga_core.gradients.parameter_choice import choose_parameters
@@ -50,7 +50,7 @@ def run(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
         torch.set_num_threads(request.threads)
     stages = Stages(progress)
     folder = Path(request.folder)
-    precision_context(choose_device(request.pass_options["device"]), request.pass_options["precision"])
+    require_precision(choose_device(request.pass_options["device"]), request.pass_options["precision"])
     with stages("read data"):
         samples = read_samples(Path(request.data), **request.data_options)
     model = request.model_path(samples)

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from oga_core.errors import OgaError, unknown
+from oga_core.gradients.options import require_known as require_known_precision
 from oga_core.models.card import TRAINED_ON
 from oga_core.pipeline.options import ScoreOptions
 from oga_core.projection import METHODS
@@ -47,6 +48,7 @@ def check_options(data: Path, model: Path | None, options: ScoreOptions) -> None
             raise OgaError(f"The checkpoint {checkpoint!r} cannot be read. Change its permissions.")
     if options.map not in METHODS:
         raise unknown("map", options.map, METHODS)
+    require_known_precision(options.precision)
     if options.seed < 0:
         raise OgaError(f"The seed must be 0 or more, got {options.seed}.")
     for name in ("batch_size", "max_samples", "sketch_dim"):

@@ -14,7 +14,7 @@ import numpy as np
 from oga_core.costs.measured import Measured
 from oga_core.costs.probe import probe_seconds
 from oga_core.gradient_sketch import GradientSketch
-from oga_core.gradients.devices import CPU_BATCH_BYTES, choose_device, device_name, precision_context
+from oga_core.gradients.devices import CPU_BATCH_BYTES, choose_device, device_name, precision_context, require_precision
 from oga_core.gradients.passes import gradient_pass, outputs_pass
 from oga_core.models import load_model
 from oga_core.models.card import ModelCard
@@ -41,6 +41,8 @@ def run(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
     """
     request = PassRequest.from_json(arguments)
     start = time.perf_counter()
+    device = choose_device(request.pass_options["device"])
+    require_precision(device, request.pass_options["precision"])
     samples = read_samples(Path(request.data), **request.data_options)
     model = request.model_path(samples)
     card = ModelCard.from_json(request.model_card, "given") if request.model_card else None
@@ -50,7 +52,6 @@ def run(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
     samples, task = prepare(samples, loaded, request.trained_on)
     task = with_reference(task, loaded, request.reference)
     options = settled(request.pass_options, target=samples.target, n_samples=len(samples))
-    device = choose_device(options.device)
     reading = time.perf_counter() - start
     with precision_context(device, options.precision):
         checks = try_model(loaded, task, samples, options.views, progress)

@@ -11,10 +11,12 @@ import torch.nn.functional as F
 from engine_helpers import ArrayTask, exact_norms, random_samples
 from torch import Tensor, nn
 
+import oga_core
 from oga_core.errors import OgaError
 from oga_core.gradients import devices
 from oga_core.gradients.options import PassOptions
 from oga_core.gradients.passes import gradient_pass
+from oga_core.live.gradients import per_sample_gradients
 from oga_core.models.pt2.program import GraphRunError
 
 
@@ -123,6 +125,7 @@ class RoundedConvolution(nn.Conv2d):
 
 def test_a_short_precision_is_measured_and_no_reason_to_fall_back(tmp_path, monkeypatch):
     monkeypatch.setattr(devices, "_products_of_float32", rounding)
+    monkeypatch.setattr(devices, "_lacks_tf32", lambda device: None)
     torch.manual_seed(0)
     model = nn.Sequential(RoundedConvolution(3, 6, 3), nn.ReLU(), nn.Flatten(), nn.Linear(216, 3))
     samples = random_samples(8, 3, 8, 8)
@@ -207,10 +210,50 @@ def test_a_card_that_cannot_be_used_is_named_with_the_reason(tmp_path, monkeypat
     result = score(nn.Linear(6, 3), random_samples(8, 6), tmp_path / "arrays")
     assert "has a graphics card that was not used: " in result.notes[0]
     assert result.device_info == {"kind": "cpu", "name": "cpu", "precision": "float32", "peak_mb": None}
-    with pytest.raises(OgaError, match=r"'cuda' is not available on this machine: .+\. Use --device auto"):
+    with pytest.raises(OgaError, match=r"'cuda' is not available on this machine: .+\. Choose the device auto"):
         devices.choose_device("cuda")
 
 
 def test_an_unknown_precision_is_refused():
-    with pytest.raises(OgaError, match="Unknown precision 'float8'"):
-        devices.precision_context(torch.device("cpu"), "float8")
+    with pytest.raises(OgaError, match=r"Unknown precision 'float8'\. Choose one of: float32, tf32, bfloat16, float16"):
+        PassOptions(precision="float8")
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
+def test_a_processor_has_every_precision_but_that_of_cards(precision):
+    devices.require_precision(torch.device("cpu"), precision)
+
+
+def test_a_precision_that_a_device_lacks_is_refused_in_words_for_any_place(monkeypatch):
+    cpu = "'tf32' cannot be had on the CPU: it is a way of NVIDIA cards .* Choose the precision float32 or bfloat16 or"
+    with pytest.raises(OgaError, match=cpu) as caught:
+        devices.require_precision(torch.device("cpu"), "tf32")
+    assert "--" not in str(caught.value)  # which a page and a Python call do not have
+    with pytest.raises(
+        OgaError, match=r"'bfloat16' cannot be had on the device 'meta': .*Choose the precision float32"
+    ):
+        devices.require_precision(torch.device("meta"), "bfloat16")  # a device without autocast
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 5))
+    monkeypatch.setattr(torch.version, "hip", None)
+    with pytest.raises(OgaError, match=r"capability 8\.0 or higher, and this has 7\.5"):
+        devices.require_precision(torch.device("cuda:0"), "tf32")
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (8, 0))
+    devices.require_precision(torch.device("cuda:0"), "tf32")
+
+
+class Unread(torch.utils.data.Dataset):
+    """Nobody has looked into it yet."""
+
+    def __len__(self):
+        return 9
+
+    def __getitem__(self, row):
+        raise AssertionError("read before the precision was refused")
+
+
+def test_a_precision_is_refused_before_data_is_read(tmp_path):
+    for precision, words in (("tf32", "cannot be had on the CPU"), ("float8", "Unknown precision")):
+        with pytest.raises(OgaError, match=words):
+            per_sample_gradients(nn.Linear(6, 3), Unread(), precision=precision)
+        with pytest.raises(OgaError, match=words):
+            oga_core.score(nn.Linear(6, 3), Unread(), tmp_path / precision, precision=precision)

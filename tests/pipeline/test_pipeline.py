@@ -207,7 +207,7 @@ def other_columns(folder: Path) -> str:
     ("change", "message"),
     [
         (lambda _: {"device": "tpu"}, "Unknown device 'tpu'"),
-        (lambda _: {"precision": "int8"}, "Unknown precision 'int8'"),
+        (lambda _: {"device": "cpu", "precision": "tf32"}, "'tf32' cannot be had on the CPU"),
         (lambda _: {"parameters": "pattern:nothing"}, "matches none of the model's"),
         (lambda _: {"scores": ("l1_norm_all",)}, "'l1_norm_all' needs .* --parameters all"),
         (lambda _: {"scores": ("view_margin",)}, "'view_margin' needs mirrored and shifted copies"),
@@ -220,6 +220,7 @@ def test_what_a_pass_cannot_use_is_refused_before_the_pass(change, message, tmp_
     with pytest.raises(OgaError, match=message):
         score_here(*TUMOURS, tmp_path / "run", replace(OPTIONS, **change(tmp_path)), events.append)
     assert "gradients" not in {event["stage"] for event in events}
+    assert "device" not in change(tmp_path) or "read data" not in {event["stage"] for event in events}
     assert RunFolder(tmp_path / "run").info.status == "failed"
 
 

@@ -1,5 +1,7 @@
 """What stops a run before its pass, and what `force` lets through."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from engine_helpers import random_samples
@@ -7,6 +9,7 @@ from engine_helpers import random_samples
 from oga_core.errors import OgaError
 from oga_core.gradients.options import PassOptions
 from oga_core.pipeline.checks import Check
+from oga_core.pipeline.option_checks import check_options
 from oga_core.pipeline.options import ScoreOptions
 from oga_core.pipeline.request import pass_options
 from oga_core.pipeline.trial import check_needs, check_softmax, stop_on_failure
@@ -25,6 +28,11 @@ def test_force_lets_an_order_of_classes_pass_and_nothing_else():
             stop_on_failure([*checks, WARNING], force=force)
         assert str(caught.value) == " ".join(check.message for check in checks)
         assert [check["name"] for check in caught.value.detail["checks"]][-1] == "memorised"
+
+
+def test_an_unknown_precision_is_refused_before_a_worker_is_started():
+    with pytest.raises(OgaError, match=r"Unknown precision 'int8'\. Choose one of: float32, tf32"):
+        check_options(Path(__file__), None, ScoreOptions(precision="int8"))
 
 
 def test_scores_of_a_language_models_rows_are_refused_for_classes():

@@ -25,6 +25,7 @@ _FIELDS = {
     "map": "option-map",
     "seed": "option-seed",
     "device": "option-device",
+    "precision": "option-precision",
     "parameters": "option-params",
     "max_samples": "option-max",
     "batch_size": "option-batch",

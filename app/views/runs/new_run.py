@@ -122,6 +122,7 @@ def _files_of(given: Given) -> dict[str, Any]:
 
 
 def _options() -> dict[str, Any]:
+    from oga_core.gradients.options import PRECISIONS
     from oga_core.projection import METHODS
 
     left, right = st.columns(2)
@@ -135,6 +136,7 @@ def _options() -> dict[str, Any]:
         ),
         "map": right.selectbox("Map", METHODS, key="option-map"),
         "device": left.selectbox("Device", ("auto", "cpu", "cuda", "mps"), key="option-device"),
+        "precision": left.selectbox("Precision", PRECISIONS, key="option-precision"),
         "seed": int(right.number_input("Seed", 0, 2**31 - 1, key="option-seed")),
         "parameters": st.text_input(
             "Parameters whose gradient is taken",

@@ -36,7 +36,14 @@ def failed_run(folder: Path) -> RunFolder:
     fitted = LogisticRegression().fit(pd.DataFrame({"n": [1.0, 2.0]}), ["a", "b"])
     skops.io.dump(fitted, folder / "model.skops")
     run = RunFolder.create(folder / "failed")
-    options = {"label_column": "mood", "seed": 7, "scores": ["loss"], "map": "pca", "an_option_of_later": 1}
+    options = {
+        "label_column": "mood",
+        "seed": 7,
+        "precision": "tf32",
+        "scores": ["loss"],
+        "map": "pca",
+        "an_option_of_later": 1,
+    }
     data, model = {"path": str(folder / "films.csv")}, {"path": str(folder / "model.skops")}
     run.update(status="failed", error="No text column.", options=options, data=data, model=model)
     return run
@@ -54,12 +61,15 @@ def test_a_failed_run_is_edited_and_tried_again(folder, visit, started):
     assert "model.skops" in shown
     assert test.selectbox(key="column-label").value == "mood"
     assert test.number_input(key="option-seed").value == 7
+    assert test.selectbox(key="option-precision").value == "tf32"
+    test.selectbox(key="option-precision").set_value("float32")
     test.selectbox(key="column-id").set_value("key").run()
     assert len(problems(test)) == 1  # of the failed run itself
     test.button(key="start-run").click().run()
     [(data, model, run, options, more)] = started
     assert (data, model) == (folder / "films.csv", folder / "model.skops")
     assert (options.label_column, options.id_column, options.seed, options.map) == ("mood", "key", 7, "pca")
+    assert options.precision == "float32"
     assert run.name != "failed"
     assert more == {"previous": None}
 

@@ -101,7 +101,7 @@ def test_every_job_of_the_script_is_a_case_or_a_whole_run() -> None:
     from cards.cases import CASES
     from gpu import END_TO_END, JOBS, SEVERAL, WEIGHTS
 
-    from oga_core.gradients.devices import PRECISIONS
+    from oga_core.gradients.options import PRECISIONS
 
     cases = [job.split(", ") for job in JOBS if job not in (END_TO_END, SEVERAL)]
     assert {name for name, _ in cases} == CASES.keys()
