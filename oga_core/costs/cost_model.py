@@ -21,6 +21,8 @@ EXACT_PARAMETERS = 2048
 """Of the last layer; with more, inverses are no longer exact, and cost no cube."""
 FITTED_ON_MAP = 20_000
 """Samples on which the map is fitted; the others are placed."""
+FITTED_ON_SCORES = 100_000
+"""Samples on which what scores learn is fitted: noise, calibration, covariances; the others are only put into it."""
 
 
 @dataclass(frozen=True)
@@ -46,11 +48,12 @@ class Size:
                 n * self.n_features * self.n_classes,
                 float(parameters) ** 3,
                 float(min(n, FITTED_ON_MAP)),
+                min(n, FITTED_ON_SCORES) * self.n_classes,
             ]
         )
 
 
-TERMS = ("1", "n", "n d", "n c", "n s", "n d c", "min(d c, 2048)³", "min(n, 20000)")
+TERMS = ("1", "n", "n d", "n c", "n s", "n d c", "min(d c, 2048)³", "min(n, 20000)", "min(n, 100000) c")
 """n samples, d features, c classes, s numbers of the sketch."""
 
 

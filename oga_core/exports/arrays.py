@@ -24,7 +24,7 @@ _NOT_PER_ROW = frozenset({*CLASS_NAMES, "feature_names"})
 def write_edited_npz(source: Source, file: IO[bytes], edits: Edits) -> None:
     """Write an `.npz` with the edits of its rows, packed as it was."""
     arrays = NpzArrays(open_archive(source.path))
-    n_samples = len(arrays[source.columns.get("data") or "logits"])
+    n_samples = len(arrays[source.columns["data"]])
     rows = _remaining_rows(n_samples, edits)
     label_key = None if source.labels_path else source.columns.get("label")
     per_row = {name for name in arrays if arrays[name].ndim and len(arrays[name]) == n_samples}

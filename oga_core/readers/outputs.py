@@ -38,7 +38,7 @@ class OutputsBundle:
     features: `(n_samples, n_features)`, the inputs of the last linear layer, None where there is none; logits:
     `(n_samples, n_classes)`, before the softmax, or logarithms of probabilities; labels: class names or indices as
     text; classes: the names in the order of the logits.
-    columns: the arrays or columns that play the roles label and id.
+    columns: the arrays or columns that play the roles label and id, and in an `.npz` data.
     """
 
     ids: NDArray[np.object_] | None
@@ -164,7 +164,7 @@ def _from_npz(arrays: NpzArrays) -> OutputsBundle:
         logits=_as_logits(arrays[logits], logits, arrays.name),
         labels=np.array(label_list(arrays[label_key], arrays.name), dtype=object) if label_key else None,
         classes=None if class_names is None else tuple(class_names),
-        columns=_roles(label_key, id_key),
+        columns={"data": logits, **_roles(label_key, id_key)},
     )
 
 

@@ -26,6 +26,14 @@ from oga_core.tasks import Task, task_for
 from oga_core.worker.stages import Progress
 
 _CACHED_BYTES = 1 << 30
+NO_LAST_LAYER = (
+    "This run has no features, so a head cannot be trained on them: the model has no last linear layer. Train the "
+    "whole model again with --depth all."
+)
+NO_FEATURES = (
+    "This run was made from a model's outputs without features, so there is nothing to train. Add 'features', the "
+    "inputs of the last layer, to the outputs and score them again, or retrain yourself on the exported data set."
+)
 
 
 @dataclass(frozen=True)
@@ -40,10 +48,7 @@ class Inputs:
         """The run's features, standardised, and where there are validation data theirs and their labels."""
         sketch = self.run.gradient_sketch()
         if sketch.features is None:
-            raise OgaError(
-                "This run has no features, so a head cannot be trained on them: the model has no last linear layer. "
-                "Train the whole model again with --depth all."
-            )
+            raise OgaError(NO_FEATURES if self.run.info.model_format == "outputs" else NO_LAST_LAYER)
         raw = np.array(sketch.features, dtype=np.float32)
         mean = raw.mean(axis=0)
         spread = np.maximum(raw.std(axis=0), 1e-6)

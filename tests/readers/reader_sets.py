@@ -244,11 +244,9 @@ def _npy_features(tmp: Path) -> Case:
 
 
 def _outputs_npz(tmp: Path) -> Case:
-    random = np.random.default_rng(0)
-    features, logits = random.normal(size=(N_SAMPLES, 5)).astype(np.float16), random.normal(size=(N_SAMPLES, 3))
-    np.savez(
-        tmp / "out.npz", features=features, logits=logits, labels=np.arange(N_SAMPLES) % 3, classes=np.array(CLASSES)
-    )
+    probabilities = np.random.default_rng(0).dirichlet(np.ones(3), N_SAMPLES)
+    features = np.ones((N_SAMPLES, 5), dtype=np.float16)
+    np.savez(tmp / "out.npz", features=features, pred_probs=probabilities, label=LABELS, classes=np.array(CLASSES))
     return Case(tmp / "out.npz", ROW_IDS, "outputs", "outputs_npz")
 
 

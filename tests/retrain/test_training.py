@@ -1,15 +1,19 @@
 """The parts of a retraining: its arms, its split, its heads and its whole networks."""
 
 import numpy as np
+import pytest
 import torch
 from engine_helpers import ArrayTask, random_samples
 from PIL import Image
 from scipy.optimize import minimize
 from torch import nn
 
+from oga_core.errors import OgaError
+from oga_core.gradient_sketch import GradientSketch
 from oga_core.retrain.arms import DECIDED, NOTHING_CHANGED, RANDOM_TRIM, RELABELLED, TRIMMED, Plan, stratified_split
-from oga_core.retrain.inputs import CachedInputs
+from oga_core.retrain.inputs import CachedInputs, Inputs
 from oga_core.retrain.training import Recipe, fit_head, head_logits, labelled, reinitialise, train_network
+from oga_core.runs.folder import RunFolder
 
 
 def test_arms_change_only_the_training_part():
@@ -105,3 +109,12 @@ def test_decoded_inputs_are_kept_while_there_is_room(monkeypatch):
     for i in (0, 1, 0, 1):
         cached[i]
     assert reads == [0, 1, 1]
+
+
+@pytest.mark.parametrize(("model_format", "says"), [("outputs", "Add 'features'"), ("pt2", "--depth all")])
+def test_a_run_without_features_says_what_can_be_trained(tmp_path, model_format, says):
+    run = RunFolder.create(tmp_path / "run")
+    run.update(status="done", model_format=model_format)
+    GradientSketch(given_labels=np.zeros(3, np.int64), losses=np.ones(3), sketch=np.ones((3, 2))).save(run.arrays)
+    with pytest.raises(OgaError, match=says):
+        Inputs(run, {"validation": None}, print).features()
