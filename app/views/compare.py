@@ -64,7 +64,9 @@ def _scores(view: Opened) -> None:
     more = len(table) > len(first) and st.toggle(f"All {len(table)} scores", key="compare-all", persist_state="session")
     is_judged = view.board.judged.any()
     shown = table if more else table[table["score"].isin(first)]
-    _table(shown if is_judged else shown.drop(columns=["precision", "verdicts", "interval"]))
+    untold = [] if is_judged else ["precision", "verdicts", "interval"]
+    untold += ["overlap"] if _at_an_end(view) else []
+    _table(shown.drop(columns=untold))
     if not is_judged:
         messages.quiet("As you review, the precision of each score stands here too.")
     if len(view.data.scores) > 1:
@@ -133,10 +135,20 @@ def _charts(view: Opened, table: pd.DataFrame) -> None:
         )
         st.plotly_chart(charts.heat(rank_correlation(data, names), names, -1), key="correlation")
     with right:
-        messages.section(
-            "Overlap at the threshold", f"Share of the {view.flagged:,} flagged samples that two scores have in common."
-        )
-        st.plotly_chart(charts.heat(overlaps(data, names, view.flagged), names, 0), key="overlap-chart")
+        about = f"Share of the {view.flagged:,} flagged samples that two scores have in common."
+        messages.section("Overlap at the threshold", "" if _at_an_end(view) else about)
+        if _at_an_end(view):
+            messages.quiet(
+                f"{'Everything' if view.flagged else 'Nothing'} is flagged, so it tells no scores apart. Move the "
+                "threshold on the Explore page."
+            )
+        else:
+            st.plotly_chart(charts.heat(overlaps(data, names, view.flagged), names, 0), key="overlap-chart")
+
+
+def _at_an_end(view: Opened) -> bool:
+    """Whether nothing or everything is flagged, which is the same by every score."""
+    return view.flagged in (0, len(view.data))
 
 
 @messages.guarded

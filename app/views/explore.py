@@ -168,10 +168,9 @@ def _threshold(view: Opened) -> None:
     selection = view.selection
     hints.section("Explore", "Threshold")
     among = f"{len(selection):,} in the filter" if view.session.filters else f"{len(data):,} samples"
-    messages.figures(
-        messages.Figure("Flagged", f"{len(selection.flagged):,}", f"of {among}", flagged=True),
-        messages.Figure("Share", messages.percent(selection.share_flagged), _at(view)),
-    )
+    share = messages.Figure("Share", messages.percent(selection.share_flagged), _at(view))
+    flagged = messages.Figure("Flagged", f"{len(selection.flagged):,}", f"of {among}", flagged=True)
+    messages.figures(flagged, *([share] if len(selection) else []))
     count = st.number_input(
         f"Flag this many of all {len(data):,}, the highest scores first",
         0,

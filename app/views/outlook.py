@@ -26,6 +26,8 @@ _TOO_WIDE = 0.6
 
 def expected(view: Opened) -> None:
     """Expected precision and misses at the threshold, with 90 % intervals, and thresholds that keep a precision."""
+    if not len(view.selection):
+        return
     expectation = _expectation(view)
     at = expectation.at(view.flagged / len(view.data))
     precision = at.precision
@@ -40,7 +42,7 @@ def expected(view: Opened) -> None:
     figures = [Figure(among, "not known yet"), Figure(below, "not known yet")]
     if is_known:
         figures = [_figure(among, precision, 100, PER_CENT), _figure(below, missed)]
-    messages.figures(*figures[0 if at.flagged else 1 :])
+    messages.figures(*figures[0 if at.flagged else 1 : 2 if at.flagged < len(view.selection) else 1])
     basis = f"From {messages.counted(learnt, 'verdict', 'verdicts')}"
     if learnt and not _is_estimated(view.data):
         basis += f" and an assumed rate of {percent(ASSUMED_NOISE_RATE, 0)}, as none was estimated"

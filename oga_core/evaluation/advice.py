@@ -35,7 +35,7 @@ def advise(data: ScoredRun, verdicts: NDArray[np.int8], table: pd.DataFrame, fla
     verdicts: `(n_samples,)`, index into `ACTIONS`, -1 = not judged. table: of `method_table`, the best first.
     """
     names = table["score"].tolist()[:CONSIDERED]
-    if len(names) < 2 or not flagged:
+    if len(names) < 2 or not 0 < flagged < len(data):
         return Advice("", np.empty(0, dtype=np.int64))
     votes = np.stack([flagged_weights(data, name, flagged) for name in names])
     split = votes.std(axis=0)

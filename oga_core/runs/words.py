@@ -40,7 +40,7 @@ def result_in_words(data: ScoredRun, score: str = "", flagged_count: int | None 
     order = data.order(score or data.default_score)
     flagged = order[:count]
     sentences = [_noise(data), f"{len(flagged):,} of {len(data):,} samples are flagged."]
-    if data.classes and len(flagged):
+    if data.classes and 0 < len(flagged) < len(data):
         sentences += [_worst_class(data, flagged), _pairs(data, flagged)]
     if data.wrong_probability is not None:
         first = order[: min(FIRST, len(flagged) or FIRST)]

@@ -55,8 +55,9 @@ def test_the_better_one_is_named_and_only_clearly_where_it_is(tmp_path):
     assert "It flags 1 of the wrong ones you found, l2 norm 0." in unclear
 
 
-def test_one_score_or_nothing_flagged_needs_no_advice(data):
-    assert advice(data, np.full(120, -1, dtype=np.int8), flagged=0).sentence == ""
+@pytest.mark.parametrize("flagged", [0, 120])
+def test_where_nothing_or_everything_is_flagged_no_advice_is_needed(data, flagged):
+    assert advice(data, np.full(120, -1, dtype=np.int8), flagged=flagged).sentence == ""
 
 
 def test_five_scores_stand_first_the_one_in_use_among_them(data):

@@ -63,6 +63,12 @@ def test_a_threshold_that_was_moved_is_the_one_that_is_told(run):
     assert result_in_words(data, "loss", 30)[2] != result_in_words(data)[2]
 
 
+def test_no_class_is_the_worst_where_everything_is_flagged(run):
+    words = result_in_words(ScoredRun(run.path), "loss", 120)
+    assert words[0] == "120 of 120 samples are flagged."
+    assert not any("Worst" in sentence for sentence in words)
+
+
 def test_a_name_from_right_to_left_moves_nothing_beside_it(tmp_path):
     run = image_run(tmp_path, classes=("dog", "قطة"))
     words = " ".join(result_in_words(ScoredRun(run.path), flagged_count=120))

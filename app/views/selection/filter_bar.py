@@ -48,8 +48,10 @@ def filter_bar(view: Opened, before: Callable[[], T]) -> T:
 
 def _counts(view: Opened) -> None:
     selection = view.selection
-    flagged = f"{len(selection.flagged):,} flagged ({messages.percent(selection.share_flagged)})"
-    messages.quiet(f"{len(selection):,} of {len(view.data):,} samples · {flagged}")
+    counts = f"{len(selection):,} of {len(view.data):,} samples"
+    if len(selection):
+        counts += f" · {len(selection.flagged):,} flagged ({messages.percent(selection.share_flagged)})"
+    messages.quiet(counts)
 
 
 def _fields(view: Opened) -> None:

@@ -150,16 +150,6 @@ def test_a_label_is_changed_in_the_dialog(visit, digits):
     store.close()
 
 
-def test_one_reviewer_alone_is_told_so_and_no_agreement(visit, digits):
-    store = ReviewStore(digits.review)
-    store.decide(Decision(str(digits.table["sample_id"][0]), "keep", reviewer="ann"))
-    store.close()
-    test = visit("review", run="digits")
-    test.segmented_control(key="review-mode").set_value("Reviewers").run()
-    assert "ann is the only reviewer, with 1 decision." in words(test)
-    assert "Open disagreements" not in words(test)
-
-
 def test_reviewers_disagree_and_settle(visit, digits):
     name = str(RunFolder.open(digits.path).table["sample_id"][0])
     store = ReviewStore(digits.review)

@@ -1,0 +1,37 @@
+"""Where nothing or everything is flagged, nothing passes or one person reviews, pages say no more than is known."""
+
+import pytest
+from app_runs import image_run
+from page_words import words
+
+from oga_core.review import Decision, ReviewStore
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+@pytest.mark.parametrize("flagged", ["0", "120"])
+def test_a_threshold_at_either_end_compares_and_expects_nothing_there(shown, visit, flagged):
+    run = shown(image_run)
+    compared = visit("compare", run=run.path.name, flagged=flagged)
+    assert "overlap" not in compared.dataframe[0].value
+    assert "so it tells no scores apart" in words(compared)
+    explored = words(visit("explore", run=run.path.name, flagged=flagged))
+    assert ("expected among the flagged" in explored, "expected below" in explored) == (flagged != "0", flagged == "0")
+
+
+def test_of_no_samples_nothing_is_expected(shown, visit):
+    run = shown(image_run)
+    test = visit("explore", run=run.path.name, filters='{"content":"no such words"}')
+    assert "No sample passes this filter" in words(test)
+    assert "expected" not in words(test)
+    assert "0.0\u00a0%" not in words(test)
+
+
+def test_one_reviewer_alone_is_told_so_and_no_agreement(visit, digits):
+    store = ReviewStore(digits.review)
+    store.decide(Decision(str(digits.table["sample_id"][0]), "keep", reviewer="ann"))
+    store.close()
+    test = visit("review", run="digits")
+    test.segmented_control(key="review-mode").set_value("Reviewers").run()
+    assert "ann is the only reviewer, with 1 decision." in words(test)
+    assert "Open disagreements" not in words(test)
