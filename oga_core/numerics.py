@@ -268,9 +268,9 @@ def sparse_inverse(matrix: Values) -> Values:
 
 
 def span(low: float, high: float, write: Callable[[float], str] = "{:,.0f}".format, unit: str = "") -> str:
-    """Return `30 to 41 %`, or `about 92 %` where both ends read the same. unit: stands after the last number."""
+    """Return `30 to 41 %`, `about 92 %` where both ends read the same, or `92 %` where they are. unit: comes last."""
     first, last = write(low), write(high)
-    return f"{first} to {last}{unit}" if first != last else f"about {last}{unit}"
+    return f"{first} to {last}{unit}" if first != last else f"{'about ' if low < high else ''}{last}{unit}"
 
 
 def with_span(
@@ -279,4 +279,4 @@ def with_span(
     """Return `36 % (30 to 41 %)`, or `about 92 %` where that is all that the ends say."""
     ends = span(low, high, write, unit)
     middle = f"{write(estimate)}{unit}"
-    return ends if ends == f"about {middle}" else f"{middle} ({ends})"
+    return ends if ends.endswith(middle) and " to " not in ends else f"{middle} ({ends})"

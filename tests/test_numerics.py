@@ -84,3 +84,4 @@ def test_ends_that_read_the_same_are_said_once():
     assert numerics.span(-0.001, 0.002, "{:+.3f}".format) == "-0.001 to +0.002"
     assert numerics.with_span(0.36, 0.3, 0.41, "{:.0%}".format) == "36% (30% to 41%)"
     assert numerics.with_span(2.4, 2.1, 2.4) == "about 2"
+    assert numerics.with_span(2, 2, 2) == numerics.span(2, 2) == "2"  # known, as all were reviewed

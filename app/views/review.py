@@ -157,9 +157,12 @@ def _composition(view: Opened, rows: NDArray[np.int64]) -> None:
 def _evidence(view: Opened, backend: desk.Desk, resting: str | None) -> None:
     coming = backend.upcoming(1)
     if not coming:
-        messages.note(
-            "Everything in this queue is decided. Lower the threshold on the Explore page to see more, or export."
-        )
+        if (view.board.codes >= 0).all():
+            messages.note("Everything is decided. Export the result.")
+        else:
+            messages.note(
+                "Everything in this queue is decided. Lower the threshold on the Explore page to see more, or export."
+            )
         return
     shown = _standing(view, coming[0], resting)
     with st.expander("Evidence for the sample that is shown", expanded=True):

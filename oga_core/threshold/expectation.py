@@ -70,8 +70,8 @@ class Progress:
         """The stop rule in plain words, none where there are no samples; what: is looked for."""
         if not self.unseen_samples:
             return "You can stop: every sample has been reviewed." if self.reviewed else ""
-        low, high = round(self.unseen_bad.low), round(self.unseen_bad.high)
-        unseen = f"{span(low, high)} {'is' if low == high == 1 else 'are'}" if high else "probably none is"
+        ends = span(self.unseen_bad.low, self.unseen_bad.high)
+        unseen = f"{ends} {'is' if ends == 'about 1' else 'are'}" if round(self.unseen_bad.high) else "probably none is"
         unseen += f" among the {self.unseen_samples:,} left unseen"
         share = int(100 * self.seen_at_least)  # rounded down: it is said to be the least
         if not share:

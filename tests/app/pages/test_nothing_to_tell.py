@@ -35,3 +35,13 @@ def test_one_reviewer_alone_is_told_so_and_no_agreement(visit, digits):
     test.segmented_control(key="review-mode").set_value("Reviewers").run()
     assert "ann is the only reviewer, with 1 decision." in words(test)
     assert "Open disagreements" not in words(test)
+
+
+def test_where_all_is_decided_there_is_no_more_to_see(visit, digits):
+    store = ReviewStore(digits.review)
+    store.decide([Decision(str(name), "keep") for name in digits.table["sample_id"]])
+    store.close()
+    shown = words(visit("review", run="digits", flagged="30"))
+    assert "Everything is decided. Export the result." in shown
+    assert "You can stop: every sample has been reviewed." in shown
+    assert "Lower the threshold" not in shown
