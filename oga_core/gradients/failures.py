@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 
 from oga_core.errors import OgaError
+from oga_core.gradients.parameter_choice import some_of
 from oga_core.models.pt2.program import GraphRunError
+from oga_core.models.refusals import without_gradient
 
 _OF_A_MODEL = (RuntimeError, IndexError, ValueError, TypeError, KeyError)
 _OUT_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate memory", "cannot allocate memory")
@@ -57,6 +59,22 @@ def not_enough_memory(batch: Mapping[str, Tensor]) -> OgaError:
     )
 
 
+def random_gradients() -> OgaError:
+    """The error for a model that gives other gradients for the same samples each time."""
+    return OgaError(
+        "The model gives other gradients for the same samples each time, in eval mode too: something in it is random. "
+        "Write F.dropout(x, p, training=self.training) or nn.Dropout, or take out what draws random numbers."
+    )
+
+
+def changing(buffers: Sequence[str]) -> OgaError:
+    """The error for a model whose gradients depend on what ran before, by way of what it keeps."""
+    return OgaError(
+        f"The model writes into {some_of(buffers)} whenever it runs, in eval mode too, so that the gradient of a "
+        "sample depends on what ran before. Write into buffers under 'if self.training:' alone."
+    )
+
+
 def not_finite() -> OgaError:
     """The error for a model whose answers to the first samples are no numbers."""
     return OgaError(
@@ -67,10 +85,8 @@ def not_finite() -> OgaError:
 
 def _misfit(batch: Mapping[str, Tensor], error: BaseException) -> str:
     message = next(iter(f"{error}".splitlines()), "") or type(error).__name__
-    return (
-        f"The model fails on these inputs ({_shapes(batch)}): {message[:300].rstrip('.')}. "
-        "Check image_size, channels, max_length or features in the model card."
-    )
+    advice = without_gradient(message, "Check image_size, channels, max_length or features in the model card.")
+    return f"The model fails on these inputs ({_shapes(batch)}): {message[:300].rstrip('.')}. {advice}"
 
 
 def _shapes(batch: Mapping[str, Tensor]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -13,15 +13,17 @@ from torch import Tensor, nn
 from oga_core.errors import OgaError
 from oga_core.gradients.factors.reduction import Reduction
 from oga_core.gradients.factors.sketching import Sketcher
-from oga_core.gradients.failures import is_for_others, not_finite
+from oga_core.gradients.failures import changing, is_for_others, not_finite, random_gradients
 from oga_core.gradients.forward import Forward, Losses
 from oga_core.gradients.methods.oracle import depends
 from oga_core.gradients.options import PassOptions
+from oga_core.gradients.parameter_choice import size_of, some_of
 from oga_core.gradients.precision import Precision, changes_ranking, is_short
 from oga_core.gradients.self_check import (
     DOUBLE_TOLERANCE,
     SHORT_TOLERANCE,
     TOLERANCE,
+    State,
     checked_rows,
     relative_errors,
 )
@@ -32,7 +34,6 @@ GIVEN_UP = {  # by what a later batch shows of them
     "hooks": "layers meet other samples in one batch than in another",
     "vmap": "it fails on a later batch",
 }
-_NAMED = 5
 _CHOOSE = "Choose --parameters head, or another pattern."
 
 
@@ -80,7 +81,7 @@ class FullPass:
         self.device = device
         self.notes = notes
         self.given_up = given_up
-        self.sketcher = Sketcher(min(options.sketch_dim, _size(parameters)), options.seed, device)
+        self.sketcher = Sketcher(min(options.sketch_dim, size_of(parameters)), options.seed, device)
         sizes = {name: p.numel() for name, p in self.parameters.items()}
         self.whole = sizes if sum(sizes.values()) <= options.whole_parameters else {}
         self.method = methods[0]
@@ -111,10 +112,15 @@ class FullPass:
     def check(self, batch: Batch) -> None:
         """Choose the fastest method that agrees with the loop on a few samples, and measure the precision."""
         few = checked_rows(batch)
+        state = State(self.forward.model)
         with self._frozen():
             precision, tolerance, loop = self._reference(few)
+            if changed := state.changed():
+                again = self._result(self.methods[-1], few, precision).by_parameter
+                if not relative_errors(again, loop.by_parameter, ())[""] <= tolerance:
+                    raise changing(changed)
             if not loop.sketch.any() and not depends(self.forward.task, self.forward.model, few, self.parameters):
-                raise OgaError(f"The loss does not depend on {_some(self.parameters)}. {_CHOOSE}")
+                raise OgaError(f"The loss does not depend on {some_of(self.parameters)}. {_CHOOSE}")
             if not loop.sketch.isfinite().all(1).any():
                 raise not_finite()
             exact = self._choose(few, precision, tolerance, loop)
@@ -160,7 +166,7 @@ class FullPass:
             self.notes.append(
                 f"Gradients by {method.name} did not pass the self-check ({problem}); they are computed {slower}."
             )
-        raise AssertionError("the loop agrees with itself")
+        raise random_gradients()
 
     def _error_of(
         self, method: Method, few: Batch, precision: Precision, tolerance: float, exact: Reduction
@@ -266,12 +272,14 @@ class FullPass:
 
     def _note_left_out(self) -> None:
         left_out = set(self.method.left_out)
-        self.coverage = 1 - _size({name: self.parameters[name] for name in left_out}) / max(1, _size(self.parameters))
+        self.coverage = 1 - size_of({name: self.parameters[name] for name in left_out}) / max(
+            1, size_of(self.parameters)
+        )
         if left_out == self.parameters.keys():
-            raise OgaError(f"There is no way to compute the gradient of {_some(left_out)}. {_CHOOSE}")
+            raise OgaError(f"There is no way to compute the gradient of {some_of(left_out)}. {_CHOOSE}")
         if left_out:
             self.notes.append(
-                f"The gradients cover {self.coverage:.1%} of the parameters; left out are {_some(left_out)}."
+                f"The gradients cover {self.coverage:.1%} of the parameters; left out are {some_of(left_out)}."
             )
 
     @contextmanager
@@ -285,14 +293,3 @@ class FullPass:
         finally:
             for p in required:
                 p.requires_grad_()
-
-
-def _size(parameters: Mapping[str, Tensor]) -> int:
-    return sum(p.numel() for p in parameters.values())
-
-
-def _some(names: Iterable[str]) -> str:
-    """The first few names, and how many more there are."""
-    names = sorted(names)
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more

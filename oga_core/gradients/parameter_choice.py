@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 
-from torch import nn
+from torch import Tensor, nn
 
 from oga_core.errors import OgaError, unknown
+from oga_core.models.refusals import complex_parameter
 
+_NAMED = 5
 SMALL_PART = 0.1  # adapters have a few per cent of a model's parameters
 _BLOCK = re.compile(r"^(.*?\.)??(\w*?\d+)\.")  # up to the first numbered part: "encoder.layer.3." or "layer4."
 
@@ -31,6 +34,9 @@ def choose_parameters(model: nn.Module, choice: str) -> dict[str, nn.Parameter]:
         parameters = {name: p for name, p in real.items() if _compiled(detail).search(name)}
     else:
         raise unknown("choice of parameters", choice, ("head", "all", "last:N", "lora", "pattern:REGEX"))
+    for name, parameter in model.named_parameters():
+        if parameter.is_complex() and (choice == "all" or (kind == "pattern" and _compiled(detail).search(name))):
+            raise complex_parameter(name)
     if not parameters:
         some = ", ".join(list(real)[:3] + list(real)[-2:]) or "none"
         raise OgaError(
@@ -43,6 +49,18 @@ def is_small_part(model: nn.Module, choice: str) -> bool:
     """Whether most layers of the model are frozen under a choice, as all but the adapters of a PEFT model are."""
     chosen = sum(p.numel() for p in choose_parameters(model, choice).values())
     return chosen < SMALL_PART * sum(p.numel() for p in model.parameters())
+
+
+def size_of(parameters: Mapping[str, Tensor]) -> int:
+    """How many numbers are in parameters."""
+    return sum(p.numel() for p in parameters.values())
+
+
+def some_of(names: Iterable[str]) -> str:
+    """The first few names, and how many more there are."""
+    names = sorted(names)
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
 
 
 def _last_blocks(parameters: dict[str, nn.Parameter], count: int) -> dict[str, nn.Parameter]:

@@ -37,6 +37,7 @@ from oga_core.gradients.methods.hooks import HookMethod
 from oga_core.gradients.methods.plain import LoopMethod, VmapMethod
 from oga_core.gradients.options import PassOptions
 from oga_core.gradients.parameter_choice import choose_parameters, is_small_part
+from oga_core.gradients.self_check import State
 from oga_core.gradients.walk import BatchPass, Walk
 from oga_core.samples import Problem, SampleSet
 from oga_core.tasks.losses import PLAIN, loss_of
@@ -261,7 +262,11 @@ def _batch_size(device: torch.device, seen: Survey, model: nn.Module, choice: st
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Put the model into eval mode for a while: dropout and batch statistics would make gradients random."""
+    """Put the model into eval mode for a while: dropout and batch statistics would make gradients random.
+
+    Its buffers are as before then.
+    """
+    state = State(model)
     training = [module for module in model.modules() if module.training]
     for module in training:
         module.training = False
@@ -270,6 +275,7 @@ def evaluating(model: nn.Module) -> Iterator[None]:
     finally:
         for module in training:
             module.training = True
+        state.restore()
 
 
 def _fingerprint(task: Task, model: nn.Module, samples: SampleSet, options: PassOptions, first: Batch) -> str:

@@ -97,6 +97,24 @@ def _head_gradient(task: Task, model: nn.Module, sample: Batch) -> Tensor | None
     return gradient.T if id(product.weight) in leaves.transposed else gradient.flatten(1)
 
 
+class State:
+    """What a model keeps in its buffers, and whether a run in eval mode changed it."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.buffers = {name: (buffer, buffer.clone()) for name, buffer in model.named_buffers()}
+
+    def changed(self) -> list[str]:
+        """Names of the buffers that were written into."""
+        return [name for name, (buffer, kept) in self.buffers.items() if not torch.equal(buffer, kept)]
+
+    @torch.no_grad()
+    def restore(self) -> None:
+        """Put everything back."""
+        for name in self.changed():
+            buffer, kept = self.buffers[name]
+            buffer.copy_(kept)
+
+
 class _LeafWeights(TorchFunctionMode):
     """Gives every linear layer and convolution a weight that asks for a gradient, where the model asks for none too."""
 

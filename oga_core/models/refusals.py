@@ -56,6 +56,25 @@ def refusal(kind: str, path: Path) -> OgaError:
     return OgaError(f"{path.name} {REFUSALS[kind]}.")
 
 
+def without_gradient(message: str, otherwise: str) -> str:
+    """Return what to do about a model that torch cannot take a gradient of, by its message; `otherwise` for others."""
+    if "modified by an inplace operation" in message:
+        return "Training it would fail alike: write y = y * 2 instead of y *= 2 or y[i] = 2 in its forward."
+    if "use_reentrant" in message:
+        return "Write checkpoint(function, x, use_reentrant=False) in its forward."
+    return otherwise
+
+
+def complex_parameter(name: str) -> OgaError:
+    """Return the error for a parameter of complex numbers, with the lines that make it one of real numbers."""
+    last = name.rpartition(".")[2]
+    return OgaError(
+        f"The parameter {name} is complex, and gradients are computed of real ones alone. Keep its two parts: "
+        f"self.{last} = nn.Parameter(torch.view_as_real({last})) in __init__, and torch.view_as_complex(self.{last}) "
+        "in forward; trained ones become that by torch.view_as_real(model.state_dict()[…])."
+    )
+
+
 def reason(error: Exception) -> str:
     """Return kind and first line of a library's error, for a message to the person; the second too after a colon."""
     lines = [line.strip() for line in str(error).strip().splitlines()]

@@ -76,7 +76,9 @@ def exact_norms(model: nn.Module, samples, names=None, task=None) -> tuple[np.nd
     for row in range(len(samples)):
         batch = task.batch(samples, np.array([row]))
         loss = task.losses(task.outputs(model, batch), batch).sum()
-        flat = torch.cat([g.flatten() for g in torch.autograd.grad(loss, parameters, materialize_grads=True)])
+        flat = torch.cat(
+            [g.to_dense().flatten() for g in torch.autograd.grad(loss, parameters, materialize_grads=True)]
+        )
         l1.append(flat.abs().sum().item())
         l2.append(flat.norm().item())
     return np.array(l1), np.array(l2)

@@ -41,7 +41,12 @@ def _gradients(loss: Tensor, parameters: Mapping[str, nn.Parameter], scale: floa
         return {name: torch.zeros_like(p) for name, p in parameters.items()}
     incoming = torch.full_like(loss, scale)
     gradients = torch.autograd.grad(loss, list(parameters.values()), incoming, materialize_grads=True)
-    return dict(zip(parameters, gradients, strict=True))
+    return {name: dense(gradient) for name, gradient in zip(parameters, gradients, strict=True)}
+
+
+def dense(gradient: Tensor) -> Tensor:
+    """A gradient with all its zeros: that of an embedding with sparse=True has none."""
+    return gradient.to_dense() if gradient.is_sparse else gradient
 
 
 def depends(task: Task, model: nn.Module, batch: Batch, parameters: Mapping[str, nn.Parameter]) -> bool:

@@ -12,6 +12,7 @@ from torch import nn
 
 from oga_core.errors import OgaError
 from oga_core.models.packaging.outputs import first_lines
+from oga_core.models.refusals import complex_parameter
 
 _FRAME = re.compile(r'File "([^"]+)", line (\d+), in \w+(?:\n\s+(\S[^\n]*))?')
 _TORCH = str(Path(torch.__file__).parent)
@@ -39,6 +40,21 @@ def _is_torch(path: str) -> bool:
     if path.startswith((_TORCH, _OGA, "torch/", "<")):
         return True
     return path.startswith(_PYTHON) and "site-packages" not in path
+
+
+def check_parameters(model: nn.Module) -> None:
+    """Raise `OgaError` for parameters that no file gives gradients of as the model does, with lines that change it."""
+    for name, parameter in model.named_parameters():
+        if parameter.is_complex():
+            raise complex_parameter(name)
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Embedding | nn.EmbeddingBag) and module.max_norm is not None:
+            layer = f'model.get_submodule("{name}")'
+            raise OgaError(
+                f"The embedding {name} writes into its own weight while it runs (max_norm). Once trained it need not: "
+                f"layer = {layer}; layer.weight.data.renorm_({module.norm_type}, 0, {module.max_norm}); "
+                "layer.max_norm = None – and package it again."
+            )
 
 
 def export_error(model: nn.Module, error: Exception) -> OgaError:

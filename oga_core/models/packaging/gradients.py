@@ -23,6 +23,7 @@ from oga_core.models.packaging.outputs import first_lines
 from oga_core.models.packaging.probes import MAX_ELEMENTS, Probe, probe_like
 from oga_core.models.pt2.archive import Archive
 from oga_core.models.pt2.module import GraphModule
+from oga_core.models.refusals import without_gradient
 
 ENTRY = "gradients.json"
 TOLERANCE = 1e-3  # relative; rounding in another order of the same sums stays below 1e-5
@@ -59,7 +60,8 @@ def gradients_in_memory(
             gradients = _gradients(dict(model.named_parameters()), logits_of(model(*args, **kwargs), output))
     except Exception as error:  # whatever the user's own code raises
         why = first_lines(str(error)) or type(error).__name__
-        raise OgaError(f"The model has no gradient in memory: {why} Its outputs must depend on its weights.") from error
+        advice = without_gradient(str(error), "Its outputs must depend on its weights.")
+        raise OgaError(f"The model has no gradient in memory: {why} {advice}") from error
     half = any(parameter.dtype in (torch.float16, torch.bfloat16) for parameter in model.parameters())
     record = GradientRecord(
         tuple(
@@ -148,7 +150,10 @@ def _gradients(parameters: Mapping[str, nn.Parameter], logits: Tensor) -> Gradie
     if not trained or not total.requires_grad:
         return dict.fromkeys(trained)
     values = torch.autograd.grad(total, list(trained.values()), allow_unused=True)
-    return dict(zip(trained, values, strict=True))
+    return {
+        name: value.to_dense() if value is not None and value.is_sparse else value
+        for name, value in zip(trained, values, strict=True)
+    }
 
 
 def _probed(module: GraphModule, record: GradientRecord) -> Tensor:

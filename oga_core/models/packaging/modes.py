@@ -7,8 +7,9 @@ import io
 import logging
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import AbstractContextManager, contextmanager, redirect_stderr, redirect_stdout
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from torch import nn
@@ -49,7 +50,7 @@ def eval_mode(model: nn.Module) -> Iterator[None]:
     model.eval()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
-        with torch.compiler.set_stance("force_eager"):
+        with torch.compiler.set_stance("force_eager"), _masks_as_given():
             yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
@@ -59,6 +60,18 @@ def eval_mode(model: nn.Module) -> Iterator[None]:
             module.training = mode
         for buffer, value in buffers:
             buffer.copy_(value)
+
+
+def _masks_as_given() -> AbstractContextManager[Any]:
+    """Keep transformers of torch from comparing a mask with the causal one, which decides in Python by its values.
+
+    That only lets a faster function be used; with the mask as it is given the outputs are the same.
+    """
+    return patch.object(
+        torch.nn.modules.transformer,
+        "_detect_is_causal_mask",
+        lambda mask, is_causal=None, size=None: bool(is_causal),
+    )
 
 
 @contextmanager

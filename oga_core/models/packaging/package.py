@@ -17,6 +17,7 @@ from oga_core.files import remove_leftovers, temporary_folder
 from oga_core.models.card import ModelCard
 from oga_core.models.huggingface.lengths import max_length
 from oga_core.models.packaging.example_inputs import Example, ExampleInputs, check_columns
+from oga_core.models.packaging.explanations import check_parameters
 from oga_core.models.packaging.export import export
 from oga_core.models.packaging.gradients import ENTRY, compare_gradients, gradients_in_memory, unreached
 from oga_core.models.packaging.graphs import Program
@@ -79,6 +80,7 @@ def package_model(
     if not path.parent.is_dir():
         raise OgaError(f"There is no folder {path.parent}. Make it first.")
     model = unwrapped(model)
+    check_parameters(model)
     tokens = modality in ("text", "causal_lm")
     inputs = replace(ExampleInputs.of(example, model), free_length=tokens)
     entry = loss_entry(loss)

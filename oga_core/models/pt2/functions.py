@@ -41,8 +41,8 @@ def _group_norm(x: Any, groups: Any, weight: Any = None, bias: Any = None, eps: 
     return F.group_norm(x, groups, weight, bias, eps)
 
 
-def _embedding(weight: Any, indices: Any, padding_idx: Any = -1, _: Any = False, sparse: Any = False) -> Tensor:
-    return F.embedding(indices, weight, None if padding_idx == -1 else padding_idx)
+def _embedding(weight: Any, indices: Any, padding_idx: Any = -1, by_freq: Any = False, sparse: Any = False) -> Tensor:
+    return F.embedding(indices, weight, None if padding_idx == -1 else padding_idx, scale_grad_by_freq=by_freq)
 
 
 def _convolution(

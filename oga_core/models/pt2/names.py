@@ -20,7 +20,8 @@ cumsum.default detach.default detach_.default diag.default diagonal.default diff
 div.Scalar_mode div.Tensor div.Tensor_mode div_.Scalar div_.Tensor dot.default dropout.default dropout_.default
 einsum.default elu.default elu_.default embedding.default _embedding_bag.default empty.memory_format empty_like.default
 eq.Scalar eq.Tensor erf.default erfc.default erfinv.default exp.default exp2.default exp_.default expand.default
-expand_as.default expm1.default eye.default eye.m feature_dropout.default fft_fft.default fft_fft2.default
+expand_as.default expm1.default eye.default eye.m fake_quantize_per_channel_affine_cachemask.default
+fake_quantize_per_tensor_affine_cachemask.default feature_dropout.default fft_fft.default fft_fft2.default
 fft_fftn.default fft_fftshift.default fft_ifft.default fft_ifft2.default fft_ifftn.default fft_ifftshift.default
 fft_irfft.default fft_irfft2.default fft_irfftn.default fft_rfft.default fft_rfft2.default fft_rfftn.default fill.Scalar
 fill.Tensor fill_.Scalar fill_.Tensor flatten.using_ints flip.default floor.default floor_.default floor_divide.default
@@ -31,9 +32,10 @@ hardswish_.default hardtanh.default hardtanh_.default histc.default hstack.defau
 im2col.default imag.default index.Tensor index_add.default index_add_.default index_copy.default index_fill.int_Scalar
 index_put.default index_put_.default index_select.default instance_norm.default isclose.default isfinite.default
 isinf.default isnan.default item.default kthvalue.default layer_norm.default le.Scalar le.Tensor leaky_relu.default
-leaky_relu_.default lerp.Scalar lerp.Tensor lgamma.default lift_fresh.default lift_fresh_copy.default linalg_inv.default
-linalg_solve.default linalg_vector_norm.default linear.default linspace.default log.default log10.default log1p.default
-log2.default log_.default log_sigmoid.default _log_softmax.default log_softmax.int logaddexp.default logaddexp2.default
+leaky_relu_.default lerp.Scalar lerp.Tensor lgamma.default lift_fresh.default lift_fresh_copy.default
+linalg_householder_product.default linalg_inv.default linalg_matrix_exp.default linalg_solve.default
+linalg_vector_norm.default linear.default linspace.default log.default log10.default log1p.default log2.default
+log_.default log_sigmoid.default _log_softmax.default log_softmax.int logaddexp.default logaddexp2.default
 logcumsumexp.default logical_and.default logical_not.default logical_or.default logical_xor.default logit.default
 logsumexp.default lstm.input lt.Scalar lt.Tensor masked_fill.Scalar masked_fill.Tensor masked_fill_.Scalar
 masked_fill_.Tensor masked_scatter.default masked_select.default matmul.default max.default max.dim max.other

@@ -142,3 +142,40 @@ def test_other_gradients_than_when_it_was_packaged_are_refused(tmp_path: Path) -
         load_model(rewrite(path, half))
     with pytest.raises(OgaError, match="is damaged"):
         load_model(rewrite(path, lambda name, content: b"{}" if name.endswith(ENTRY) else content))
+
+
+class Words(nn.Module):
+    """An embedding of a kind, and a head."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__()
+        self.table, self.head = nn.Embedding(5, 4, **options), nn.Linear(4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.table(x).mean(1))
+
+
+def packaged_words(model: nn.Module, path: Path) -> Path:
+    example = torch.randint(0, 5, (2, 6))
+    return oga_core.package_model(model, example, path, classes=["a", "b", "c"], modality="text")
+
+
+@pytest.mark.parametrize("options", [{"scale_grad_by_freq": True}, {"sparse": True}])
+def test_an_embedding_keeps_how_its_gradient_is_taken(options: dict[str, bool], tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model, words = Words(**options), torch.tensor([[0, 0, 0, 1, 1, 2]])
+    module, _ = read_pt2(packaged_words(model, tmp_path / "model.pt2"))
+    one, other = (torch.autograd.grad(m(words)[0, 0], m.table.weight)[0].to_dense() for m in (model, module))
+    torch.testing.assert_close(one, other)
+
+
+def test_an_embedding_that_writes_into_its_weight_is_refused_with_lines_that_run(tmp_path: Path) -> None:
+    model, words = Words(max_norm=1.0).eval(), torch.randint(0, 5, (3, 6))
+    outputs = model(words)
+    with pytest.raises(OgaError, match=r"max_norm.*package it again") as refusal:
+        packaged_words(model, tmp_path / "model.pt2")
+    lines = re.search(r"layer = .*None", str(refusal.value))
+    assert lines
+    exec(lines[0], {"model": model})  # noqa: S102 - as a person pastes them
+    module, _ = read_pt2(packaged_words(model, tmp_path / "model.pt2"))
+    torch.testing.assert_close(module(words), outputs)

@@ -127,6 +127,25 @@ def test_encoder_layers_are_packaged_with_gradients(tmp_path: Path) -> None:
     assert torch.backends.mha.get_fastpath_enabled()
 
 
+class Masked(nn.Module):
+    """A transformer of torch under a mask that it makes itself, which torch compares with the causal one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body, self.head = nn.Transformer(4, 2, 1, 1, 8, batch_first=True), nn.Linear(4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.unflatten(1, (3, 4))
+        mask = nn.Transformer.generate_square_subsequent_mask(3)
+        return self.head(self.body(x, x, src_mask=mask, tgt_mask=mask).mean(1))
+
+
+def test_a_transformer_with_masks_is_packaged(tmp_path: Path) -> None:
+    model, example = Masked().eval(), torch.randn(3, 12)
+    path = oga_core.package_model(model, example, tmp_path / "m.pt2", classes=CLASSES, modality="tabular")
+    torch.testing.assert_close(read_pt2(path)[0](example), model(example), rtol=1e-4, atol=1e-5)
+
+
 class Recurrent(nn.Module):
     def __init__(self) -> None:
         super().__init__()
