@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 
 from oga_core.errors import OgaError
-from oga_core.gradients.parameter_choice import some_of
 from oga_core.models.pt2.program import GraphRunError
 from oga_core.models.refusals import without_gradient
 
@@ -64,14 +63,6 @@ def random_gradients() -> OgaError:
     return OgaError(
         "The model gives other gradients for the same samples each time, in eval mode too: something in it is random. "
         "Write F.dropout(x, p, training=self.training) or nn.Dropout, or take out what draws random numbers."
-    )
-
-
-def changing(buffers: Sequence[str]) -> OgaError:
-    """The error for a model whose gradients depend on what ran before, by way of what it keeps."""
-    return OgaError(
-        f"The model writes into {some_of(buffers)} whenever it runs, in eval mode too, so that the gradient of a "
-        "sample depends on what ran before. Write into buffers under 'if self.training:' alone."
     )
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from oga_core.errors import OgaError
 from oga_core.gradients.factors.reduction import Reduction
 from oga_core.gradients.factors.sketching import Sketcher
-from oga_core.gradients.failures import changing, is_for_others, not_finite, random_gradients
+from oga_core.gradients.failures import is_for_others, not_finite, random_gradients
 from oga_core.gradients.forward import Forward, Losses
 from oga_core.gradients.methods.oracle import depends
 from oga_core.gradients.options import PassOptions
@@ -24,6 +24,7 @@ from oga_core.gradients.self_check import (
     SHORT_TOLERANCE,
     TOLERANCE,
     State,
+    changing,
     checked_rows,
     relative_errors,
 )

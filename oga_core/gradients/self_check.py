@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from oga_core.errors import OgaError
 from oga_core.gradients.failures import is_out_of_memory
 from oga_core.gradients.hooks.calls import LINEAR
 from oga_core.gradients.hooks.forward_capture import ADDMM, CONVOLUTIONS, OPERANDS, ForwardCapture, product_of
 from oga_core.gradients.options import CHECKED_SAMPLES
+from oga_core.gradients.parameter_choice import some_of
 from oga_core.tasks.batches import first_rows, n_samples, one_sample
 from oga_core.tasks.task import Batch, Task
 
@@ -113,6 +115,14 @@ class State:
         for name in self.changed():
             buffer, kept = self.buffers[name]
             buffer.copy_(kept)
+
+
+def changing(buffers: Sequence[str]) -> OgaError:
+    """The error for a model whose gradients depend on what ran before, by way of what it keeps."""
+    return OgaError(
+        f"The model writes into {some_of(buffers)} whenever it runs, in eval mode too, so that the gradient of a "
+        "sample depends on what ran before. Write into buffers under 'if self.training:' alone."
+    )
 
 
 class _LeafWeights(TorchFunctionMode):
