@@ -97,6 +97,14 @@ class Caching(Net):
         return super().forward(x + self.kept["bias"])
 
 
+class Rounded(Net):
+    """Learns with rounded weights, as training for quantised inference does."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight = torch.fake_quantize_per_tensor_affine(self.body.weight, 0.05, 0, -128, 127)
+        return self.head(nn.functional.linear(x, weight, self.body.bias))
+
+
 def packaged(model: nn.Module, path: Path) -> Path:
     return oga_core.package_model(
         model, torch.randn(2, 4), path, classes=["a", "b", "c"], modality="tabular", input={"features": list("wxyz")}
@@ -107,6 +115,12 @@ def test_an_own_backward_is_not_lost_in_silence(tmp_path: Path) -> None:
     with pytest.raises(OgaError, match=r"not its gradients, which differ by \d+% \(most in body"):
         packaged(Net(Reversed.apply), tmp_path / "model.pt2")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_rounded_weights_keep_their_gradients(tmp_path: Path) -> None:
+    module, _ = read_pt2(packaged(Rounded(), tmp_path / "model.pt2"))
+    module(torch.randn(5, 4)).sum().backward()
+    assert module.body.weight.grad.any()
 
 
 def test_what_a_run_without_gradients_left_is_no_constant(tmp_path: Path) -> None:
