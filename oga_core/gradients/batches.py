@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,6 +21,7 @@ from oga_core.samples import Problem, SampleSet, UnreadableSample
 from oga_core.tasks.batches import first_rows
 from oga_core.tasks.task import Batch, Task
 
+Ready = Callable[[Batch], Batch]
 POSITIONS = "positions.npy"
 """The file with the table of a part."""
 LARGEST_UNREADABLE_SHARE = 0.05
@@ -135,14 +136,14 @@ class Loaded:
     problems: dict[int, Problem]
 
 
-def load(task: Task, samples: SampleSet, rows: NDArray[np.int64]) -> Loaded:
+def load(task: Task, samples: SampleSet, rows: NDArray[np.int64], ready: Ready = lambda batch: batch) -> Loaded:
     """Make a batch; where a sample cannot be read, find out which and go on with the others."""
     try:
-        return Loaded(rows, task.batch(samples, rows), {})
+        return Loaded(rows, ready(task.batch(samples, rows)), {})
     except UnreadableSample:
         problems = {int(row): problem for row in rows if (problem := _problem(task, samples, int(row)))}
         readable = np.array([row for row in rows if int(row) not in problems], dtype=np.int64)
-        return Loaded(readable, task.batch(samples, readable) if len(readable) else None, problems)
+        return Loaded(readable, ready(task.batch(samples, readable)) if len(readable) else None, problems)
 
 
 def _problem(task: Task, samples: SampleSet, row: int) -> Problem | None:
@@ -160,18 +161,22 @@ def decoders_for(task: Task, device: torch.device) -> int:
 
 
 def batches(
-    task: Task, samples: SampleSet, parts: Sequence[NDArray[np.int64]], decoders: int = 1
+    task: Task,
+    samples: SampleSet,
+    parts: Sequence[NDArray[np.int64]],
+    decoders: int = 1,
+    ready: Ready = lambda batch: batch,
 ) -> Generator[Loaded, None, None]:
     """Yield the batches of `parts` in order; the next ones are decoded in threads while one is worked on.
 
     decoders: how many at once; no more than as many wait, beside the one that is worked on. They are threads because
-    the worker's jail lets no process start.
+    the worker's jail lets no process start. ready: makes a batch ready for the device, in the same threads.
     """
     waiting: deque[Future[Loaded]] = deque()
     with ThreadPoolExecutor(decoders, thread_name_prefix="decode") as threads:
         try:
             for part in parts:
-                waiting.append(threads.submit(load, task, samples, part))
+                waiting.append(threads.submit(load, task, samples, part, ready))
                 if len(waiting) > decoders:
                     yield waiting.popleft().result()
             while waiting:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from oga_core.gradients.arrays import PassArrays
 from oga_core.gradients.batches import Loaded, batches, decoders_for, stop_above_share, to_device
+from oga_core.gradients.cards.transfers import Transfers, Wait, in_turn, transfers_for
 from oga_core.gradients.devices import release_memory
 from oga_core.gradients.failures import NOT_FINITE, OutOfMemory, StartAgain, model_runs, not_enough_memory
 from oga_core.gradients.precision import Precision
@@ -67,13 +68,24 @@ class Walk:
             try:
                 batch_pass = self.make_pass(given_up)
                 while arrays.done < len(self.order):
-                    self._go(batch_pass)
+                    self._go_as_far_as_fits(batch_pass)
                 return batch_pass
             except StartAgain:
                 arrays.start_again(given_up)
+            except BaseException:  # whoever goes on later finds what is done
+                arrays.record(arrays.done)
+                raise
+
+    def _go_as_far_as_fits(self, batch_pass: BatchPass) -> None:
+        """Go on to the end, or until a batch does not fit into memory; from there on batches are smaller."""
+        try:
+            self._go(batch_pass)
+            return
+        except OutOfMemory:
+            self.arrays.batch_size //= 2  # of one sample it would be another error
+        release_memory(self.device)  # now that the error holds nothing any more
 
     def _go(self, batch_pass: BatchPass) -> None:
-        """Go on to the end, or until a batch does not fit into memory: then from there in smaller batches."""
         arrays = self.arrays
         order = self.order
         started_at = arrays.done
@@ -82,11 +94,15 @@ class Walk:
         parts = [order[i : i + arrays.batch_size] for i in range(started_at, len(order), arrays.batch_size)]
         if not arrays.arrays:
             arrays.write(np.arange(len(order)), _labels(self.samples))
-        with contextlib.closing(batches(self.task, self.samples, parts, decoders)) as loaded_parts:
-            for part, loaded in zip(parts, loaded_parts, strict=True):
-                if not self._take(batch_pass, loaded):
-                    arrays.batch_size = max(1, arrays.batch_size // 2)
-                    return
+        transfers = transfers_for(self.device)
+
+        def begin(loaded: Loaded) -> Wait | None:
+            return self._begun(batch_pass, loaded, transfers)
+
+        with contextlib.closing(batches(self.task, self.samples, parts, decoders, transfers.ready)) as loaded_parts:
+            begun = in_turn(loaded_parts, begin, behind=transfers.behind)
+            for part, (loaded, wait) in zip(parts, begun, strict=True):
+                self._take(loaded, wait)
                 arrays.done += len(part)
                 now = time.perf_counter()
                 if now - recorded > SECONDS_BETWEEN_RECORDS:
@@ -96,18 +112,20 @@ class Walk:
                 state = {"stage": "gradients", "done": arrays.done, "total": len(order)}
                 self.progress({**state, "seconds_left": round(left, 1)})
 
-    def _take(self, batch_pass: BatchPass, loaded: Loaded) -> bool:
-        """Take one batch through the pass; False where it does not fit into memory."""
-        self._note_problems(loaded.problems)
+    def _begun(self, batch_pass: BatchPass, loaded: Loaded, transfers: Transfers) -> Wait | None:
+        """Begin the work on one batch; return what waits for its arrays, None where no sample could be read."""
         if loaded.batch is None:
-            return True
-        batch = to_device(loaded.batch, self.device)
-        values = self._values(batch_pass, batch)
-        if values is None:
-            if len(loaded.rows) == 1:
-                raise not_enough_memory(batch)
-            release_memory(self.device)
-            return False
+            return None
+        with _fits(loaded.batch):
+            return transfers.fetch(batch_pass(to_device(loaded.batch, self.device)))
+
+    def _take(self, loaded: Loaded, wait: Wait | None) -> None:
+        """Write the arrays of one batch, and note what is wrong with its samples."""
+        self._note_problems(loaded.problems)
+        if loaded.batch is None or wait is None:
+            return
+        with _fits(loaded.batch):
+            values = wait()
         if self.with_thumbnails:
             seen = thumbnails(loaded.batch) | looks(loaded.batch)
             values |= {name: value.numpy() for name, value in seen.items()}
@@ -117,23 +135,26 @@ class Walk:
             self.arrays.write(loaded.rows, values)
         elif finite.any():
             self.arrays.write(loaded.rows[finite], {name: value[finite] for name, value in values.items()})
-        return True
-
-    def _values(self, batch_pass: BatchPass, batch: Batch) -> dict[str, NDArray[np.generic]] | None:
-        """The arrays of a batch, None where memory ran out; what the error held on to is free then."""
-        try:
-            with model_runs(batch):
-                return {name: value.cpu().numpy() for name, value in batch_pass(batch).items()}
-        except OutOfMemory:
-            return None
 
     def _note_problems(self, problems: Mapping[int, Problem]) -> None:
-        self.arrays.problems.update(problems)
         if problems:
-            stop_above_share(self.arrays.problems, max(self.n_data, len(self.samples)))
+            stop_above_share({**self.arrays.problems, **problems}, max(self.n_data, len(self.samples)))
+        self.arrays.problems.update(problems)
 
     def _not_finite(self, row: int) -> Problem:
         return Problem(str(self.samples.ids[row]), int(self.samples.row_numbers[row]), NOT_FINITE)
+
+
+@contextlib.contextmanager
+def _fits(batch: Batch) -> Iterator[None]:
+    """Raise `OutOfMemory` where a batch does not fit into memory, `OgaError` where no smaller one is left to try."""
+    try:
+        with model_runs(batch):
+            yield
+    except OutOfMemory:
+        if len(batch["labels"]) > 1:
+            raise
+        raise not_enough_memory(batch) from None
 
 
 def _labels(samples: SampleSet) -> dict[str, NDArray[np.generic]]:

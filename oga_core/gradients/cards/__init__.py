@@ -1,0 +1,1 @@
+"""What a pass does differently where it runs on a graphics card."""
