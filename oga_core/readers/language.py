@@ -38,13 +38,27 @@ def normalise(row: Row, shape: str, text_column: str | None = None) -> dict[str,
     if shape == "text":
         return {"text": _text(row, text_column or "text")}
     lowered = {str(key).strip().casefold(): value for key, value in row.items()}
-    _, used, read = SHAPES[shape]
+    needed, used, read = SHAPES[shape]
+    _check_form(lowered, needed)
     content = read(lowered)
     if isinstance(content.get("messages", content.get("prompt")), list):
         content |= _options(lowered)
         used = used | _OF_CONVERSATIONS
     ignored = [name for name in (*MEANINGFUL, *_MEDIA) if name not in used and lowered.get(name) not in _EMPTY]
     return {**content, "ignored": ignored} if ignored else content
+
+
+def _check_form(row: Row, needed: frozenset[str]) -> None:
+    """Raise `UnreadableSample` for a row without the fields of the others that is a whole row of another form."""
+    if any(row.get(name) is not None for name in needed):
+        return
+    given = [name for name, value in row.items() if value not in _EMPTY]
+    other = "text" if "text" in given else shape_of(given)
+    if other is not None:
+        raise UnreadableSample(
+            f"its fields are those of another form ({', '.join(given)[:80]}) than the other rows' "
+            f"({', '.join(sorted(needed))}); give rows of one form in a file"
+        )
 
 
 _EMPTY: tuple[Any, ...] = (None, "", [], {})

@@ -65,6 +65,7 @@ def _turn(turn: Any) -> dict[str, Any]:
     elif isinstance(rest.get("function_call"), Mapping) and not rest.get("tool_calls"):
         rest["tool_calls"] = [_call(rest.pop("function_call"))]
     _check_weight(rest.get("weight"))
+    _check_calls(rest.get("tool_calls"))
     return {"role": ROLES[kind], **_content(content, bool(rest.get("tool_calls"))), **rest}
 
 
@@ -106,3 +107,9 @@ def _call(call: Mapping[str, Any]) -> dict[str, Any]:
 def _check_weight(weight: Any) -> None:
     if weight is not None and weight not in (0, 1):
         raise UnreadableSample(f"a message has the weight {weight!r}, and only 0 and 1 have a meaning")
+
+
+def _check_calls(calls: Any) -> None:
+    """Templates write what else they find there as they can, or fail in words of their own."""
+    if calls and not (isinstance(calls, (list, tuple)) and all(isinstance(call, Mapping) for call in calls)):
+        raise UnreadableSample("the 'tool_calls' of a message are not a list of objects with a function's name")

@@ -76,6 +76,8 @@ def test_fields_that_say_something_and_are_not_used_are_named(row, ignored):
     ("row", "message"),
     [
         ({"messages": [{**ANSWER, "weight": 0.5}]}, "the weight 0.5, and only 0 and 1"),
+        ({"messages": [{**ANSWER, "tool_calls": ["f"]}]}, "'tool_calls' of a message are not a list of objects"),
+        ({"messages": [{**ANSWER, "tool_calls": CALL}]}, "'tool_calls' of a message are not a list of objects"),
         ({"messages": [{"content": "q"}]}, "has no 'role'"),
         ({"messages": ["q"]}, "not an object with 'role' and 'content'"),
         ({"messages": "[1"}, "messages are not valid JSON"),
@@ -99,3 +101,13 @@ def test_pairs_with_a_label_are_for_a_classifier(first, second, tmp_path):
     assert read_samples(path).modality == "causal_lm"
     path.write_text(f"{first},{second},label\nq,a,x\nr,b,y\n")
     assert read_samples(path).modality != "causal_lm"
+
+
+@pytest.mark.parametrize(
+    "other", [{"prompt": "p", "completion": "c"}, {"conversations": [USER]}, {"text": "t", "messages": None}]
+)
+def test_a_row_of_another_form_than_the_rest_says_so(other):
+    with pytest.raises(UnreadableSample, match=r"those of another form \(.*\) than the other rows' \(messages\)"):
+        normalise(other, "messages")
+    with pytest.raises(UnreadableSample, match="messages are not a list of turns"):
+        normalise({"messages": None, "id": 3}, "messages")
