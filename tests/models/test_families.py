@@ -10,7 +10,17 @@ from oga_core.errors import OgaError
 from oga_core.models.huggingface.config import MODEL_TYPES, check_counts, clean_config
 from oga_core.models.refusals import reason
 
-TAKEN = ["llama", "gpt2", "gemma3_text", "opt", "t5 (seq2seq)", "marian (seq2seq)"]
+TAKEN = [
+    "llama",
+    "gpt2",
+    "gemma3_text",
+    "opt",
+    "dots1",
+    "bert-generation",
+    "t5 (seq2seq)",
+    "marian (seq2seq)",
+    "t5gemma (seq2seq)",
+]
 pytestmark = pytest.mark.filterwarnings("ignore")  # families warn of their own odd sizes
 
 
