@@ -56,7 +56,9 @@ class Forward:
         """The same for a language model, whose states a late head keeps: nothing else of its layers is read."""
         with watch, nullcontext() if self.late_head else ForwardCapture():
             outputs = self.outputs(batch)
-        losses = task.token_losses(outputs, batch)
+            # What is left of a late head is multiplied out with the losses, and its gradient may be asked for.
+            losses = task.token_losses(outputs, batch) if self.late_head else None
+        losses = task.token_losses(outputs, batch) if losses is None else losses
         return Losses(task.mean_losses(losses, batch), self.read_tokens(outputs, losses, batch))
 
     def outputs(self, batch: Batch) -> Tensor:
@@ -72,16 +74,22 @@ def outputs_of(task: Task, model: nn.Module, batch: Batch, *, late_head: bool) -
 
 @torch.no_grad()
 def suits_late_head(task: Task, model: nn.Module, parameters: Iterable[Tensor], batch: Batch) -> bool:
-    """Whether a language model's logits are the product of a layer that is none of `parameters`, and nothing more."""
+    """Whether a language model's logits are the product of one layer and nothing more.
+
+    Where the layer is among `parameters`, its gradient is that of a sum over single tokens: of pairs it is not, and of
+    a bias that is multiplied or added to afterwards nothing is known.
+    """
     layer = output_layer(model)
     if not isinstance(task, TokenTask | PairTask) or layer is None:
         return False
     chosen = {id(parameter) for parameter in parameters}
-    if not chosen.isdisjoint(id(parameter) for parameter in layer.parameters()):
+    is_chosen = not chosen.isdisjoint(id(parameter) for parameter in layer.parameters())
+    if is_chosen and isinstance(task, PairTask):
         return False
     logits = task.logits if isinstance(task, PairTask) else task.outputs
     with LateHead(model):
-        return head_input(logits(model, first_rows(batch, 1))) is not None
+        given = head_input(logits(model, first_rows(batch, 1)))
+    return given is not None and (id(layer.bias) not in chosen or given.bias is layer.bias)
 
 
 @torch.no_grad()

@@ -140,11 +140,9 @@ def next_token_losses(logits: Tensor, labels: Tensor) -> Tensor:
     given = head_input(logits)
     if given is None:
         return token_losses(logits[:, :-1].flatten(0, 1), targets.flatten(), IGNORED).view_as(targets)
-    counted = targets != IGNORED
-    states = given.states[:, :-1][counted]
+    states = given.states[:, :-1]
     states = states if given.scale == 1 else states * given.scale
-    losses = late_token_losses(states, given.weight, given.bias, targets[counted])
-    return losses.new_zeros(targets.shape).masked_scatter(counted, losses)
+    return late_token_losses(states, given.weight, given.bias, targets, IGNORED)
 
 
 def _untrained(tokens: RowTokens, max_length: int) -> str:

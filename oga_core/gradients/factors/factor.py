@@ -77,6 +77,10 @@ class Factor(ABC):
         """Squared L2 norms, `(batch,)`."""
         return joined([squares(self.explicit(rows)) for rows in chunks(self)])
 
+    def part(self, rows: slice) -> Factor:
+        """The factor of the samples in `rows` alone."""
+        return DirectFactor(self.explicit(rows), self.shape)
+
     def transposed(self) -> Factor:
         """The factor of the transposed matrix."""
         rows, columns, _ = self.shape

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from oga_core.gradients.factors.factor import DirectFactor, Factor, Kept, chunks, joined, squares, vector, wide
-from oga_core.gradients.factors.products import LookupFactor, combined
+from oga_core.gradients.factors.products import LateFactor, LookupFactor, combined
 from oga_core.gradients.factors.sketching import Sketcher
 
 LARGEST_WAITING = 2**27  # numbers that wait on a card to be folded together, 512 MiB
@@ -73,6 +73,9 @@ class Reduction:
     @torch.no_grad()
     def __call__(self, name: str, factors: Sequence[Factor]) -> None:
         """Add the gradient of the parameter called `name`, which is the sum of the factors."""
+        late = [factor.samples_at_a_time for factor in factors if isinstance(factor, LateFactor)]
+        if late:
+            return self._in_parts(name, factors, min(late))
         with _unrounded(self.squared.device.type):
             factor = combined(factors)
             sketch, squared = self._reduced(name, factor)
@@ -122,6 +125,17 @@ class Reduction:
     def reduce_parts(self, parts: Iterable[dict[str, Tensor]]) -> None:
         """Take whole gradients of a few samples after the other, `(samples, *parameter shape)` by name."""
         self._join([self._of_part(part) for part in parts])
+
+    def _in_parts(self, name: str, factors: Sequence[Factor], step: int) -> None:
+        """Reduce the gradient of `step` samples, then of the next: of all at once it would take too much memory."""
+        parts = []
+        for start in range(0, len(self.squared), step):
+            rows = slice(start, start + step)
+            parts.append(self.empty(len(self.squared[rows])))
+            parts[-1](name, [factor.part(rows) for factor in factors])
+        whole = self.empty(len(self.squared))
+        whole._join(parts)
+        self.add(whole)
 
     def _of_part(self, gradients: dict[str, Tensor]) -> Reduction:
         """Reduce gradients, each let go of once it is reduced: whole gradients take more memory than a batch does."""

@@ -10,9 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from oga_core.gradients.factors.factor import Factor, vector, wide_dtype, working
-from oga_core.gradients.factors.products import ProductFactor
-from oga_core.gradients.hooks.calls import Call, plain_name
+from oga_core.gradients.factors.products import LateFactor, ProductFactor
+from oga_core.gradients.hooks.calls import Call, plain, plain_name
 from oga_core.gradients.hooks.tape import Site, Tape
+from oga_core.tasks.cross_entropy import late_token_losses
 
 aten = torch.ops.aten
 TRANSPOSES = {Tensor.T.__get__, Tensor.mT.__get__, Tensor.H.__get__, Tensor.mH.__get__}  # type: ignore[attr-defined]
@@ -65,12 +66,36 @@ def _product(tape: Tape, func: Any, call: Call, oriented: Callable[[ProductFacto
     return tape.on_tape(call.run(func), hook)
 
 
+def late_losses(tape: Tape, func: Any, call: Call) -> Any:
+    """Cross-entropy of logits that are made of `input` in passing; see `late_token_losses`."""
+    data = call["input"]
+    weight, bias, targets = call["weight"], call["bias"], call["targets"]
+    site = Site(tape, call, data)
+    if site.layout != 0 or tape.sink(data):
+        return None
+    of_weight = site.take("weight")
+    of_bias = site.take("bias")
+    counted = targets != call["ignored"]
+
+    def hook(gradient: Tensor) -> None:
+        states = site.input()
+        factor = LateFactor(states, plain(weight), plain(bias), targets, counted, gradient)
+        if of_weight:
+            of_weight(factor)
+        if of_bias:
+            of_bias(factor.of_bias())
+
+    return tape.on_tape(call.run(func), hook)
+
+
 _OF_LINEAR = ("input", "weight", "bias")
 _OF_ADDMM = ("bias", "input", "weight")
 _OF_MATMUL = ("input", "weight")
+_OF_LATE_LOSSES = ("input", "weight", "bias", "targets", "ignored")
 RULES: dict[Any, tuple[tuple[str, ...], Any]] = {
     **dict.fromkeys((F.linear, aten.linear.default), (_OF_LINEAR, linear)),
     **dict.fromkeys((torch.addmm, Tensor.addmm, aten.addmm.default), (_OF_ADDMM, matrix_product)),
     **dict.fromkeys((torch.matmul, Tensor.matmul, Tensor.__matmul__), (_OF_MATMUL, matrix_product)),
     **dict.fromkeys((torch.mm, Tensor.mm, aten.mm.default, aten.matmul.default), (_OF_MATMUL, matrix_product)),
+    late_token_losses: (_OF_LATE_LOSSES, late_losses),
 }

@@ -11,6 +11,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from oga_core.gradients import forward as forwards
+from oga_core.gradients import passes
 from oga_core.gradients.options import PassOptions
 from oga_core.gradients.passes import gradient_pass
 from oga_core.models.card import ModelCard
@@ -19,12 +20,13 @@ from oga_core.tasks.language.late_head import LateHead, head_input, output_layer
 
 VOCABULARY = 3000
 """Far more than all other sizes of the model together."""
+WIDTH = 24
 ATTENTION = r"pattern:(q|v)_proj\.weight"
 
 
 def llama(**options):
     torch.manual_seed(0)
-    sizes = {"hidden_size": 24, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+    sizes = {"hidden_size": WIDTH, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
     return transformers.LlamaForCausalLM(
         transformers.LlamaConfig(vocab_size=VOCABULARY, max_position_embeddings=32, **sizes, **options)
     ).eval()
@@ -42,18 +44,30 @@ def passed(task, model, folder, parameters=ATTENTION):
 
 @pytest.mark.parametrize("numbers", [2**26, 2 * VOCABULARY])  # one chunk, or two tokens at a time
 @pytest.mark.parametrize("tied", [False, True])
-def test_all_arrays_are_those_of_whole_logits(task, tmp_path, monkeypatch, numbers, tied):
-    model = llama(tie_word_embeddings=tied)
+@pytest.mark.parametrize("parameters", [ATTENTION, "all"])
+def test_all_arrays_are_those_of_whole_logits(task, tmp_path, monkeypatch, numbers, tied, parameters):
+    compared(task, llama(tie_word_embeddings=tied), parameters, numbers, tmp_path, monkeypatch)
+
+
+def compared(task, model, parameters, numbers, folder, monkeypatch):
     with monkeypatch.context() as whole:
         whole.setattr(forwards, "output_layer", lambda model: None)
-        expected = passed(task, model, tmp_path / "whole").sketch
+        expected = passed(task, model, folder / "whole", parameters).sketch
     monkeypatch.setattr(cross_entropy, "CHUNK_NUMBERS", numbers)
-    result = passed(task, model, tmp_path / "late")
+    result = passed(task, model, folder / "late", parameters)
     assert not result.notes
+    assert result.sketch.coverage == 1
     for name, array in vars(expected).items():
         if isinstance(array, np.ndarray):
             array_late = getattr(result.sketch, name)
             np.testing.assert_allclose(array_late, array, rtol=2e-3, atol=2e-3 if array.dtype == np.float16 else 1e-5)
+
+
+@pytest.mark.parametrize("parameters", ["pattern:lm_head.*", "all"])
+def test_a_head_with_a_bias_is_that_of_whole_logits(task, tmp_path, monkeypatch, parameters):
+    model = llama()
+    model.lm_head.bias = torch.nn.Parameter(torch.randn(VOCABULARY))
+    compared(task, model, parameters, 4 * VOCABULARY, tmp_path, monkeypatch)
 
 
 class Largest(TorchDispatchMode):
@@ -111,14 +125,48 @@ class Seen(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-@pytest.mark.parametrize("parameters", ["all", r"pattern:lm_head\.weight"])
-def test_a_head_whose_gradient_is_wanted_for_is_multiplied_out_at_once(task, parameters, tmp_path):
+def test_a_head_whose_gradient_is_asked_for_is_trained_and_passed_over_without_its_logits(task, tmp_path, monkeypatch):
+    monkeypatch.setattr(cross_entropy, "CHUNK_NUMBERS", 2 * VOCABULARY)
     model = llama()
-    wanted = list(model.parameters()) if parameters == "all" else [model.lm_head.weight]
-    batch = task.batch(samples_of(ROWS), np.arange(2))
-    assert not forwards.suits_late_head(task, model, wanted, batch)
-    assert forwards.suits_late_head(task, model, [model.model.norm.weight], batch)
-    assert passed(task, model, tmp_path, parameters).sketch.coverage == 1
+    batch = task.batch(samples_of(ROWS), np.arange(len(ROWS)))
+    assert forwards.suits_late_head(task, model, model.parameters(), batch)
+    gradients, largest = {}, {}
+    for late in (False, True):
+        model.zero_grad()
+        with Largest() as seen:
+            task.losses(forwards.outputs_of(task, model, batch, late_head=late), batch).sum().backward()
+        gradients[late], largest[late] = model.lm_head.weight.grad, seen.numbers
+    torch.testing.assert_close(gradients[True], gradients[False], rtol=1e-4, atol=1e-6)
+    assert largest[True] <= model.lm_head.weight.numel() < batch["labels"].numel() * VOCABULARY <= largest[False]
+
+
+class LogitRows(TorchDispatchMode):
+    """Counts the rows of the largest tensor whose last axis is the vocabulary's."""
+
+    def __init__(self):
+        super().__init__()
+        self.rows = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        output = func(*args, **(kwargs or {}))
+        # Of the weight, the other way round, there are more rows; what stands in for logits has none in memory.
+        if isinstance(output, torch.Tensor) and output.shape[-1:] == (VOCABULARY,) and output.shape[0] != WIDTH:
+            self.rows = max(self.rows, output.untyped_storage().nbytes() // output.element_size() // VOCABULARY)
+        return output
+
+
+def test_a_pass_makes_the_logits_of_one_row_at_a_time(task, monkeypatch):
+    monkeypatch.setattr(cross_entropy, "CHUNK_NUMBERS", 2 * VOCABULARY)
+    model = llama()
+    batch = task.batch(samples_of(ROWS), np.arange(len(ROWS)))
+    options = PassOptions("all", device="cpu", sketch_dim=64)
+    seen = forwards.first_look(task, model, "all", batch)
+    full = passes.new_pass(task, model, options, seen, batch, torch.device("cpu"), set())
+    with LogitRows() as held:
+        full(batch)
+    counted = (batch["labels"] != -100).sum(1)
+    assert counted.max() < counted.sum() / 2
+    assert held.rows <= max(2, counted.max())
 
 
 def test_logits_that_are_changed_afterwards_are_held_whole(task, tmp_path):
