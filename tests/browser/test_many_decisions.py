@@ -62,20 +62,73 @@ def test_all_flagged_are_relabelled_and_exported_in_four_clicks(page, server, ru
     assert len(set(content.namelist()) - set(data.ids)) == suggested > 5
 
 
-def test_one_undo_takes_all_of_it_back(page, server, runs):
-    run = image_run(runs, "undone at once")
-    visit(page, server, "explore?run=undone+at+once&filters=%7B%22given%22%3A%222%22%7D")
-    page.get_by_role("button", name=re.compile("^Decide on all")).focus()
+FOCUSED = """() => {
+  let element = document.activeElement;
+  while (element?.shadowRoot?.activeElement) element = element.shadowRoot.activeElement;
+  if (!element || element === document.body) return "";
+  return (element.getAttribute("aria-label") || element.closest("label")?.innerText || element.innerText).slice(0, 60);
+}"""
+
+
+def reach(page, words):
+    """Go on by Tab to what says so, unless the focus is on it."""
+    ways = []
+    for _ in range(70):
+        ways.append(page.evaluate(FOCUSED))
+        if re.search(words, ways[-1]):
+            return
+        page.keyboard.press("Tab")
+    raise AssertionError(f"no way by Tab to {words!r}: {ways}")
+
+
+def choose(page, words):
+    """Go to the next choices, and on by the arrow to the one that says so."""
+    for _ in range(6):
+        page.keyboard.press("ArrowDown")
+        settle(page)
+        if re.search(words, page.evaluate(FOCUSED)):
+            return
+    raise AssertionError(f"the arrows do not lead to {words!r}: {page.evaluate(FOCUSED)}")
+
+
+def test_all_is_decided_and_taken_back_by_keyboard_alone(page, server, runs):
+    run = image_run(runs, "keyboard alone")
+    store = ReviewStore(run.review)
+    visit(page, server, "explore?run=keyboard+alone&flagged=60&filters=%7B%22given%22%3A%222%22%7D")
+    reach(page, "Decide on all")
+    page.keyboard.press("Enter")
+    page.get_by_role("dialog").wait_for()
+    settle(page)
+    reach(page, "^The .* flagged in the filter$")
+    choose(page, "^All .* in the filter$")
+    reach(page, "own suggestion$")
+    choose(page, "^Keep$")
+    shot(page, "decide-by-keyboard")
+    reach(page, "Keep: ")
+    page.keyboard.press("Enter")
+    page.get_by_role("dialog").wait_for(state="hidden")
+    settle(page)
+    assert store.counts()["keep"] == int((ScoredRun(run.path).given == 2).sum())
+    reach(page, "Undo$")
     page.keyboard.press("Enter")
     settle(page)
-    page.get_by_text(re.compile("^All .* in the filter$")).click()
-    page.get_by_text("Keep", exact=True).last.click()
-    settle(page)
-    page.get_by_role("button", name=re.compile("^Keep: ")).click()
-    settle(page)
-    store = ReviewStore(run.review)
-    assert store.counts()["keep"] == int((ScoredRun(run.path).given == 2).sum())
-    page.get_by_role("button", name="Undo").click()
-    settle(page)
     assert store.counts()["keep"] == 0
+    reach(page, "^\\d{4}|\\.png")
+    page.keyboard.press("Enter")
+    page.get_by_role("dialog").wait_for()
+    settle(page)
+    reach(page, "Decide on samples like this one too")
+    page.keyboard.press("Enter")
+    settle(page)
+    reach(page, "How many like it")
+    page.keyboard.press("ArrowLeft")
+    settle(page)
+    reach(page, "own suggestion$")
+    choose(page, "^Remove$")
+    shot(page, "alike-by-keyboard")
+    reach(page, "Remove: 12")
+    page.keyboard.press("Enter")
+    page.get_by_role("dialog").wait_for(state="hidden")
+    settle(page)
+    assert store.counts()["remove"] == 12
     store.close()
