@@ -39,17 +39,19 @@ def expected(view: Opened) -> None:
     # Of nothing flagged no share is wrong; how sure the other figure is then decides by itself.
     width = precision.width if at.flagged else missed.width / max(len(view.selection), 1)
     is_known = width <= _TOO_WIDE and bool(learnt or _is_estimated(view.data))
-    figures = [Figure(among, "not known yet"), Figure(below, "not known yet")]
     if is_known:
         figures = [_figure(among, precision, 100, PER_CENT), _figure(below, missed)]
-    messages.figures(*figures[0 if at.flagged else 1 : 2 if at.flagged < len(view.selection) else 1])
+        messages.figures(*figures[0 if at.flagged else 1 : 2 if at.flagged < len(view.selection) else 1])
     basis = f"From {messages.counted(learnt, 'verdict', 'verdicts')}"
     if learnt and not _is_estimated(view.data):
         basis += f" and an assumed rate of {percent(ASSUMED_NOISE_RATE, 0)}, as none was estimated"
     if not learnt:
         known = view.data.wrong_probability is not None
         basis = "Before any verdict, " + (_PROBABLE if known else _prior(view.data.noise_rate))
-    messages.quiet(f"{basis}. {_ranges(learnt)}" if is_known else f"{basis}.")
+    unknown = f"it is not known yet how many of the {'flagged' if at.flagged else 'samples'} are wrong"
+    messages.quiet(f"{basis}. {_ranges(learnt)}" if is_known else f"{basis}, {unknown}. Review some to learn more.")
+    if not learnt and not _is_estimated(view.data):
+        return
     choice = st.selectbox(
         "Flag as many as keep this expected precision",
         _PRECISIONS,
@@ -86,7 +88,7 @@ def _is_estimated(data: ScoredRun) -> bool:
 
 def _prior(noise_rate: float | None) -> str:
     if noise_rate is None:
-        return "and without an estimate of the noise: review some to learn more"
+        return "and without an estimate of the noise"
     return f"from an estimated noise rate of {percent(noise_rate, 0)}"
 
 

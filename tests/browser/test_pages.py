@@ -1,9 +1,10 @@
 """Every page in real Chromium: it draws, fits its window, can be used by everybody, and is kept as a screenshot."""
 
 import shutil
+from urllib.parse import urlencode
 
 import pytest
-from app_runs import image_run
+from app_runs import ODD_CLASSES, image_run
 from conftest import barriers, settle, shot, visit
 
 from oga_app.background.samples import SAMPLE_DATA
@@ -48,6 +49,25 @@ def test_every_kind_of_run_draws_and_nothing_is_fetched_from_outside(page, serve
     ours = (server.url, server.url.replace("http", "ws"), "data:", "blob:")
     assert [url for url in requests if not url.startswith(ours)] == []
     assert dialogs == []
+
+
+def test_long_and_foreign_names_fit_on_a_phone_in_the_dark(page, server, runs):
+    """A class of 60 letters, Arabic, Chinese and emoji, in a run whose name has 80."""
+    name = ("a run that somebody named after everything that it was made from and for v2 " + "x" * 80)[:80]
+    odd = image_run(runs, name, ODD_CLASSES)
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.emulate_media(color_scheme="dark")
+    for each in PAGES:
+        visit(page, server, f"{each}?{urlencode({'run': name, 'flagged': 30})}")
+        page.wait_for_timeout(500)
+        shot(page, f"odd-{each}-dark-390")
+        assert page.locator(".oga-problem").count() == 0
+        sizes = page.evaluate(
+            "() => { const m = document.querySelector('[data-testid=stMain]'); return [m.scrollWidth, m.clientWidth]; }"
+        )
+        assert sizes[0] <= sizes[1], each
+    assert barriers(page) == {}
+    shutil.rmtree(odd.path)
 
 
 def test_empty_and_failed_states(page, server):
