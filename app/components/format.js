@@ -7,14 +7,14 @@ const CERTAIN = 0.99;
 export const count = (value) => WHOLE.format(value);
 
 /**
- * A share of a whole in per cent, two decimals below ten.
+ * A share of a whole in per cent, two decimals below ten, but none of nothing.
  *
  * @param {number} part
  * @param {number} all
  */
 export function share(part, all) {
   const value = all ? (100 * part) / all : 0;
-  return `${value.toFixed(value < 10 ? 2 : 1)} %`;
+  return `${value ? value.toFixed(value < 10 ? 2 : 1) : 0} %`;
 }
 
 /**

@@ -58,7 +58,7 @@ it("a sample's words are its text, its chat or its fields", () => {
 
 it("numbers are short, and rounding says neither none nor all", () => {
   assert.equal(count(1234567), "1,234,567");
-  assert.deepEqual([share(1, 3), share(1, 300), share(0, 0)], ["33.3 %", "0.33 %", "0.00 %"]);
+  assert.deepEqual([share(1, 3), share(1, 300), share(0, 0)], ["33.3 %", "0.33 %", "0 %"]);
   assert.deepEqual([percent(0.5), percent(0.999), percent(0.004), percent(0.1)], ["50 %", "99.9 %", "0.4 %", "10 %"]);
   const told = [0.99, 0.999, 0.012, 0.004].map((value) => likelyWrong(value).replace(" likely wrong", ""));
   assert.deepEqual(told, ["99 %", "over 99 %", "1.2 %", "under 1 %"]);

@@ -105,7 +105,7 @@ describe("the handle", () => {
     histogram.setCount(100);
     assert.ok(parseFloat(handle.style.left) < before);
     histogram.setCount(0);
-    assert.equal(handle.getAttribute("aria-valuetext"), "0 of 200 flagged, 0.00 %");
+    assert.equal(handle.getAttribute("aria-valuetext"), "0 of 200 flagged, 0 %");
   });
 
   it("follows the pointer, and the server hears of it once, at the end", () => {

@@ -77,7 +77,7 @@ describe("a sample", () => {
       "likely mislabelled · label 97 % likely wrong · percentile 99.1 · flagged",
     ]);
     assert.deepEqual(texts(place, ".text"), ["first"]);
-    assert.match(texts(place, ".progress")[0] ?? "", /^0 of 3 decided · 0.00 %9 a minute$/);
+    assert.match(texts(place, ".progress")[0] ?? "", /^0 of 3 decided · 0 %9 a minute$/);
     const chances = texts(place, ".classes .chance");
     const named = texts(place, ".classes .name").map((name, i) => `${name} ${chances[i]}`);
     assert.deepEqual(named.sort(), ["cat 10 %", "dog 90 %", "eel "]);
