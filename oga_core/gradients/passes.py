@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from oga_core.gradient_sketch import GradientSketch
 from oga_core.gradients.arrays import PROGRESS, PassArrays
 from oga_core.gradients.batches import Part, first_batch, shorter_half
+from oga_core.gradients.cards.memory_format import in_suitable_format
 from oga_core.gradients.devices import (
     batch_size_for,
     choose_device,
@@ -110,7 +111,7 @@ def gradient_pass(
     arrays = PassArrays(folder, len(part.places), part.fingerprint(fingerprint))
     if arrays.finished is None:
         arrays.given_up = sorted({*arrays.given_up, *part.given_up})
-        with evaluating(model):
+        with evaluating(model), in_suitable_format(device, options.precision, model):
             batch_pass = _walk(task, model, samples, part, first, arrays, options, device, progress)()
         summary = {
             "coverage": batch_pass.coverage,

@@ -1,6 +1,7 @@
 """Cost of per-sample gradients on a graphics card, as multiples of one forward and backward pass, as JSON.
 
 Both in the same precision, of the same batch, medians of interleaved repeats; norms are compared with float64 first.
+Convolutions are measured with their channels last too, and a pass with copies beside the work of the card and without.
 Then `oga score --device cuda` from end to end on the shared photographs against the CPU and against a plain loop, and
 all cards against one where there are several. Needs torch, transformers, peft, numpy, scikit-learn and this package;
 bergson and Opacus are measured where installed, the photographs (OGA_SHARED_DATA) where they are there.
@@ -28,12 +29,15 @@ from cards.isolated import Results, run_jobs, work, write_json
 
 END_TO_END = "oga score, end to end"
 SEVERAL = "oga score, all cards"
+COPIES = "a pass with copies beside the work"
+WHOLE = (END_TO_END, SEVERAL, COPIES)
 ALL = ("float32", "tf32", "bfloat16")
 WEIGHTS = ("bfloat16 weights",)
 JOBS = (
     *(f"resnet18, {precision}" for precision in ALL),
     *(f"bert_base, {precision}" for precision in ALL),
     END_TO_END,
+    COPIES,
     *(f"llama_1b, {precision}" for precision in WEIGHTS),
     *(f"llama_1b_lora, {precision}" for precision in WEIGHTS),
     *(f"vit_b16, {precision}" for precision in ALL),
@@ -58,7 +62,7 @@ class Worker:
 
     def __call__(self, job: str) -> dict[str, Any]:
         start = time.perf_counter()
-        if job in (END_TO_END, SEVERAL):
+        if job in WHOLE:
             self._forget()
             result = self._whole(job)
         else:
@@ -66,9 +70,12 @@ class Worker:
         return {**result, "seconds of the job": round(time.perf_counter() - start, 1)}
 
     def _whole(self, job: str) -> dict[str, Any]:
+        from cards.transfer_times import transfer_times
         from cards.whole_runs import end_to_end, several_cards
 
         with tempfile.TemporaryDirectory() as folder:
+            if job == COPIES:
+                return transfer_times(Path(folder), self.small, self.device)
             return (end_to_end if job == END_TO_END else several_cards)(Path(folder), self.small)
 
     def _measured(self, name: str, precision: str) -> dict[str, Any]:

@@ -10,8 +10,9 @@ from typing import Any
 
 import torch
 from cards.card_rivals import plain, rivals_of
-from cards.cases import CASES, Case
+from cards.cases import CASES, Case, ResNet
 
+from oga_core.gradients.cards.memory_format import channels_last
 from oga_core.gradients.devices import forget_peak, peak_mb
 from oga_core.gradients.full_pass import FullPass
 from oga_core.gradients.head_pass import HeadPass
@@ -23,6 +24,7 @@ from oga_core.gradients.passes import full_pass
 from oga_core.tasks.batches import first_rows
 
 UNIT = "forward and backward"
+CHANNELS_LAST = "channels last"
 REPEATS = 7
 CHECKED = 2  # samples compared with float64
 
@@ -58,9 +60,12 @@ def measure(case: Case, device: torch.device, precision: str, repeats: int = REP
     result["notes"] = list(dict.fromkeys(note for full in engines.values() for note in full.notes))
     methods["sketch"] = lambda: engines["sketch"](case.batch)
     methods["sketch, l2"] = lambda: checked(case.batch)
-    if precision == case.precisions[0]:
-        methods |= rivals_of(case, device)
-    result.update(measured(methods, device, repeats))
+    rivals = rivals_of(case, device) if precision == case.precisions[0] else {}
+    result.update(measured(methods | rivals, device, repeats))
+    if isinstance(case.model, ResNet):
+        with channels_last(case.model):
+            error = error_of_norms(case, checked)
+            result[CHANNELS_LAST] = {"norms against float64": error, **measured(methods, device, repeats)}
     if "seconds" in result["sketch"]:
         unit = "tokens" if case.tokens else "samples"
         n = case.tokens or len(case.batch["labels"])

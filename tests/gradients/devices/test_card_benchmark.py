@@ -84,6 +84,8 @@ def test_a_case_is_compared_with_float64_and_timed() -> None:
     assert result["norms against float64"] < 1e-5
     assert result["forward and backward"]["ratio"] == 1
     assert result["sketch, l2"]["seconds"] > 0
+    assert result["channels last"]["norms against float64"] < 1e-5
+    assert result["channels last"]["sketch"]["seconds"] > 0
     assert result["samples a second"] > 0
     assert all(p.grad is None for p in case.model.parameters())
 
@@ -99,11 +101,24 @@ def test_a_method_that_fails_leaves_the_others_their_times() -> None:
 
 def test_every_job_of_the_script_is_a_case_or_a_whole_run() -> None:
     from cards.cases import CASES
-    from gpu import END_TO_END, JOBS, SEVERAL, WEIGHTS
+    from gpu import JOBS, WEIGHTS, WHOLE
 
     from oga_core.gradients.options import PRECISIONS
 
-    cases = [job.split(", ") for job in JOBS if job not in (END_TO_END, SEVERAL)]
+    cases = [job.split(", ") for job in JOBS if job not in WHOLE]
     assert {name for name, _ in cases} == CASES.keys()
     assert {precision for _, precision in cases} == {*PRECISIONS, *WEIGHTS}
-    assert {END_TO_END, SEVERAL} < set(JOBS)
+    assert set(WHOLE) < set(JOBS)
+
+
+def test_copies_beside_the_work_are_compared_with_those_waited_for(tmp_path: Path, monkeypatch) -> None:
+    from cards import transfer_times as times
+
+    from oga_core.gradients import walk
+
+    monkeypatch.setattr(walk, "transfers_for", walk.transfers_for)  # is put back
+    monkeypatch.setattr(times, "REPEATS", 1)
+    result = times.transfer_times(tmp_path, True, torch.device("cpu"))
+    assert result["difference of the ways"] == result["difference of repeats"] == 0
+    assert result["waited for"]["seconds"] > 0
+    assert result["beside the work"]["seconds"] > 0
