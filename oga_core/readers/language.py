@@ -49,14 +49,14 @@ def normalise(row: Row, shape: str, text_column: str | None = None) -> dict[str,
 
 
 def _check_form(row: Row, needed: frozenset[str]) -> None:
-    """Raise `UnreadableSample` for a row without the fields of the others that is a whole row of another form."""
+    """Raise `UnreadableSample` for a row without the fields of its shape that is a whole row of another."""
     if any(row.get(name) is not None for name in needed):
         return
     given = [name for name, value in row.items() if value not in _EMPTY]
     other = "text" if "text" in given else shape_of(given)
     if other is not None:
         raise UnreadableSample(
-            f"its fields are those of another form ({', '.join(given)[:80]}) than the other rows' "
+            f"its fields are those of another form ({', '.join(given)[:80]}) than the file is read by "
             f"({', '.join(sorted(needed))}); give rows of one form in a file"
         )
 

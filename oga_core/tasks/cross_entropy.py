@@ -48,7 +48,7 @@ def logit_gradients(states: Tensor, weight: Tensor, bias: Tensor | None, targets
     states: `(rows, n_features)`. targets: `(rows,)`, none of them ignored.
     """
     logits = _late_logits(states, weight, bias)
-    return _row_gradients(_wide(logits), targets, _wide(logits).logsumexp(1), gradient).to(logits.dtype)
+    return _row_gradients(logits, targets, _wide(logits).logsumexp(1), gradient)
 
 
 class _LateTokenLosses(torch.autograd.Function):
@@ -126,9 +126,9 @@ class _TokenLosses(torch.autograd.Function):
 
 
 def _row_gradients(logits: Tensor, targets: Tensor, sums: Tensor, gradient: Tensor) -> Tensor:
-    shares = (_wide(logits) - sums[:, None]).exp()
-    hit = torch.ones_like(sums)[:, None]
-    return (shares.scatter_add(1, targets[:, None], -hit) * gradient[:, None]).to(logits.dtype)
+    shares = (_wide(logits) - sums[:, None]).exp_()  # in place from here: these are the largest tensors of a pass
+    shares.scatter_add_(1, targets[:, None], -torch.ones_like(sums)[:, None])
+    return shares.mul_(gradient[:, None]).to(logits.dtype)
 
 
 def _wide(logits: Tensor) -> Tensor:

@@ -54,11 +54,22 @@ _HALF = {
     **{"num_key_value_heads": 2, "head_dim": 8, "query_pre_attn_scalar": 8, "sliding_window": 4},
     "layer_types": ["sliding_attention", "full_attention"],
 }
+_INKLING = {
+    **dict.fromkeys(("swa_num_attention_heads", "swa_num_key_value_heads", "d_rel"), 4),
+    **dict.fromkeys(("swa_head_dim", "sliding_window_size", "rel_extent", "loop_gate_rank"), 8),
+    **{"unpadded_vocab_size": VOCABULARY, "n_layers_per_attn_res_block": 1, "num_experts_per_tok": 2},
+}
 _OWN: dict[str, dict[str, Any]] = {
     "cohere_compass_text": {"rope_parameters": {"full_attention": _ROPE, "sliding_attention": _ROPE}},
+    "dbrx": {
+        "attn_config": {"kv_n_heads": 2, "rope_theta": 10_000.0, "clip_qkv": 8},
+        "ffn_config": {"hidden_size": 32, "ffn_hidden_size": 48, "moe_num_experts": 4, "moe_top_k": 2},
+    },
     "deepseek_v2": {"num_experts_per_tok": 2},
     "dots1": {"n_routed_experts": 4, "num_experts_per_tok": 2, "n_shared_experts": 1},
     "ernie4_5_moe": {"moe_k": 2},
+    "inkling2_loop_text": _INKLING | {"loop_layer_index_start": 1, "loop_layer_index_end": 2, "loop_num_passes": 2},
+    "inkling2_text": _INKLING,
     "kimi_linear": {"linear_head_dim": 8, "linear_num_heads": 4},
     "lfm2_moe": {"layer_types": ["conv", "full_attention"], "num_dense_layers": 1},
     "longcat_flash": {"zero_expert_num": 2, "expert_ffn_hidden_size": 32, "moe_topk": 2},
@@ -68,18 +79,19 @@ _OWN: dict[str, dict[str, Any]] = {
         **{"laurel_rank": 8, "hidden_size_per_layer_input": 8, "num_kv_shared_layers": 0, "intermediate_size": 48},
         **{"activation_sparsity_pattern": [0.0, 0.0], "layer_types": ["sliding_attention", "full_attention"]},
     },
-    "granitemoehybrid": {"layers_block_type": ["mamba", "attention"], "shared_intermediate_size": 48},
+    "granitemoehybrid": {"layer_types": ["mamba", "attention"], "shared_intermediate_size": 48},
     "t5gemma": {"encoder": _HALF, "decoder": _HALF},
     "zamba": {
-        **{"attention_hidden_size": 64, "attention_head_dim": 16, "mamba_dt_rank": 4, "num_hidden_layers": 3},
+        **{"attention_hidden_size": 64, "attention_head_dim": 16, "mamba_dt_rank": 4, "num_hidden_layers": 6},
         **{"attn_layer_period": 2, "attn_layer_offset": 1},
     },
     "zamba2": {
-        **{"attention_hidden_size": 64, "attention_head_dim": 16, "adapter_rank": 4, "num_hidden_layers": 3},
-        **{"layers_block_type": ["mamba", "hybrid", "mamba"], "mamba_headdim": 8, "n_mamba_heads": 8},
+        **{"attention_hidden_size": 64, "attention_head_dim": 16, "adapter_rank": 4, "num_hidden_layers": 4},
+        **{"layers_block_type": ["mamba", "hybrid", "mamba", "hybrid"], "n_mamba_heads": 8, "mamba_headdim": 4},
     },
     "roc_bert": dict.fromkeys(("pronunciation_embed_dim", "shape_embed_dim"), 16)
     | dict.fromkeys(("pronunciation_vocab_size", "shape_vocab_size"), VOCABULARY),
+    "xlm": {"causal": True},
     "xmod": {"default_language": "en_XX"},
 }
 """What single families call sizes that have no common name, leave open, or need to be larger."""

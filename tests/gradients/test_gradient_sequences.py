@@ -82,7 +82,7 @@ class HuggingFaceRMSNorm(nn.Module):
     def forward(self, x):
         x = self.embed(x)
         x = x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + 1e-6)
-        return self.head((self.weight * x.to(torch.float32)).tanh().mean(1) * (1.0 + self.offset))
+        return self.head((self.weight * x.to(torch.float32).type_as(self.weight)).tanh().mean(1) * (1.0 + self.offset))
 
 
 class TimeFirst(nn.Module):

@@ -107,7 +107,7 @@ def test_pairs_with_a_label_are_for_a_classifier(first, second, tmp_path):
     "other", [{"prompt": "p", "completion": "c"}, {"conversations": [USER]}, {"text": "t", "messages": None}]
 )
 def test_a_row_of_another_form_than_the_rest_says_so(other):
-    with pytest.raises(UnreadableSample, match=r"those of another form \(.*\) than the other rows' \(messages\)"):
+    with pytest.raises(UnreadableSample, match=r"those of another form \(.*\) than the file is read by \(messages\)"):
         normalise(other, "messages")
     with pytest.raises(UnreadableSample, match="messages are not a list of turns"):
         normalise({"messages": None, "id": 3}, "messages")

@@ -96,8 +96,8 @@ class GradientCapture(TorchFunctionMode):
         if func is F.multi_head_attention_forward:
             with self:
                 return _opened(func)(*args, **kwargs)
-        if name in ("to", "type_as"):
-            return self._derive(func, args, kwargs)
+        if name in ("to", "type_as"):  # of data, the parameter lends its dtype alone
+            return self._derive(func, args, kwargs) if self.tape.sink(args[0]) else func(*args, **kwargs)
         output = None
         for rules in (RULES, rules_contraction.RULES):
             if output is None and func in rules:

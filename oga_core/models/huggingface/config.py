@@ -14,24 +14,25 @@ MODEL_TYPES = frozenset({
     "afmoe", "albert", "apertus", "apertus1p5_text", "arcee", "aria_text", "axk1", "axk2", "bailing_hybrid", "bamba",
     "bart", "beam", "beit", "bert", "bert-generation", "big_bird", "bigbird_pegasus", "biogpt", "bitnet", "blenderbot",
     "blenderbot-small", "bloom", "camembert", "codegen", "cohere", "cohere2", "cohere2_moe", "cohere_compass_text",
-    "convnext", "convnextv2", "ctrl", "cwm", "data2vec-text", "deberta", "deberta-v2", "deepseek_v2", "deepseek_v3",
-    "deepseek_v32", "deepseek_v4", "deit", "diffllama", "dinov2", "distilbert", "doge", "dory", "dots1",
+    "convnext", "convnextv2", "ctrl", "cwm", "data2vec-text", "dbrx", "deberta", "deberta-v2", "deepseek_v2",
+    "deepseek_v3", "deepseek_v32", "deepseek_v4", "deit", "diffllama", "dinov2", "distilbert", "doge", "dory", "dots1",
     "dots3_note_text", "electra", "ernie", "ernie4_5", "ernie4_5_moe", "exaone", "exaone4", "exaone_moe", "falcon",
-    "falcon_h1", "falcon_mamba", "flex_olmo", "flint", "fsmt", "gemma", "gemma2", "gemma3_text", "gemma4_text",
-    "gemma4_unified_text", "glm", "glm4", "glm4_moe", "glm4_moe_lite", "glm_moe_dsa", "gpt-sw3", "gpt2", "gpt_bigcode",
-    "gpt_neo", "gpt_neox", "gpt_neox_japanese", "gpt_oss", "gptj", "granite", "granite_swa", "granitemoe",
-    "granitemoe_swa", "granitemoehybrid", "granitemoeshared", "helium", "hrm_text", "hunyuan_v1_dense",
-    "hunyuan_v1_moe", "hy_v3", "hy_v4", "hyperclovax", "inkling_text", "internlm3", "iquestcoder", "jais2", "jamba",
-    "jetmoe", "kolibri1", "laguna", "lara_mini", "led", "lfm2", "lfm2_moe", "lfm3", "llama", "llama4_text",
-    "longcat_flash", "longt5", "m2m_100", "mamba", "mamba2", "marian", "mbart", "megatron-bert", "mellum",
-    "mimo_v2_flash", "minicpm3", "minimax", "minimax_m2", "minimax_m3_vl_text", "ministral", "ministral3", "mistral",
-    "mixtral", "mobilebert", "mobilenet_v2", "modernbert", "modernbert-decoder", "mpnet", "mpt", "mt5", "mvp",
-    "nanochat", "nemotron", "nllb-moe", "olmo", "olmo2", "olmo3", "olmo_hybrid", "olmoe", "openai-gpt", "opt",
-    "pegasus", "pegasus_x", "persimmon", "phi", "phi3", "phimoe", "plbart", "prophetnet", "qwen2", "qwen2_moe", "qwen3",
-    "qwen3_5_moe_text", "qwen3_5_text", "qwen3_moe", "qwen3_next", "qwen4_exp_text", "recurrent_gemma", "rembert",
-    "resnet", "roberta", "roberta-prelayernorm", "roc_bert", "roformer", "rwkv", "sarvam_mla", "sarvam_moe", "seed_oss",
-    "smollm3", "solar_open", "squeezebert", "stablelm", "starcoder2", "swin", "swinv2", "switch_transformers", "t5",
-    "t5gemma", "umt5", "vaultgemma", "vit", "xglm", "xlm-roberta", "xlm-roberta-xl", "xlstm", "xmod", "youtu", "zaya",
+    "falcon_h1", "falcon_mamba", "flex_olmo", "flint", "fsmt", "gemma", "gemma2", "gemma3_text", "gemma3n_text",
+    "gemma4_text", "gemma4_unified_text", "glm", "glm4", "glm4_moe", "glm4_moe_lite", "glm_moe_dsa", "gpt-sw3", "gpt2",
+    "gpt_bigcode", "gpt_neo", "gpt_neox", "gpt_neox_japanese", "gpt_oss", "gptj", "granite", "granite_swa",
+    "granitemoe", "granitemoe_swa", "granitemoehybrid", "granitemoeshared", "helium", "hrm_text", "hunyuan_v1_dense",
+    "hunyuan_v1_moe", "hy_v3", "hy_v4", "hyperclovax", "inkling2_loop_text", "inkling2_text", "inkling_text",
+    "internlm3", "iquestcoder", "jais2", "jamba", "jetmoe", "kimi_linear", "kolibri1", "laguna", "lara_mini", "led",
+    "lfm2", "lfm2_moe", "lfm3", "llama", "llama4_text", "longcat_flash", "longt5", "m2m_100", "mamba", "mamba2",
+    "marian", "mbart", "megatron-bert", "mellum", "mimo_v2_flash", "minicpm3", "minimax", "minimax_m2",
+    "minimax_m3_vl_text", "ministral", "ministral3", "mistral", "mixtral", "mobilebert", "mobilenet_v2", "modernbert",
+    "modernbert-decoder", "mpnet", "mpt", "mt5", "mvp", "nanochat", "nemotron", "nemotron_h", "nllb-moe", "olmo",
+    "olmo2", "olmo3", "olmo_hybrid", "olmoe", "openai-gpt", "opt", "pegasus", "pegasus_x", "persimmon", "phi", "phi3",
+    "phimoe", "plbart", "prophetnet", "qwen2", "qwen2_moe", "qwen3", "qwen3_5_moe_text", "qwen3_5_text", "qwen3_moe",
+    "qwen3_next", "qwen4_exp_text", "recurrent_gemma", "rembert", "resnet", "roberta", "roberta-prelayernorm",
+    "roc_bert", "roformer", "rwkv", "sarvam_mla", "sarvam_moe", "seed_oss", "smollm3", "solar_open", "squeezebert",
+    "stablelm", "starcoder2", "swin", "swinv2", "switch_transformers", "t5", "t5gemma", "umt5", "vaultgemma", "vit",
+    "xglm", "xlm", "xlm-roberta", "xlm-roberta-xl", "xlstm", "xmod", "youtu", "zamba", "zamba2", "zaya",
 })
 # fmt: on
 _CODE_KEYS = re.compile(
@@ -40,9 +41,11 @@ _CODE_KEYS = re.compile(
 _IMPLEMENTATION_KEYS = re.compile(r"_?(attn|experts)_implementation\w*")
 _BUILT_IN = (None, True, False, "eager", "sdpa", "flash_attention_2")
 _DROPPED_KEYS = re.compile(
-    r"_.*|dtype|torch_dtype|.*implementation.*|.*_plan|distributed_config|adapter.*|gradient_checkpointing|"
+    r"_.*|dtype|torch_dtype|.*implementation.*|.*_plan|distributed_config|gradient_checkpointing|"
     r"quantization_config|output_attentions|output_hidden_states|return_dict|torchscript"
 )
+_ADAPTERS = re.compile(r"adapter.*")
+"""Keys that may name adapters to load; numbers among them are sizes of the network's own, as of Zamba2 and X-MOD."""
 _COUNTS = re.compile(r".*layers?|.*depths?|.*blocks|.*experts|.*groups?|.*group_num|attention_types")
 _MAX_LABELS = 1_000_000
 _HEADS: dict[str, Modality] = {
@@ -166,8 +169,12 @@ def _without_dropped(value: Any) -> Any:
     return {
         key: _without_dropped(item)
         for key, item in value.items()
-        if not _DROPPED_KEYS.fullmatch(key) and not _CODE_KEYS.fullmatch(key)
+        if not _DROPPED_KEYS.fullmatch(key) and not _CODE_KEYS.fullmatch(key) and not _names_adapters(key, item)
     }
+
+
+def _names_adapters(key: str, value: Any) -> bool:
+    return _ADAPTERS.fullmatch(key) is not None and not isinstance(value, (int, float))
 
 
 def check_counts(raw: dict[str, Any], n_tensors: int, origin: str) -> None:
