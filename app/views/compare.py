@@ -28,6 +28,11 @@ from oga_core.evaluation.verdicts import (
 
 _SHOWN = 24
 _SIDE_BY_SIDE = 14
+_ON_VERDICTS = (
+    "Precision: share of the decided samples among its flagged ones that you relabelled or removed, with a 90 % "
+    "interval; the highest lower bound first. Most verdicts come from the queue of the score you sort by, so a score "
+    "that ranks other samples first has few, and they are not a fair draw of what it flags."
+)
 _UNKNOWN = {"verdicts": "–", "interval": "–"}
 
 
@@ -51,24 +56,20 @@ def show() -> None:
 def _scores(view: Opened) -> None:
     table = method_table(view.data, view.board.verdicts, view.score, view.flagged)
     _advice(view, table)
-    hints.section(
-        "Compare",
-        "Scores",
-        "How good each score is, on your verdicts",
-        "Precision: share of the decided samples among its flagged ones that you relabelled or removed, with a 90 % "
-        "interval; the highest lower bound first. Most verdicts come from the queue of the score you sort by, so a "
-        "score that ranks other samples first has few, and they are not a fair draw of what it flags.",
-    )
+    is_judged = view.board.judged.any()
+    if is_judged:
+        hints.section("Compare", "Scores", "How good each score is, on your verdicts", _ON_VERDICTS)
+    else:
+        hints.section(
+            "Compare", "Scores", about="As you review, the precision of each on your verdicts stands here too."
+        )
     messages.quiet(f"{_words(view.score)}: {described(view.score, view.data.info)}")
     first = shown_first(view.data, table, view.score)
     more = len(table) > len(first) and st.toggle(f"All {len(table)} scores", key="compare-all", persist_state="session")
-    is_judged = view.board.judged.any()
     shown = table if more else table[table["score"].isin(first)]
     untold = [] if is_judged else ["precision", "verdicts", "interval"]
     untold += ["overlap"] if _at_an_end(view) else []
     _table(shown.drop(columns=untold))
-    if not is_judged:
-        messages.quiet("As you review, the precision of each score stands here too.")
     if len(view.data.scores) > 1:
         _charts(view, table)
 
