@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from oga_core.numerics import NORMAL_90, span
 from oga_core.retrain.arms import DECIDED, NOTHING_CHANGED, RANDOM_TRIM, RELABELLED, TRIMMED, TRULY_WRONG
 
 MEMORISED = 0.95
+_LARGE = 10.0  # from here on a third decimal says nothing
 SIGNED = "{:+.3f}".format
 """How gains are written."""
 
@@ -86,15 +88,23 @@ def curve_of(
 def headline(summary: dict[str, Any]) -> tuple[str, str]:
     """Return in one line whether trimming what is flagged helped, and in another what to do next."""
     arms = summary["arms"]
-    is_accuracy = "accuracy" in arms[TRIMMED]
-    scale, unit = (100, "points of accuracy") if is_accuracy else (1, f"off the {summary.get('measure', 'loss')}")
     best = max((name for name in _CLEANED if name in arms), key=lambda name: arms[name]["gain"]["interval_90"][0])
     gain = arms[best]["gain"]
-    low, high = (scale * bound for bound in gain["interval_90"])
-    size = f"{scale * gain['mean']:+.{1 if is_accuracy else 3}f} {unit} ({low:+.{1 if is_accuracy else 3}f} to "
-    size += f"{high:+.{1 if is_accuracy else 3}f})"
+    low, high = gain["interval_90"]
+    if "accuracy" in arms[TRIMMED]:
+        ends = span(100 * low, 100 * high, "{:+.1f}".format)
+        size = f"{100 * gain['mean']:+.1f} points of accuracy ({ends})"
+    else:
+        change = partial(loss_figure, sign="+")
+        measure = summary.get("measure", "loss")
+        size = f"the {measure} changes by {change(-gain['mean'])} ({span(-high, -low, change)})"
     result = {"better": "it helps", "worse": "it does harm"}.get(gain["says"], "not clear yet")
     return f"{_CLEANED[best]}: {size}, {result}.", _next(summary, best, gain["says"])
+
+
+def loss_figure(value: float, sign: str = "") -> str:
+    """A loss to the third decimal, and an error in the data's units to as many digits as it has above that."""
+    return f"{value:{sign}.3f}" if abs(value) < _LARGE else f"{value:{sign},.4g}"
 
 
 def _next(summary: dict[str, Any], best: str, result: str) -> str:

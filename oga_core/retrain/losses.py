@@ -9,7 +9,7 @@ import numpy as np
 
 from oga_core.numerics import NORMAL_90, span
 from oga_core.retrain.arms import DECIDED, NOTHING_CHANGED, RANDOM_TRIM, RELABELLED, TRIMMED, TRULY_WRONG
-from oga_core.retrain.comparison import half_width, says, spread
+from oga_core.retrain.comparison import half_width, loss_figure, says, spread
 
 
 def compare_losses(trials: list[dict[str, Any]], *, split: bool) -> dict[str, dict[str, Any]]:
@@ -43,8 +43,6 @@ def compare_losses(trials: list[dict[str, Any]], *, split: bool) -> dict[str, di
     return summary
 
 
-_LARGE = 10.0  # from here on a third decimal says nothing
-
 _DONE = {
     TRIMMED: "Without the {n_flagged:,} most suspicious rows ({trim_fraction:.1%} by {score!r})",
     RANDOM_TRIM: "Without as many random rows",
@@ -68,24 +66,21 @@ def verdict_on_losses(summary: dict[str, Any]) -> str:
     base = arms[NOTHING_CHANGED]["loss"]["mean"]
     sentences = [
         f"Trained on the rows as they are, the {summary.get('measure', OF_RESPONSES)} of {judged['n']:,} {where} is "
-        f"{_figure(base)} (mean of {summary['seeds']})."
+        f"{loss_figure(base)} (mean of {summary['seeds']})."
     ]
     for name, text in _DONE.items():
         if name in arms:
             gain = arms[name]["gain"]
             low, high = (-bound for bound in reversed(gain["interval_90"]))
             sentences.append(
-                f"{text.format(**summary)} it is {_figure(-gain['mean'], sign='+')} (90 % interval "
-                f"{span(low, high, partial(_figure, sign='+'))}), {gain['says']}."
+                f"{text.format(**summary)} it is {loss_figure(-gain['mean'], sign='+')} (90 % interval "
+                f"{span(low, high, partial(loss_figure, sign='+'))}), {gain['says']}."
             )
     lead = arms[TRIMMED]["gain"]["mean"] - arms[RANDOM_TRIM]["gain"]["mean"]
-    sentences.append(f"Against as many random rows, which are as many steps fewer, that is {_figure(-lead, sign='+')}.")
+    sentences.append(
+        f"Against as many random rows, which are as many steps fewer, that is {loss_figure(-lead, sign='+')}."
+    )
     return " ".join(sentences)
-
-
-def _figure(value: float, sign: str = "") -> str:
-    """A loss to the third decimal, and an error in the data's units to as many digits as it has above that."""
-    return f"{value:{sign}.3f}" if abs(value) < _LARGE else f"{value:{sign},.4g}"
 
 
 def warnings_on_losses(summary: dict[str, Any]) -> list[str]:

@@ -28,3 +28,13 @@ def test_a_gain_that_may_be_none_is_not_clear() -> None:
     line, advice = headline({"arms": arms, "depth": "head", "judged_on": {"kind": "validation"}})
     assert line.endswith("(-1.0 to +3.0), not clear yet.")
     assert "whole network" in advice
+
+
+def test_a_loss_is_said_to_rise_or_fall_and_large_errors_without_decimals():
+    gain = {"mean": -0.003, "interval_90": [-0.016, 0.01], "says": "no clear difference"}
+    summary = {"arms": {TRIMMED: {"gain": gain}}, "measure": "mean loss", "judged_on": {"kind": "validation"}}
+    assert headline(summary)[0] == (
+        "Trimming what is flagged: the mean loss changes by +0.003 (-0.010 to +0.016), not clear yet."
+    )
+    gain.update(mean=1234.567, interval_90=[1234.53, 1234.6], says="better")
+    assert "changes by -1,235 (about -1,235), it helps" in headline(summary)[0]
