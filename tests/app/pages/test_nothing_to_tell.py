@@ -1,21 +1,23 @@
 """Where nothing or everything is flagged, nothing passes or one person reviews, pages say no more than is known."""
 
+import numpy as np
 import pytest
 from app_runs import image_run
 from page_words import words
 
 from oga_core.review import Decision, ReviewStore
+from oga_core.runs.scored import WRONG_PROBABILITY
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 @pytest.mark.parametrize("flagged", ["0", "120"])
-def test_a_threshold_at_either_end_compares_and_expects_nothing_there(shown, visit, flagged):
-    run = shown(image_run)
-    compared = visit("compare", run=run.path.name, flagged=flagged)
+def test_a_threshold_at_either_end_compares_and_expects_nothing_there(visit, digits, flagged):
+    digits.write_table(digits.table.assign(**{WRONG_PROBABILITY: np.linspace(0.01, 0.9, 120)}))
+    compared = visit("compare", run="digits", flagged=flagged)
     assert "overlap" not in compared.dataframe[0].value
     assert "so it tells no scores apart" in words(compared)
-    explored = words(visit("explore", run=run.path.name, flagged=flagged))
+    explored = words(visit("explore", run="digits", flagged=flagged))
     assert ("expected among the flagged" in explored, "expected below" in explored) == (flagged != "0", flagged == "0")
 
 
