@@ -17,6 +17,7 @@ from oga_core.scores.estimators.confusion import (
     joint_of_labels,
     one_way_share,
 )
+from oga_core.scores.estimators.discriminant import discriminant_logits
 from oga_core.scores.estimators.label_noise import LabelNoise, agreement
 
 
@@ -121,6 +122,20 @@ def test_a_corner_of_the_larger_class_full_of_wrong_labels_is_not_taken_for_a_sm
     assert LabelNoise.of(logits, labels).one_way > 0.5, "where inputs are no columns, nothing has corners"
     assert beyond_corners(np.array([[0.4, 0.1], [0.0, 0.5]])) == 1
     assert beyond_corners(np.array([[0.7, 0.0], [0.1, 0.2]])) == 0
+
+
+def test_one_class_of_three_that_loses_samples_is_not_taken_for_a_corner_which_takes_from_all():
+    inputs = np.random.default_rng(0).normal(size=(2000, 3))
+    chances = np.random.default_rng(50)
+    true = np.argmax(3 * inputs + chances.gumbel(size=(2000, 3)), axis=1)
+    labels = np.where((true == 2) & (chances.random(2000) < 0.45), 0, true)
+    logits = discriminant_logits(inputs.astype(np.float32), labels, 3)
+    assert LabelNoise.of(logits, labels, in_corners=True).one_way > 0.9
+    one_loses = np.array([[0.5, 0.0, 0.0], [0.0, 0.2, 0.0], [0.2, 0.0, 0.1]])
+    two_lose = np.array([[0.5, 0.0, 0.0], [0.1, 0.1, 0.0], [0.1, 0.0, 0.2]])
+    assert beyond_corners(one_loses) == 1
+    assert beyond_corners(two_lose) == 0
+    assert beyond_corners(0.8 * two_lose + 0.2 * one_loses) == pytest.approx(0.5)
 
 
 def average_precision(scores, wrong):

@@ -16,6 +16,7 @@ from oga_core.scores.estimators.confusion import (
     either_way,
     joint_of_labels,
     one_way_share,
+    ramp,
 )
 
 EXPLAINED = (0.08, 0.12)
@@ -54,7 +55,7 @@ class LabelNoise:
         with_shares = filled(room(logits.shape), lambda part: logits[part] + shares)
         counts = anchors(with_shares, labels)
         contradicted = float((with_shares.argmax(axis=1) != labels).mean())
-        explained = _ramp(float(1 - np.trace(joint)) / max(contradicted, 1e-12), *EXPLAINED)
+        explained = ramp(float(1 - np.trace(joint)) / max(contradicted, 1e-12), *EXPLAINED)
         one_way = explained * one_way_share(joint, counts)
         if in_corners:
             one_way *= beyond_corners(joint)
@@ -102,8 +103,4 @@ class LabelNoise:
 def agreement(fits: Sequence[LabelNoise], weights: Sequence[float]) -> float:
     """How far each fit's belief in noise one way may count, 0 to 1, by what all believe: it is one fact of the data."""
     believed = [fit.one_way for fit in fits]
-    return _ramp(float(np.average(believed, weights=weights)), *AGREED)
-
-
-def _ramp(value: float, least: float, enough: float) -> float:
-    return float(np.clip((value - least) / (enough - least), 0, 1))
+    return ramp(float(np.average(believed, weights=weights)), *AGREED)
