@@ -181,3 +181,19 @@ def test_norms_of_convolutions_take_the_form_of_fewest_operations(channels, side
         )
     factor.squared_norms()
     assert (set(forms) or {"patches"}) == {form}
+
+
+@pytest.mark.parametrize(("channels", "side", "at_once"), [(128, 4, 64), (8, 16, 2)])
+def test_inner_products_between_pixels_are_taken_for_as_many_samples_as_caches_hold(
+    channels, side, at_once, monkeypatch
+):
+    geometry = Geometry((3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1), 1)
+    values = torch.randn(64, channels, side, side)
+    taken = []
+    original = ConvolutionFactor._norms_by_pixels
+    monkeypatch.setattr(ConvolutionFactor, "_pixels_pay", True)
+    monkeypatch.setattr(
+        ConvolutionFactor, "_norms_by_pixels", lambda self, rows: taken.append(rows) or original(self, rows)
+    )
+    ConvolutionFactor(values, values, geometry).squared_norms()
+    assert max(rows.stop - rows.start for rows in taken) == at_once

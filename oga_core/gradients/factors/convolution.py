@@ -130,11 +130,15 @@ class ConvolutionFactor(Factor):
         return math.prod(self.left.shape[2:])
 
     @property
+    def _n_pixels(self) -> int:
+        return self.geometry.n_pixels(self.image.shape[2:])
+
+    @property
     def _pixels_pay(self) -> bool:
         """Whether norms cost least from the inner products between pixels, which patches share, by operations."""
         rows, columns, copies = self.shape
         time = self._time
-        pixels = self.geometry.n_pixels(self.image.shape[2:])
+        pixels = self._n_pixels
         if self.device.type != "cpu" or copies == 1:
             return False
         by_pixels = time**2 * (rows + SHIFTED * copies) + pixels**2 * columns
@@ -186,7 +190,8 @@ class ConvolutionFactor(Factor):
         if self.explicit_is_shorter:
             return super().squared_norms()
         if self._pixels_pay:
-            return joined([self._norms_by_pixels(rows) for rows in chunks(self)])
+            numbers = self._n_pixels**2 + 2 * self._time**2  # inner products between pixels, and between positions
+            return joined([self._norms_by_pixels(rows) for rows in chunks(self, numbers)])
         left = self.left.flatten(2).transpose(1, 2)
         right = self.geometry.patches(self.image, self.left.shape[2:]).flatten(1, 2).transpose(1, 2)
         return norms_by_positions(left, right)

@@ -146,10 +146,13 @@ def canonical(shape: Sequence[int]) -> Shape:
     return rows, columns, math.prod(rest)
 
 
-def chunks(factor: Factor) -> Iterator[slice]:
-    """Yield slices of samples whose gradients fit into the caches of a CPU, or a little of a device's memory."""
+def chunks(factor: Factor, numbers: int | None = None) -> Iterator[slice]:
+    """Yield slices of samples whose gradients fit into the caches of a CPU, or a little of a device's memory.
+
+    numbers: that exist for each sample where not its gradient is formed.
+    """
     limit = CPU_CHUNK_BYTES if factor.device.type == "cpu" else ACCELERATOR_CHUNK_BYTES
-    step = max(1, limit // (4 * factor.numbers_at_a_time))
+    step = max(1, limit // (4 * (numbers or factor.numbers_at_a_time)))
     for start in range(0, len(factor), step):
         yield slice(start, min(start + step, len(factor)))
 

@@ -87,12 +87,17 @@ def _of_running_statistics(
     deviation = (variance + eps).rsqrt()
     at_once = of_input and data.device.type == "cpu"  # whose caches hold a channel
     as_channels = (1, shape.numel(), -1)
+    weights, means, variances, deviations = (
+        values.expand(shape).reshape(-1) for values in (scale, mean, variance, deviation)
+    )
     inputs, scales, shifts = aten.native_batch_norm_backward(
         gradient.reshape(as_channels),
         data.reshape(as_channels),
-        *(values.repeat(len(data)) for values in (scale, mean, variance)),
-        mean.repeat(len(data)),  # a card takes the saved statistics, also in evaluation
-        deviation.repeat(len(data)),
+        weights,
+        means,
+        variances,
+        means,  # a card takes the saved statistics, also in evaluation
+        deviations,
         False,
         eps,
         [at_once, True, True],
