@@ -9,7 +9,7 @@ import streamlit as st
 
 from oga_app.elements import messages
 from oga_app.views.runs.card_inputs import image_inputs, lines, table_inputs
-from oga_core.samples import LOSSES, MODALITIES
+from oga_core.samples import LOSSES, MODALITIES, OWN
 
 
 def model_card() -> str | None:
@@ -42,7 +42,8 @@ def _output() -> dict[str, Any]:
 
 def _loss() -> dict[str, Any]:
     """The loss, and of numbers the mean and standard deviation that the model was trained with."""
-    name: str = st.selectbox("Loss", LOSSES, format_func=lambda name: name.replace("_", " "), key="card-loss")
+    offered = [name for name in LOSSES if name != OWN]  # one of one's own comes with its model
+    name: str = st.selectbox("Loss", offered, format_func=lambda name: name.replace("_", " "), key="card-loss")
     if LOSSES[name][0] != "number":
         return {"name": name}
     messages.quiet("Where the model was trained on (number - mean) / standard deviation; else 0 and 1.")

@@ -74,3 +74,10 @@ def test_columns_beside_an_image() -> None:
 )
 def test_what_is_missing_is_said(modality: str, fields: dict[str, str], said: str) -> None:
     assert said in "".join(problems(written(modality, **fields)))
+
+
+def test_every_loss_that_is_offered_makes_a_card() -> None:
+    test = written("tabular", features="age")
+    for loss in test.selectbox(key="card-loss").options:
+        test.selectbox(key="card-loss").set_value(loss.replace(" ", "_")).run()
+        assert inputs_of(test) == {"features": ["age"]}, loss
