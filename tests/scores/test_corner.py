@@ -8,8 +8,9 @@ from problems import sketch_of
 from sklearn.metrics import average_precision_score
 
 from oga_core.scores import oga
+from oga_core.scores.tables import corner as corners
 from oga_core.scores.tables.boosting import boosted_logits
-from oga_core.scores.tables.corner import CornerNoise
+from oga_core.scores.tables.corner import MODELS, CornerNoise
 
 
 def rows_with_a_corner(n_samples, *, share=0.75, n_classes=2, seed=0):
@@ -70,3 +71,38 @@ def test_what_it_tells_of_labels_is_compared_row_by_row(corner):
 def test_noise_that_is_everywhere_does_not_vary():
     inputs, labels, _ = rows_with_a_corner(500, share=0.02, n_classes=3)
     assert CornerNoise.of(inputs, labels, 3, np.arange(500)).varies() < 0.5
+
+
+def test_what_is_wrong_is_what_is_left_of_a_label_s_probability():
+    rng = np.random.default_rng(0)
+    classes = rng.dirichlet(np.ones(3), size=100)
+    labels = rng.integers(3, size=100)
+    noise = CornerNoise(labels, np.log(classes), rng.normal(size=100))
+    share = 1 / (1 + np.exp(-noise.logit_wrong))
+    of_all = sum(np.exp(replace(noise, labels=np.full(100, label)).log_probability()) for label in range(3))
+    np.testing.assert_allclose(of_all, 1)
+    right = (1 - share) * classes[np.arange(100), labels] / np.exp(noise.log_probability())
+    np.testing.assert_allclose(1 / (1 + np.exp(noise.log_odds_of_another_label())), right)
+
+
+def test_the_share_of_wrong_labels_is_found_by_the_place_among_three_classes():
+    inputs, labels, wrong = rows_with_a_corner(4000, n_classes=3)
+    fit = corners._Fit.of(MODELS[0], inputs.astype(float), labels, 3)
+    found = 1 / (1 + np.exp(-fit.logit_wrong(inputs.astype(float))))
+    for inside in (inputs[:, 1] > 1.2, inputs[:, 1] < 0):
+        assert found[inside].mean() == pytest.approx(wrong[inside].mean(), abs=0.12)
+
+
+def test_no_row_is_judged_by_a_fit_that_has_seen_its_label():
+    rng = np.random.default_rng(0)
+    inputs = rng.normal(size=(120, 3)).astype(np.float32)
+    labels = rng.integers(2, size=120)
+    noise = CornerNoise.of(inputs, labels, 2, np.arange(120))
+    assert noise.log_probability().mean() < np.log(0.5)
+
+
+def test_classes_that_bend_are_taken_where_they_tell_more():
+    x = np.random.default_rng(0).normal(size=(400, 2))
+    labels = (np.linalg.norm(x, axis=1) > 1.2).astype(np.int64)
+    straight, bent = (corners._left_out(model, x, labels, 2) for model in MODELS[:3:2])
+    assert bent > straight + 0.1
