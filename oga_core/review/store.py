@@ -73,6 +73,10 @@ class ReviewStore(ReviewLog):
             ORDER BY by DESC LIMIT 1"""
         return self._reverse("redo", reviewer, query, (reviewer,), client_event_id)
 
+    def is_undone(self, seq: int) -> bool:
+        """Whether step `seq` has been taken back, by whatever way."""
+        return bool(self._read("SELECT 1 FROM undone WHERE step = ?", (seq,)))
+
     def decisions(self, reviewer: str | None = None) -> dict[str, Decision]:
         """Return what stands for every decided sample, or what one reviewer decided."""
         where, values = ("WHERE reviewer = ?", (reviewer,)) if reviewer else ("", ())

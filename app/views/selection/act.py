@@ -55,7 +55,7 @@ def _label(view: Opened) -> str:
 def done(view: Opened) -> None:
     """What the last step on many samples did, with a button that takes it back, and one that exports."""
     last = view.session.done
-    if last is None:
+    if last is None or view.board.store.is_undone(last.step):
         return
     with st.container(horizontal=True, vertical_alignment="center", key="done"):
         messages.note(last.sentence())

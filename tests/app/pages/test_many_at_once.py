@@ -38,6 +38,16 @@ def test_all_flagged_take_their_suggestions_in_one_step(visit, digits, store):
     assert "decided in one step" not in words(test)
 
 
+def test_what_was_undone_elsewhere_is_not_said_to_be_done(visit, digits, store):
+    test = visit("explore", run="digits", flagged="30")
+    test.button(key="act").click().run()
+    test.button(key="act-confirm").click().run()
+    store.undo("me")  # in another tab, by the queue's key, or in the history
+    assert "decided in one step" not in words(test.run())
+    store.redo("me")
+    assert "decided in one step" in words(test.run())
+
+
 def test_the_result_offers_the_same_at_once(visit, digits, store):
     test = visit("run", run="digits")
     test.button(key="act").click().run()
