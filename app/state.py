@@ -83,6 +83,12 @@ class Session:
         self.done = None
         self.batch = None
 
+    def let_go(self) -> None:
+        """Close the open run where it is not there any more, and say so."""
+        if self.run is not None and not self.run.exists():
+            self.notice = f"The run {self.run.name} is not there any more: it was deleted or renamed in another place."
+            self.close()
+
     def score_of(self, data: ScoredRun) -> str:
         """The score that ranks the samples: the chosen one, else the run's default."""
         return self.score if self.score in data.scores else data.default_score

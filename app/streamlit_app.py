@@ -21,6 +21,7 @@ def main() -> None:
     if not messages.guarded(login.passed)(settings):
         return
     current = state.session(settings)
+    current.let_go()
     pages = [
         st.Page(run.show, title="Run", url_path="run"),
         st.Page(explore.show, title="Explore", url_path="explore"),

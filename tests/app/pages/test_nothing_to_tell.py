@@ -1,5 +1,7 @@
 """Where nothing or everything is flagged, nothing passes or one person reviews, pages say no more than is known."""
 
+import shutil
+
 import numpy as np
 import pytest
 from app_runs import image_run
@@ -19,6 +21,15 @@ def test_a_threshold_at_either_end_compares_and_expects_nothing_there(visit, dig
     assert "so it tells no scores apart" in words(compared)
     explored = words(visit("explore", run="digits", flagged=flagged))
     assert ("expected among the flagged" in explored, "expected below" in explored) == (flagged != "0", flagged == "0")
+
+
+def test_a_run_that_was_deleted_in_another_tab_is_let_go(visit, digits):
+    test = visit("run", run="digits")
+    shutil.rmtree(digits.path)
+    shown = words(test.run())
+    assert "The run digits is not there any more: it was deleted or renamed in another place." in shown
+    assert not [button for button in test.button if button.label == "Edit and try again"]
+    assert "not there any more" not in words(test.run())
 
 
 def test_of_no_samples_nothing_is_expected(shown, visit):
