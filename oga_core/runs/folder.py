@@ -188,19 +188,28 @@ class RunFolder:
     def seen(self) -> SampleSet | SeenRows:
         """What can be seen of the scored samples: of a table whose rows' places were kept, without reading it again.
 
-        Where the table has changed since, or places were not kept, the samples are read.
+        Of a model's outputs ids and labels are seen, which the run has too. Where the data have changed since, or
+        places were not kept, the samples are read.
         """
-        from oga_core.readers.tables.indexed import seen_rows
+        from oga_core.readers.tables.indexed import seen_labels, seen_rows
 
         data = self.info.data
-        spans = _read_places(self.path / PLACES)
-        if spans is None or len(spans) != self.info.n_samples or not data.path or self.info.modality == "causal_lm":
-            return self.samples
         with contextlib.suppress(OgaError, OSError, TypeError):
-            rows = seen_rows(Path(data.path), spans, data.options)
+            rows: SeenRows | None = None
+            if self.info.modality == "outputs" and data.path:
+                columns = StoredColumns(self.path / "scores.parquet", ("given_label",))
+                labels = columns.codes("given_label", self.info.classes)
+                rows = seen_labels(Path(data.path), self.ids.__getitem__, labels, self.info.classes, data.options)
+            elif self.info.modality != "causal_lm" and data.path and (spans := self._spans()) is not None:
+                rows = seen_rows(Path(data.path), spans, data.options)
             if rows is not None and rows.fingerprint == data.fingerprint:
                 return rows
         return self.samples
+
+    def _spans(self) -> Indices | None:
+        """Where each row lies in the data, None where that was not kept for all."""
+        spans = _read_places(self.path / PLACES)
+        return None if spans is None or len(spans) != self.info.n_samples else spans
 
     def _places(self, samples: SampleSet) -> Indices:
         """Return where the rows of the table stand among all samples of the data."""

@@ -107,3 +107,25 @@ def test_a_search_by_bytes_finds_what_a_search_by_values_does(tmp_path, text):
         if any(text.casefold() in value.casefold() for value in whole.rows[row].values())
     ]
     assert [row for part in (range(0, 31), range(31, len(seen))) for row in found(seen, part, text)] == by_values
+
+
+def test_ids_and_labels_of_outputs_are_shown_without_reading_them(tmp_path, monkeypatch):
+    data = tmp_path / "outputs.npz"
+    np.savez(
+        data, logits=np.eye(3, dtype=np.float32).repeat(4, axis=0), labels=np.arange(12) % 3, ids=np.arange(12) + 7
+    )
+    samples = read_samples(data)
+    run = RunFolder.create(tmp_path / "run")
+    given = {"path": str(data), "options": {}, "fingerprint": samples.fingerprint}
+    run.update(status="done", n_samples=12, modality="outputs", target="class", data=given, classes=["0", "1", "2"])
+    labels = np.array(samples.class_names)[samples.given_labels]
+    run.write_columns({"sample_id": samples.ids, "given_label": labels, "score_loss": np.zeros(12)})
+    shown = [preview(run.samples, row, 100) for row in range(12)]
+    monkeypatch.setattr("oga_core.readers.outputs.read_outputs", refuse)
+    seen = RunFolder(run.path).seen
+    assert [preview(seen, row, 100) for row in range(12)] == shown
+    assert found(seen, range(12), "18") == [11]
+    np.savez(data, logits=np.zeros((12, 3), np.float32), labels=np.arange(12) % 3)
+    monkeypatch.undo()
+    with pytest.raises(OgaError, match="has changed since it was scored"):
+        _ = RunFolder(run.path).seen

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from oga_core.readers.assembly import ReadOptions, data_fingerprint
 from oga_core.readers.table_data import read_table
 from oga_core.readers.tables import open_text_table
+from oga_core.readers.tables.content import MappedRows
 from oga_core.readers.tables.delimited import DelimitedTable
 from oga_core.readers.tables.json_rows import JsonLinesTable
 from oga_core.readers.tables.table import Scan
@@ -64,3 +65,19 @@ def seen_rows(path: Path, spans: NDArray[np.int64], options: Mapping[str, Any]) 
         return None
     draft = read_table(_IndexedTable(table, spans), path, how, None)
     return SeenRows(draft.inputs, draft.rows, draft.modality, draft.source, data_fingerprint(path, how))
+
+
+def seen_labels(
+    path: Path,
+    id_of: Callable[[int], str],
+    labels: NDArray[np.int64],
+    classes: Sequence[str],
+    options: Mapping[str, Any],
+) -> SeenRows:
+    """Return what can be seen of the outputs at `path`, which are not read: ids, and labels as names.
+
+    id_of: the id of a row. labels: `(n_samples,)` indices into `classes`, -1 where there is none.
+    """
+    names = [*classes, None]
+    rows = MappedRows(range(len(labels)), lambda row: {"id": id_of(row), "label": names[labels[row]]})
+    return SeenRows(rows, rows, "outputs", Source(path, "outputs"), data_fingerprint(path, ReadOptions(**options)))
