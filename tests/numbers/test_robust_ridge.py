@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -89,6 +90,18 @@ def test_numbers_of_other_samples_are_counted_too() -> None:
     assert mixture.low < mixture.rate, "many of them lie where right numbers do"
 
 
+@pytest.mark.parametrize("spread", [2.0, 3.0, 8.0])
+def test_the_interval_counts_numbers_of_others_that_lie_where_right_ones_do(spread: float) -> None:
+    rng = np.random.default_rng(4)
+    residuals = rng.normal(size=2000)
+    others = rng.normal(0, spread, 2000)
+    residuals[:300] = others[:300]
+    mixture = residual_mixture(residuals, others)
+    assert mixture.low < 0.15 < mixture.high
+    far = residual_mixture(np.concatenate([rng.normal(size=1700), rng.uniform(60, 90, 300)]), others)
+    assert 0.13 < far.low < far.high < 0.2, "none of the others could be so far away"
+
+
 def test_a_memorised_model_is_not_asked() -> None:
     sketch, wrong = numbers(300)
     learnt = replace(
@@ -123,9 +136,9 @@ def test_a_slip_is_moved_back_and_a_shift_replaced() -> None:
 
 def test_no_two_fits_say_the_same() -> None:
     sketch, _ = numbers(300)
-    first, second, _ = witnesses(sketch)
-    assert not np.allclose(first.residuals, second.residuals)
-    assert (first.usual > 0).all()
+    fits = witnesses(sketch)
+    assert all(not np.allclose(one.residuals, other.residuals) for one, other in itertools.combinations(fits, 2))
+    assert all((fit.usual > 0).all() for fit in fits)
 
 
 def test_trees_see_what_columns_do_together_and_pass_over_far_numbers() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,7 +46,8 @@ def unusual_value(sketch: GradientSketch) -> Values:
 
     e: the residual of a robust ridge regression, or of trees; s: the usual size of residuals among the nearest samples
     and among those with about the same prediction. The regressions read the last layer (the middle layers where the
-    model has memorised its numbers) and random Fourier features of the inputs; the trees read the rows of a table.
+    model has memorised its numbers), random Fourier features of the inputs, and these beside the inputs themselves; the
+    trees read the rows of a table.
     """
     scores = [np.log1p(np.abs(witness.residuals) / witness.usual) for witness in witnesses(sketch)]
     return np.asarray(np.mean(scores, axis=0), dtype=np.float64)
@@ -64,7 +66,7 @@ def unusual_loss(sketch: GradientSketch) -> Values:
 
 @once_per_sketch
 def witnesses(sketch: GradientSketch) -> tuple[Witness, ...]:
-    """The fits on what the model makes of its inputs, on random features of the inputs, and on the rows of a table.
+    """The fits on what the model makes of its inputs, twice on the inputs, and on the rows of a table.
 
     A memorised model's last layer has learnt the wrong numbers too, so its middle layers speak instead.
     """
@@ -96,13 +98,18 @@ def model_residuals(sketch: GradientSketch) -> Values:
     return residuals
 
 
-def _representations(sketch: GradientSketch) -> list[Array]:
-    """What the fits read: two views of the samples that err in different ways."""
+def _representations(sketch: GradientSketch) -> Iterator[Array]:
+    """What the fits read, one after the other: views of the samples that err in different ways."""
     early = _early(sketch)
     layer = sketch.middle_features if has_memorised(sketch) else sketch.features
     raw = sketch.inputs if sketch.inputs is not None else early
-    found = [standardised(_narrow(part)) for part in (layer if layer is not None else early,) if part is not None]
-    return [*found, fourier_features(_narrow(raw))] if raw is not None else found
+    layer = layer if layer is not None else early
+    if layer is not None:
+        yield standardised(_narrow(layer))
+    if raw is not None:
+        raw = _narrow(raw)
+        yield fourier_features(raw)  # what bends
+        yield np.concatenate([standardised(raw), fourier_features(raw)], axis=1)  # lines, and what bends away from them
 
 
 def _early(sketch: GradientSketch) -> Array | None:
