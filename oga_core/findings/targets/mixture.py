@@ -20,8 +20,8 @@ SURE = 0.9
 """The share of wrong numbers is no smaller than those that are wrong with at least this probability."""
 RARELY_SURE = 0.02
 """Where fewer numbers of other rows than these would be sure to be wrong, how many there are is told by nothing."""
-NEAR = 0.9
-"""What is surely wrong may be another row's number unless it is farther off than this share of those would be."""
+NEAR = 0.3
+"""Of another row's numbers that show, this share is nearest: by how many are so near, all of them are counted."""
 MOST = 0.5
 """Of the numbers may be another row's."""
 LIKELY = 0.5
@@ -58,10 +58,11 @@ def residual_mixture(residuals: Values, others: Values | None = None) -> Residua
     most = max(float(fit.shares.sum()) for fit in fits if fit.likelihood >= best.likelihood - PLAUSIBLE)
     high = most + _chance(most, len(residuals))
     if others is not None:
-        near = float((sure & (np.abs(residuals) <= np.quantile(np.abs(others), NEAR))).mean())
-        of_others = best.probability(others, np.stack([_normal(others, others), anywhere]))
-        shown = max(float((of_others > SURE).mean()), RARELY_SURE)
-        high = max(high, seen - near + min((near + _chance(seen, len(residuals))) / shown, MOST))
+        shows = best.probability(others, np.stack([_normal(others, others), anywhere])) > SURE
+        near = sure & (np.abs(residuals) <= (np.quantile(np.abs(others[shows]), NEAR) if shows.any() else np.inf))
+        of_others = min(float(near.mean()) / NEAR, seen)
+        shown = max(float(shows.mean()), RARELY_SURE)
+        high = max(high, seen - of_others + min((of_others + _chance(seen, len(residuals))) / shown, MOST))
     low = max(min(seen, rate) - _chance(seen, len(residuals)), 0.0)
     return ResidualMixture(rate, low, float(min(high, 1.0)), probability)
 

@@ -109,7 +109,7 @@ def _warnings(sketch: GradientSketch) -> Iterator[str]:
     if has_memorised(sketch):
         yield (
             "The model has memorised its numbers, wrong ones too: its own residuals say little here. The default score "
-            "uses its middle layers and the inputs instead; an earlier checkpoint would serve better still."
+            "asks fits on the inputs instead, or on its middle layers; an earlier checkpoint would serve better still."
         )
     elif explained < UNINFORMED:
         yield (

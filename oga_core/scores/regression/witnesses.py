@@ -45,9 +45,9 @@ def unusual_value(sketch: GradientSketch) -> Values:
     """Mean over fits that leave the number out of log(1 + |e| / s), `(n_samples,)`, 0 or more.
 
     e: the residual of a robust ridge regression, or of trees; s: the usual size of residuals among the nearest samples
-    and among those with about the same prediction. The regressions read the last layer (the middle layers where the
-    model has memorised its numbers), random Fourier features of the inputs, and these beside the inputs themselves; the
-    trees read the rows of a table.
+    and among those with about the same prediction. The regressions read the last layer (not where the model has
+    memorised its numbers), random Fourier features of the inputs, and these beside the inputs themselves; the trees
+    read the rows of a table.
     """
     scores = [np.log1p(np.abs(witness.residuals) / witness.usual) for witness in witnesses(sketch)]
     return np.asarray(np.mean(scores, axis=0), dtype=np.float64)
@@ -68,7 +68,8 @@ def unusual_loss(sketch: GradientSketch) -> Values:
 def witnesses(sketch: GradientSketch) -> tuple[Witness, ...]:
     """The fits on what the model makes of its inputs, twice on the inputs, and on the rows of a table.
 
-    A memorised model's last layer has learnt the wrong numbers too, so its middle layers speak instead.
+    A memorised model's layers have learnt the wrong numbers too: the inputs alone speak, or, where they are none that a
+    fit reads, the middle layers.
     """
     fits = [_witness(x, numbers_of(sketch)) for x in _representations(sketch)]
     return (*fits, *_trees(sketch))
@@ -104,7 +105,8 @@ def _representations(sketch: GradientSketch) -> Iterator[Array]:
     layer = sketch.middle_features if has_memorised(sketch) else sketch.features
     raw = sketch.inputs if sketch.inputs is not None else early
     layer = layer if layer is not None else early
-    if layer is not None:
+    learnt = has_memorised(sketch) and sketch.inputs is not None  # wrong numbers, in every layer to some degree
+    if layer is not None and not learnt:
         yield standardised(_narrow(layer))
     if raw is not None:
         raw = _narrow(raw)
