@@ -69,8 +69,8 @@ def random_gradients() -> OgaError:
 def not_finite() -> OgaError:
     """The error for a model whose answers to the first samples are no numbers."""
     return OgaError(
-        "The model's output is not finite (NaN or infinite) for the samples that were tried first. "
-        "Check its weights, and the mean and std in the model card."
+        "The model's output or its loss is not finite (NaN or infinite) for the samples that were tried first. "
+        "Check its weights, the mean and std in the model card, and a loss of your own."
     )
 
 

@@ -62,6 +62,8 @@ def without_gradient(message: str, otherwise: str) -> str:
         return "Training it would fail alike: write y = y * 2 instead of y *= 2 or y[i] = 2 in its forward."
     if "use_reentrant" in message:
         return "Write checkpoint(function, x, use_reentrant=False) in its forward."
+    if "does not require grad" in message:
+        return "The loss must be computed from the model's outputs, without detach(), .item() or numpy."
     return otherwise
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -50,7 +51,11 @@ def with_numbers(samples: SampleSet) -> SampleSet:
     """
     numbers = np.array([_number(name) for name in samples.class_names])[samples.given_labels]
     problems = [
-        Problem(str(samples.ids[i]), int(samples.row_numbers[i]), f"its label {_short(samples, i)} is not a number")
+        Problem(
+            str(samples.ids[i]),
+            int(samples.row_numbers[i]),
+            f"its label {_short(samples, i)} is not a number{_point(samples, i)}",
+        )
         for i in np.flatnonzero(np.isnan(numbers)).tolist()
     ]
     usable = np.flatnonzero(~np.isnan(numbers))
@@ -157,6 +162,11 @@ def labels_in(text: str) -> list[str]:
 def separator_of(text: str) -> str:
     """What stands between the labels in a text."""
     return next((mark for mark in SEPARATORS if mark in text), SEPARATORS[-1])
+
+
+def _point(samples: SampleSet, i: int) -> str:
+    name = samples.class_names[samples.given_labels[i]]
+    return f"; write it with a point, {name.replace(',', '.')}" if re.fullmatch(r"-?\d+,\d+", name) else ""
 
 
 def _short(samples: SampleSet, i: int) -> str:

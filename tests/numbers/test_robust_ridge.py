@@ -157,3 +157,11 @@ def test_trees_see_what_columns_do_together_and_pass_over_far_numbers() -> None:
     turned = np.random.default_rng(1).permutation(300)
     again = boosted_values(rows[turned], given[turned], np.argsort(turned))
     np.testing.assert_allclose(again, boosted_values(rows, given, np.arange(300))[turned])
+
+
+def test_of_numbers_that_are_all_the_same_none_is_called_wrong() -> None:
+    sketch, _ = numbers(300)
+    columns, fields = number_findings(replace(sketch, targets=np.full(300, 5.0)), list(range(300)))
+    assert set(columns["finding"]) == {"none"}
+    assert fields["noise_rate"] == {"rate": 0.0, "low": 0.0, "high": 0.0}
+    assert "All numbers are 5" in fields["warnings"][0]

@@ -43,8 +43,11 @@ def test_a_label_that_is_no_number_is_told_and_left_out(tmp_path: Path) -> None:
 
 def test_a_column_of_names_is_refused(tmp_path: Path) -> None:
     samples = read_samples(written(tmp_path, ["red", "blue", "12"]), label_column="price")
-    with pytest.raises(OgaError, match="its label 'red' is not a number"):
+    with pytest.raises(OgaError, match="its label 'red' is not a number; h1"):
         with_numbers(samples)
+    decimals = read_samples(written(tmp_path, ['"3,5"', "4"]), label_column="price")
+    with pytest.raises(OgaError, match=r"'3,5' is not a number; write it with a point, 3\.5"):
+        with_numbers(decimals)
 
 
 def test_classes_stay_classes(tmp_path: Path) -> None:

@@ -55,8 +55,10 @@ def number_findings(sketch: GradientSketch, ids: Sequence[object]) -> tuple[dict
 @once_per_sketch
 def mixture_of(sketch: GradientSketch) -> ResidualMixture:
     """How many numbers are wrong and which, by the mean of the fits' residuals over what is usual."""
-    order = canonical_order(sketch)
     numbers = numbers_of(sketch)
+    if np.ptp(numbers) == 0:
+        return ResidualMixture(0.0, 0.0, 0.0, np.zeros(len(numbers)))
+    order = canonical_order(sketch)
     others = np.empty_like(numbers)
     others[order] = numbers[np.random.default_rng(0).permutation(order)]
     return residual_mixture(_scaled(sketch), _scaled(sketch, others - numbers))
@@ -102,6 +104,10 @@ def _sentence(finding: str, suggested: str, times: float, twin: object) -> str:
 
 
 def _warnings(sketch: GradientSketch) -> Iterator[str]:
+    if np.ptp(numbers_of(sketch)) == 0:
+        same = number_text(float(numbers_of(sketch)[0]), DIGITS)
+        yield f"All numbers are {same}: which of them is wrong cannot be told."
+        return
     if sketch.outputs is None:
         return  # under a loss of one's own nobody knows what they are
     variance = float(numbers_of(sketch).var())

@@ -18,7 +18,13 @@ def of_one_sample(function: LossFunction, outputs: Tensor, target: Tensor) -> Te
 
     Raises `OgaError` where the function returns something else.
     """
-    value: Any = function(outputs, target)
+    try:
+        value: Any = function(outputs, target)
+    except (TypeError, ValueError) as error:  # what it is given, not how it is run
+        raise OgaError(
+            f"loss fails on one sample: {error}. It is called as loss(outputs, target), with outputs "
+            f"{tuple(outputs.shape)} and target {tuple(target.shape)}; a function of one's own can bring them together."
+        ) from error
     if not isinstance(value, Tensor) or (value.ndim and value.shape[0] != 1):
         shape = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
         raise OgaError(f"loss returns {shape} for one sample. Return one number a sample, or the mean over samples.")
