@@ -9,6 +9,7 @@ import torch
 from oga_core.gradients.factors.convolution import ConvolutionFactor, Geometry
 from oga_core.gradients.factors.factor import DirectFactor, Factor, Kept
 from oga_core.gradients.factors.products import LookupFactor, ProductFactor, SumFactor
+from oga_core.gradients.factors.reduction import Reduction
 from oga_core.gradients.factors.sketching import Sketcher, random_signs
 
 SEEDS = 80  # the error of a standard deviation is then 8 %
@@ -197,3 +198,32 @@ def test_inner_products_between_pixels_are_taken_for_as_many_samples_as_caches_h
     )
     ConvolutionFactor(values, values, geometry).squared_norms()
     assert max(rows.stop - rows.start for rows in taken) == at_once
+
+
+@pytest.mark.parametrize(("columns", "size", "stride", "from_factors"), [(64, 32, 1, 0), (32, 16, 2, 1)])
+def test_a_gradient_formed_for_its_norm_is_sketched_where_that_is_less_work(
+    columns, size, stride, from_factors, monkeypatch
+):
+    geometry = Geometry((3, 3), (stride, stride), ((1, 1), (1, 1)), (1, 1), 1)
+    torch.manual_seed(0)
+    left = torch.randn(3, 64, size // stride, size // stride)
+    factor = ConvolutionFactor(left, torch.randn(3, columns, size, size), geometry)
+    sketcher = Sketcher(512, seed=0)
+    expected = factor.sketch("w", sketcher)
+    calls = []
+    original = ConvolutionFactor.sketch
+    monkeypatch.setattr(ConvolutionFactor, "sketch", lambda self, *args: calls.append(1) or original(self, *args))
+    reduction = Reduction(3, sketcher, keep=True)
+    reduction("w", [factor])
+    assert len(calls) == from_factors
+    sketch, squared = reduction.by_parameter["w"]
+    torch.testing.assert_close(sketch, expected, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(squared, factor.explicit(slice(0, 3)).square().sum((1, 2, 3)))
+
+
+def test_a_tied_table_is_never_projected_row_by_row():
+    indices = torch.randint(0, 30_000, (2, 5))
+    table = LookupFactor(indices, torch.randn(2, 5, 64), 30_000)
+    head = ProductFactor(torch.randn(2, 5, 30_000), torch.randn(2, 5, 64))
+    assert not SumFactor([table, head]).suits_sketch_of_gradient
+    assert ProductFactor(torch.randn(2, 512, 96), torch.randn(2, 512, 96)).suits_sketch_of_gradient

@@ -20,6 +20,7 @@ from oga_core.gradients.factors.factor import (
     norms_by_positions,
     positions_that_pay,
     products,
+    projecting_gradient_pays,
 )
 
 SHIFTED = 16  # multiplications that an addition along a shifted view is worth, as measured on a CPU
@@ -124,6 +125,11 @@ class ConvolutionFactor(Factor):
         if self.geometry.groups > 1:
             return True
         return self._time > positions_that_pay((rows, columns * copies, 1)) and not self._pixels_pay
+
+    @property
+    def suits_sketch_of_gradient(self) -> bool:
+        pixels = math.prod(self.image.shape[2:])
+        return self.geometry.groups > 1 or projecting_gradient_pays(self.shape, self._time, pixels)
 
     @property
     def _time(self) -> int:

@@ -65,6 +65,11 @@ class Factor(ABC):
         return True
 
     @property
+    def suits_sketch_of_gradient(self) -> bool:
+        """Whether the sketch of a gradient that is formed anyway costs less than that from the factors."""
+        return True
+
+    @property
     def numbers_at_a_time(self) -> int:
         """Numbers that exist for each sample while its gradient is formed."""
         return math.prod(self.shape)
@@ -181,6 +186,24 @@ class Kept(NamedTuple):
         rows = min(m, side * side // patches)
         columns = n if n * copies <= patches else min(n, max(side // 2 if copies > 1 else patches, patches // copies))
         return cls(rows, columns, min(patches, columns * copies), False)
+
+
+def projecting_gradient_pays(shape: Shape, time: int, pixels: int) -> bool:
+    """Whether projecting a gradient takes fewer multiplications than projecting its factors.
+
+    time: positions of the left factor. pixels: positions of the right one before windows are cut out of it.
+    """
+    rows, columns, copies = shape
+    kept = Kept.of(shape)
+    if kept.everything:
+        return True
+    patches = kept.columns * copies
+    of_rows = rows * kept.rows * (kept.rows < rows)
+    of_columns = columns * kept.columns * (kept.columns < columns)
+    of_patches = patches * kept.patches * (kept.patches < patches)
+    of_gradient = columns * copies * of_rows + kept.rows * (copies * of_columns + of_patches)
+    of_factors = time * (of_rows + of_patches + kept.rows * kept.patches) + pixels * of_columns
+    return of_gradient < of_factors
 
 
 def working(values: Tensor) -> Tensor:

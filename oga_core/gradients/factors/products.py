@@ -23,6 +23,7 @@ from oga_core.gradients.factors.factor import (
     norms_by_positions,
     positions_that_pay,
     products,
+    projecting_gradient_pays,
     squares,
     wide,
     working,
@@ -54,6 +55,10 @@ class ProductFactor(Factor):
     @property
     def explicit_is_shorter(self) -> bool:
         return self.left.shape[1] > positions_that_pay(self.shape)
+
+    @property
+    def suits_sketch_of_gradient(self) -> bool:
+        return projecting_gradient_pays(self.shape, self.left.shape[1], self.left.shape[1])
 
     def explicit(self, rows: slice) -> Tensor:
         return products(self.left[rows].transpose(1, 2), self.right[rows])[..., None]
@@ -123,6 +128,10 @@ class LookupFactor(Factor):
     @property
     def explicit_is_shorter(self) -> bool:
         return False
+
+    @property
+    def suits_sketch_of_gradient(self) -> bool:
+        return Kept.of(self.shape).everything
 
     def part(self, rows: slice) -> LookupFactor:
         return LookupFactor(self.indices[rows], self.right[rows], self.n_rows)
@@ -215,6 +224,10 @@ class SumFactor(Factor):
         factored = [factor for factor in self.factors if isinstance(factor, (ProductFactor, LookupFactor))]
         time = sum(factor.right.shape[1] for factor in factored)
         return len(factored) < len(self.factors) or time > positions_that_pay(self.shape)
+
+    @property
+    def suits_sketch_of_gradient(self) -> bool:
+        return all(factor.suits_sketch_of_gradient for factor in self.factors)
 
     def explicit(self, rows: slice) -> Tensor:
         return torch.stack([factor.explicit(rows) for factor in self.factors]).sum(0)

@@ -192,7 +192,7 @@ class Reduction:
 
     def _reduced_explicitly(self, name: str, factor: Factor) -> tuple[Tensor, Tensor]:
         """Form the gradient of a few samples at a time and take everything from it."""
-        whole = Kept.of(factor.shape).everything  # else the sketch is cheaper from the factors
+        sketches_it = factor.suits_sketch_of_gradient
         sketches = []
         squared = []
         for part in chunks(factor):
@@ -200,9 +200,9 @@ class Reduction:
             squared.append(squares(gradient))
             if self.l1:
                 self.absolute[part] += torch.linalg.vector_norm(gradient.flatten(1), 1, dim=1)
-            if whole:
+            if sketches_it:
                 sketches.append(self.sketcher.gradient(name, gradient))
-        return joined(sketches) if whole else factor.sketch(name, self.sketcher), joined(squared)
+        return joined(sketches) if sketches_it else factor.sketch(name, self.sketcher), joined(squared)
 
 
 def _unrounded(device: str) -> AbstractContextManager[object]:

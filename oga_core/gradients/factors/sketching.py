@@ -38,9 +38,13 @@ class Sketcher:
         sides = Kept.of(gradient.shape[1:])
         if sides.everything:
             return gradient.flatten(1)
-        left = self.project(name, "left", gradient.movedim(1, 3), sides.rows)  # (batch, columns, copies, rows)
-        right = self.project(name, "right", left.movedim(1, 3), sides.columns)  # (batch, copies, rows, columns)
-        return self.project(name, "patches", right.permute(0, 2, 3, 1).flatten(2), sides.patches).flatten(1)
+        _, rows, columns, copies = gradient.shape
+        left = gradient.flatten(2)
+        if rows > sides.rows:
+            left = self.matrix(name, "left", rows, sides.rows, left.dtype).T @ left  # (batch, rows, columns · copies)
+        images = left.unflatten(2, (columns, copies)).transpose(2, 3)
+        right = self.project(name, "right", images, sides.columns)  # (batch, rows, copies, columns)
+        return self.project(name, "patches", right.transpose(2, 3).flatten(2), sides.patches).flatten(1)
 
     def matrix(self, name: str, side: str, size: int, length: int, dtype: torch.dtype = torch.float32) -> Tensor:
         """Random signs over sqrt(length), `(size, length)`: the projection of one side of one parameter."""
