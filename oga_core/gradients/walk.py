@@ -121,8 +121,8 @@ class Walk:
 
     def _take(self, loaded: Loaded, wait: Wait | None) -> None:
         """Write the arrays of one batch, and note what is wrong with its samples."""
-        self._note_problems(loaded.problems)
         if loaded.batch is None or wait is None:
+            self._note_problems(loaded.problems)
             return
         with _fits(loaded.batch):
             values = wait()
@@ -130,7 +130,8 @@ class Walk:
             seen = thumbnails(loaded.batch) | looks(loaded.batch)
             values |= {name: value.numpy() for name, value in seen.items()}
         finite = _finite_rows(values)
-        self._note_problems({int(row): self._not_finite(int(row)) for row in loaded.rows[~finite]})
+        not_finite = {int(row): self._not_finite(int(row)) for row in loaded.rows[~finite]}
+        self._note_problems({**loaded.problems, **not_finite})
         if finite.all():
             self.arrays.write(loaded.rows, values)
         elif finite.any():
