@@ -166,7 +166,11 @@ def separator_of(text: str) -> str:
 
 def _point(samples: SampleSet, i: int) -> str:
     name = samples.class_names[samples.given_labels[i]]
-    return f"; write it with a point, {name.replace(',', '.')}" if re.fullmatch(r"-?\d+,\d+", name) else ""
+    return (
+        f"; write {name.replace(',', '.')}, or {name.replace(',', '')} where it parts thousands"
+        if re.fullmatch(r"-?\d+,\d+", name)
+        else ""
+    )
 
 
 def _short(samples: SampleSet, i: int) -> str:

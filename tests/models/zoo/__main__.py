@@ -22,7 +22,9 @@ def main() -> None:
     """Bring each architecture whose packages are installed through the front door."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", default="", help="part of a name or of a package")
-    parser.add_argument("--timed", action="store_true", help="also the ratio to a forward and backward pass")
+    parser.add_argument(
+        "--timed", action="store_true", help="also the ratio of a batch to its forward and backward pass"
+    )
     options = parser.parse_args()
     torch.set_num_threads(1)
     rows = {}
