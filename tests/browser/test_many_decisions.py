@@ -7,7 +7,7 @@ import zipfile
 
 import pytest
 from app_runs import image_run
-from conftest import settle, shot, visit
+from conftest import barriers, settle, shot, visit
 from test_explore_page import address
 
 from oga_core.review import ReviewStore
@@ -31,6 +31,25 @@ def test_the_filter_stays_open_while_choosing(page, server):
     page.get_by_role("button", name=re.compile("^predicted: another label")).click()
     settle(page)
     assert json.loads(address(page)["filters"]) == {"given": "3"}
+
+
+def test_a_range_is_set_by_keyboard_and_the_filter_stays_open(page, server):
+    visit(page, server, "explore?run=digits")
+    page.get_by_role("button", name="Filter", exact=True).click()
+    handle = page.get_by_test_id("stPopoverBody").get_by_role("slider").first
+    handle.focus()
+    for _ in range(40):
+        page.keyboard.press("ArrowRight")
+    page.wait_for_url("**score_range**", timeout=20_000)
+    settle(page)
+    score, low, high = json.loads(address(page)["filters"])["score_range"]
+    assert (score, low < high) == ("loss", True)
+    assert handle.is_visible()
+    assert barriers(page) == {}
+    shot(page, "filter-range")
+    for _ in range(40):
+        page.keyboard.press("ArrowLeft")
+    page.wait_for_function("() => !location.search.includes('score_range')", timeout=20_000)
 
 
 def test_a_word_in_the_samples_filters(page, server):
