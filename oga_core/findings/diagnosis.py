@@ -21,7 +21,7 @@ from oga_core.findings.targets.tags import tag_findings
 from oga_core.findings.trim_trial import try_trim
 from oga_core.gradient_sketch import GradientSketch
 from oga_core.numerics import span
-from oga_core.scores.ensemble import mean_probabilities
+from oga_core.scores.ensemble import held_out_probabilities
 from oga_core.threshold.ranked import RankedScores
 
 _FALLBACK_FRACTION = 0.1
@@ -94,7 +94,7 @@ def diagnose(
         columns[WRONG_PROBABILITY] = probability
         others = np.maximum(1 - findings.given_probability, findings.suggested_probability)
         columns[SUGGESTED_PROBABILITY] = probability * findings.suggested_probability / np.maximum(others, 1e-12)
-    moved = least_moved(mean_probabilities(sketch), np.asarray(sketch.given_labels))
+    moved = least_moved(held_out_probabilities(sketch), np.asarray(sketch.given_labels))
     trial = try_trim(sketch, RankedScores(score).flagged(trim_fraction), moved, seed=seed)
     warnings = set_warnings(sketch, _flagged(score, trim_fraction or noise.rate), class_names, groups)
     if trial is not None and (said := trial.sentence(trim_fraction)):

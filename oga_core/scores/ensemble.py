@@ -130,7 +130,27 @@ def has_memorised(sketch: GradientSketch) -> bool:
 @once_per_sketch
 def mean_logits(sketch: GradientSketch) -> Array:
     """Log-likelihoods of the classes by the whole ensemble, `(n_samples, n_classes)`, without the classes' shares."""
-    members = weighed(ensemble(sketch), sketch)
+    return _mean(weighed(ensemble(sketch), sketch), sketch)
+
+
+@once_per_sketch
+def mean_probabilities(sketch: GradientSketch) -> Array:
+    """Probabilities of the classes by the whole ensemble and their shares, `(n_samples, n_classes)`."""
+    return _with_shares(mean_logits(sketch), sketch)
+
+
+@once_per_sketch
+def held_out_probabilities(sketch: GradientSketch) -> Array:
+    """The same by the fits on the rows of a table alone, by all where there are none, `(n_samples, n_classes)`.
+
+    The labels that they judge have had no part in them. A model that was trained on a label, and its features, agree
+    with it the more: the samples on which they are surest are those whose wrong labels they do not contradict.
+    """
+    fits = [member for member in ensemble(sketch) if member.sees_rows]
+    return _with_shares(_mean(fits, sketch), sketch) if fits else mean_probabilities(sketch)
+
+
+def _mean(members: list[Member], sketch: GradientSketch) -> Array:
     weights = [member.weight for member in members]
     return filled(
         room((len(sketch), sketch.n_classes)),
@@ -138,11 +158,8 @@ def mean_logits(sketch: GradientSketch) -> Array:
     )
 
 
-@once_per_sketch
-def mean_probabilities(sketch: GradientSketch) -> Array:
-    """Probabilities of the classes by the whole ensemble and their shares, `(n_samples, n_classes)`."""
+def _with_shares(logits: Array, sketch: GradientSketch) -> Array:
     shares = log_shares(sketch.given_labels, sketch.n_classes)
-    logits = mean_logits(sketch)
     return filled(room(logits.shape), lambda part: softmax(logits[part] + shares))
 
 

@@ -114,3 +114,16 @@ def test_what_calibrated_probabilities_say_is_wrong_at_the_least_is_trimmed_too(
     assert shares == sorted(shares)
     assert shares[0] < shares[2] <= estimate_noise(sketch).rate
     assert shares[1] == share
+
+
+def test_of_a_table_whose_model_has_half_learnt_the_noise_fits_on_the_rows_say_how_much_to_trim():
+    rng = np.random.default_rng(0)
+    inputs = rng.normal(size=(1000, 3)).astype(np.float32)
+    true = (inputs[:, 0] + 0.3 * rng.normal(size=1000) > 0.5).astype(int)
+    one_way = np.where((true == 0) & (rng.random(1000) < 0.3), 1, true)
+    for labels, least, most in ((one_way, 0.08, 0.2), (true, 0.0, 0.02)):
+        learnt = 0.7 * np.eye(2)[labels]
+        logits = 2 * inputs[:, :1] * np.array([-1, 1]) + learnt
+        features = np.concatenate([inputs, learnt + rng.normal(size=(1000, 2))], axis=1)
+        sketch = replace(sketch_of(features.astype(np.float32), logits.astype(np.float32), labels), inputs=inputs)
+        assert least <= suggested_trim_fraction(sketch) <= most
