@@ -67,8 +67,13 @@ def _import_pages() -> None:
 
     Streamlit collects after each script run, so after each key press; modules hold most objects and are never garbage.
     """
+    import pyarrow
+
     for name in _NEEDED:
         importlib.import_module(name)
+    # Arrow's own allocator touches new memory page by page, which took two thirds of the time that a run of ten
+    # million needs to open; the system's takes large pages, and gives them back.
+    pyarrow.set_memory_pool(pyarrow.system_memory_pool())
     gc.collect()
     gc.freeze()
 

@@ -66,14 +66,20 @@ def falling(values: Values) -> Indices:
     First by the value in single precision and the position, packed into one number for NumPy's vectorised sort, then
     by the value itself, which a sort that uses the order that is there does soon: a quarter of the time at ten million.
     """
+    single = np.empty(len(values), dtype=np.float32)
     with np.errstate(over="ignore"):
-        bits = (0.0 - values).astype(np.float32).view(np.int32)
+        np.subtract(0.0, values, out=single, casting="same_kind")
+    bits = single.view(np.int32)
     # Whole numbers in the order of the floating-point ones: the bits of those below zero run the other way.
-    single = np.where(bits < 0, ~bits, bits | np.int32(-(2**31))).view(np.uint32)
-    packed = single.astype(np.uint64) << np.uint64(32) | np.arange(len(values), dtype=np.uint64)
+    bits ^= (bits >> 31) | np.int32(-(2**31))
+    packed = bits.view(np.uint32).astype(np.uint64)
+    packed <<= np.uint64(32)
+    packed |= np.arange(len(values), dtype=np.uint32)
     packed.sort()
-    rough = (packed & np.uint64(0xFFFFFFFF)).astype(np.int64)
-    order: Indices = rough[np.argsort(-values[rough], kind="stable")]
+    packed &= np.uint64(0xFFFFFFFF)
+    rough = packed.view(np.int64)
+    exact = values[rough]
+    order: Indices = rough[np.argsort(np.negative(exact, out=exact), kind="stable")]
     return order
 
 
