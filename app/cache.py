@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import threading
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -173,9 +175,17 @@ def verifications() -> dict[str, Verification]:
 def _run_data(run: str, stamp: Stamp, _closed: str) -> ScoredRun:
     data = ScoredRun(Path(run))
     data.version = (run, stamp)
-    if not _closed and len(data) <= SOON:
+    if len(data) > SOON:
+        threading.Thread(target=_name_clusters, args=(data,), daemon=True).start()
+    elif not _closed:
         _reader(str(data.path), data.info.data.fingerprint, len(data), data).warm()
     return data
+
+
+def _name_clusters(data: ScoredRun) -> None:
+    """Have the map's clusters named, most of a second at ten million, while the samples are sorted for the map."""
+    with contextlib.suppress(OgaError):  # of a damaged column the page says so
+        _ = data.clusters
 
 
 @st.cache_resource(max_entries=12, show_spinner=False)
