@@ -97,7 +97,7 @@ def test_compare_begins_with_advice_whose_samples_open_as_a_queue(visit, data):
     assert "Nothing has been reviewed, so nothing tells the 2 scores apart. Review the" in words(test)
     label = test.button(key="advice-review").label
     assert label.startswith("Review these ")
-    assert words(test).index("Nothing has been reviewed") < words(test).index("How good each score is")
+    assert words(test).index("Nothing has been reviewed") < words(test).index("As you review, the precision of each")
 
 
 def test_the_threshold_goes_back_to_the_suggested(visit, data):
