@@ -241,6 +241,11 @@ def test_a_precision_that_a_device_lacks_is_refused_in_words_for_any_place(monke
     devices.require_precision(torch.device("cuda:0"), "tf32")
 
 
+def test_a_dtype_that_a_device_silently_computes_in_another_is_none_it_has():
+    reason = devices._lacks_autocast(torch.device("cpu"), torch.float64)  # of which torch only warns
+    assert reason == "products there are computed in float32"
+
+
 class Unread(torch.utils.data.Dataset):
     """Nobody has looked into it yet."""
 
@@ -257,3 +262,6 @@ def test_a_precision_is_refused_before_data_is_read(tmp_path):
             per_sample_gradients(nn.Linear(6, 3), Unread(), precision=precision)
         with pytest.raises(OgaError, match=words):
             oga_core.score(nn.Linear(6, 3), Unread(), tmp_path / precision, precision=precision)
+    samples = random_samples(8, 6)
+    with pytest.raises(OgaError, match="cannot be had on the CPU"):
+        score(nn.Linear(6, 3), samples, tmp_path, task=ArrayTask(broken=set(range(8))), precision="tf32")
