@@ -66,13 +66,13 @@ def test_long_and_foreign_names_fit_on_a_phone_in_the_dark(page, server, runs):
     odd = image_run(runs, name, ODD_CLASSES)
     page.set_viewport_size({"width": 390, "height": 844})
     page.emulate_media(color_scheme="dark")
-    for each in PAGES:
+    for each in (*PAGES, "help"):
         visit(page, server, f"{each}?{urlencode({'run': name, 'flagged': 30})}")
         page.wait_for_timeout(500)
         shot(page, f"odd-{each}-dark-390")
         assert page.locator(".oga-problem").count() == 0
         assert page.evaluate(TOO_WIDE) == [], each
-    assert barriers(page) == {}
+        assert barriers(page) == {}, each
     shutil.rmtree(odd.path)
 
 
