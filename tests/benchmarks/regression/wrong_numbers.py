@@ -2,7 +2,7 @@
 
 Run: python tests/benchmarks/regression/wrong_numbers.py [--seeds 2] [--shares 0.15] [--memorised] [--cleanlab]
 
-Tables with 5 and 15 % of the numbers made wrong in three ways, each under one trained network. Seed 0 chose the
+Tables with 5 and 15 % of the numbers made wrong in three ways, each under one trained network. Seeds 0 to 2 chose the
 constants. cleanlab's CleanLearning takes five folds of gradient-boosted trees, its own default being a straight line.
 Prints JSON: average precision of every cell, the estimated share of wrong numbers beside the true one, whether its
 interval of 90 % holds that, and the means.
