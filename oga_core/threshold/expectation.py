@@ -69,9 +69,13 @@ class Progress:
     def sentence(self, target: float = 0.95, *, what: str = "wrong labels") -> str:
         """The stop rule in plain words, none where there are no samples; what: is looked for."""
         if not self.unseen_samples:
-            return "You can stop: every sample has been reviewed." if self.reviewed else ""
+            return "You can stop: every sample here has been reviewed." if self.reviewed else ""
         ends = span(self.unseen_bad.low, self.unseen_bad.high)
-        unseen = f"{ends} {'is' if ends == 'about 1' else 'are'}" if round(self.unseen_bad.high) else "probably none is"
+        unseen = (
+            f"{ends} {'is' if ends in ('1', 'about 1') else 'are'}"
+            if round(self.unseen_bad.high)
+            else "probably none is"
+        )
         unseen += f" among the {self.unseen_samples:,} left unseen"
         share = int(100 * self.seen_at_least)  # rounded down: it is said to be the least
         if not share:

@@ -76,7 +76,7 @@ def test_everything_reviewed_leaves_no_doubt():
     assert outlook.precision.estimate == pytest.approx(bad[scores.flagged(0.25)].mean())
     progress = Expectation(scores, rows, bad).progress()
     assert progress.seen_at_least == 1
-    assert progress.sentence() == "You can stop: every sample has been reviewed."
+    assert progress.sentence() == "You can stop: every sample here has been reviewed."
     assert Expectation(scores, rows, np.zeros(N, dtype=bool)).progress().sentence() == progress.sentence()
 
 
@@ -97,6 +97,7 @@ def test_a_review_that_has_seen_nothing_does_not_say_so_in_per_cent():
     [
         (0, 0, 40, 0, "Of the wrong labels probably none is among the 40 left unseen, with 90 % probability."),
         (1, 1.2, 40, 0, "Of the wrong labels about 1 is among the 40 left unseen, with 90 % probability."),
+        (1, 1, 40, 0, "Of the wrong labels 1 is among the 40 left unseen, with 90 % probability."),
         (7, 7.3, 40, 0.6, "With 90 % confidence at least 60 % of the wrong labels have been seen (about 7 are among"),
         (0, 3, 40, 0.9479, "With 90 % confidence at least 94 % of the wrong labels have been seen (0 to 3 are among"),
         (0, 1, 1, 0.96, "at least 96 % of the wrong labels have been seen. 1 sample is left unseen."),

@@ -56,5 +56,5 @@ def test_where_all_is_decided_there_is_no_more_to_see(visit, digits):
     store.close()
     shown = words(visit("review", run="digits", flagged="30"))
     assert "Everything is decided. Export the result." in shown
-    assert "You can stop: every sample has been reviewed." in shown
+    assert "You can stop: every sample here has been reviewed." in shown
     assert "Lower the threshold" not in shown
