@@ -72,6 +72,11 @@ def export_error(model: nn.Module, error: Exception) -> OgaError:
             "Its forward works for one batch size only: a fixed number in view or reshape, or a Python loop over the "
             "batch. Use x.shape[0] or -1 instead of the number, and tensor operations instead of the loop."
         )
+    elif "treespec" in known or "not a known type" in known:
+        advice = (
+            "Its forward gives a class of its own, a named tuple or a data class. Give a tensor, a plain tuple or a "
+            "dict of tensors instead, such as {'logits': logits}."
+        )
     elif recurrent:
         advice = (
             f"{', '.join(recurrent)} cannot be exported with these inputs. Where texts are packed "

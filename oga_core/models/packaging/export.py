@@ -78,8 +78,11 @@ def _written(
         raise export_error(model, error) from error
     lines = {str(node.target): line for node in calls(program) if (line := line_of(node.meta.get("stack_trace", "")))}
     strip(program)
-    with quiet():
-        package_pt2(str(path), exported_programs={MODEL: program, **beside}, extra_files=extra)
+    try:
+        with quiet():
+            package_pt2(str(path), exported_programs={MODEL: program, **beside}, extra_files=extra)
+    except NotImplementedError as error:  # outputs of a kind that no file can name
+        raise export_error(model, error) from error
     try:
         return read_pt2(path)[0]
     except OgaError as error:

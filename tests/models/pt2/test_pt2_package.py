@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -209,6 +210,28 @@ def test_what_cannot_be_exported_is_explained(middle: Callable[[Tensor], Tensor]
         oga_core.package_model(model, torch.randn(4, 4), tmp_path / "m.pt2", classes=CLASSES, modality="tabular")
     assert model.training
     assert not list(tmp_path.iterdir()), "nothing is left behind"
+
+
+class Named(NamedTuple):
+    hidden: Tensor
+    logits: Tensor
+
+
+@dataclass
+class Data:
+    hidden: Tensor
+    logits: Tensor
+
+
+@pytest.mark.parametrize("kind", [Named, Data])
+def test_outputs_that_no_file_can_name_are_refused(kind: Callable[..., Any], tmp_path: Path) -> None:
+    class Telling(Net):
+        def forward(self, x: Tensor) -> Any:
+            return kind(x, super().forward(x))
+
+    with pytest.raises(OgaError, match=r"gives a class of its own.*such as \{'logits': logits\}"):
+        oga_core.package_model(Telling(), torch.randn(4, 4), tmp_path / "m.pt2", classes=CLASSES, modality="tabular")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_model_with_a_memory_is_refused_and_keeps_it(tmp_path: Path) -> None:
