@@ -8,6 +8,7 @@ from problems import sketch_of
 from sklearn.metrics import average_precision_score
 
 from oga_core.scores import oga
+from oga_core.scores.ensemble import Member
 from oga_core.scores.tables import corner as corners
 from oga_core.scores.tables.boosting import boosted_logits
 from oga_core.scores.tables.corner import MODELS, CornerNoise
@@ -106,3 +107,21 @@ def test_classes_that_bend_are_taken_where_they_tell_more():
     labels = (np.linalg.norm(x, axis=1) > 1.2).astype(np.int64)
     straight, bent = (corners._left_out(model, x, labels, 2) for model in MODELS[:3:2])
     assert bent > straight + 0.1
+
+
+def test_a_corner_counts_for_what_it_varies_and_tells_and_less_where_noise_is_agreed_to_run_one_way(
+    corner, monkeypatch
+):
+    inputs, labels, *_, noise = corner
+    sketch = sketch_of(inputs, inputs[:, :2], labels)
+    flat = replace(noise, logit_wrong=np.full(1000, -2.0))
+    nothing, all_labels = np.zeros((1000, 2), np.float32), 5 * np.eye(2, dtype=np.float32)[labels]
+    for fit, trees, agreed, weight in (
+        (noise, nothing, 0.0, 2.0),
+        (noise, all_labels, 0.0, 1.0),
+        (noise, nothing, 0.5, 1.0),
+        (flat, nothing, 0.0, 0.0),
+    ):
+        monkeypatch.setattr(oga, "_corner_noise", lambda _, fit=fit: fit)
+        odds = oga._with_corner(np.zeros(1000), [Member(trees, sees_rows=True)], agreed, sketch)
+        assert odds.std() == pytest.approx(weight / (1 + weight))
