@@ -100,10 +100,10 @@ def _taken(path: Path, run: Path, role: str) -> Path:
 def command(
     data: Path, model: Path | None, run: Path, options: ScoreOptions, previous: Path | None = None
 ) -> list[str]:
-    """The `oga score` command that does it."""
+    """The `oga score` command that does it, with these options and no other: what is unset here was chosen to be."""
     words = [sys.executable, "-m", "oga_app.cli", "score", str(data), "--run", str(run)]
     words += ["--model", str(model)] if model else []
-    words += ["--previous", str(previous)] if previous else []
+    words += ["--previous", str(previous), "--only-decisions"] if previous else []
     default = ScoreOptions()
     for option in fields(ScoreOptions):
         value = getattr(options, option.name)

@@ -56,6 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--previous", type=Path, help="an earlier run: its options where none are given, and its decisions carried over"
     )
+    add("--only-decisions", action="store_true", help="with --previous: take its decisions, and none of its options")
     add("--overwrite", action="store_true", help="remove the run of other data in the run folder, and its decisions")
     add("--force", action="store_true", help="score even where the classes seem to be in another order")
     add("--shard", help="take the gradients of one part only, as 3/16; oga merge joins them")
@@ -144,12 +145,14 @@ def _score_in_shards(options: argparse.Namespace, choices: ScoreOptions, cards: 
 
 
 def score_options(options: argparse.Namespace) -> ScoreOptions:
-    """Return what the person chose, with the choices of an earlier run where one is given."""
+    """Return what the person chose, with the choices of an earlier run where one is given, and more than decisions."""
     from oga_core.pipeline.options import ScoreOptions
     from oga_core.runs.folder import RunFolder
 
     choices = ScoreOptions(**{field.name: getattr(options, field.name) for field in fields(ScoreOptions)})
-    return choices.after(RunFolder.open(options.previous).info.options) if options.previous else choices
+    if options.previous and not options.only_decisions:
+        return choices.after(RunFolder.open(options.previous).info.options)
+    return choices
 
 
 def summary(run: RunFolder) -> dict[str, Any]:

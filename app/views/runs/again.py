@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
@@ -46,6 +46,7 @@ def begin_from(run: Path, *, carry: bool) -> None:
         state.choose(key, getattr(options, name))
     kept = {"data": info.data.path, "model": info.model.path, "labels": options.labels, "card": options.model_card}
     kept |= {"validation": options.validation, "reference": options.reference}
+    state.remember("unasked", {name: getattr(options, name) for name in ("scores", "sketch_dim")})
     state.remember("kept", {role: path for role, path in kept.items() if path and Path(path).exists()})
     state.remember("begun-from", (run, carry))
 
@@ -67,8 +68,14 @@ def previous() -> Path | None:
     return run if carry else None
 
 
+def unasked() -> dict[str, Any]:
+    """The options of the earlier run that the form has no field for."""
+    return dict(state.memory("unasked", {}))
+
+
 def forget() -> None:
     """Begin the next run from nothing."""
+    state.remember("unasked", {})
     state.remember("kept", {})
     state.remember("begun-from", (None, False))
 

@@ -159,7 +159,7 @@ def _start(current: Session, name: str, given: Given, card: str | None, options:
         raise OgaError(f"There is a run {name!r} already. Choose another name, or open it and continue it.")
     data = given.path("data")
     assert data is not None
-    score_options = ScoreOptions(**options)
+    score_options = ScoreOptions(**again.unasked() | options)
     if card is not None:
         ModelCard.from_json(card, "of this page")
         path = ROOM.folder(state.id_of_tab(), current.settings.folder / FOLDER) / "card.json"

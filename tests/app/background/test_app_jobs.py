@@ -11,6 +11,7 @@ import pytest
 import oga_sample_data
 from oga_app.background import jobs
 from oga_app.cli import _parser
+from oga_app.commands.score import score_options
 from oga_core.errors import OgaError
 from oga_core.pipeline.options import ScoreOptions
 from oga_core.runs.folder import RunFolder
@@ -31,6 +32,16 @@ def test_the_command_holds_every_chosen_option(tmp_path):
     parsed = _parser().parse_args(words[words.index("score") :])
     assert (parsed.labels, parsed.scores, parsed.map, parsed.force) == ("l.csv", ("loss", "margin"), "pca", True)
     assert (parsed.max_samples, parsed.device) == (5, "auto")
+
+
+def test_what_is_left_at_its_default_wins_over_the_earlier_run(tmp_path):
+    """A form in which float32 and all samples are chosen means these, whatever the run before it was scored with."""
+    earlier = RunFolder.create(tmp_path / "earlier")
+    earlier.update(options={"precision": "bfloat16", "seed": 3, "max_samples": 100, "device": "cuda"})
+    words = jobs.command(tmp_path / "d", tmp_path / "m", tmp_path / "r", ScoreOptions(map="pca"), earlier.path)
+    parsed = _parser().parse_args(words[words.index("score") :])
+    assert parsed.previous == earlier.path
+    assert score_options(parsed) == ScoreOptions(map="pca")
 
 
 def test_a_run_whose_process_is_gone_is_lost(tmp_path):

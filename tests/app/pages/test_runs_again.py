@@ -69,7 +69,7 @@ def test_a_failed_run_is_edited_and_tried_again(folder, visit, started):
     [(data, model, run, options, more)] = started
     assert (data, model) == (folder / "films.csv", folder / "model.skops")
     assert (options.label_column, options.id_column, options.seed, options.map) == ("mood", "key", 7, "pca")
-    assert options.precision == "float32"
+    assert (options.precision, options.scores) == ("float32", ("loss",))
     assert run.name != "failed"
     assert more == {"previous": None}
 
