@@ -44,10 +44,10 @@ def compare_losses(trials: list[dict[str, Any]], *, split: bool) -> dict[str, di
 
 
 _DONE = {
-    TRIMMED: "Without the {n_flagged:,} most suspicious rows ({trim_fraction:.1%} by {score!r})",
-    RANDOM_TRIM: "Without as many random rows",
-    RELABELLED: "With the suggested values in place of the flagged ones",
-    TRULY_WRONG: "Without the {n_truly_wrong:,} rows that are truly wrong, the most that trimming can do,",
+    TRIMMED: "Without the {n_flagged:,} most suspicious {rows} ({trim_fraction:.1%} by {score!r})",
+    RANDOM_TRIM: "Without as many random {rows}",
+    RELABELLED: "With what is suggested in place of what the flagged ones have",
+    TRULY_WRONG: "Without the {n_truly_wrong:,} {rows} that are truly wrong, the most that trimming can do,",
     DECIDED: "With the {n_decisions:,} decisions carried out",
 }
 
@@ -62,10 +62,11 @@ def verdict_on_losses(summary: dict[str, Any]) -> str:
     """
     arms = summary["arms"]
     judged = summary["judged_on"]
-    where = "validation rows" if judged["kind"] == "validation" else "held-out rows"
+    rows = _rows(summary)
+    where = f"validation {rows}" if judged["kind"] == "validation" else f"held-out {rows}"
     base = arms[NOTHING_CHANGED]["loss"]["mean"]
     sentences = [
-        f"Trained on the rows as they are, the {summary.get('measure', OF_RESPONSES)} of {judged['n']:,} {where} is "
+        f"Trained on the {rows} as they are, the {summary.get('measure', OF_RESPONSES)} of {judged['n']:,} {where} is "
         f"{loss_figure(base)} (mean of {summary['seeds']})."
     ]
     for name, text in _DONE.items():
@@ -73,12 +74,12 @@ def verdict_on_losses(summary: dict[str, Any]) -> str:
             gain = arms[name]["gain"]
             low, high = (-bound for bound in reversed(gain["interval_90"]))
             sentences.append(
-                f"{text.format(**summary)} it is {loss_figure(-gain['mean'], sign='+')} (90 % interval "
+                f"{text.format(**summary, rows=rows)} it is {loss_figure(-gain['mean'], sign='+')} (90 % interval "
                 f"{span(low, high, partial(loss_figure, sign='+'))}), {gain['says']}."
             )
     lead = arms[TRIMMED]["gain"]["mean"] - arms[RANDOM_TRIM]["gain"]["mean"]
     sentences.append(
-        f"Against as many random rows, which are as many steps fewer, that is {loss_figure(-lead, sign='+')}."
+        f"Against as many random {rows}, which are as many steps fewer, that is {loss_figure(-lead, sign='+')}."
     )
     return " ".join(sentences)
 
@@ -86,13 +87,19 @@ def verdict_on_losses(summary: dict[str, Any]) -> str:
 def warnings_on_losses(summary: dict[str, Any]) -> list[str]:
     """Say what could mislead in this comparison."""
     passes = []
+    rows = _rows(summary)
     if summary["judged_on"]["kind"] == "held_out":
         passes.append(
-            "Judged on held-out rows as they are: a wrong one among them favours a model that has learnt others like "
-            "it. Give clean rows as validation data for a firm answer."
+            f"Judged on held-out {rows} as they are: a wrong one among them favours a model that has learnt others "
+            f"like it. Give clean {rows} as validation data for a firm answer."
         )
     if summary.get("start") == "the scored model's weights":
-        passes.append("Training went on from the scored weights, which have learnt from all rows: gains read too low.")
+        passes.append(f"Training went on from the scored weights, which have learnt all {rows}: gains read too low.")
     if summary["seeds"] < 3:
         passes.append(f"{summary['seeds']} seed(s) say little about chance; use at least 3.")
     return passes
+
+
+def _rows(summary: dict[str, Any]) -> str:
+    """What the samples are called: rows of a language model's file; all else may be pictures."""
+    return "rows" if summary.get("measure", OF_RESPONSES) == OF_RESPONSES else "samples"

@@ -79,7 +79,7 @@ class Progress:
         unseen += f" among the {self.unseen_samples:,} left unseen"
         share = int(100 * self.seen_at_least)  # rounded down: it is said to be the least
         if not share:
-            return f"Of the {what} {unseen}, with 90 % probability."
+            return f"Of the {what}, {unseen}, with 90 % probability."
         seen = f"90 % confidence at least {share} % of the {what} have been seen"
         if self.seen_at_least >= target:
             left = "1 sample is" if self.unseen_samples == 1 else f"{self.unseen_samples:,} samples are"

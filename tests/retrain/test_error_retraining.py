@@ -40,7 +40,7 @@ def test_wrong_numbers_cost_error_and_random_ones_do_not(numbers: NumberRun, tmp
     assert arms[RELABELLED]["gain"]["says"] == "better"
     assert 25 <= arms[RELABELLED]["n_relabelled"] <= 30
     assert arms[DECIDED]["n_train"] < arms[NOTHING_CHANGED]["n_train"] - 9, "removed, as far as they were drawn"
-    assert "the mean absolute error of 150 validation rows is" in summary["verdict"]
+    assert "the mean absolute error of 150 validation samples is" in summary["verdict"]
     assert "the mean absolute error changes by -" in said(summary)[0]
 
 

@@ -45,7 +45,8 @@ def test_every_arm_is_trained_and_judged_by_its_mean_loss(run: RunFolder, tmp_pa
     assert [arms[name]["n_train"] for name in (NOTHING_CHANGED, TRIMMED, RELABELLED, DECIDED)] == [40, 36, 40, 38]
     assert 1 <= arms[RELABELLED]["n_relabelled"] <= 4
     assert arms[DECIDED]["n_relabelled"] == 1
-    assert "the mean loss of 12 validation rows is" in summary["verdict"]
+    assert "the mean loss of 12 validation samples is" in summary["verdict"]
+    assert "rows" not in " ".join([summary["verdict"], *summary["warnings"]])
     losses = [arms[name]["loss"]["mean"] for name in arms]
     assert len(set(losses)) == len(losses), "every arm trains on something else"
     with pytest.raises(OgaError, match="For masks the whole network is trained"):

@@ -86,7 +86,7 @@ def test_a_review_that_has_seen_nothing_does_not_say_so_in_per_cent():
     said = Expectation(scores, nothing, nothing.astype(bool), noise_rate=0.1).progress().sentence()
     assert "have been seen" not in said
     assert re.fullmatch(
-        rf"Of the wrong labels \d+ to \d+ are among the {N:,} left unseen, with 90 % probability.", said
+        rf"Of the wrong labels, \d+ to \d+ are among the {N:,} left unseen, with 90 % probability.", said
     )
     rows = np.arange(N // 2)
     assert "have been seen" in Expectation(scores, rows, bad[rows]).progress().sentence()
@@ -95,9 +95,9 @@ def test_a_review_that_has_seen_nothing_does_not_say_so_in_per_cent():
 @pytest.mark.parametrize(
     ("low", "high", "unseen", "least", "words"),
     [
-        (0, 0, 40, 0, "Of the wrong labels probably none is among the 40 left unseen, with 90 % probability."),
-        (1, 1.2, 40, 0, "Of the wrong labels about 1 is among the 40 left unseen, with 90 % probability."),
-        (1, 1, 40, 0, "Of the wrong labels 1 is among the 40 left unseen, with 90 % probability."),
+        (0, 0, 40, 0, "Of the wrong labels, probably none is among the 40 left unseen, with 90 % probability."),
+        (1, 1.2, 40, 0, "Of the wrong labels, about 1 is among the 40 left unseen, with 90 % probability."),
+        (1, 1, 40, 0, "Of the wrong labels, 1 is among the 40 left unseen, with 90 % probability."),
         (7, 7.3, 40, 0.6, "With 90 % confidence at least 60 % of the wrong labels have been seen (about 7 are among"),
         (0, 3, 40, 0.9479, "With 90 % confidence at least 94 % of the wrong labels have been seen (0 to 3 are among"),
         (0, 1, 1, 0.96, "at least 96 % of the wrong labels have been seen. 1 sample is left unseen."),

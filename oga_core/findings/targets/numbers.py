@@ -95,7 +95,7 @@ def _twins(sketch: GradientSketch) -> Indices:
 
 
 def _sentence(finding: str, suggested: str, times: float, twin: object) -> str:
-    far = f"{times:.1f} times the usual error away from what fits that leave it out expect"
+    far = f"{times:,.{0 if times >= 100 else 1}f} times the usual error away from what fits that leave it out expect"
     if finding == SLIP:
         return f"It is {far}; with the decimal point moved by one place it fits: {suggested}."
     if finding == WRONG_VALUE:
