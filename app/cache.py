@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -176,16 +176,17 @@ def _run_data(run: str, stamp: Stamp, _closed: str) -> ScoredRun:
     data = ScoredRun(Path(run))
     data.version = (run, stamp)
     if len(data) > SOON:
-        threading.Thread(target=_name_clusters, args=(data,), daemon=True).start()
+        for work in (lambda: data.order(data.default_score), lambda: data.clusters):
+            threading.Thread(target=_ahead, args=(work,), daemon=True).start()
     elif not _closed:
         _reader(str(data.path), data.info.data.fingerprint, len(data), data).warm()
     return data
 
 
-def _name_clusters(data: ScoredRun) -> None:
-    """Have the map's clusters named, most of a second at ten million, while the samples are sorted for the map."""
+def _ahead(work: Callable[[], object]) -> None:
+    """Do what the first page is about to ask for, most of a second at ten million, while it draws what is above."""
     with contextlib.suppress(OgaError):  # of a damaged column the page says so
-        _ = data.clusters
+        work()
 
 
 @st.cache_resource(max_entries=12, show_spinner=False)

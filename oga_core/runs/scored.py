@@ -115,7 +115,7 @@ class ScoredRun:
     def ranked(self, name: str) -> RankedScores:
         """One score with its order, sorted once; missing values last."""
         if name not in self._ranked:
-            self._ranked[name] = RankedScores.of(self.score(name))
+            self._ranked.setdefault(name, RankedScores.of(self.score(name)))  # by threads that ask at once, one
         return self._ranked[name]
 
     def order(self, name: str) -> NDArray[np.int64]:

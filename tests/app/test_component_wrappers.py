@@ -84,7 +84,7 @@ def test_map_points_are_packed_most_suspicious_first():
 
 def test_of_many_samples_every_third_is_drawn_and_all_are_ranked():
     place = np.arange(16.0).reshape(8, 2)
-    points = MapPoints.pack(place, np.arange(8.0), labels=np.arange(8) % 2, label_names=CLASSES, drawn=3)
+    points = MapPoints.pack(place, np.arange(8.0), labels=np.arange(8) % 2, label_names=CLASSES, drawn=6)
     head, packed, scores = unpacked(points)
     assert (head["n"], head["stride"], points.stride) == (8, 3, 3)
     assert scores.tolist() == [7, 4, 1]

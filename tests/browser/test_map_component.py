@@ -155,7 +155,7 @@ def test_selection_is_resolved_on_the_server(opened, mode):
 
 
 def test_where_every_fourth_sample_is_drawn_all_are_counted_and_selected(opened):
-    page = opened("map", n=2000, drawn=500)
+    page = opened("map", n=2000, drawn=1000)
     assert "of 2,000 flagged" in page.locator("output.readout").inner_text()
     page.get_by_role("button", name="Flag 100").click()
     until(lambda: count_shown(page) == 100)
