@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -74,9 +75,14 @@ def not_finite() -> OgaError:
     )
 
 
+_OTHER_INPUTS = "Check image_size, channels, max_length or features in the model card."
+_OTHER_LABELS = "The loss takes other labels than these: name all their columns, such as --label-column x,y."
+
+
 def _misfit(batch: Mapping[str, Tensor], error: BaseException) -> str:
     message = next(iter(f"{error}".splitlines()), "") or type(error).__name__
-    advice = without_gradient(message, "Check image_size, channels, max_length or features in the model card.")
+    wanted_and_got = set(re.findall(r"\btarget (\([^)]*\))", message))
+    advice = without_gradient(message, _OTHER_INPUTS if len(wanted_and_got) < 2 else _OTHER_LABELS)
     return f"The model fails on these inputs ({_shapes(batch)}): {message[:300].rstrip('.')}. {advice}"
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -9,8 +11,10 @@ from engine_helpers import ArrayTask, assert_exact, random_samples
 from torch import nn
 
 from oga_core.errors import OgaError
+from oga_core.gradients.failures import model_runs
 from oga_core.gradients.options import PassOptions
 from oga_core.gradients.passes import gradient_pass
+from oga_core.models.pt2.program import GraphRunError
 
 
 class Net(nn.Module):
@@ -63,3 +67,12 @@ def test_embeddings_of_every_kind_are_exact(options, tmp_path):
     torch.manual_seed(0)
     model = nn.Sequential(nn.Embedding(5, 6, **options), nn.Flatten(), nn.Linear(24, 3))
     assert_exact(model, random_samples(9, 4, tokens=5), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("got", "advice"), [("x (1, 4), target (1, 1)", "--label-column x,y"), ("x (1, 3), target (1, 2)", "image_size")]
+)
+def test_a_model_that_does_not_fit_says_whether_labels_or_inputs_are_others(got, advice):
+    message = f"The model takes x (1, 4), target (1, 2); got {got}."
+    with pytest.raises(OgaError, match=re.escape(advice)), model_runs({"labels": torch.zeros(1)}):
+        raise GraphRunError(message)
