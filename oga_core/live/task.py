@@ -20,11 +20,9 @@ from oga_core.models.packaging.losses import loss_entry
 from oga_core.models.packaging.modes import eval_mode
 from oga_core.models.packaging.own_loss import OwnLoss
 from oga_core.samples import LOSSES, OWN, SampleSet, Target
+from oga_core.tasks.language.late_head import IGNORED, next_token_losses
 from oga_core.tasks.losses import Loss
 from oga_core.tasks.task import Batch
-
-IGNORED = -100
-"""The label of a token that is not trained on, by torch's and Hugging Face's convention."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +95,7 @@ class LiveTokens(LiveTask):
 
     def token_losses(self, outputs: Tensor, batch: Batch) -> Tensor:
         """Return the cross-entropy of every token but the first, `(batch, time - 1)`, zero where none is trained on."""
-        return _by_token(outputs, batch["labels"])
+        return next_token_losses(outputs, batch["labels"])
 
     def mean_losses(self, token_losses: Tensor, batch: Batch) -> Tensor:
         """Return the mean over the tokens that are trained on, `(batch,)`."""
@@ -153,12 +151,7 @@ def _token_losses(outputs: Tensor, labels: Tensor) -> Tensor:
     """Cross-entropy of one class a sample, or the mean over the tokens that are trained on, each by those before it."""
     if outputs.ndim < 3 or labels.ndim != 2:
         return F.cross_entropy(outputs, labels, reduction="none")
-    return _mean_over_tokens(_by_token(outputs, labels), labels)
-
-
-def _by_token(outputs: Tensor, labels: Tensor) -> Tensor:
-    logits = outputs[:, :-1].transpose(1, 2).float()
-    return F.cross_entropy(logits, labels[:, 1:], reduction="none", ignore_index=IGNORED)
+    return _mean_over_tokens(next_token_losses(outputs, labels), labels)
 
 
 def _mean_over_tokens(losses: Tensor, labels: Tensor) -> Tensor:

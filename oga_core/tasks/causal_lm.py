@@ -17,14 +17,11 @@ from oga_core.models.card import TRAINED_ON, ModelCard
 from oga_core.models.packaging.logits import logits_of
 from oga_core.readers.turns import words
 from oga_core.samples import SampleSet
-from oga_core.tasks.cross_entropy import late_token_losses, token_losses
-from oga_core.tasks.language.late_head import head_input
+from oga_core.tasks.language.late_head import IGNORED, next_token_losses
 from oga_core.tasks.language.survey import survey
 from oga_core.tasks.language.tokens import RowReader, RowTokens
 from oga_core.tasks.task import Batch, max_length_of, no_tokenizer
 from oga_core.worker.stages import Progress
-
-IGNORED = -100
 
 
 @dataclass(frozen=True)
@@ -129,20 +126,6 @@ class CausalLMTask:
         if not any(trained[1:]):
             raise UntrainedSample(_untrained(tokens, self.max_length))
         return ids, [token if counts else IGNORED for token, counts in zip(ids, trained, strict=True)]
-
-
-def next_token_losses(logits: Tensor, labels: Tensor) -> Tensor:
-    """Cross-entropy of every token but the first, `(batch, time - 1)`, zero where its label is `IGNORED`.
-
-    logits: `(batch, time, vocabulary)`, or what stands in for them, which is multiplied out where a token counts.
-    """
-    targets = labels[:, 1:]
-    given = head_input(logits)
-    if given is None:
-        return token_losses(logits[:, :-1].flatten(0, 1), targets.flatten(), IGNORED).view_as(targets)
-    states = given.states[:, :-1]
-    states = states if given.scale == 1 else states * given.scale
-    return late_token_losses(states, given.weight, given.bias, targets, IGNORED)
 
 
 def _untrained(tokens: RowTokens, max_length: int) -> str:

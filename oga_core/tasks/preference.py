@@ -22,8 +22,7 @@ from oga_core.models.card import ModelCard
 from oga_core.models.packaging.logits import logits_of
 from oga_core.readers.turns import words
 from oga_core.samples import SampleSet
-from oga_core.tasks.causal_lm import IGNORED, next_token_losses
-from oga_core.tasks.language.late_head import LateHead, head_input, unwatched
+from oga_core.tasks.language.late_head import IGNORED, LateHead, head_input, next_token_losses, unwatched
 from oga_core.tasks.language.tokens import RowReader
 from oga_core.tasks.task import Batch, max_length_of, no_tokenizer
 

@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from oga_core.errors import OgaError, UntrainedSample
 from oga_core.models.packaging.logits import logits_of
 from oga_core.samples import SampleSet
-from oga_core.tasks.causal_lm import IGNORED, CausalLMTask
+from oga_core.tasks.causal_lm import CausalLMTask
+from oga_core.tasks.language.late_head import IGNORED
 from oga_core.tasks.language.survey import survey
 from oga_core.tasks.language.tokens import RowTokens
 from oga_core.tasks.task import Batch, tokenized

@@ -23,7 +23,7 @@ ELSEWHERE += ("elements/wording.py", "notebook", "shards/", "remote/", "report_c
 
 # Options that say where a run is computed, or that a page has no need of.
 ONLY_THERE = {"help", "json", "model-factory", "overwrite", "previous", "reference", "shard", "shards", "on", "workers"}
-ONLY_THERE |= {"plan", "fetch-gb"}
+ONLY_THERE |= {"plan", "fetch-gb", "only-decisions"}
 
 
 def texts() -> Iterator[tuple[str, str]]:

@@ -7,7 +7,7 @@ import torch
 from oga_core.models.card import ModelCard
 from oga_core.saliency.tokens import token_norms
 from oga_core.tasks import task_for
-from oga_core.tasks.causal_lm import IGNORED
+from oga_core.tasks.language.late_head import IGNORED
 
 
 class NoTokenizer:

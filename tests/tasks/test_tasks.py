@@ -10,7 +10,7 @@ from oga_core.errors import OgaError
 from oga_core.models.card import ModelCard
 from oga_core.samples import SampleSet, Source, UnreadableSample
 from oga_core.tasks import task_for
-from oga_core.tasks.causal_lm import IGNORED
+from oga_core.tasks.language.late_head import IGNORED
 
 
 def make(inputs, modality, labels=None) -> SampleSet:

@@ -16,6 +16,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn, overrides
 from torch.overrides import TorchFunctionMode
 
+from oga_core.tasks.cross_entropy import late_token_losses, token_losses
+
+IGNORED = -100
+"""The label of a token that is not trained on, by torch's and Hugging Face's convention."""
 _LINEAR = {F.linear, torch.ops.aten.linear.default}
 _FACTORS = {torch.mul, Tensor.mul, Tensor.__mul__, Tensor.__rmul__}
 _DIVISORS = {torch.div, Tensor.div, Tensor.__truediv__}
@@ -42,6 +46,20 @@ class HeadInput:
     def plus(self, bias: Tensor) -> HeadInput:
         """Return the same for logits and one number more for every token of the vocabulary."""
         return replace(self, bias=bias.flatten() if self.bias is None else self.bias + bias.flatten())
+
+
+def next_token_losses(logits: Tensor, labels: Tensor) -> Tensor:
+    """Cross-entropy of every token but the first, `(batch, time - 1)`, zero where its label is `IGNORED`.
+
+    logits: `(batch, time, vocabulary)`, or what stands in for them, which is multiplied out where a token counts.
+    """
+    targets = labels[:, 1:]
+    given = head_input(logits)
+    if given is None:
+        return token_losses(logits[:, :-1].flatten(0, 1), targets.flatten(), IGNORED).view_as(targets)
+    states = given.states[:, :-1]
+    states = states if given.scale == 1 else states * given.scale
+    return late_token_losses(states, given.weight, given.bias, targets, IGNORED)
 
 
 class LateHead(TorchFunctionMode):
