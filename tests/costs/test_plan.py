@@ -8,7 +8,7 @@ import pytest
 from here import score_here
 
 import oga_sample_data
-from oga_core.costs.cost_model import Cost, CostModel, Size
+from oga_core.costs.cost_model import TERMS, Cost, CostModel, Size
 from oga_core.costs.measured import Measured
 from oga_core.costs.plan import plan
 from oga_core.costs.probe import probe_seconds
@@ -97,3 +97,9 @@ def test_a_cost_that_is_a_sum_of_its_terms_is_found():
     cost = Cost.fitted(sizes, [2.0 + 3e-4 * size.n_samples * size.n_features for size in sizes])
     assert cost.spread == 1.0
     assert cost.of(Size(100_000, 64, 10, 512)) == pytest.approx(2.0 + 3e-4 * 6_400_000, rel=0.01)
+
+
+def test_what_is_fitted_on_a_sample_costs_no_more_with_more_of_them():
+    terms = [dict(zip(TERMS, Size(n, 64, 10, 512).terms(), strict=True)) for n in (50_000, 100_000, 1_000_000)]
+    assert [each["min(n, 100000) c"] for each in terms] == [500_000, 1_000_000, 1_000_000]
+    assert [each["n"] for each in terms] == [50_000, 100_000, 1_000_000]
