@@ -110,6 +110,17 @@ def choose(page, words):
     raise AssertionError(f"the arrows do not lead to {words!r}: {page.evaluate(FOCUSED)}")
 
 
+def carry_out(page, verb, *, count="", picture):
+    """Choose in the dialog what is to be done, and confirm it, by keyboard."""
+    reach(page, "own suggestion$")
+    choose(page, f"^{verb}$")
+    shot(page, picture)
+    reach(page, f"{verb}: {count}")
+    page.keyboard.press("Enter")
+    page.get_by_role("dialog").wait_for(state="hidden")
+    settle(page)
+
+
 def test_all_is_decided_and_taken_back_by_keyboard_alone(page, server, runs):
     run = image_run(runs, "keyboard alone")
     store = ReviewStore(run.review)
@@ -120,13 +131,7 @@ def test_all_is_decided_and_taken_back_by_keyboard_alone(page, server, runs):
     settle(page)
     reach(page, "^The .* flagged in the filter$")
     choose(page, "^All .* in the filter$")
-    reach(page, "own suggestion$")
-    choose(page, "^Keep$")
-    shot(page, "decide-by-keyboard")
-    reach(page, "Keep: ")
-    page.keyboard.press("Enter")
-    page.get_by_role("dialog").wait_for(state="hidden")
-    settle(page)
+    carry_out(page, "Keep", picture="decide-by-keyboard")
     assert store.counts()["keep"] == int((ScoredRun(run.path).given == 2).sum())
     reach(page, "Undo$")
     page.keyboard.press("Enter")
@@ -142,12 +147,6 @@ def test_all_is_decided_and_taken_back_by_keyboard_alone(page, server, runs):
     reach(page, "How many like it")
     page.keyboard.press("ArrowLeft")
     settle(page)
-    reach(page, "own suggestion$")
-    choose(page, "^Remove$")
-    shot(page, "alike-by-keyboard")
-    reach(page, "Remove: 12")
-    page.keyboard.press("Enter")
-    page.get_by_role("dialog").wait_for(state="hidden")
-    settle(page)
+    carry_out(page, "Remove", count="12", picture="alike-by-keyboard")
     assert store.counts()["remove"] == 12
     store.close()
