@@ -100,6 +100,7 @@ def test_an_edit_is_done_where_the_text_is_another_and_no_model_of_language_agre
     earlier, later = language_run(tmp_path, "earlier", n=6), language_run(tmp_path, "later", n=6)
     for run, first in ((earlier, "old text"), (later, "new text")):
         run.write_table(run.table.assign(**{CONTENT: [first, *map(str, range(5))]}))
+        run.update(target="vector")
     store = ReviewStore(earlier.review)
     names = ScoredRun(earlier.path).ids
     store.decide([Decision(str(name), "edit", edit=(("/completion", "new"),)) for name in names[:2]])

@@ -7,7 +7,7 @@ from app_runs import image_run, language_run, with_columns
 from oga_core.errors import OgaError
 from oga_core.findings.kinds import MISLABELLED, STRANGE
 from oga_core.review import ReviewStore
-from oga_core.review.proposals import MACHINE, decide_alike, proposal
+from oga_core.review.proposals import MACHINE, decide_alike, has_suggestions, proposal
 from oga_core.runs.scored import ScoredRun
 
 
@@ -39,6 +39,14 @@ def test_suggestions_of_all_samples_are_those_of_each(data, tmp_path):
     assert (data.suggestions[::4] == -1).all()
     mislabelled = np.arange(n) % 4 == 1
     assert (data.suggestions[mislabelled] != data.predicted[mislabelled]).any()
+
+
+def test_suggestions_are_offered_where_a_run_has_some(data, tmp_path):
+    """Under a loss of one's own numbers may be corrected, and none is suggested."""
+    for name, suggested in (("none", ""), ("some", np.where(np.arange(len(data)), "", "3"))):
+        numbers = with_columns(data, tmp_path / name, suggested_label=suggested)
+        numbers.run.update(target="number", classes=[])
+        assert has_suggestions(ScoredRun(numbers.path)) is (name == "some")
 
 
 @pytest.mark.parametrize("verb", ["keep", "remove", "unsure"])
