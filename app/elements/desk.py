@@ -19,6 +19,7 @@ from oga_app.elements.messages import counted, percent
 from oga_app.elements.targets import tagged, values
 from oga_app.elements.thumbnails import thumbnails
 from oga_core.errors import OgaError
+from oga_core.previews.content import Preview
 from oga_core.review.board import DecisionBoard
 from oga_core.review.decisions import MERGED, UNSEEN, Decision
 from oga_core.review.filters import Filters
@@ -32,10 +33,16 @@ CARD = 200
 
 
 def sample_view(
-    data: ScoredRun, board: DecisionBoard, row: int, *, score: str, flagged: int, side: int = SMALL, full: bool = True
+    data: ScoredRun, board: DecisionBoard, row: int, *, score: str, flagged: int, side: int = SMALL
 ) -> SampleView:
-    """One sample for the browser; without `full` only what a tile needs."""
-    shown = thumbnails(data, [row], side)[0]
+    """One sample for the browser, with all that is known of it."""
+    return _view(data, board, row, thumbnails(data, [row], side)[0], score=score, flagged=flagged, full=True)
+
+
+def _view(
+    data: ScoredRun, board: DecisionBoard, row: int, shown: Preview, *, score: str, flagged: int, full: bool
+) -> SampleView:
+    """One sample; without `full` only what a tile needs."""
     decision = board.decisions.get(str(data.ids[row]))
     wrong = wrong_probability(board, row)
     content = {name: value for name, value in vars(shown).items() if name != "words"}
@@ -74,8 +81,8 @@ def wrong_probability(board: DecisionBoard, row: int) -> float | None:
 
 def tiles(data: ScoredRun, board: DecisionBoard, rows: Sequence[int], *, score: str, flagged: int) -> list[SampleView]:
     """The samples at `rows` as tiles of a grid, all read together."""
-    thumbnails(data, rows, SMALL)
-    return [sample_view(data, board, row, score=score, flagged=flagged, full=False) for row in map(int, rows)]
+    shown = zip(map(int, rows), thumbnails(data, rows, SMALL), strict=True)
+    return [_view(data, board, row, preview, score=score, flagged=flagged, full=False) for row, preview in shown]
 
 
 def why(data: ScoredRun, row: int, score: str) -> str:

@@ -173,10 +173,7 @@ def _disagreement(view: Opened) -> None:
         if not len(rows):
             messages.empty("The two scores order all samples alike.")
             continue
-        views = [
-            desk.sample_view(data, view.board, int(row), score=view.score, flagged=view.flagged, full=False)
-            for row in rows
-        ]
+        views = desk.tiles(data, view.board, rows.tolist(), score=view.score, flagged=view.flagged)
         sample_grid(views, key=f"differ-{title}", on_open=view.session.open_sample)
 
 

@@ -26,7 +26,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "app"))
 
 from dashboard import durability
-from dashboard.browser import FLAGS, Traffic, cpu, dashboard_mb, median, open_page, seconds, served
+from dashboard.browser import FLAGS, Traffic, cpu, dashboard_mb, map_painted, median, open_page, seconds, served
 from dashboard.first_paint import measure_first_paint
 from dashboard.reviewers import APP, decided_at, measure_reviewers
 from dashboard.rival_measures import measure_keys, measure_plotly
@@ -47,8 +47,7 @@ def measure_map(browser: Browser, url: str, run: Path, rounds: int, filters: str
     begun = time.perf_counter()
     busy = cpu()
     page = open_page(browser, f"{url}/explore", run=run.name, **({"filters": filters} if filters else {}))
-    page.locator("output.readout strong").wait_for()
-    page.evaluate("() => window.painted('canvas.surface')")
+    map_painted(page)
     first = time.perf_counter() - begun
     opening = cpu() - busy
     page.locator(".tile").first.wait_for()

@@ -142,6 +142,17 @@ def open_page(browser: Browser, url: str, **query: object) -> Page:
     return page
 
 
+def shows(page: Page, selector: str) -> None:
+    """Wait until an element is there, asked in each frame: Playwright itself soon asks only twice a second."""
+    page.wait_for_function("(selector) => window.deep(selector)", arg=selector, polling="raf")
+
+
+def map_painted(page: Page) -> None:
+    """Wait until the map is drawn, with what stands below it."""
+    shows(page, "output.readout strong")
+    page.evaluate("() => window.painted('canvas.surface')")
+
+
 def seconds(act: Callable[[], object]) -> float:
     begun = time.perf_counter()
     act()

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from playwright.sync_api import Browser, BrowserContext, Page
 
-from dashboard.browser import CLOCKS, PATIENCE, cpu, served
+from dashboard.browser import CLOCKS, PATIENCE, cpu, map_painted, served, shows
 from dashboard.reviewers import APP
 
 EMPTY = 'import streamlit as st\n\nst.html("<p class=drawn>drawn</p>")\n'
@@ -23,8 +23,8 @@ def measure_first_paint(launch: Callable[[], Browser], run: Path) -> dict[str, d
     script.write_text(EMPTY, encoding="utf-8")
     explore = f"/explore?{urlencode({'run': run.name})}"
     return {
-        **_visits("explore", launch, (APP, "--run", str(run)), explore, _map_painted),
-        **_visits("empty", launch, (script,), "/", lambda page: page.locator(".drawn").wait_for()),
+        **_visits("explore", launch, (APP, "--run", str(run)), explore, map_painted),
+        **_visits("empty", launch, (script,), "/", lambda page: shows(page, ".drawn")),
     }
 
 
@@ -60,8 +60,3 @@ def _paint(context: BrowserContext, address: str, painted: Callable[[Page], obje
     page.wait_for_timeout(3000)
     page.close()
     return {"s": round(took, 2), "cpu_s": round(work, 2)}
-
-
-def _map_painted(page: Page) -> None:
-    page.locator("output.readout strong").wait_for()
-    page.evaluate("() => window.painted('canvas.surface')")
