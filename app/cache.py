@@ -176,7 +176,7 @@ def _run_data(run: str, stamp: Stamp, _closed: str) -> ScoredRun:
     data = ScoredRun(Path(run))
     data.version = (run, stamp)
     if len(data) > SOON:
-        for work in (lambda: data.order(data.default_score), lambda: data.clusters):
+        for work in (lambda: data.rank(data.default_score), lambda: data.clusters):
             threading.Thread(target=_ahead, args=(work,), daemon=True).start()
     elif not _closed:
         _reader(str(data.path), data.info.data.fingerprint, len(data), data).warm()

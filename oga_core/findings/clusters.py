@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -26,11 +27,24 @@ SEPARATOR = " → "
 
 @dataclass(frozen=True, eq=False)
 class Clusters:
-    """Groups of points on the map: `codes` `(n_samples,)`, -1 = in none; a name and a place `(2,)` for each."""
+    """Groups of points on the map: a name and a place `(2,)` for each, and which each sample is in.
 
-    codes: Indices
+    found: `(n_samples,)`, as `find_clusters` returns them, or missing (NaN). numbers: place among the names of each
+    that was found, -1 = it has no name.
+    """
+
+    found: Array
+    numbers: Indices
     names: tuple[str, ...] = ()
     places: tuple[tuple[float, float], ...] = ()
+
+    @cached_property
+    def codes(self) -> Indices:
+        """`(n_samples,)` indices into the names, -1 = in none; worked out when asked for, a part of a page only."""
+        found = _codes(self.found)
+        found[found >= len(self.numbers)] = -1
+        codes: Indices = np.append(self.numbers, -1)[found]
+        return codes
 
 
 def find_clusters(positions: Array) -> Indices:
@@ -76,16 +90,16 @@ class Shared:
         return self.words(int(values[counts.argmax()]))
 
 
-def named_clusters(codes: Indices, positions: Array, shared: Sequence[Shared], rows: Indices | None = None) -> Clusters:
+def named_clusters(found: Array, positions: Array, shared: Sequence[Shared], rows: Indices | None = None) -> Clusters:
     """Return clusters with their names, the largest first; those that nothing dominates are left out.
 
-    codes: `(n_samples,)` as `find_clusters` returns them. shared: what may name a cluster, the first that dominates it
-    does. Those of one name are one, named where its largest part lies. rows: positions of the samples that clusters are
-    named by, which `shared` tells of; all where it is None.
+    found: `(n_samples,)` as `find_clusters` returns them, or missing. shared: what may name a cluster, the first that
+    dominates it does. Those of one name are one, named where its largest part lies. rows: positions of the samples that
+    clusters are named by, which `shared` tells of; all where it is None.
     """
-    rows = np.arange(len(codes)) if rows is None else rows
-    seen = codes[rows]
-    numbers = np.full(int(codes.max(initial=-1)) + 2, -1, dtype=np.int64)  # the last is that of code -1
+    rows = np.arange(len(found)) if rows is None else rows
+    seen = _codes(found[rows])
+    numbers = np.full(int(seen.max(initial=-1)) + 1, -1, dtype=np.int64)
     places: dict[str, tuple[float, float]] = {}
     for members in _largest_first(seen):
         name = next(filter(None, (each.dominant(members) for each in shared)), "")
@@ -95,7 +109,7 @@ def named_clusters(codes: Indices, positions: Array, shared: Sequence[Shared], r
             x, y = _central(positions[rows[members]])
             places[name] = float(x), float(y)
         numbers[seen[members[0]]] = list(places).index(name)
-    return Clusters(numbers[codes], tuple(places), tuple(places.values()))
+    return Clusters(found, numbers, tuple(places), tuple(places.values()))
 
 
 def pairs(given: Indices, other: Indices, classes: Sequence[str]) -> Shared:
@@ -111,6 +125,11 @@ def both(first: Indices, first_names: Sequence[str], second: Indices, second_nam
     size = max(len(second_names), 1)
     codes = np.where((first >= 0) & (second >= 0), first * size + second, -1)
     return Shared(codes, lambda code: f"{second_names[code % size]}, {first_names[code // size]}")
+
+
+def _codes(found: Array) -> Indices:
+    """Clusters as whole numbers, -1 where one is missing."""
+    return np.nan_to_num(found, nan=-1).astype(np.int64)
 
 
 def _largest_first(codes: Indices) -> list[Indices]:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from oga_core.errors import OgaError, unknown
 from oga_core.gradients.options import require_known as require_known_precision
+from oga_core.map.projection import METHODS
 from oga_core.models.card import TRAINED_ON
 from oga_core.pipeline.options import ScoreOptions
-from oga_core.projection import METHODS
 from oga_core.scores import CHECKPOINTS, GROUPS, SCORES, VALIDATION, VALIDATION_CHECKPOINTS, require_known
 
 _CALLED = {

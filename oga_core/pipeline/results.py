@@ -21,9 +21,9 @@ from oga_core.findings.diagnosis import Diagnosis, diagnose
 from oga_core.findings.targets.numbers import DIGITS
 from oga_core.findings.targets.tags import predicted_tags, wrong_tag_probability
 from oga_core.gradient_sketch import GradientSketch, letting_go
+from oga_core.map.projection import leading_axes, project
 from oga_core.numerics import PrincipalAxes, room_in
 from oga_core.pipeline.recording import identified
-from oga_core.projection import leading_axes, project
 from oga_core.runs.folder import SCORE_PREFIX, RunFolder
 from oga_core.runs.pixels import RunPixels
 from oga_core.runs.stored.ids import SampleIds
@@ -80,6 +80,7 @@ def write_results(
         axes = draw_map(run, "pca")
     if map_method == "umap":
         draw_map(run, "umap", seed=seed, axes=axes)
+    run.keep_decoded()
 
 
 def _write_scored(

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from oga_core.files import full_path
+from oga_core.map.projection import warm_up
 from oga_core.pipeline.option_checks import check_options
 from oga_core.pipeline.options import ScoreOptions
 from oga_core.pipeline.recording import Recorded, begin, timed
 from oga_core.pipeline.request import PassRequest, data_options
 from oga_core.pipeline.results import write_scored
 from oga_core.pipeline.worker_pass import take_pass
-from oga_core.projection import warm_up
 from oga_core.review.carrying import carry
 from oga_core.runs.folder import RunFolder
 from oga_core.runs.lock import only_scoring

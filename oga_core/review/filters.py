@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from oga_core.errors import OgaError
-from oga_core.projection import MAX_CORNERS
+from oga_core.map.polygon import MAX_CORNERS
 from oga_core.review.decisions import ACTIONS
 
 SIDES = ("flagged", "unflagged")

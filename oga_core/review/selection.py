@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from oga_core.projection import points_in_polygon
+from oga_core.map.polygon import points_in_polygon
 from oga_core.review.decisions import ACTIONS
 from oga_core.review.filters import PREDICTIONS, SIDES, UNDECIDED, Filters
 from oga_core.runs.counts import confusion, shares
@@ -43,7 +43,7 @@ class Selection:
     ) -> Selection:
         """Return what passes `filters`; raises `OgaError` where `find` cannot read the samples."""
         chosen = np.ones(len(data), dtype=bool)
-        for part in _restrictions(filters, data, board, data.rank(score) < threshold):
+        for part in _restrictions(filters, data, board, data.order(score)[:threshold]):
             chosen &= part
         if filters.content is not None:
             chosen &= find(filters.content)
@@ -108,7 +108,9 @@ class Selection:
         return table.sort_values("samples", ascending=False, kind="stable", ignore_index=True)
 
 
-def _restrictions(filters: Filters, data: ScoredRun, board: DecisionBoard, flagged: Mask) -> Iterator[Mask]:
+def _restrictions(
+    filters: Filters, data: ScoredRun, board: DecisionBoard, flagged: NDArray[np.int64]
+) -> Iterator[Mask]:
     """Yield which samples pass each restriction that is set, but for the content."""
     yield from _by_label(filters, data)
     yield from _by_decision(filters, data, board)
@@ -118,7 +120,9 @@ def _restrictions(filters: Filters, data: ScoredRun, board: DecisionBoard, flagg
     if filters.cluster is not None:
         yield data.clusters.codes == _code(data.clusters.names, filters.cluster)
     if filters.side is not None:
-        yield flagged == (filters.side == SIDES[0])
+        is_flagged = np.zeros(len(data), dtype=bool)
+        is_flagged[flagged] = True
+        yield is_flagged == (filters.side == SIDES[0])
     if filters.text is not None:
         yield data.ids.containing(filters.text)
     for column, value in filters.metadata or ():

@@ -21,9 +21,11 @@ from oga_core.remote import FOLDER, MANIFEST
 from oga_core.runs.arrays import read_arrays
 from oga_core.runs.info import LOCK, SCHEMA, RunInfo, read_json
 from oga_core.runs.stored.columns import StoredColumns
+from oga_core.runs.stored.decoded import FILE as DECODED
+from oga_core.runs.stored.decoded import MANY, write_decoded
 from oga_core.runs.stored.ids import SampleIds
 from oga_core.runs.stored.writing import replace_columns, write_columns
-from oga_core.runs.table import SCORE_PREFIX, read_table, sample_ids, score_names
+from oga_core.runs.table import NAMED, SCORE_PREFIX, decoded_columns, read_table, sample_ids, score_names
 from oga_core.samples import SampleSet
 
 if TYPE_CHECKING:
@@ -139,6 +141,15 @@ class RunFolder:
         self._require_scores()
         table = self.path / "scores.parquet"
         write_whole(table, lambda path: replace_columns(table, path, columns))
+
+    def keep_decoded(self) -> None:
+        """Write the columns that pages open with as they lie in memory, where there are many samples."""
+        table = self.path / "scores.parquet"
+        columns = StoredColumns(table, NAMED)
+        (self.path / DECODED).unlink(missing_ok=True)
+        if len(columns) >= MANY:
+            decoded = decoded_columns(columns, self.info)
+            write_whole(self.path / DECODED, lambda path: write_decoded(path, table, decoded))
 
     def metadata(self, n_samples: int) -> StoredColumns | None:
         """Columns of the data with few distinct values as text, `n_samples` rows; None where they were not written."""

@@ -19,7 +19,7 @@ from oga_core.numerics import evenly_spaced
 from oga_core.runs.folder import SCORE_PREFIX, RunFolder, score_names
 from oga_core.runs.info import RunInfo
 from oga_core.runs.stored.columns import StoredColumns
-from oga_core.runs.table import CONTENT, GIVEN_VALUE, PREDICTED_VALUE, open_columns
+from oga_core.runs.table import CONTENT, GIVEN_VALUE, PREDICTED_VALUE, open_columns, order_of
 from oga_core.samples import MODEL_MASK, is_number, require_labels
 from oga_core.threshold.ranked import RankedScores, rank_of
 
@@ -113,9 +113,9 @@ class ScoredRun:
         return {"noise_rate": self.assumed_noise_rate, "probability": self.wrong_probability, "noise_high": high}
 
     def ranked(self, name: str) -> RankedScores:
-        """One score with its order, sorted once; missing values last."""
+        """One score with its order, one for all threads that ask; missing values last."""
         if name not in self._ranked:
-            self._ranked.setdefault(name, RankedScores.of(self.score(name)))  # by threads that ask at once, one
+            self._ranked.setdefault(name, RankedScores.of(self.score(name), self.columns.places(order_of(name))))
         return self._ranked[name]
 
     def order(self, name: str) -> NDArray[np.int64]:
@@ -145,17 +145,16 @@ class ScoredRun:
     def clusters(self) -> Clusters:
         """The clusters on the map, named by their confused pair, finding or given label; none in a run without them."""
         if self.positions is None or "map_cluster" not in self.columns:
-            return Clusters(np.full(len(self), -1, dtype=np.int64))
-        codes = np.nan_to_num(self.columns.numbers("map_cluster"), nan=-1).astype(np.int64)
+            return Clusters(np.full(len(self), -1), np.empty(0, dtype=np.int64))
         rows = evenly_spaced(np.arange(len(self)), NAMED_BY)
         given, finding = self.given[rows], self.finding[rows]
         shared = (
-            pairs(given, self.suggestions[rows], self.classes),
+            pairs(given, self._suggested(rows), self.classes),
             both(finding, self.finding_names, given, self.classes),
             Shared(finding, self.finding_names.__getitem__),
             Shared(given, self.class_name),
         )
-        return named_clusters(codes, self.positions, shared, rows)
+        return named_clusters(self.columns.numbers("map_cluster"), self.positions, shared, rows)
 
     @cached_property
     def given_probability(self) -> NDArray[np.float64]:
@@ -253,7 +252,7 @@ class ScoredRun:
 
     def suggestion(self, row: int) -> int:
         """The class to relabel to, -1 where nothing speaks against the given label or for another one."""
-        return int(self.suggestions[row])
+        return int(self._suggested(np.array([row]))[0])
 
     @cached_property
     def suggestions(self) -> NDArray[np.int64]:
@@ -262,15 +261,16 @@ class ScoredRun:
         The run's own suggestion where it finds the label wrong, else the prediction where it differs. What the model
         makes of a sample out of distribution says nothing.
         """
-        own = self._codes("suggested_label")
-        is_own = (own >= 0) & ((self.predicted != self.given) | self._has_finding(MISLABELLED))
-        label = np.where(is_own, own, self.predicted)
-        label[self._has_finding(STRANGE) | (label == self.given)] = -1
-        return label
+        return self._suggested(None)
 
-    def _has_finding(self, name: str) -> NDArray[np.bool_]:
-        code = self.finding_names.index(name) if name in self.finding_names else -2
-        return self.finding == code
+    def _suggested(self, rows: NDArray[np.int64] | None) -> NDArray[np.int64]:
+        some = slice(None) if rows is None else rows
+        own = self._codes("suggested_label", rows)
+        given, predicted, finding = (codes[some] for codes in (self.given, self.predicted, self.finding))
+        wrong, strange = map((*self.finding_names, MISLABELLED, STRANGE).index, (MISLABELLED, STRANGE))
+        label = np.where((own >= 0) & ((predicted != given) | (finding == wrong)), own, predicted)
+        label[(finding == strange) | (label == given)] = -1
+        return label
 
     def proposal(self, row: int) -> str | None:
         """The label a press of one key takes: the suggestion, else the prediction; none out of distribution."""
@@ -291,10 +291,10 @@ class ScoredRun:
             return self.text("given_label", row)
         return self.class_name(self.given[row]) if self.given[row] >= 0 else None
 
-    def _codes(self, column: str) -> NDArray[np.int64]:
+    def _codes(self, column: str, rows: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
         if column not in self.columns or not self.classes:
-            return np.full(len(self), -1, dtype=np.int64)
-        return self.columns.codes(column, self.classes)
+            return np.full(len(self) if rows is None else len(rows), -1, dtype=np.int64)
+        return self.columns.codes(column, self.classes, rows)
 
     def _numbers(self, column: str) -> NDArray[np.float64]:
         return np.asarray(self.columns.numbers(column), dtype=np.float64)

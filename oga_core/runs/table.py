@@ -11,7 +11,10 @@ import pyarrow as pa
 
 from oga_core.errors import OgaError
 from oga_core.runs.stored.columns import AGAIN, StoredColumns, damaged
-from oga_core.runs.stored.ids import SampleIds
+from oga_core.runs.stored.decoded import FILE as DECODED
+from oga_core.runs.stored.decoded import read_decoded
+from oga_core.runs.stored.ids import SampleIds, one_array
+from oga_core.threshold.ranked import RankedScores
 
 if TYPE_CHECKING:
     from oga_core.runs.info import RunInfo
@@ -60,15 +63,36 @@ def open_columns(path: Path, info: RunInfo) -> tuple[StoredColumns, SampleIds]:
     file = path / "scores.parquet"
     if not file.is_file():
         raise OgaError(f"The run {path} has no scores yet (status: {info.status}).")
-    columns = StoredColumns(file, NAMED)
-    score = f"{SCORE_PREFIX}{info.default_score}"
-    columns.read_ahead(["sample_id", "given_label", "predicted_label", "finding", score, "map_x", "map_y"])
+    columns = StoredColumns(file, NAMED, read_decoded(path / DECODED, file))
+    columns.read_ahead(["sample_id", "given_label", "predicted_label", "finding", _score(info), "map_x", "map_y"])
     ids = sample_ids(columns)
     for name in filter(_is_number, columns.names):
         if not columns.is_numeric(name):
             raise _no_numbers(name, file, columns.kind(name))
     _check_record(columns, info, path)
     return columns, ids
+
+
+def decoded_columns(columns: StoredColumns, info: RunInfo) -> dict[str, pa.Array]:
+    """Return what pages open with, as it lies in memory: ids, names, numbers, and the order by the default score."""
+    sample_ids(columns)  # those of which one stands twice are not kept
+    decoded = {"sample_id": one_array(columns.column("sample_id").cast(pa.large_string()))}
+    decoded |= {name: columns.encoded(name) for name in NAMED if name in columns}
+    numbers = [name for name in (_score(info), *_NUMBERS) if name in columns]
+    decoded |= {name: pa.array(columns.numbers(name)) for name in numbers}
+    if _score(info) in columns:
+        ranked = RankedScores.of(columns.numbers(_score(info)))
+        decoded[order_of(str(info.default_score))] = pa.array(ranked.order)
+    return decoded
+
+
+def order_of(score: str) -> str:
+    """Return the name of the decoded column that holds the order by a score."""
+    return f"order_of_{score}"
+
+
+def _score(info: RunInfo) -> str:
+    return f"{SCORE_PREFIX}{info.default_score}"
 
 
 def score_names(columns: Iterable[str]) -> list[str]:
@@ -84,6 +108,8 @@ def sample_ids(columns: StoredColumns) -> SampleIds:
     if stored.null_count:
         raise OgaError(f"{columns.path} has rows without an id in 'sample_id'. {AGAIN}")
     ids = SampleIds(stored)
+    if "sample_id" in columns.decoded:
+        return ids  # they were looked at when they were kept
     if (repeated := ids.repeated()) is not None:
         raise OgaError(f"{columns.path} has the id {repeated!r} more than once. {AGAIN}")
     return ids

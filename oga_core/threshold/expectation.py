@@ -129,7 +129,7 @@ class Expectation:
         What was learnt stays: a sample is taken to be as likely bad as others of its score in the whole data.
         """
         part = copy.copy(self)
-        inside = by_rank[self.scores.ranks[self.reviewed]]
+        inside = by_rank[self.scores.ranks_of(self.reviewed)]
         part.reviewed = self.reviewed[inside]
         part.bad = self.bad[inside]
         part._count(np.flatnonzero(by_rank))
@@ -139,7 +139,7 @@ class Expectation:
     def _count(self, ranks: Indices | None) -> None:
         """Take the samples at `ranks`, rising, for the part that figures are about; None for all."""
         n_bins = len(self._edges) - 1
-        bins = self._bins(self.scores.ranks[self.reviewed])
+        bins = self._bins(self.scores.ranks_of(self.reviewed))
         self._part = ranks
         self._reviewed_in_bin = np.bincount(bins, minlength=n_bins)
         self._bad_in_bin = np.bincount(bins[self.bad], minlength=n_bins)
@@ -229,7 +229,7 @@ class Expectation:
             place = int(self._random.choice(len(left), p=chance / chance.sum()))
             drawn[place] += 1
             left[place] -= 1
-        known = np.sort(self.scores.ranks[self.reviewed])
+        known = np.sort(self.scores.ranks_of(self.reviewed))
         ranks = [self._drawn_in(place, int(drawn[place]), known) for place in np.flatnonzero(drawn).tolist()]
         chosen = np.concatenate([*ranks, np.zeros(0, dtype=np.int64)])
         return self.scores.order[self._random.permutation(chosen)]
@@ -243,7 +243,7 @@ class Expectation:
 
     def _bad_among_first(self, flagged: int) -> Values:
         """Bad samples of the part among the first `flagged` ranks in every draw, `(draws,)`."""
-        known = float(self.bad[self.scores.ranks[self.reviewed] < flagged].sum())
+        known = float(self.bad[self.scores.ranks_of(self.reviewed) < flagged].sum())
         if flagged == 0:
             return np.zeros(DRAWS)
         last = int(self._bins(np.array([flagged - 1]))[0])

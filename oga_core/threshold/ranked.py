@@ -14,14 +14,18 @@ from oga_core.numerics import Indices, Values
 
 @dataclass(frozen=True, eq=False)
 class RankedScores:
-    """One score of every sample, `(n_samples,)`, higher = more suspicious, with its order; ties by position."""
+    """One score of every sample, `(n_samples,)`, higher = more suspicious, with its order; ties by position.
+
+    sorted_before: the order, where it is known already.
+    """
 
     values: Values
+    sorted_before: Indices | None = None
 
     @classmethod
-    def of(cls, scores: ArrayLike) -> RankedScores:
+    def of(cls, scores: ArrayLike, sorted_before: Indices | None = None) -> RankedScores:
         """The scores, of which some may be missing (NaN): those come last."""
-        return cls(_known(np.asarray(scores, dtype=np.float64)))
+        return cls(_known(np.asarray(scores, dtype=np.float64)), sorted_before)
 
     def __len__(self) -> int:
         return len(self.values)
@@ -29,13 +33,25 @@ class RankedScores:
     @cached_property
     def order(self) -> Indices:
         """Positions of the samples from the most to the least suspicious."""
-        return falling(self.values)
+        return falling(self.values) if self.sorted_before is None else self.sorted_before
 
     @cached_property
     def ranks(self) -> Indices:
         """Rank of every sample, 0 for the most suspicious."""
         ranks = np.empty(len(self), dtype=np.int64)
         ranks[self.order] = np.arange(len(self))
+        return ranks
+
+    def ranks_of(self, rows: Indices) -> Indices:
+        """Rank of each of some samples, `(n_rows,)`; of few it takes no array of all ranks."""
+        if "ranks" in self.__dict__ or not len(rows):
+            return self.ranks[rows] if len(rows) else np.empty(0, dtype=np.int64)
+        is_wanted = np.zeros(len(self), dtype=bool)
+        is_wanted[rows] = True
+        places = np.flatnonzero(is_wanted[self.order])
+        found = self.order[places]
+        by_row = np.argsort(found)
+        ranks: Indices = places[by_row[np.searchsorted(found[by_row], rows)]]
         return ranks
 
     @cached_property

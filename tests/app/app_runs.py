@@ -14,8 +14,8 @@ import pandas as pd
 from PIL import Image
 
 from oga_core.gradient_sketch import GradientSketch
+from oga_core.map.projection import project
 from oga_core.pipeline.contents import content_hashes
-from oga_core.projection import project
 from oga_core.readers import read_samples
 from oga_core.runs.folder import SCORE_PREFIX, RunFolder
 from oga_core.runs.scored import ScoredRun

@@ -15,7 +15,7 @@ from oga_app.components.map.points import MapPoints
 from oga_app.components.review.review_queue import MAX_EDIT, Choices, ReviewEvent, _receive, offered
 from oga_app.components.sample_view import MAX_TEXT, SampleView
 from oga_core.errors import OgaError
-from oga_core.projection import points_in_polygon
+from oga_core.map.polygon import CELLS, points_in_polygon
 from oga_core.review import ReviewStore
 from oga_core.review.decisions import Decision
 from oga_core.samples import TARGETS
@@ -40,6 +40,21 @@ def test_points_in_polygon_follows_the_even_odd_rule(seed):
     expected = [crossings(x, y, corners) for x, y in points]
     assert points_in_polygon(points, corners).tolist() == expected
     assert 0 < sum(expected) < 400
+
+
+@pytest.mark.parametrize("corners", [3, 40])
+def test_many_points_in_polygon_are_those_that_each_alone_is(corners):
+    rng = np.random.default_rng(corners)
+    polygon = rng.normal(size=(corners, 2))
+    points = rng.normal(size=(2 * CELLS**2, 2)).astype(np.float32)
+    points[:corners] = polygon
+    few = np.array_split(points, 40)
+    assert (points_in_polygon(points, polygon) == np.concatenate([points_in_polygon(p, polygon) for p in few])).all()
+
+
+def test_a_polygon_of_many_points_may_have_no_area():
+    points = np.zeros((2 * CELLS**2, 2))
+    assert not points_in_polygon(points, [[0, 0], [0, 1], [0, 0]]).any()
 
 
 def test_points_in_polygon_leaves_out_points_without_a_position():

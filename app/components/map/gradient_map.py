@@ -39,7 +39,7 @@ from oga_app.components import assets
 from oga_app.components.map.points import MapPoints
 from oga_app.components.sample_view import SampleView
 from oga_core.errors import unknown
-from oga_core.projection import MAX_CORNERS
+from oga_core.map.polygon import MAX_CORNERS
 
 ColorBy = Literal["flagged", "score", "label", "value", "decision", "finding"]
 COLOR_BY: tuple[ColorBy, ...] = ("flagged", "score", "label", "value", "decision", "finding")

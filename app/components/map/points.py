@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from oga_core.errors import OgaError
-from oga_core.projection import points_in_polygon
+from oga_core.map.polygon import points_in_polygon
 from oga_core.threshold.ranked import RankedScores
 
 DRAWN = 1_000_000

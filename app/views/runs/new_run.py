@@ -123,7 +123,7 @@ def _files_of(given: Given) -> dict[str, Any]:
 
 def _options() -> dict[str, Any]:
     from oga_core.gradients.options import PRECISIONS
-    from oga_core.projection import METHODS
+    from oga_core.map.projection import METHODS
 
     left, right = st.columns(2)
     state.default("option-seed", 0)

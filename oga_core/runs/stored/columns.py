@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from oga_core.errors import OgaError
 from oga_core.numerics import Floats, Indices
+from oga_core.runs.stored.ids import one_array
 
 _PAGES = 8
 """Row groups whose texts are kept: a page of a grid asks for few, and one of a million reasons takes 0.1 GB."""
@@ -26,11 +28,13 @@ AGAIN = "Score the data again into a new folder."
 class StoredColumns:
     """The columns of the file at `path`, one row a sample in the data's order; numbers and codes are kept once read.
 
-    named: columns of few names, which are read as codes. Raises `OgaError` where the file is damaged: at once, or when
-    the column is read that is.
+    named: columns of few names, which are read as codes. decoded: columns that are mapped in place of being read, one
+    array each. Raises `OgaError` where the file is damaged: at once, or when the column is read that is.
     """
 
-    def __init__(self, path: Path, named: Sequence[str] | None = None):
+    def __init__(
+        self, path: Path, named: Sequence[str] | None = None, decoded: Mapping[str, pa.Array] = MappingProxyType({})
+    ):
         self.path = path
         self._lock = threading.Lock()  # Arrow's reader of a file is for one thread at a time
         self._numbers: dict[str, Floats] = {}
@@ -47,6 +51,7 @@ class StoredColumns:
         groups = self._file.metadata
         sizes = [groups.row_group(i).num_rows for i in range(groups.num_row_groups)]
         self._starts = np.cumsum([0, *sizes])
+        self.decoded = {name: values for name, values in decoded.items() if len(values) == len(self)}
         self._page = lru_cache(maxsize=_PAGES)(self._read_page)
 
     def __len__(self) -> int:
@@ -66,7 +71,9 @@ class StoredColumns:
         return str(self._types[name])
 
     def column(self, name: str) -> pa.ChunkedArray:
-        """One column, read anew."""
+        """One column, read anew unless it is mapped."""
+        if name in self.decoded:
+            return pa.chunked_array([self.decoded[name]])
         if name in self._ahead:
             return self._ahead.pop(name)
         with self._lock, self._damage():
@@ -74,7 +81,7 @@ class StoredColumns:
 
     def read_ahead(self, names: Iterable[str]) -> None:
         """Read columns that are about to be asked for together, on all processors; where that fails, each says so."""
-        wanted = [name for name in names if name in self]
+        wanted = [name for name in names if name in self and name not in self.decoded]
         with suppress(OgaError), self._lock, self._damage():
             table = self._file.read(wanted)
             self._ahead = {name: table.column(name) for name in wanted}
@@ -87,17 +94,25 @@ class StoredColumns:
             self._numbers[name] = (column if is_real else column.cast(pa.float64())).to_numpy()
         return self._numbers[name]
 
-    def codes(self, name: str, names: Sequence[str]) -> Indices:
-        """The place of each row's name among `names`, `(n_samples,)`, -1 where it is missing or another."""
-        encoded = self._names_of(name)
+    def places(self, name: str) -> Indices | None:
+        """An order of all rows that is mapped, `(n_samples,)`, None where there is none."""
+        if name not in self.decoded:
+            return None
+        places: Indices = self.decoded[name].to_numpy()
+        return places if places.min() >= 0 and places.max() < len(self) else None
+
+    def codes(self, name: str, names: Sequence[str], rows: Indices | None = None) -> Indices:
+        """The place of the name of each of `rows`, or of all, among `names`; -1 where it is missing or another."""
+        encoded = self.encoded(name)
         place = pc.index_in(encoded.dictionary, value_set=pa.array(names, pa.large_string())).fill_null(-1)
         places = np.append(place.to_numpy(zero_copy_only=False), -1).astype(np.int64)
-        return places[encoded.indices.fill_null(len(place)).to_numpy(zero_copy_only=False)]
+        indices = encoded.indices if rows is None else encoded.indices.take(rows)
+        return places[indices.fill_null(len(place)).to_numpy(zero_copy_only=False)]
 
     def distinct(self, name: str) -> tuple[str, ...]:
         """The names in a column, without those that are missing, sorted."""
         if name not in self._distinct:
-            encoded = self._names_of(name)
+            encoded = self.encoded(name)
             used = encoded.dictionary.take(pc.unique(encoded.indices).drop_null())
             self._distinct[name] = tuple(sorted(used.to_pylist()))
         return self._distinct[name]
@@ -118,13 +133,14 @@ class StoredColumns:
         with self._lock, self._damage():
             return self._file.read_row_group(group, [name]).column(0)
 
-    def _names_of(self, name: str) -> pa.DictionaryArray:
+    def encoded(self, name: str) -> pa.DictionaryArray:
+        """A column of few names as numbers and what they stand for."""
         if name not in self._encoded:
             column = self.column(name)
             if not pa.types.is_dictionary(column.type):
                 column = column.cast(pa.large_string()).dictionary_encode()
             column = column.cast(pa.dictionary(pa.int32(), pa.large_string())).unify_dictionaries()
-            self._encoded[name] = _one(column)
+            self._encoded[name] = one_array(column)
         return self._encoded[name]
 
     @contextmanager
@@ -144,9 +160,3 @@ def damaged(path: Path, error: Exception) -> OgaError:
 
 def _is_text(kind: Any) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
-
-
-def _one(column: pa.ChunkedArray) -> pa.Array:
-    """A column as one array."""
-    whole = column.combine_chunks()
-    return pa.concat_arrays(whole.chunks) if isinstance(whole, pa.ChunkedArray) else whole

@@ -26,8 +26,7 @@ class SampleIds:
     """
 
     def __init__(self, column: pa.ChunkedArray):
-        whole = column.cast(pa.large_string()).combine_chunks()
-        self._column = pa.concat_arrays(whole.chunks) if isinstance(whole, pa.ChunkedArray) else whole
+        self._column = one_array(column.cast(pa.large_string()))
         self._row_of: dict[str, int] = {}
 
     def __len__(self) -> int:
@@ -103,6 +102,14 @@ class SampleIds:
         if len(self._row_of) >= _REMEMBERED:
             self._row_of = {}
         self._row_of[sample_id] = row
+
+
+def one_array(column: pa.ChunkedArray) -> pa.Array:
+    """Return a column as one array, which is a copy where it was in parts."""
+    if column.num_chunks == 1:
+        return column.chunk(0)
+    whole = column.combine_chunks()
+    return pa.concat_arrays(whole.chunks) if isinstance(whole, pa.ChunkedArray) else whole
 
 
 def _objects(column: pa.Array) -> NDArray[np.object_]:

@@ -9,10 +9,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from oga_core.findings import WRONG_PROBABILITY
+from oga_core.findings.kinds import MISLABELLED
 from oga_core.gradient_sketch import GradientSketch
 from oga_core.pipeline.record import write_samples
 from oga_core.readers import read_samples
 from oga_core.runs.folder import SCORE_PREFIX, RunFolder
+from oga_core.runs.scored import NO_FINDING
 
 N_CLASSES = 10
 N_FEATURES = 8
@@ -59,6 +62,7 @@ def write_big_run(folder: Path, n: int, seed: int = 0) -> Path:
         model={"path": None},
         options={},
     )
+    run.keep_decoded()
     return path
 
 
@@ -87,12 +91,18 @@ def _rows(sketch: GradientSketch, part: slice) -> pa.Table:
     features = sketch.features[part]
     shares = np.exp(logits - logits.max(axis=1, keepdims=True))
     shares /= shares.sum(axis=1, keepdims=True)
+    predicted = logits.argmax(axis=1)
+    of_given = shares[np.arange(len(given)), given]
     table = pd.DataFrame(
         {
             "sample_id": _ids(part),
             "given_label": NAMES[given],
-            "predicted_label": NAMES[logits.argmax(axis=1)],
-            "given_label_probability": shares[np.arange(len(given)), given],
+            "predicted_label": NAMES[predicted],
+            "given_label_probability": of_given,
+            WRONG_PROBABILITY: 1 - of_given.astype(np.float64),
+            "finding": np.where(of_given < 0.5, MISLABELLED, NO_FINDING),
+            "suggested_label": np.where(predicted != given, NAMES[predicted], ""),
+            "map_cluster": predicted,
             SCORE_PREFIX + "loss": sketch.losses[part],
             SCORE_PREFIX + "l2_norm": np.linalg.norm(features, axis=1),
             "map_x": features[:, 0],

@@ -29,8 +29,8 @@ from oga_core.findings.diagnosis import diagnose
 from oga_core.gradient_sketch import GradientSketch
 from oga_core.gradients.options import SKETCH_DIM, PassOptions
 from oga_core.gradients.passes import outputs_pass
+from oga_core.map.projection import project, warm_up
 from oga_core.numerics import room_in
-from oga_core.projection import project, warm_up
 from oga_core.scores import compute_scores
 
 SIZES = (

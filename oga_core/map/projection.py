@@ -6,9 +6,8 @@ import warnings
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
-from oga_core.errors import OgaError, unknown
+from oga_core.errors import unknown
 from oga_core.numerics import Array, Indices, PrincipalAxes, evenly_spaced, principal_axes, slices
 
 METHODS = ("umap", "pca", "none")
@@ -20,7 +19,6 @@ _WARM_UP_SAMPLES = 300
 FITTED_NEIGHBOURS = 15
 _NEIGHBOURS = 3
 _PLACED_AT_ONCE = 10_000
-MAX_CORNERS = 2000  # a hand draws no more of them, and the cost grows with their number
 
 
 def leading_axes(vectors: Array) -> PrincipalAxes:
@@ -102,33 +100,3 @@ def _place(vectors: Array, axes: PrincipalAxes, anchors: Indices, reduced: Array
 def _two_columns(reduced: Array) -> Array:
     missing = max(0, 2 - reduced.shape[1])
     return np.pad(reduced[:, :2], ((0, 0), (0, missing)))
-
-
-def points_in_polygon(points: ArrayLike, polygon: ArrayLike) -> NDArray[np.bool_]:
-    """Return for `(n, 2)` points whether they lie inside a `(corners, 2)` polygon, by the even-odd rule.
-
-    Points that are not numbers lie outside. Points are sorted by y, so that an edge meets only those beside it.
-    """
-    place = np.asarray(points)
-    corners = np.asarray(polygon, dtype=np.float64)
-    if corners.ndim != 2 or corners.shape[1:] != (2,) or not 3 <= len(corners) <= MAX_CORNERS:
-        raise OgaError(
-            f"A selection is a polygon of 3 to {MAX_CORNERS} corners. Got an array of shape {corners.shape}."
-        )
-    (left, bottom), (right, top) = corners.min(axis=0), corners.max(axis=0)
-    all_x = place[:, 0]
-    all_y = place[:, 1]
-    near = np.flatnonzero((all_x >= left) & (all_x <= right) & (all_y >= bottom) & (all_y <= top))
-    near = near[np.argsort(place[near, 1])]
-    x = place[near, 0].astype(np.float64)
-    y = place[near, 1].astype(np.float64)
-    crossed = np.zeros(len(near), dtype=bool)
-    heights = np.searchsorted(y, corners[:, 1])
-    for i, (x1, y1) in enumerate(corners):
-        x0, y0 = corners[i - 1]
-        if y0 != y1:
-            beside = slice(*sorted((heights[i - 1], heights[i])))
-            crossed[beside] ^= x[beside] < x0 + (y[beside] - y0) * ((x1 - x0) / (y1 - y0))
-    inside = np.zeros(len(place), dtype=bool)
-    inside[near] = crossed
-    return inside
