@@ -18,6 +18,9 @@ from oga_core.errors import OgaError
 from oga_core.models import load_model
 from oga_core.previews.drawing import preview
 
+# peft asks a model for what transformers has renamed, whenever it wraps one.
+pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated:FutureWarning")
+
 
 @pytest.fixture(scope="module")
 def adapter(tmp_path_factory: pytest.TempPathFactory) -> Path:
