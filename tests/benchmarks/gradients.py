@@ -116,8 +116,57 @@ def causal_lm() -> Case:
     return Case(model.eval(), TokenBatches(), {"input_ids": tokens, "labels": tokens}, "lora")
 
 
+class LastState(nn.Module):
+    """Embedded tokens, 128 numbers each, through a recurrent layer with 256; its last output is classified."""
+
+    def __init__(self, kind: type[nn.RNNBase], *, bidirectional: bool = False):
+        super().__init__()
+        torch.manual_seed(0)
+        self.embedding = nn.Embedding(2000, 128)
+        self.layer = kind(128, 256, batch_first=True, bidirectional=bidirectional)
+        self.head = nn.LazyLinear(4)
+        self(torch.zeros(1, 1, dtype=torch.int64))
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        logits: Tensor = self.head(self.layer(self.embedding(tokens))[0][:, -1])
+        return logits
+
+
+def _texts(model: nn.Module, n: int) -> Case:
+    batch = {"x": torch.randint(0, 2000, (n, 64)), "labels": torch.randint(0, 4, (n,))}
+    return Case(model.eval(), ArrayTask(), batch)
+
+
+class Logits(nn.Module):
+    """A model of transformers as a function of its tokens."""
+
+    def __init__(self, inner: nn.Module):
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        logits: Tensor = self.inner(input_ids=tokens, attention_mask=torch.ones_like(tokens)).logits
+        return logits
+
+
+def deberta() -> Case:
+    from transformers import DebertaV2Config, DebertaV2ForSequenceClassification
+
+    torch.manual_seed(0)
+    config = DebertaV2Config(
+        vocab_size=2000, hidden_size=256, num_hidden_layers=4, num_attention_heads=4, intermediate_size=1024,
+        max_position_embeddings=128, relative_attention=True, position_buckets=32, norm_rel_ebd="layer_norm",
+        share_att_key=True, pos_att_type=["p2c", "c2p"], num_labels=4, attn_implementation="eager",
+    )  # fmt: skip
+    return _texts(Logits(DebertaV2ForSequenceClassification(config)), 16)
+
+
 CASES: dict[str, Callable[[], Case]] = {
     "resnet18": resnet18,
+    "lstm": lambda: _texts(LastState(nn.LSTM), 32),
+    "lstm, both ways": lambda: _texts(LastState(nn.LSTM, bidirectional=True), 32),
+    "gru": lambda: _texts(LastState(nn.GRU), 32),
+    "deberta-v2": deberta,
     "shared resnet": shared_resnet,
     "minilm": minilm,
     "causal lm, lora": causal_lm,

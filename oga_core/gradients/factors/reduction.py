@@ -182,7 +182,10 @@ class Reduction:
             self.absolute += factor.absolute_norms()
         elif self.l1 or (self.l2 and factor.explicit_is_shorter):
             return self._reduced_explicitly(name, factor)
-        return factor.sketch(name, self.sketcher), factor.squared_norms() if self.l2 else None
+        sketch = factor.sketch(name, self.sketcher)
+        if self.l2 and Kept.of(factor.shape).everything:
+            return sketch, squares(sketch)
+        return sketch, factor.squared_norms() if self.l2 else None
 
     def _reduced_at_once(self, values: Tensor) -> tuple[Tensor, Tensor | None]:
         """The same of small gradients that lie there as they are, `(n, size)`: a network has dozens of them."""

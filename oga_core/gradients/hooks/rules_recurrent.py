@@ -1,163 +1,90 @@
 """Recurrent layers: the weights' gradients are sums of outer products over time, of what the gates get back.
 
-A layer is computed again step by step, with its input projected for all steps at once, so that one hook sees the
-gradients at the gates of all steps together. (Opacus rebuilds these layers too, from linear layers a step.)
+A layer is computed again step by step, with its input projected for all steps at once. (Opacus rebuilds these layers
+too, from linear layers a step.)
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from oga_core.gradients.factors.factor import vector, wide_dtype, working
 from oga_core.gradients.factors.products import ProductFactor
 from oga_core.gradients.hooks.calls import Call, plain_name
 from oga_core.gradients.hooks.layouts import Packed, packed_sequences
-from oga_core.gradients.hooks.tape import Site, Take, Tape
+from oga_core.gradients.hooks.recurrent.cells import State, Weights
+from oga_core.gradients.hooks.recurrent.walk import Walk
+from oga_core.gradients.hooks.tape import OverwrittenError, Site, Tape
 
 aten = torch.ops.aten
-State = tuple[Tensor, ...]
-
-
-def lstm_step(inputs: Tensor, hidden: Tensor, state: State) -> State:
-    """Long short-term memory: gates in the order input, forget, cell, output."""
-    write, forget, cell, read = (inputs + hidden).chunk(4, -1)
-    memory = forget.sigmoid() * state[1] + write.sigmoid() * cell.tanh()
-    return read.sigmoid() * memory.tanh(), memory
-
-
-def gru_step(inputs: Tensor, hidden: Tensor, state: State) -> State:
-    """Gated recurrent unit: gates in the order reset, update, new."""
-    reset, update, new = inputs.chunk(3, -1)
-    hidden_reset, hidden_update, hidden_new = hidden.chunk(3, -1)
-    fresh = (new + (reset + hidden_reset).sigmoid() * hidden_new).tanh()
-    return (fresh + (update + hidden_update).sigmoid() * (state[0] - fresh),)
-
-
-def tanh_step(inputs: Tensor, hidden: Tensor, state: State) -> State:
-    """The simple recurrent layer."""
-    return ((inputs + hidden).tanh(),)
-
-
-def relu_step(inputs: Tensor, hidden: Tensor, state: State) -> State:
-    """The simple recurrent layer with rectified units."""
-    return ((inputs + hidden).relu(),)
-
-
-_STEPS = {"lstm": lstm_step, "gru": gru_step, "rnn_tanh": tanh_step, "rnn_relu": relu_step}
-
-
-@dataclass(frozen=True)
-class Weights:
-    """Parameters of one layer in one direction, as the layer takes them."""
-
-    of_input: Tensor
-    of_state: Tensor
-    input_bias: Tensor | None = None
-    state_bias: Tensor | None = None
-    projection: Tensor | None = None
-
-    @classmethod
-    def of(cls, flat: Sequence[Tensor], *, biased: bool) -> Weights:
-        """Read them from the flat list of one direction."""
-        biases = tuple(flat[2:4]) if biased else (None, None)
-        return cls(flat[0], flat[1], biases[0], biases[1], flat[-1] if len(flat) in (3, 5) else None)
+Positions = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
 class Direction:
-    """Runs one layer in one direction over data `(time, batch, size)`, on the tape.
+    """Runs a layer over data `(time, batch, size)`, on the tape.
 
-    packed: of sequences that end before others, whose state then stays as it is.
+    positions: bring `(time, batch, size)` into `(samples, positions, size)`. packed: of sequences that end before
+    others, whose state then stays as it is. backwards: from the last step to the first.
     """
 
     tape: Tape
-    site: Site
-    step: Callable[[Tensor, Tensor, State], State]
+    positions: Positions
+    kind: str
     weights: Weights
-    batch_first: bool
     packed: Packed | None = None
+    backwards: bool = False
 
-    def __call__(self, data: Tensor, state: State, backwards: int = 0) -> tuple[Tensor, State]:
-        """Return the outputs `(time, batch, size)` and the last state; `backwards` from the last step to the first."""
-        outputs, last = self._forwards(_turned(data, backwards), state, self._ends(len(data), backwards))
-        return _turned(outputs, backwards), last
+    def __call__(self, data: Tensor, state: State) -> tuple[Tensor, State]:
+        """Return the outputs `(time, batch, size)` and the last state."""
+        outputs, *last = self.tape.through_all((self._turned(data), *state), self._run)
+        return self._turned(outputs), tuple(last)
 
-    def _ends(self, n_steps: int, backwards: int) -> Sequence[Tensor | None]:
-        """Which sequences go on in each step, `(batch, 1)`; None where all do."""
-        return [None] * n_steps if self.packed is None else _turned(self.packed.alive, backwards).unbind(0)
+    def _run(self, data: Tensor, *state: Tensor) -> tuple[State, Callable[[State], State]]:
+        """Outputs and last state, and the function that turns their gradients into those of data and first state."""
+        alive = None if self.packed is None else self._turned(self.packed.alive)
+        walk = Walk(self.kind, self.weights.values(), alive)
+        data = data.detach()
+        version = data._version
+        made = walk.forwards(data, state)
+        to_input = self._receive(self.weights.of_input, self.weights.input_bias)
+        to_state = self._receive(self.weights.of_state, self.weights.state_bias)
+        to_projection = self._receive(self.weights.projection, None)
 
-    def _forwards(self, data: Tensor, state: State, ends: Sequence[Tensor | None]) -> tuple[Tensor, State]:
-        weights = self.weights
-        states: list[Tensor] = []
-        unprojected: list[Tensor] = []
-        outputs: list[Tensor] = []
-        gates = self._gates(data, states)
-        separate = self._probes(states, data, weights.of_state, weights.state_bias, self.step is gru_step)
-        projected = self._probes(unprojected, data, weights.projection, None, weights.projection is not None)
-        for inputs, at_state, at_output, alive in zip(gates, separate, projected, ends, strict=True):
-            before = state
-            states.append(state[0].detach())
-            hidden = F.linear(state[0], weights.of_state.detach(), _values(weights.state_bias))
-            state = self.step(inputs, _sum(hidden, at_state), state)
-            if weights.projection is not None:
-                unprojected.append(state[0].detach())
-                state = (_sum(F.linear(state[0], weights.projection.detach()), at_output), *state[1:])
-            if alive is not None:
-                state = tuple(torch.where(alive, new, old) for new, old in zip(state, before, strict=True))
-            outputs.append(state[0])
-        return torch.stack(outputs), state
+        def back(received: State) -> State:
+            if data._version != version:
+                raise OverwrittenError("the input of a recurrent layer was changed in place")
+            gates, at_outputs, first = walk.back(received)
+            at_state = gates[:, :, : walk.cell.n_gates].flatten(2)
+            at_input = walk.at_input(gates).flatten(2)
+            to_input(at_input, data)
+            to_state(at_state, torch.stack(walk.before))
+            if walk.unprojected:
+                to_projection(at_outputs, torch.stack(walk.unprojected))
+            return (at_input @ walk.weights.of_input, *first)
 
-    def _gates(self, data: Tensor, states: list[Tensor]) -> Sequence[Tensor]:
-        """The projected input of each step; what it gets back belongs to the state's product too, but for a GRU."""
-        weights = self.weights
-        receive = [(self._receive(weights.of_input, weights.input_bias), lambda: data.detach())]
-        if self.step is not gru_step:
-            receive.append((self._receive(weights.of_state, weights.state_bias), lambda: torch.stack(states)))
+        return made, back
 
-        def hook(gradient: Tensor) -> None:
-            for take, right in receive:
-                take(gradient, right())
+    def _turned(self, values: Tensor) -> Tensor:
+        return values.flip(0) if self.backwards else values
 
-        inputs = F.linear(data, weights.of_input.detach(), _values(weights.input_bias))
-        return self.tape.on_tape(inputs, hook).unbind(0)
-
-    def _probes(
-        self, inputs: list[Tensor], data: Tensor, weight: Tensor | None, bias: Tensor | None, wanted: bool
-    ) -> Sequence[Tensor | None]:
-        """Zeros to add to a product's output in each step, which get back what the output does."""
-        if weight is None or not wanted:
-            return [None] * len(data)
-        take = self._receive(weight, bias)
-        zeros = data.new_zeros(*data.shape[:2], len(weight))
-        return self.tape.on_tape(zeros, lambda gradient: take(gradient, torch.stack(inputs))).unbind(0)
-
-    def _receive(self, weight: Tensor, bias: Tensor | None) -> Callable[[Tensor, Tensor], None]:
-        """Return what makes factors of a gradient at a product's output and the product's input, over all steps."""
-        takes = [self._route(weight), self._route(bias)]
+    def _receive(self, weight: Tensor | None, bias: Tensor | None) -> Callable[[Tensor, Tensor], None]:
+        """Return what makes factors of the gradient at a product's output and the product's input, over all steps."""
+        takes = [self.tape.route(sink) if (sink := self.tape.sink(part)) else None for part in (weight, bias)]
 
         def receive(gradient: Tensor, inputs: Tensor) -> None:
-            gradient = self._positions(working(gradient))
+            gradient = self.positions(working(gradient))
             if takes[0]:
-                takes[0](ProductFactor(gradient, self._positions(inputs.to(gradient.dtype))))
+                takes[0](ProductFactor(gradient, self.positions(inputs.to(gradient.dtype))))
             if takes[1]:
                 takes[1](vector(gradient.sum(1, dtype=wide_dtype(gradient))))
 
         return receive
-
-    def _route(self, parameter: Tensor | None) -> Take | None:
-        sink = self.tape.sink(parameter)
-        return self.tape.route(sink) if sink else None
-
-    def _positions(self, values: Tensor) -> Tensor:
-        if self.packed is not None:
-            return self.packed.of_samples(values)
-        return self.site.positions(values.transpose(0, 1) if self.batch_first else values)
 
 
 def recurrent(tape: Tape, func: Any, call: Call) -> Any:
@@ -172,7 +99,8 @@ def recurrent(tape: Tape, func: Any, call: Call) -> Any:
     batch_first = bool(call["batch_first"])
     if site.layout not in ((0, "folded", "interleaved") if batch_first else (1,)):
         return None
-    outputs, last = _layers(tape, site, func, call, data.transpose(0, 1) if batch_first else data)
+    data = data.transpose(0, 1) if batch_first else data
+    outputs, last = _layers(tape, func, call, data, _positions(site, batch_first))
     return outputs.transpose(0, 1) if batch_first else outputs, *last
 
 
@@ -183,8 +111,8 @@ def _over_packed(tape: Tape, func: Any, call: Call) -> Any:
     packed = packed_sequences(call["input"], call["batch_sizes"], tape.n)
     if packed is None:
         return None
-    site = Site(tape, call, call["input"], (tape.n, 1))
-    outputs, last = _layers(tape, site, func, call, packed.padded, packed)
+    tape.layout((tape.n, 1))
+    outputs, last = _layers(tape, func, call, packed.padded, packed.of_samples, packed)
     return packed.again(outputs), *last
 
 
@@ -195,7 +123,7 @@ def _suits(tape: Tape, call: Call, data: Tensor) -> bool:
 
 
 def _layers(
-    tape: Tape, site: Site, func: Any, call: Call, outputs: Tensor, packed: Packed | None = None
+    tape: Tape, func: Any, call: Call, outputs: Tensor, positions: Positions, packed: Packed | None = None
 ) -> tuple[Tensor, list[Tensor]]:
     """Run all layers over data `(time, batch, size)`; return the outputs, and the last states of all layers."""
     states = _as_tuple(call["hx"])
@@ -207,9 +135,8 @@ def _layers(
         read: list[Tensor] = []
         for backwards in range(n_directions):
             weights = Weights.of(flat[len(last) * size :][:size], biased=call["has_biases"])
-            step = _STEPS[plain_name(func)]
-            direction = Direction(tape, site, step, weights, bool(call["batch_first"]), packed)
-            part, state = direction(outputs, tuple(values[len(last)] for values in states), backwards)
+            direction = Direction(tape, positions, plain_name(func), weights, packed, bool(backwards))
+            part, state = direction(outputs, tuple(values[len(last)] for values in states))
             read.append(part)
             last.append(state)
         outputs = torch.cat(read, -1)
@@ -224,25 +151,17 @@ def cell(tape: Tape, func: Any, call: Call) -> Any:
     if data.ndim != 2 or site.layout is None or any(map(tape.sink, (data, *state))):
         return None
     weights = Weights(call["w_ih"], call["w_hh"], call["b_ih"], call["b_hh"])
-    step = _STEPS[plain_name(func).removesuffix("_cell")]
-    _, last = Direction(tape, site, step, weights, batch_first=True)(data[None], state)
+    kind = plain_name(func).removesuffix("_cell")
+    _, last = Direction(tape, _positions(site, batch_first=True), kind, weights)(data[None], state)
     return last if len(last) > 1 else last[0]
+
+
+def _positions(site: Site, batch_first: bool) -> Positions:
+    return lambda values: site.positions(values.transpose(0, 1) if batch_first else values)
 
 
 def _as_tuple(state: Any) -> State:
     return (state,) if isinstance(state, Tensor) else tuple(state)
-
-
-def _turned(values: Tensor, backwards: int) -> Tensor:
-    return values.flip(0) if backwards else values
-
-
-def _values(parameter: Tensor | None) -> Tensor | None:
-    return None if parameter is None else parameter.detach()
-
-
-def _sum(values: Tensor, probe: Tensor | None) -> Tensor:
-    return values if probe is None else values + probe
 
 
 _OF_LAYER = (

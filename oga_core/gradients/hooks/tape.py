@@ -23,6 +23,8 @@ LARGEST_EXPANSION = 16 * 2**20  # numbers in the per-sample gradients of a param
 F = TypeVar("F", bound=Factor)
 Take = Callable[[Factor], None]
 Make = Callable[[Factor], Factor]
+State = tuple[Tensor, ...]
+Run = Callable[..., tuple[State, Callable[[State], State]]]
 Back = Callable[[Tensor, bool], Tensor | None]  # None is asked for where no gradient is wanted
 Consume = Callable[[str, list[Factor]], None]
 
@@ -109,6 +111,11 @@ class Tape:
     def through(self, data: Tensor, output: Tensor, back: Back) -> Tensor:
         """Return `output`, a function of `data` without a tape; `back` turns the gradient at it into that at `data`."""
         return _Through.apply(data, self._token, output, back)
+
+    def through_all(self, inputs: State, run: Run) -> State:
+        """Return what `run` makes of the inputs; the function that it also returns gives back a gradient for each."""
+        outputs: State = _ThroughAll.apply(self._token, run, *inputs)
+        return outputs
 
     def expanded(self, tensor: Tensor, shape: Sequence[int], axis: int, layout: Layout) -> Tensor | None:
         """Return a parameter repeated along `axis` of `shape`, on the tape, so that every sample has its own gradient.
@@ -229,6 +236,21 @@ class _Through(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, None, None, None]:
         inputs = ctx.back(gradients[0], ctx.needs_input_grad[0])
         return None if inputs is None else inputs.to(ctx.dtype), None, None, None
+
+
+class _ThroughAll(torch.autograd.Function):
+    """A function of several tensors with several outputs, with gradients of its own."""
+
+    @staticmethod
+    def forward(ctx: Any, token: Tensor, run: Run, *inputs: Tensor) -> State:
+        ctx.dtypes = [tensor.dtype for tensor in inputs]
+        outputs, ctx.back = run(*inputs)
+        return outputs
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        inputs = zip(ctx.back(gradients), ctx.dtypes, strict=True)
+        return None, None, *(gradient.to(dtype) for gradient, dtype in inputs)
 
 
 def once(make: Callable[[Factor], F]) -> Callable[[Factor], F]:

@@ -1,0 +1,1 @@
+"""Recurrent layers: what a backward pass through time needs of them."""
