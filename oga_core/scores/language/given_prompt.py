@@ -9,12 +9,10 @@ import numpy as np
 from oga_core.gradient_sketch import GradientSketch
 from oga_core.numerics import Floats, Values
 from oga_core.scores.common import once_per_sketch
-from oga_core.scores.language.residuals import PromptRegression, prompt_inputs
+from oga_core.scores.language.residuals import LEAST, PromptRegression, even_residuals, prompt_inputs
 
 MEMORISED = 0.1
 """Mean loss of a token below which a model has learnt its rows by heart: it gives nine tenths to each right token."""
-_LEAST = 1e-6
-"""Losses and lengths below this are rounding; their logarithms stay finite."""
 NORMAL_DEVIATION, ROUNDING = 1.4826, 1e-9
 """Standard deviations of a normal distribution in its median absolute deviation; a spread below that is none."""
 TAIL, TAIL_DEVIATIONS = 0.1, 1.2816
@@ -29,11 +27,12 @@ def _regression(sketch: GradientSketch) -> PromptRegression:
     return PromptRegression(prompt_inputs(sketch.prompt_states, sketch.prompt_means))
 
 
+@once_per_sketch
 def loss_residual(sketch: GradientSketch, *, seed: int = 0) -> Values:
-    """How much larger the log of a response's loss is than its prompt lets expect: leave-one-out residual of a ridge
-    regression on the prompt's states, `(n_samples,)`; no paper.
+    """How much larger a response's loss is than its prompt lets expect: leave-one-out residual of a ridge regression
+    on the prompt's states, of the loss, its root or its logarithm, `(n_samples,)`; no paper.
     """
-    return _of_logarithm(sketch, sketch.losses)
+    return even_residuals(_regression(sketch), np.asarray(sketch.losses, np.float64))
 
 
 def end_residual(sketch: GradientSketch, *, seed: int = 0) -> Values:
@@ -70,8 +69,12 @@ def new_token_residual(sketch: GradientSketch, *, seed: int = 0) -> Values:
 
 
 def length_residual(sketch: GradientSketch, *, seed: int = 0) -> Values:
-    """How far the log of a response's length is from what its prompt lets expect, `(n_samples,)`; no paper."""
-    return np.abs(_of_logarithm(sketch, sketch.response_lengths))
+    """How far the log of a response's length is from what its prompt lets expect, `(n_samples,)`; no paper.
+
+    From the median of the misses: most rows have the length that is expected, and bad ones shift the mean alone.
+    """
+    misses = _of_logarithm(sketch, sketch.response_lengths)
+    return np.abs(misses - np.median(misses))
 
 
 PARTS: dict[str, Callable[..., Values]] = {
@@ -98,7 +101,7 @@ def unusual_response(sketch: GradientSketch, checkpoints: Sequence[GradientSketc
     """
     parts = {name: part(sketch, seed=0) for name, part in PARTS.items()}
     if checkpoints and learnt_by_heart(sketch):
-        parts["loss"] = _of_logarithm(sketch, np.mean([each.losses for each in checkpoints], axis=0))
+        parts["loss"] = even_residuals(_regression(sketch), np.mean([each.losses for each in checkpoints], axis=0))
     total: Values = np.sum([np.square(standing_out(part)) for part in parts.values()], axis=0)
     return total
 
@@ -129,4 +132,4 @@ def learnt_by_heart(sketch: GradientSketch) -> bool:
 
 
 def _of_logarithm(sketch: GradientSketch, values: Floats | None) -> Values:
-    return _regression(sketch).residuals(np.log(np.maximum(np.asarray(values, np.float64), _LEAST)))
+    return _regression(sketch).residuals(np.log(np.maximum(np.asarray(values, np.float64), LEAST)))

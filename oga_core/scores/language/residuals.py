@@ -13,6 +13,11 @@ PENALTY = 0.1
 LARGEST_LEVERAGE = 0.95
 """A row that is alone in its corner would otherwise have a residual of any size."""
 
+LEAST = 1e-6
+"""Losses and lengths below this are rounding; their logarithms stay finite."""
+SCALES: tuple[Callable[[Values], Values], ...] = (np.log, np.sqrt, np.positive)
+"""For values that vary in proportion to what is expected, as counts do, or alike everywhere."""
+
 
 def unit_rows(rows: Floats) -> Array:
     """The rows at unit length, `(n_samples, n_columns)` in float32; a row of zeros stays one."""
@@ -61,6 +66,23 @@ class PromptRegression:
         for part in parts:
             misses: Values = read(targets[part]) - self.inputs[part] @ coefficients
             yield misses / (1 - self.leverages[part])[:, None]
+
+
+def even_residuals(regression: PromptRegression, values: Values) -> Values:
+    """Leave-one-out residuals on the scale in `SCALES` where their size depends least on what is expected,
+    `(n_samples,)`; by Spearman's correlation, as in Tukey's plot of spread against level (1977).
+
+    On another scale rows of which much is expected, or little, would stand out for that alone.
+    """
+    from scipy.stats import spearmanr
+
+    found = []
+    for scale in SCALES:
+        targets = scale(np.maximum(values, LEAST))
+        residuals = regression.residuals(targets)
+        sizes = np.abs(residuals - np.median(residuals))
+        found.append((abs(float(spearmanr(sizes, targets - residuals).statistic)), residuals))
+    return min(found, key=lambda each: each[0])[1]
 
 
 def _as_they_are(rows: Floats) -> Values:

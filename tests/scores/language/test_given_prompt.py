@@ -11,6 +11,7 @@ from oga_core.findings.diagnosis import diagnose
 from oga_core.findings.language import UNUSUAL
 from oga_core.scores import compute_scores
 from oga_core.scores.language.given_prompt import LARGEST, PARTS, learnt_by_heart, standing_out
+from oga_core.scores.language.residuals import SCALES, PromptRegression, even_residuals
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +67,25 @@ def test_what_a_prompt_always_has_is_not_unusual():
     top = np.argsort(-compute_scores(sketch, ["loss_residual"])[0]["loss_residual"])[:60]
     assert harder[top].mean() < 0.6
     assert harder[np.argsort(-sketch.losses)[:60]].mean() == 1
+
+
+@pytest.mark.parametrize("scale", range(len(SCALES)))
+def test_losses_are_measured_on_the_scale_where_they_vary_alike(scale):
+    rng = np.random.default_rng(0)
+    expected = SCALES[scale](rng.uniform(1, 9, 500))
+    regression = PromptRegression(np.stack([np.ones(500), expected - expected.mean()], axis=1))
+    measured = expected + 0.1 * rng.normal(size=500)
+    losses = (np.exp, np.square, np.positive)[scale](measured)
+    np.testing.assert_allclose(even_residuals(regression, losses), regression.residuals(measured))
+
+
+def test_bad_lengths_do_not_move_what_is_expected():
+    """A fifth of the responses are twice as long as all others: these have the length that is expected."""
+    sketch, _ = answers(600, n_kinds=2, bad=0.0)
+    long = np.arange(600) % 5 == 0
+    lengths = np.where(long, 20, 10).astype(np.float32)
+    found = compute_scores(replace(sketch, response_lengths=lengths), ["length_residual"])[0]["length_residual"]
+    assert np.median(found[~long]) < 0.03 < 0.5 < found[long].min()
 
 
 def test_a_memorised_model_takes_the_losses_of_checkpoints(problem):
