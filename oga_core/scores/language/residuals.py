@@ -76,13 +76,13 @@ def even_residuals(regression: PromptRegression, values: Values) -> Values:
     """
     from scipy.stats import spearmanr
 
-    found = []
+    candidates = []
     for scale in SCALES:
         targets = scale(np.maximum(values, LEAST))
         residuals = regression.residuals(targets)
         sizes = np.abs(residuals - np.median(residuals))
-        found.append((abs(float(spearmanr(sizes, targets - residuals).statistic)), residuals))
-    return min(found, key=lambda each: each[0])[1]
+        candidates.append((abs(float(spearmanr(sizes, targets - residuals).statistic)), residuals))
+    return min(candidates, key=lambda each: each[0])[1]
 
 
 def _as_they_are(rows: Floats) -> Values:

@@ -74,9 +74,9 @@ def test_losses_are_measured_on_the_scale_where_they_vary_alike(scale):
     rng = np.random.default_rng(0)
     expected = SCALES[scale](rng.uniform(1, 9, 500))
     regression = PromptRegression(np.stack([np.ones(500), expected - expected.mean()], axis=1))
-    measured = expected + 0.1 * rng.normal(size=500)
-    losses = (np.exp, np.square, np.positive)[scale](measured)
-    np.testing.assert_allclose(even_residuals(regression, losses), regression.residuals(measured))
+    targets = expected + 0.1 * rng.normal(size=500)
+    losses = (np.exp, np.square, np.positive)[scale](targets)
+    np.testing.assert_allclose(even_residuals(regression, losses), regression.residuals(targets))
 
 
 def test_bad_lengths_do_not_move_what_is_expected():
@@ -84,8 +84,8 @@ def test_bad_lengths_do_not_move_what_is_expected():
     sketch, _ = answers(600, n_kinds=2, bad=0.0)
     long = np.arange(600) % 5 == 0
     lengths = np.where(long, 20, 10).astype(np.float32)
-    found = compute_scores(replace(sketch, response_lengths=lengths), ["length_residual"])[0]["length_residual"]
-    assert np.median(found[~long]) < 0.03 < 0.5 < found[long].min()
+    misses = compute_scores(replace(sketch, response_lengths=lengths), ["length_residual"])[0]["length_residual"]
+    assert np.median(misses[~long]) < 0.03 < 0.5 < misses[long].min()
 
 
 def test_a_memorised_model_takes_the_losses_of_checkpoints(problem):
