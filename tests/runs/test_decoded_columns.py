@@ -76,6 +76,16 @@ def test_places_outside_of_the_run_are_none(run):
         assert sorted(data.order(data.default_score)) == list(range(len(data)))
 
 
+@pytest.mark.parametrize("wrong", [["1"] * 6, [1] * 6, [0.5] * 5])
+def test_a_copy_of_another_kind_or_length_is_passed_over(run, wrong):
+    table = run.path / "scores.parquet"
+    name = f"score_{run.info.default_score}"
+    write_whole(run.path / FILE, lambda path: write_decoded(path, table, {name: pa.array(wrong)}))
+    data = ScoredRun(run.path)
+    assert not data.columns.decoded
+    assert np.array_equal(data.score(data.default_score), pd.read_parquet(table)[name])
+
+
 def test_ids_that_stand_twice_are_not_kept(run):
     table = pd.read_parquet(run.path / "scores.parquet")
     run.write_table(table.assign(sample_id="same"))

@@ -51,7 +51,7 @@ class StoredColumns:
         groups = self._file.metadata
         sizes = [groups.row_group(i).num_rows for i in range(groups.num_row_groups)]
         self._starts = np.cumsum([0, *sizes])
-        self.decoded = {name: values for name, values in decoded.items() if len(values) == len(self)}
+        self.decoded = {name: values for name, values in decoded.items() if self._is_like(name, values)}
         self._page = lru_cache(maxsize=_PAGES)(self._read_page)
 
     def __len__(self) -> int:
@@ -60,11 +60,21 @@ class StoredColumns:
     def __contains__(self, name: object) -> bool:
         return name in self._types
 
+    def _is_like(self, name: str, values: pa.Array) -> bool:
+        """Whether a decoded column can stand for the table's, or be an order of its rows."""
+        kind = self._types.get(name)
+        if kind is None:
+            is_like = pa.types.is_int64(values.type)
+        elif _is_number(kind):
+            is_like = pa.types.is_floating(values.type)
+        else:
+            is_like = _is_text(values.type) or pa.types.is_dictionary(values.type)
+        return bool(is_like and len(values) == len(self))
+
     def is_numeric(self, name: str) -> bool:
         """Whether a column holds numbers, or nothing at all."""
         kind = self._types[name]
-        is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
-        return is_number or pa.types.is_null(kind) or self.column(name).null_count == len(self)
+        return _is_number(kind) or pa.types.is_null(kind) or self.column(name).null_count == len(self)
 
     def kind(self, name: str) -> str:
         """What a column holds, in Arrow's words."""
@@ -156,6 +166,10 @@ def damaged(path: Path, error: Exception) -> OgaError:
     """Return the error of a Parquet file that cannot be read."""
     reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
     return OgaError(f"{path} is damaged: {reason.rstrip('.')}. {AGAIN}")
+
+
+def _is_number(kind: Any) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind))
 
 
 def _is_text(kind: Any) -> bool:
