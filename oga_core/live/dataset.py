@@ -49,7 +49,7 @@ class LiveData:
             return cls._of_frame(data, label)
         if isinstance(data, tuple) and len(data) == 2 and all(hasattr(part, "shape") for part in data):
             inputs, labels = (torch.tensor(np.asarray(part)) for part in data)
-            data = TensorDataset(inputs.float() if inputs.dtype == torch.float64 else inputs, labels)
+            data = TensorDataset(inputs, labels)
         if hasattr(data, "__getitem__") and hasattr(data, "__len__"):
             return cls(data, collate, _label_column(data), _class_names(data))
         if isinstance(data, Iterable) and not isinstance(data, (str, bytes)):

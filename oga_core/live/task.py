@@ -103,10 +103,22 @@ class LiveTokens(LiveTask):
 
 
 def _answer(model: nn.Module, batch: Batch) -> Any:
-    """What the model returns."""
+    """What the model returns for inputs that are float64 where its weights are, and nowhere else."""
+    batch = _as_weights(model, batch)
     positional = [name for name in batch if name.startswith("input_") and name[6:].isdecimal()]
     options = {name: value for name, value in batch.items() if name not in positional and name != "labels"}
     return model(*(batch[name] for name in positional), **options)
+
+
+def _as_weights(model: nn.Module, batch: Batch) -> Batch:
+    """The inputs; numpy's float64 is not meant for weights in float32, nor float32 for those in float64."""
+    dtype = next((p.dtype for p in model.parameters() if p.is_floating_point()), None)
+
+    def fitted(value: Any) -> Any:
+        differs = isinstance(value, Tensor) and value.is_floating_point() and value.dtype != dtype
+        return value.to(dtype) if dtype and differs and torch.float64 in (dtype, value.dtype) else value
+
+    return {name: value if name == "labels" else fitted(value) for name, value in batch.items()}
 
 
 def require_module(model: Any) -> None:

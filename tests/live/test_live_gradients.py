@@ -125,3 +125,17 @@ def test_errors_name_the_argument(change: dict, message: str) -> None:
     arguments = {"model": network(), "dataset": dataset(), **change}
     with pytest.raises(OgaError, match=message.replace(".", r"\.")):
         oga.per_sample_gradients(arguments.pop("model"), arguments.pop("dataset"), **arguments)
+
+
+@pytest.mark.parametrize("loss", [F.cross_entropy, F.mse_loss])
+@pytest.mark.parametrize("inputs", [torch.float32, torch.float64])
+@pytest.mark.parametrize("weights", [torch.float32, torch.float64])
+def test_numbers_of_either_precision_suit_weights_of_either(loss, weights, inputs):
+    values, labels = dataset().tensors
+    labels = labels if loss is F.cross_entropy else values[:, 0]
+    model = network(3 if loss is F.cross_entropy else 1).to(weights)
+    labels = labels if loss is F.cross_entropy else labels.double()
+    expected = loop_norms(model, TensorDataset(values.to(weights), labels), lambda z, y: loss(z.squeeze(1), y))
+    for data in (TensorDataset(values.to(inputs), labels), (values.to(inputs).numpy(), labels.numpy())):
+        norms = oga.per_sample_gradients(model, data, loss=loss, sketch_dim=16).l2_norm_all
+        np.testing.assert_allclose(norms, expected, rtol=1e-4)
