@@ -82,11 +82,13 @@ def polygon_of(selection: Any) -> tuple[tuple[float, float], ...] | None:
     return None
 
 
-def histogram(selection: Selection, codes: NDArray[np.int8], wrong: NDArray[np.float64] | None = None) -> go.Figure:
+def histogram(
+    selection: Selection, codes: NDArray[np.int8], axis: str, wrong: NDArray[np.float64] | None = None
+) -> go.Figure:
     """How the score of what passes the filter is distributed, split by decision, with the threshold.
 
-    The edges are those of all samples, so that filters can be compared. wrong: how likely each label is wrong, where
-    the score ranks by that, to be shown for it.
+    The edges are those of all samples, so that filters can be compared. axis: what its values mean. wrong: how likely
+    each label is wrong, where the score ranks by that, to be shown for it.
     """
     data = selection.data
     score = selection.score
@@ -113,8 +115,8 @@ def histogram(selection: Selection, codes: NDArray[np.int8], wrong: NDArray[np.f
     if flagged:
         cut = float(values[data.order(score)[flagged - 1]])
         figure.add_vline(x=min(max(cut, edges[0]), edges[-1]), line={"color": ACCENT, "width": 2})
-    axis = score.replace("_", " ") if wrong is None else "how likely the label is wrong, %"
-    return quiet(figure, 320, barmode="stack", bargap=0.04, xaxis_title=axis, yaxis_title="samples")
+    title = axis if wrong is None else f"{axis}, %"
+    return quiet(figure, 320, barmode="stack", bargap=0.04, xaxis_title=title, yaxis_title="samples")
 
 
 def percent(label: str, unit: str = "%.1f %%", colour: str = "gray") -> Any:

@@ -14,6 +14,7 @@ from oga_app.views.selection.act import act_alike
 from oga_core.review.decisions import Decision
 from oga_core.review.proposals import can_relabel
 from oga_core.runs.evidence import Neighbour
+from oga_core.runs.words import LABEL
 
 
 def detail(view: Opened) -> None:
@@ -60,10 +61,7 @@ def _facts(view: Opened, row: int) -> None:
         numbers.facts(view, row)
     wrong = desk.wrong_probability(view.board, row)
     if wrong is not None:
-        names = {"number": "value", "labels": "list of labels", "tags": "list of tags", "vector": "list of values"}
-        names["mask"] = "mask"
-        what = names.get(data.target, "label")
-        messages.prose(f"The given {what} is {messages.chance(wrong)} likely wrong.")
+        messages.prose(f"The given {LABEL[data.target]} is {messages.chance(wrong)} likely wrong.")
     probabilities = cache.evidence(data).probabilities(row, wrong)
     if probabilities:
         table = pd.DataFrame([(name, 100 * chance) for name, chance in probabilities], columns=["class", "probability"])

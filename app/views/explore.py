@@ -26,6 +26,7 @@ from oga_app.views.selection.filter_bar import filter_bar
 from oga_app.views.selection.parts import part
 from oga_core.review import queue
 from oga_core.review.decisions import ACTIONS
+from oga_core.runs.words import LABEL
 
 PAGE = 60
 
@@ -114,7 +115,7 @@ def _map() -> None:
         on_threshold=current.set_flagged,
         on_select=lambda corners: _select(view, corners),
         on_pick=lambda row: current.open_sample(str(view.data.ids[row])),
-        score_name=view.score.replace("_", " "),
+        axis=_axis(view, "{}, more suspicious to the right"),
         chances=_chances(view),
         clusters=list(zip(view.data.clusters.names, view.data.clusters.places, strict=True)),
     )
@@ -132,6 +133,13 @@ def _map() -> None:
 def _chances(view: Opened) -> NDArray[np.float64] | None:
     """How likely labels are wrong, where the score in view ranks by that."""
     return view.board.wrong_probability() if view.score == view.data.default_score else None
+
+
+def _axis(view: Opened, by_score: str = "{}") -> str:
+    """What scores mean along an axis: how likely what samples are labelled with is wrong, where that is known."""
+    if _chances(view) is None:
+        return by_score.format(view.score.replace("_", " "))
+    return f"how likely the {LABEL[view.data.target]} is wrong"
 
 
 @st.fragment(run_every=3.0)
@@ -249,4 +257,4 @@ def _clusters(view: Opened) -> None:
 @messages.guarded
 def _distributions(view: Opened) -> None:
     hints.section("Explore", "Scores")
-    st.plotly_chart(charts.histogram(view.selection, view.board.codes, _chances(view)), key="histogram")
+    st.plotly_chart(charts.histogram(view.selection, view.board.codes, _axis(view), _chances(view)), key="histogram")

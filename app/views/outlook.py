@@ -13,13 +13,13 @@ from oga_app.views.header import Opened
 from oga_core.numerics import span
 from oga_core.review.board import LEARN_EVERY
 from oga_core.runs.scored import ASSUMED_NOISE_RATE, ScoredRun
-from oga_core.runs.words import PER_CENT
+from oga_core.runs.words import LABEL, LABELS, PER_CENT
 
 if TYPE_CHECKING:
     from oga_core.threshold.expectation import Expectation, Interval
 
 _PRECISIONS = (0.9, 0.75, 0.5, 0.25)
-_PROBABLE = "from how likely each label is wrong by the run's own evidence"
+_PROBABLE = "from how likely each {} is wrong by the run's own evidence"
 _TOO_WIDE = 0.6
 """An interval of more than this says nothing that a person could act on."""
 
@@ -32,7 +32,7 @@ def expected(view: Opened) -> None:
     at = expectation.at(view.flagged / len(view.data))
     precision = at.precision
     missed = at.missed
-    what = "Wrong labels" if view.data.classes else "Samples to fix"
+    what = _wrong(view.data).capitalize()
     among = f"{what} expected among the flagged"
     below = f"{what} expected below"
     learnt = len(cache.expectation(view.data, view.board, view.score).reviewed)
@@ -47,7 +47,9 @@ def expected(view: Opened) -> None:
         basis += f" and an assumed rate of {percent(ASSUMED_NOISE_RATE, 0)}, as none was estimated"
     if not learnt:
         known = view.data.wrong_probability is not None
-        basis = "Before any verdict, " + (_PROBABLE if known else _prior(view.data.noise_rate))
+        basis = "Before any verdict, " + (
+            _PROBABLE.format(LABEL[view.data.target]) if known else _prior(view.data.noise_rate)
+        )
     unknown = f"it is not known yet how many of the {'flagged' if at.flagged else 'samples'} are wrong"
     messages.quiet(f"{basis}. {_ranges(learnt)}" if is_known else f"{basis}, {unknown}. Review some to learn more.")
     if not learnt and not _is_estimated(view.data):
@@ -81,6 +83,11 @@ def _ranges(learnt: int) -> str:
     return "The ranges were set on simulated problems and can miss; verdicts, also on random controls, replace them."
 
 
+def _wrong(data: ScoredRun) -> str:
+    """What is looked for, in words; a run of a language model has no labels that could be wrong."""
+    return f"wrong {LABELS[data.target]}" if data.classes or data.target != "class" else "samples to fix"
+
+
 def _is_estimated(data: ScoredRun) -> bool:
     """Whether the run itself tells how many are bad, before anyone has looked."""
     return data.noise_rate is not None or data.wrong_probability is not None
@@ -95,8 +102,8 @@ def _prior(noise_rate: float | None) -> str:
 def progress(view: Opened) -> None:
     """The stop rule in plain words."""
     if _is_estimated(view.data) or view.board.judged.any():
-        what = "wrong labels" if view.data.classes else "samples to fix"
-        messages.quiet(_expectation(view, every=LEARN_EVERY).progress().sentence(what=what))
+        sentence = _expectation(view, every=LEARN_EVERY).progress().sentence(what=_wrong(view.data))
+        messages.quiet(sentence)
 
 
 def _expectation(view: Opened, every: int = 1) -> Expectation:

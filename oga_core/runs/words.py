@@ -28,6 +28,15 @@ LABELS = {
     "mask": "masks",
 }
 """What the samples of a run have, by its target."""
+LABEL = {
+    "class": "label",
+    "number": "value",
+    "labels": "list of labels",
+    "tags": "list of tags",
+    "vector": "list of values",
+    "mask": "mask",
+}
+"""What one sample has."""
 
 
 def result_in_words(data: ScoredRun, score: str = "", flagged_count: int | None = None) -> list[str]:

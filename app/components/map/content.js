@@ -25,7 +25,7 @@ import { cachedPoints, parsePoints, unpackBits } from "./drawing/points.js";
  * @property {{ rank: number, sample: Sample } | null} card
  * @property {boolean} hasPreview
  * @property {ClusterName[]} clusters
- * @property {string} scoreName
+ * @property {string} axis what scores mean along the histogram
  * @property {Chances | null} chances how likely labels are wrong, where the score ranks by that
  * @property {number} height
  */

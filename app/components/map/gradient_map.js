@@ -128,7 +128,7 @@ class GradientMap {
     if (this.#isClosed) return;
     this.#data = data;
     if (data.version !== before?.version) this.#adopt(content.points, data);
-    else if (String(data.chances) !== String(before.chances)) this.histogram.setChances(data.scoreName, data.chances);
+    else if (String(data.chances) !== String(before.chances)) this.histogram.setChances(data.axis, data.chances);
     this.#setCount(data);
     this.#setContent(content, layer);
     if (data.colorBy !== before?.colorBy || content.selection !== undefined) this.#color(data);
@@ -172,7 +172,7 @@ class GradientMap {
     this.#confirmed = -1;
     this.scene.setPoints(points);
     this.scene.names.set(data.clusters);
-    this.histogram.setPoints(points, data.scoreName, data.chances);
+    this.histogram.setPoints(points, data.axis, data.chances);
     this.focus.clear();
     this.focus.card.clear();
     this.scene.flagged = data.count;

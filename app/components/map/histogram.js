@@ -67,14 +67,14 @@ export class Histogram {
 
   /**
    * @param {Points} points
-   * @param {string} scoreName
+   * @param {string} axis what scores mean along it
    * @param {Chances | null} chances
    */
-  setPoints(points, scoreName, chances) {
+  setPoints(points, axis, chances) {
     this.#points = points;
     this.#bins = binScores(points);
     this.#tallest = Math.max(...barsOf(this.#bins, 0).map((bar) => bar.all));
-    this.setChances(scoreName, chances);
+    this.setChances(axis, chances);
     this.samples.replaceChildren(...sampleTicks(this.#tallest).map((tick) => tickLabel(tick, "bottom")));
     this.handle.setAttribute("aria-valuemax", String(points.n));
     this.handle.hidden = points.n === 0;
@@ -83,13 +83,12 @@ export class Histogram {
   /**
    * Say what the axis means.
    *
-   * @param {string} scoreName
+   * @param {string} axis what scores mean along it
    * @param {Chances | null} chances
    */
-  setChances(scoreName, chances) {
+  setChances(axis, chances) {
     if (!this.#points) return;
     this.#chances = chances;
-    const axis = chances ? "how likely the label is wrong" : `${scoreName}, more suspicious to the right`;
     this.name.textContent = `${axis} · height: number of samples, logarithmic`;
     const ticks = scoreTicks(this.#points, this.#bins, chances);
     this.scores.replaceChildren(...ticks.map((tick) => tickLabel(tick, "left")));

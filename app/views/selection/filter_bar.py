@@ -16,6 +16,7 @@ from oga_app.views.header import Opened
 from oga_app.views.selection.saved import views
 from oga_core.review.decisions import actions_of
 from oga_core.review.filters import PREDICTIONS, SIDES, UNDECIDED, Filters
+from oga_core.runs.words import LABEL
 
 T = TypeVar("T")
 _STEPS = 200  # of a range: finer than the pointer
@@ -121,7 +122,14 @@ def _ranges(view: Opened) -> None:
         _range(view, "value_range", "Given value", widest, filters.value_range or widest, lambda ends: ends)
     if data.wrong_probability is not None:
         now = filters.probability_range or (0.0, 1.0)
-        _range(view, "probability_range", "Probability that the label is wrong", (0.0, 1.0), now, lambda ends: ends)
+        _range(
+            view,
+            "probability_range",
+            f"Probability that the {LABEL[data.target]} is wrong",
+            (0.0, 1.0),
+            now,
+            lambda ends: ends,
+        )
         if view.score == data.default_score:
             return  # what it ranks by; its own values are log odds, which say nothing more
     ends = data.ranked(view.score).ends

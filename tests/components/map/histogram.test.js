@@ -46,7 +46,7 @@ beforeEach(() => {
   };
   histogram.canvas.getContext = /** @type {any} */ (() => pen);
   // Scores fall evenly from 10 to nearly 0.
-  histogram.setPoints(pointsOf(Array.from({ length: N }, (_, i) => 10 - i / 20)), "oga", [
+  histogram.setPoints(pointsOf(Array.from({ length: N }, (_, i) => 10 - i / 20)), "how likely the mask is wrong", [
     [0.9, 50],
     [0.1, 200],
   ]);
@@ -160,9 +160,9 @@ it("an empty map has no handle and takes no drag", () => {
 });
 
 it("the axes say what they mean and carry ticks inside the plot", () => {
-  assert.match(histogram.name.textContent ?? "", /^how likely the label is wrong/);
+  assert.match(histogram.name.textContent ?? "", /^how likely the mask is wrong/);
   assert.deepEqual(texts(histogram.scores, "span"), ["90 %", "10 %"]);
-  histogram.setChances("loss", null);
+  histogram.setChances("loss, more suspicious to the right", null);
   assert.match(histogram.name.textContent ?? "", /^loss, more suspicious to the right/);
   const places = [...histogram.scores.children].map((tick) => parseFloat(/** @type {HTMLElement} */ (tick).style.left));
   assert.ok(places.length > 1 && places.every((place) => place >= 0 && place <= 100), `${places}`);
