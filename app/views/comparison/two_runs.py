@@ -174,7 +174,7 @@ def _map(
         preview=lambda row: shown(row),
         on_select=lambda corners: choose(None if corners is None else points.rows_inside(corners)),
         on_pick=lambda row: choose(np.array([row])),
-        score_name=data.default_score.replace("_", " "),
+        axis=f"{data.default_score.replace('_', ' ')}, more suspicious to the right",
         height=420,
     )
 
