@@ -35,6 +35,17 @@ def card_of(path: Path, kind: str) -> ModelCard | None:
     return first_card(path)
 
 
+def output_of(path: Path, kind: str) -> str | None:
+    """Return a sentence on which of several outputs loading a packaged model would take; None for any other."""
+    if kind not in ("pt2", "pt2_folder"):
+        return None
+    from oga_core.models.pt2.archive import Archive
+    from oga_core.models.pt2.reader import output_inside
+
+    with Archive(path if kind == "pt2" else next(path.glob("*.pt2"))) as archive:
+        return output_inside(archive)
+
+
 def _packed(path: Path) -> ModelCard | None:
     from oga_core.models.pt2.archive import Archive
     from oga_core.models.pt2.reader import card_inside

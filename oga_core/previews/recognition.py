@@ -13,7 +13,7 @@ from oga_core.models.card import ModelCard
 from oga_core.models.folders import is_model_part
 from oga_core.models.formats import model_format, zip_format
 from oga_core.models.refusals import REFUSALS, refusal
-from oga_core.previews.model_cards import card_of
+from oga_core.previews.model_cards import card_of, output_of
 from oga_core.previews.roles import FileContent
 from oga_core.readers import unreadable
 from oga_core.readers.answers.preferences import form_of
@@ -175,11 +175,15 @@ def _model(path: Path, kind: str) -> FileContent:
     is_adapter = kind == "peft"
     try:
         card = card_of(path, kind)
+        output = output_of(path, kind)
     except OgaError as error:
         return FileContent(path.name, role, about, is_adapter=is_adapter, needs_card=True, problem=str(error))
     if card is None:
+        about = f"{about}. {output}" if output else about
         return FileContent(path.name, role, about, is_adapter=is_adapter, needs_card=not is_adapter)
-    return FileContent(path.name, role, f"{about}: {_about_card(card)}", is_adapter=is_adapter, card=card.to_json())
+    about = f"{about}: {_about_card(card)}"
+    about = f"{about}. {output}" if output else about
+    return FileContent(path.name, role, about, is_adapter=is_adapter, card=card.to_json())
 
 
 def _about_card(card: ModelCard) -> str:

@@ -21,7 +21,7 @@ from oga_core.models.card import ModelCard
 from oga_core.numerics import Indices, evenly_spaced
 from oga_core.pipeline.checks import check_labels
 from oga_core.pipeline.request import OUTPUTS_SUFFIXES, PassRequest, settled
-from oga_core.pipeline.trial import try_model
+from oga_core.pipeline.trial import taken_output, try_model
 from oga_core.readers import read_samples
 from oga_core.readers.outputs import aligned, class_names, outputs_of
 from oga_core.samples import SampleSet
@@ -54,7 +54,8 @@ def run(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
     options = settled(request.pass_options, target=samples.target, n_samples=len(samples))
     reading = time.perf_counter() - start
     with precision_context(device, options.precision):
-        checks = try_model(loaded, task, samples, options.views, progress)
+        with taken_output(loaded.module) as taken:
+            checks = try_model(loaded, task, samples, options.views, progress)
         few = replace(options, whole_parameters=0)
         measured = _short_passes(
             samples,
@@ -62,7 +63,7 @@ def run(arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
             lambda rows, folder: gradient_pass(task, loaded.module, samples.take(rows), folder=folder, options=few),
         )
     measured = replace(measured, device=device_name(device), reading_seconds=reading, batch_mb=CPU_BATCH_BYTES / 2**20)
-    return {**asdict(measured), "checks": [check.as_json() for check in checks], "notes": list(loaded.notes)}
+    return {**asdict(measured), "checks": [check.as_json() for check in checks], "notes": [*loaded.notes, *taken]}
 
 
 def _try_outputs(

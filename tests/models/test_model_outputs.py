@@ -23,7 +23,7 @@ from oga_core.pipeline import job
 from oga_core.pipeline.options import ScoreOptions
 from oga_core.pipeline.request import PassRequest
 from oga_core.pipeline.trial import taken_output
-from oga_core.previews import trial
+from oga_core.previews import recognition, trial
 
 CLASSES = ["a", "b", "c"]
 pytestmark = pytest.mark.filterwarnings("ignore:The loss does not reach")  # the other heads
@@ -66,6 +66,8 @@ def test_the_card_names_the_output_and_a_card_beside_another(named, output, othe
     [note] = loaded.notes[:1]
     assert note.startswith("Of the model's 3 outputs (")
     assert ("the one called fine is taken" if named else "the one at position 2, counted from 0, is taken") in note
+    recognised = recognition.run({"path": str(path)}, lambda message: None)  # before anything is loaded
+    assert recognised["about"] == f"packaged model: tabular, 3 classes. {note}"
     elsewhere = load_model(path, replace(loaded.card, output=other))
     assert torch.equal(elsewhere.module(x), model.coarse(hidden))
 

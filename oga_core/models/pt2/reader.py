@@ -57,6 +57,15 @@ def card_inside(archive: Archive) -> ModelCard | None:
     return ModelCard.from_json(bytes(archive.read(CARD_ENTRY, MAX_JSON_BYTES)), f"oga.json in {archive.name}")
 
 
+def output_inside(archive: Archive) -> str | None:
+    """Return a sentence on which output is taken, of a file whose model has several; its weights are not read."""
+    exported = typed(archive.read_json(f"models/{_model_name(archive)}.json"), dict, "the exported program")
+    program = required(exported, "graph_module", dict)
+    values = required(required(program, "graph", dict), "tensor_values", dict)
+    card = card_inside(archive)
+    return _logits(program, values, card.output if card else None)[1]
+
+
 def read_loss(path: Path) -> tuple[GraphModule, str] | None:
     """Return the graph of a loss of one's own and a hash of what it computes, None where the file holds none.
 
