@@ -87,6 +87,8 @@ class ForwardCapture(TorchFunctionMode):
 
     def _layer(self, pool: Callable[[Tensor, Tensor | None], Tensor], call: Call, output: Tensor) -> None:
         inputs: Tensor = call["input"]
+        if inputs.ndim < 2:  # one row, of which a network makes weights for all samples
+            return
         self.last_weight = call["weight"]
         if self.n_layers in self.middle:
             with torch.autocast(inputs.device.type, enabled=False):  # means are taken in float32

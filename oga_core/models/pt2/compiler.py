@@ -17,7 +17,7 @@ from oga_core.models.pt2.program import DEVICE, NestedProgram, Program, Slot, St
 from oga_core.models.pt2.schema import Json, broken, typed, variant
 from oga_core.models.pt2.schema import field as required
 from oga_core.models.pt2.scope import Scope
-from oga_core.models.pt2.sizes import SIZE_OPERATORS
+from oga_core.models.pt2.sizes import SIZE_OPERATORS, grouped
 
 MAX_NODES = 50_000  # an LSTM unrolled over 512 tokens has 10,000
 MAX_DEPTH = 8
@@ -80,7 +80,11 @@ class Compiler:
         self._check_mode(name, schema, args, kwargs)
         outputs = self.scope.outputs(node)
         writes = self.aliases.follow(name, schema, node)
-        return self._step(name, function_for(name), args, kwargs, outputs, writes)
+        function = function_for(name)
+        position = next((at for at, argument in enumerate(schema.arguments) if argument.name == ops.GROUPS), -1)
+        if 0 < position < len(args) and isinstance(args[position], Slot):
+            function = grouped(function, position)
+        return self._step(name, function, args, kwargs, outputs, writes)
 
     def _arguments(
         self, name: str, schema: torch._C.FunctionSchema, node: dict[str, Json]

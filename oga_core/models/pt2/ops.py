@@ -29,7 +29,9 @@ _WINDOWS = {
 
 
 # Windows that decide how much is computed, and crash the process where they are absurd: never computed at run time.
-FIXED = ("stride", "dilation", "groups")
+FIXED = ("stride", "dilation")
+GROUPS = "groups"
+"""Computed where every sample has filters of its own, in one convolution with a group a sample: then looked at."""
 
 
 def short_name(target: str) -> str | None:

@@ -29,6 +29,19 @@ def limited(function: Function, sizes: Callable[..., Any]) -> Function:
     return call
 
 
+def grouped(function: Function, at: int) -> Function:
+    """Wrap a convolution whose number of groups, its argument number `at`, is computed: one for a channel at most."""
+
+    @functools.wraps(function)
+    def call(x: Tensor, *args: Any, **kwargs: Any) -> Any:
+        groups = args[at - 1]
+        if not isinstance(groups, int) or not 1 <= groups <= max(x.shape[:2]):
+            raise RuntimeError(f"a convolution of {tuple(x.shape)} has {str(groups)[:20]} groups")
+        return function(x, *args, **kwargs)
+
+    return call
+
+
 def first(size: Any, *_: Any, **__: Any) -> Any:
     return size
 

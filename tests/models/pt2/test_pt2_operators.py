@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
 from test_pt2 import roundtrip
 from torch import Tensor, nn
+
+from oga_core.models.pt2.sizes import grouped
 
 EDGES = torch.linspace(-2, 2, 5)
 UPPER = torch.eye(4)
@@ -86,3 +89,12 @@ def test_a_refusal_names_the_users_line(tmp_path: Path) -> None:
             Net(lambda x: torch.linalg.eig(x)[0].real[..., None]), torch.randn(2, 1, 4, 4), tmp_path / "model.pt2",
             classes=["a", "b", "c"],
         )  # fmt: skip
+
+
+@pytest.mark.parametrize("groups", [0, -1, 3, 2**40, 1.5, None])
+def test_an_absurd_number_of_groups_is_stopped_before_it_is_computed_with(groups: Any) -> None:
+    together = grouped(F.conv2d, 6)
+    x, weight = torch.randn(1, 2, 4, 4), torch.randn(2, 1, 3, 3)
+    assert together(x, weight, None, 1, 0, 1, 2).shape == (1, 2, 2, 2)
+    with pytest.raises(RuntimeError, match=r"a convolution of \(1, 2, 4, 4\) has .* groups"):
+        together(x, weight, None, 1, 0, 1, groups)

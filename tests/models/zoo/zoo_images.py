@@ -198,9 +198,22 @@ def _capsules() -> nn.Module:
     return Net(run, conv=conv(3, 8, stride=4), votes=weight(4, 3, 2, 4), head=head(12))
 
 
+def _own_kernels() -> nn.Module:
+    """Each sample's kernel is mixed of three, and all samples are convolved at once, a group for each."""
+
+    def run(m: Net, x: torch.Tensor) -> torch.Tensor:
+        n, channels, height, width = x.shape
+        kernels = torch.einsum("nk,koihw->noihw", m.mix(x.mean((2, 3))).softmax(1), m.kernels)
+        together = F.conv2d(x.reshape(1, n * channels, height, width), kernels.flatten(0, 1), padding=1, groups=n)
+        return together.reshape(n, 8, height, width)
+
+    return _stack(Net(run, mix=nn.Linear(8, 3), kernels=weight(3, 8, 8, 3, 3)), nn.ReLU())
+
+
 ARCHITECTURES = [
     Architecture(name, build, "image")
     for name, build in {
+        "kernels of each sample's own": _own_kernels,
         "plain convolutions": lambda: _stack(conv(8, 8), nn.ReLU(), nn.MaxPool2d(2), conv(8, 8)),
         "depthwise separable": lambda: _stack(conv(8, 8, groups=8), conv(8, 8, 1), nn.ReLU6()),
         "grouped and dilated": lambda: _stack(conv(8, 8, groups=2), conv(8, 8, dilation=2, padding=2), nn.SiLU()),

@@ -158,10 +158,22 @@ def _two_views(m: Any, x: Tensor) -> Tensor:
     return m.mix(m.first(x), m.second(x)) + m.head(x)
 
 
+def _written_layers() -> nn.Module:
+    """One network writes the weights of every layer from a row of its own."""
+
+    def run(m: Net, x: Tensor) -> Tensor:
+        for row in m.rows:
+            x = torch.tanh(F.linear(x, m.write(row).view(N, N)))
+        return m.head(x)
+
+    return Net(run, rows=weight(2, 4), write=nn.Linear(4, N * N), head=head(N))
+
+
 ARCHITECTURES = [
     Architecture(name, build, "table")
     for name, build in {
         "linear": lambda: head(N),
+        "layers that a network writes": _written_layers,
         "MLP": _mlp(lambda: (nn.ReLU(), nn.Dropout(0.2), nn.Linear(8, 8), nn.GELU())),
         "MLP, batch norm": _mlp(lambda: (nn.BatchNorm1d(8), nn.ReLU())),
         "MLP, layer norm": _mlp(lambda: (nn.LayerNorm(8), nn.SiLU())),
