@@ -30,7 +30,7 @@ from oga_core.previews.reader import (
     tokens_of,
     try_some,
 )
-from oga_core.previews.roles import FileContent
+from oga_core.previews.roles import UNKNOWN, UNREAD, FileContent
 from oga_core.review import ReviewStore
 from oga_core.review.board import DecisionBoard
 from oga_core.review.filters import Filters
@@ -93,8 +93,12 @@ def reader(data: ScoredRun) -> PreviewReader:
 def content(path: Path) -> FileContent:
     """What a file or folder holds that is given for a new run."""
     state.session().settings.require_jail()
-    status = path.stat()
-    return _content(str(path), (status.st_mtime_ns, status.st_size))
+    return _content(*_file(path))
+
+
+def look_again(path: Path) -> None:
+    """Forget what a file holds, where looking at it was stopped."""
+    _content.clear(*_file(path))
 
 
 def tokens(request: TokenRequest) -> dict[str, Any]:
@@ -107,10 +111,9 @@ def tokens(request: TokenRequest) -> dict[str, Any]:
 def looked(path: Path, options: Mapping[str, Any], card: str | None) -> dict[str, Any]:
     """What data hold that are not scored yet, `error` where they cannot be read so, `late` where it took too long."""
     state.session().settings.require_jail()
-    status = path.stat()
     reading = {name: value for name, value in options.items() if name in READING and value is not None}
     named = json.dumps(reading, sort_keys=True, default=str)
-    return _looked(str(path), (status.st_mtime_ns, status.st_size), named, card)
+    return _looked(*_file(path), named, card)
 
 
 def tried(request: PassRequest) -> dict[str, Any]:
@@ -242,12 +245,16 @@ def _asker(run: str, fingerprint: str, _data: ScoredRun) -> Asker:
     return asker
 
 
+def _file(path: Path) -> tuple[str, tuple[int, int]]:
+    return str(path), (path.stat().st_mtime_ns, path.stat().st_size)
+
+
 @st.cache_data(max_entries=100, show_spinner="Looking at what it is")
 def _content(path: str, changed: tuple[int, int]) -> FileContent:
     try:
         return content_of(Path(path))
     except OgaError as error:
-        return FileContent(Path(path).name, problem=str(error))
+        return FileContent(Path(path).name, UNREAD if isinstance(error, WorkerError) else UNKNOWN, problem=str(error))
 
 
 @st.cache_data(max_entries=50, show_spinner=False)

@@ -10,6 +10,8 @@ from typing import Any, Literal, get_args
 Role = Literal["data", "labels", "model", "reference", "card", "validation", "checkpoint", "unused"]
 ROLES: tuple[Role, ...] = get_args(Role)
 
+UNKNOWN, UNREAD = "unknown", "unread"
+"""Kinds of a file that is nothing known, and of one that was not looked at since the process that looks was stopped."""
 _MANY = ("checkpoint", "unused")  # roles that several files may have
 _BARE_COLUMNS = 3  # id, label, and one more, such as who labelled it
 _REFERENCE_WORDS = {"ref", "reference", "base", "sft", "before"}  # in the names of models that pairs are trained from
@@ -20,15 +22,15 @@ class FileContent:
     """What a file or folder holds, told by its content.
 
     kind: samples (images, texts in an archive), table, arrays, labels (an array of one dimension), outputs, model,
-    weights, card, or unknown. about: a few words for a person. columns: of a table, or names of arrays; recognised:
-    those taken for the label, the id, the text and the image by their usual names. is_language: whether they are those
-    of rows for a language model; are_pairs: of preference pairs. is_adapter: whether the model is a PEFT adapter, which
-    can be switched off. card: JSON of the card that the file is, or that the model brings. needs_card: whether the
-    model cannot be loaded without one. problem: a sentence where it cannot be used.
+    weights, card, unknown, or unread. about: a few words for a person. columns: of a table, or names of arrays;
+    recognised: those taken for the label, the id, the text and the image by their usual names. is_language: whether
+    they are those of rows for a language model; are_pairs: of preference pairs. is_adapter: whether the model is a PEFT
+    adapter, which can be switched off. card: JSON of the card that the file is, or that the model brings. needs_card:
+    whether the model cannot be loaded without one. problem: a sentence where it cannot be used.
     """
 
     name: str
-    kind: str = "unknown"
+    kind: str = UNKNOWN
     about: str = ""
     columns: tuple[str, ...] = ()
     recognised: Mapping[str, str] = field(default_factory=dict)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import queue
 import signal
@@ -45,6 +46,7 @@ JOBS = {
 
 _POLL_SECONDS = 0.1
 _WATCH_SECONDS = 0.5
+_LAST_WORDS = 2.0  # seconds until all is read that a worker has said which ended
 _MAX_LINE = 64 << 20
 _MAX_MESSAGES_BYTES = 256 << 20  # that wait to be handled
 _MAX_TEXT = 2_000
@@ -110,13 +112,11 @@ def run_job(
             env=_environment(scratch),
             **inherited,
         )
+        supervisor = _Supervisor(process, limits, progress, cancelled)
         try:
-            return _Supervisor(process, limits, progress, cancelled).result(job)
+            return supervisor.result(job)
         finally:
-            process.kill()
-            process.wait()
-            for stream in (process.stdin, process.stdout, process.stderr):
-                _close(stream)
+            supervisor.close()
 
 
 def _environment(scratch: str) -> dict[str, str]:
@@ -146,27 +146,49 @@ class _Supervisor:
         self.jail: Jail | None = None
         self.started = self.heard = time.monotonic()
         self.watched = 0.0
+        self.gone = math.inf
+        self.readers = (
+            (process.stdout, threading.Thread(target=self._read_messages, daemon=True)),
+            (process.stderr, threading.Thread(target=self._read_stderr, daemon=True)),
+        )
+        for _, reader in self.readers:
+            reader.start()
 
     def result(self, job: dict[str, Any]) -> dict[str, Any]:
         """Send the job and wait for its result."""
-        threading.Thread(target=self._read_messages, daemon=True).start()
-        reader = threading.Thread(target=self._read_stderr, daemon=True)
-        reader.start()
         self._send(job)
         while True:
             self._check()
             try:
                 line = self.messages.get(timeout=_POLL_SECONDS)
             except queue.Empty:
+                if self._is_gone():
+                    raise self._end() from None
                 continue
             if line is None:
-                reader.join(timeout=2)
+                self.readers[1][1].join(timeout=_LAST_WORDS)
                 raise self._end()
             self.heard = time.monotonic()
             self.bytes_handled += len(line)
             result = self._handle(line)
             if result is not None:
                 return result
+
+    def close(self) -> None:
+        """End the worker, and close its pipes; what is still read stays open, since closing would wait for its end."""
+        self.process.kill()
+        self.process.wait()
+        _close(self.process.stdin)
+        for stream, reader in self.readers:
+            reader.join(timeout=_LAST_WORDS)
+            if not reader.is_alive():
+                _close(stream)
+
+    def _is_gone(self) -> bool:
+        """Whether the worker ended and has nothing more to say: what it started may hold its end of the pipe open."""
+        now = time.monotonic()
+        self.gone = math.inf if self.process.poll() is None else min(self.gone, now)
+        return now - self.gone > _LAST_WORDS
 
     def _send(self, job: dict[str, Any]) -> None:
         assert self.process.stdin is not None
@@ -210,10 +232,9 @@ class _Supervisor:
                 raise self._out_of_memory()
 
     def _resident(self) -> int:
-        try:
+        with contextlib.suppress(psutil.Error):
             return int(psutil.Process(self.process.pid).memory_info().rss)
-        except psutil.Error:
-            return 0
+        return 0
 
     def _handle(self, line: bytes) -> dict[str, Any] | None:
         try:

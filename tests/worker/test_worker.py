@@ -88,6 +88,15 @@ def test_kill_by_the_system_is_named() -> None:
         run("crash", {"signal": "SIGKILL"})
 
 
+def test_a_killed_worker_is_told_while_its_child_holds_the_pipe() -> None:
+    stages: list[str] = []
+    with pytest.raises(WorkerError, match="killed the worker"):
+        run("leave_a_child", progress=lambda message: stages.append(message["stage"]), jail=False)
+    child = psutil.Process(int(stages[-1]))
+    assert child.status() == psutil.STATUS_SLEEPING
+    child.kill()
+
+
 def test_memory_limit_holds() -> None:
     with pytest.raises(WorkerError, match=r"Out of memory while filling memory: the limit is 0\.5 GB"):
         run("fill_memory", {"bytes": 1 << 30}, memory_gb=0.5)

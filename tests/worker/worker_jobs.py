@@ -29,6 +29,17 @@ def refuse(arguments: dict[str, Any], report: Report) -> dict[str, Any]:
     raise OgaError("The data has no column 'label'.", {"columns": ["text"]})
 
 
+def leave_a_child(arguments: dict[str, Any], report: Report) -> dict[str, Any]:
+    """Be killed, while a process that this one started holds its pipes open."""
+    child = os.fork()
+    if not child:
+        time.sleep(30)
+        os._exit(0)
+    report({"stage": str(child)})
+    os.kill(os.getpid(), signal.SIGKILL)
+    return {}
+
+
 def fault(arguments: dict[str, Any], report: Report) -> dict[str, Any]:
     report({"stage": "dividing"})
     return {"result": 1 / arguments["zero"]}

@@ -16,7 +16,7 @@ from oga_app.server.uploads import FOLDER, MAX_FILE_MB, ROOM
 from oga_app.state import Session
 from oga_app.views.runs import again
 from oga_core.errors import OgaError
-from oga_core.previews.roles import ROLES, FileContent, Role, roles_beside
+from oga_core.previews.roles import ROLES, UNREAD, FileContent, Role, roles_beside
 
 if TYPE_CHECKING:
     from streamlit.runtime.uploaded_file_manager import UploadedFile
@@ -157,6 +157,9 @@ def _row(file: GivenFile, given: Given) -> None:
         messages.problem(file.content.problem)
     elif file.role == "unused" and file.id not in state.memory(_CHOSEN, {}):
         messages.note(file.content.problem or _why_unused(file, given))
+    if file.content.kind == UNREAD and st.button("Look again", key=f"again-{file.id}"):
+        cache.look_again(file.path)
+        st.rerun()
 
 
 def _why_unused(file: GivenFile, given: Given) -> str:

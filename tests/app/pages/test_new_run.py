@@ -1,9 +1,13 @@
 """What stands in the way of a start is said before it, beside the control that mends it."""
 
+import contextlib
 import json
 import shutil
+import threading
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 from page_words import problems, words
 
@@ -234,3 +238,26 @@ def test_the_one_column_that_the_model_does_not_read_holds_the_labels(visit):
     assert test.selectbox(key="column-label").value == "diagnosis"
     assert problems(test) == []
     assert not test.button(key="start-run").disabled
+
+
+def test_a_look_that_is_killed_says_so_and_is_done_again(form):
+    looking = threading.Event()
+
+    def kill() -> None:
+        while not looking.is_set():
+            for child in psutil.Process().children():
+                with contextlib.suppress(psutil.Error):
+                    if "oga_core.worker.child" in child.cmdline():
+                        child.kill()
+            time.sleep(0.05)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    test = form("id,text,label", ["returns", "billing"] * 10)
+    looking.set()
+    killer.join()
+    assert "killed the worker" in words(test)
+    assert len([button for button in test.button if button.label == "Look again"]) == 2
+    while again := [button for button in test.button if button.label == "Look again"]:
+        test = again[0].click().run()
+    assert roles(test) == {"films.csv": "data", "messages": "model"}
