@@ -71,3 +71,23 @@ def test_disentangled_attention_is_exact(shared, tmp_path):
     )  # fmt: skip
     samples = random_samples(9, 7, tokens=50)
     assert_exact(DebertaV2ForSequenceClassification(config), samples, tmp_path, task=TextTask())
+
+
+def test_a_table_that_layers_take_beside_the_data_is_exact(tmp_path):
+    class Relative(nn.Module):
+        """As DeBERTa has it: a normalised table of positions goes through the same wide layers as the data."""
+
+        def __init__(self):
+            super().__init__()
+            torch.manual_seed(0)
+            self.table = nn.Parameter(torch.randn(4, 128))
+            self.norm, self.head = nn.LayerNorm(128), nn.Linear(128, N_CLASSES)
+            self.layers = nn.ModuleList(nn.Linear(128, 128) for _ in range(2))
+
+        def forward(self, x):
+            table = self.norm(self.table)
+            for layer in self.layers:
+                x = x + torch.tanh(layer(x)) * layer(table)
+            return self.head(x.mean(1))
+
+    assert_exact(Relative(), random_samples(6, 4, 128), tmp_path)

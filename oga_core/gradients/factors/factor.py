@@ -140,6 +140,55 @@ class ComputedFactor(Factor):
         return self.compute(rows).reshape(-1, *self.shape)
 
 
+class Passage(NamedTuple):
+    """A function of a tensor on a tape of its own: where its value is on the tape, and the gradients that arrive there.
+
+    The tape holds the value, not the other way round: a reference to the value itself would be a cycle.
+    """
+
+    edge: torch.autograd.graph.GradientEdge
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+    arrived: Factor
+
+
+@dataclass
+class ThroughFactor(Factor):
+    """Gradients of a tensor through the functions of it that were used, through all at once, sample by sample."""
+
+    leaf: Tensor
+    passages: list[Passage]
+
+    @property
+    def shape(self) -> Shape:
+        return canonical(self.leaf.shape)
+
+    @property
+    def device(self) -> torch.device:
+        return self.passages[0].arrived.device
+
+    def __len__(self) -> int:
+        return len(self.passages[0].arrived)
+
+    def explicit(self, rows: slice) -> Tensor:
+        arrived = [passage.arrived.explicit(rows) for passage in self.passages]
+        dtype = arrived[0].dtype if self.leaf.is_complex() else arrived[0].dtype.to_real()  # a real one's is real
+        return (
+            torch.stack([self._back(sample) for sample in zip(*arrived, strict=True)])
+            .to(dtype)
+            .reshape(-1, *self.shape)
+        )
+
+    def _back(self, sample: Sequence[Tensor]) -> Tensor:
+        gradients = [
+            gradient.reshape(passage.shape).to(passage.dtype)
+            for passage, gradient in zip(self.passages, sample, strict=True)
+        ]
+        edges = [passage.edge for passage in self.passages]
+        part = torch.autograd.grad(edges, self.leaf, gradients, retain_graph=True, allow_unused=True)[0]
+        return torch.zeros_like(self.leaf) if part is None else part
+
+
 def vector(values: Tensor) -> DirectFactor:
     """Return gradients `(batch, *parameter shape)` as a factor."""
     return DirectFactor(values, canonical(values.shape[1:]))
@@ -242,5 +291,8 @@ def positions_that_pay(shape: Shape) -> int:
 
 
 def norms_by_positions(left: Tensor, right: Tensor) -> Tensor:
-    """Squared norms of Σ_t left_t right_tᵀ, `(batch,)`, from the inner products between positions."""
+    """Squared norms of Σ_t left_t right_tᵀ, `(batch,)`, from the inner products between positions.
+
+    right: of each sample, or one for all.
+    """
     return (products(left, left.transpose(1, 2)) * products(right, right.transpose(1, 2))).sum((1, 2))

@@ -19,6 +19,7 @@ from oga_core.gradients.factors.factor import (
     Kept,
     Projections,
     Shape,
+    ThroughFactor,
     canonical,
     norms_by_positions,
     positions_that_pay,
@@ -80,7 +81,7 @@ class ProductFactor(Factor):
             return super().squared_norms()
         if self.left.shape[1] == 1:
             return squares(self.left) * squares(self.right)
-        return norms_by_positions(self.left, self.right)
+        return norms_by_positions(self.left, self.right[:1] if self.has_one_right else self.right)
 
     def part(self, rows: slice) -> ProductFactor:
         return ProductFactor(self.left[rows], self.right[rows])
@@ -247,10 +248,14 @@ class SumFactor(Factor):
 def combined(factors: Sequence[Factor]) -> Factor:
     """Return all gradient factors of one parameter as one."""
     joinable: list[ProductFactor] = []
+    through: dict[int, ThroughFactor] = {}
     rest: list[Factor] = []
     for factor in factors:
         if isinstance(factor, ProductFactor) and not factor.has_one_right:
             joinable.append(factor)
+        elif isinstance(factor, ThroughFactor):
+            one = through.setdefault(id(factor.leaf), ThroughFactor(factor.leaf, []))
+            one.passages.extend(factor.passages)
         else:
             rest.append(factor)
     if len(joinable) > 1:
@@ -258,6 +263,7 @@ def combined(factors: Sequence[Factor]) -> Factor:
         rest.append(ProductFactor(left, torch.cat([factor.right for factor in joinable], 1)))
     else:
         rest += joinable
+    rest += through.values()
     return rest[0] if len(rest) == 1 else SumFactor(rest)
 
 

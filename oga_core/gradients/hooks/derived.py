@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from oga_core.gradients.factors.factor import ComputedFactor, DirectFactor, Factor, canonical, vector
+from oga_core.gradients.factors.factor import DirectFactor, Factor, Passage, ThroughFactor, canonical, vector
 from oga_core.gradients.factors.products import ProductFactor, SumFactor
 from oga_core.gradients.hooks.calls import LINEAR, Call, plain, tensors_in, with_tensors
 from oga_core.gradients.hooks.tape import Make, Sink, Tape, once
@@ -107,21 +107,7 @@ def _both(one: Make, other: Make) -> Make:
 
 def _through(output: Tensor, leaf: Tensor) -> Make:
     """Return what makes a factor of `leaf` of a factor of `output`, which is a function of it."""
-    # The graph holds its output, not the other way round: a reference to the marked tensor itself would be a cycle.
-    origin = torch.autograd.graph.get_gradient_edge(output)
+    edge = torch.autograd.graph.get_gradient_edge(output)
     shape = tuple(output.shape)
     dtype = output.dtype
-
-    def back(gradient: Tensor) -> Tensor:
-        part = torch.autograd.grad(origin, leaf, gradient.to(dtype), retain_graph=True, allow_unused=True)[0]
-        return torch.zeros_like(leaf) if part is None else part
-
-    def make(factor: Factor) -> Factor:
-        def compute(rows: slice) -> Tensor:
-            explicit = factor.explicit(rows)
-            precision = explicit.dtype if leaf.is_complex() else explicit.dtype.to_real()  # a real one's is real
-            return torch.stack([back(gradient.reshape(shape)) for gradient in explicit]).to(precision)
-
-        return ComputedFactor(compute, canonical(leaf.shape), len(factor), factor.device)
-
-    return make
+    return lambda factor: ThroughFactor(leaf, [Passage(edge, shape, dtype, factor)])
