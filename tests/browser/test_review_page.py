@@ -57,6 +57,26 @@ def test_every_key_does_what_it_says(page, server, runs):
     assert len(decided(run)) == 4
 
 
+def test_back_and_forward_keep_pages_decisions_and_keys(page, server, runs):
+    run = image_run(runs, "way")
+    visit(page, server, "explore?run=way")
+    page.locator(".stAppHeader").get_by_role("link", name="Review", exact=True).click()
+    queue(page).wait_for(timeout=60_000)
+    settle(page)
+    page.keyboard.press("k")
+    until(page, 1)
+    page.locator(".stAppHeader").get_by_role("link", name="Export", exact=True).click()
+    settle(page)
+    for step, title in ((page.go_back, "Review"), (page.go_back, "Explore"), (page.go_forward, "Review")):
+        step()
+        page.locator("h1.oga", has_text=title).wait_for(timeout=60_000)
+        settle(page)
+    until(page, 1)
+    page.keyboard.press("r")
+    until(page, 2)
+    assert sorted(decision.action for decision in decided(run).values()) == ["keep", "remove"]
+
+
 def test_ten_presses_a_second_all_arrive(page, server, runs):
     run = image_run(runs, "fast")
     begin(page, server, "review?run=fast&flagged=60")

@@ -7,7 +7,8 @@ const STORE = "oga-review-keys-anywhere";
 const FIELDS =
   "input, textarea, select, [contenteditable=true], [role=textbox], [role=combobox], dialog, [role=dialog], .new-value";
 const CONTROLS = "button, a, summary, [role=button], [role=slider]";
-const GROUNDS = "body, [data-testid=stMain], [data-testid=stApp], .stMain, section";
+// A link to another page keeps the focus when that page is here, and wants no key but Enter.
+const GROUNDS = "body, [data-testid=stMain], [data-testid=stApp], .stMain, section, a";
 
 /**
  * Keys count while nothing else on the page wants them: a field that is typed into, an open dialog, another control.

@@ -144,6 +144,11 @@ describe("a key that counts elsewhere", () => {
     const box = /** @type {HTMLInputElement} */ (place.querySelector(".sheet input"));
     assert.ok(box.checked);
     assert.ok(press("k", document.body));
+    const link = document.createElement("a");
+    document.body.append(link);
+    assert.ok(press("k", link), "the link to this page keeps the focus");
+    assert.ok(!press("Enter", link));
+    link.remove();
     box.checked = false;
     box.dispatchEvent(new Event("change"));
     assert.ok(!press("k", document.body));
