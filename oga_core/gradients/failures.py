@@ -76,13 +76,19 @@ def not_finite() -> OgaError:
 
 
 _OTHER_INPUTS = "Check image_size, channels, max_length or features in the model card."
+_OTHER_PRECISION = (
+    "The model's inputs and its weights are numbers of different precision: give it inputs as its weights are, or its "
+    "weights in float32 with model.float()."
+)
+_OF_PRECISION = re.compile(r"same dtype|expected scalar type|type \(.*should be the same")  # as torch says it
 _OTHER_LABELS = "The loss takes other labels than these: name all their columns, such as --label-column x,y."
 
 
 def _misfit(batch: Mapping[str, Tensor], error: BaseException) -> str:
     message = next(iter(f"{error}".splitlines()), "") or type(error).__name__
     wanted_and_got = set(re.findall(r"\btarget (\([^)]*\))", message))
-    advice = without_gradient(message, _OTHER_INPUTS if len(wanted_and_got) < 2 else _OTHER_LABELS)
+    advice = _OTHER_PRECISION if _OF_PRECISION.search(message) else _OTHER_INPUTS
+    advice = without_gradient(message, advice if len(wanted_and_got) < 2 else _OTHER_LABELS)
     return f"The model fails on these inputs ({_shapes(batch)}): {message[:300].rstrip('.')}. {advice}"
 
 

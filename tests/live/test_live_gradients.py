@@ -139,3 +139,11 @@ def test_numbers_of_either_precision_suit_weights_of_either(loss, weights, input
     for data in (TensorDataset(values.to(inputs), labels), (values.to(inputs).numpy(), labels.numpy())):
         norms = oga.per_sample_gradients(model, data, loss=loss, sketch_dim=16).l2_norm_all
         np.testing.assert_allclose(norms, expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("layer", [nn.Linear(5, 3), nn.Sequential(nn.Unflatten(1, (1, 5)), nn.Conv1d(1, 3, 5))])
+def test_short_weights_are_told_how_to_meet_their_inputs(layer):
+    model = nn.Sequential(layer, nn.Flatten()).bfloat16()
+    with pytest.raises(OgaError, match=r"of different precision: .* model\.float\(\)"):
+        oga.per_sample_gradients(model, dataset())
+    assert oga.per_sample_gradients(model.float(), dataset(), sketch_dim=16).coverage == 1
