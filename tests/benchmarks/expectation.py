@@ -149,7 +149,7 @@ def random_problems(count: int, seed: int, draw: int) -> dict[str, object]:
     from oga_core.findings.noise import estimate_noise, wrong_label_probability
     from oga_core.scores.oga import oga
 
-    hits, widths, errors = [], [], []
+    hits, widths, errors, away = [], [], [], []
     nothing = np.empty(0, dtype=np.int64)
     with tempfile.TemporaryDirectory() as cache:
         for made in list(random_sets(seed).values())[:count]:
@@ -164,6 +164,7 @@ def random_problems(count: int, seed: int, draw: int) -> dict[str, object]:
             precision = before.at(noise.rate).precision
             hits.append(precision.low <= flagged.mean() <= precision.high)
             widths.append(precision.width)
+            away.append(abs(precision.estimate - flagged.mean()))
             parts = np.array_split(np.argsort(chance, kind="stable"), 10)
             errors.append(np.mean([abs(chance[part].mean() - problem.wrong[part].mean()) for part in parts]))
     return {
@@ -171,6 +172,7 @@ def random_problems(count: int, seed: int, draw: int) -> dict[str, object]:
         "coverage": round(float(np.mean(hits)), 3),
         "width_median": round(float(np.median(widths)), 3),
         "width_largest": round(float(np.max(widths)), 3),
+        "share_whose_precision_is_over_0.15_away": round(float(np.mean(np.array(away) > 0.15)), 3),
         "mean_absolute_error_median": round(float(np.median(errors)), 3),
     }
 

@@ -17,6 +17,7 @@ from oga_app.views.comparison import removal
 from oga_app.views.header import Opened
 from oga_core.retrain.arms import NOTHING_CHANGED
 from oga_core.retrain.labels import only_whole
+from oga_core.runs.words import LABELS
 
 
 def show(view: Opened) -> None:
@@ -25,8 +26,9 @@ def show(view: Opened) -> None:
         "Compare",
         "Retrain",
         "Retrain and compare",
-        "Trains again with nothing changed, without the flagged samples, without as many random ones, with suggested "
-        "labels, and with your decisions carried out; each is judged on data that is never cleaned.",
+        "Trains again with nothing changed, without the flagged samples, without as many random ones, with "
+        f"suggested {LABELS[view.data.target]}, and with your decisions carried out; each is judged on data that is "
+        "never cleaned.",
     )
     job = cache.verifications().get(str(view.data.path))
     if job is not None and job.running:
@@ -52,7 +54,7 @@ def _form(view: Opened) -> None:
                 format_func={"head": "the last layer", "all": "the whole network"}.get,
                 key="depth",
             )
-        seeds = st.number_input("Trainings of each", 1, 20, 3, key="seeds")
+        seeds = st.number_input("Trainings of each", 1, 20, 3, key="seeds", persist_state="session")
         validation = st.text_input(
             "Clean validation data (path)", placeholder="else a held-out fifth", key="verify-validation"
         )
