@@ -88,10 +88,9 @@ def rivals(problem: BenchmarkSet, seed: int, folds: bool) -> Iterator[tuple[str,
 
     logits = problem.sketch.logits
     assert logits is not None
-    predictors: dict[str, Callable[[], Floats]] = {
-        "in_sample": lambda: np.array(logits),
-        "heads": lambda: _out_of_fold(problem, seed, _head_predictor(problem)),
-    }
+    predictors: dict[str, Callable[[], Floats]] = {"in_sample": lambda: np.array(logits)}
+    if problem.sketch.features is not None:
+        predictors["heads"] = lambda: _out_of_fold(problem, seed, _head_predictor(problem))
     if folds and problem.retrain is not None:
         retrain = problem.retrain
         predictors["retrained"] = lambda: _out_of_fold(problem, seed, retrain)
