@@ -174,9 +174,9 @@ class ScoredRun:
         -1 and 0 where the run has none.
         """
         suggested = self.text("suggested_label", row)
-        if suggested not in self.classes or self.wrong_probability is None:
+        if suggested not in self.classes or not {WRONG_PROBABILITY, SUGGESTED_PROBABILITY} <= {*self.columns.names}:
             return -1, 0.0
-        part = self._suggested_probability[row] / max(self.wrong_probability[row], 1e-12)
+        part = self._suggested_probability[row] / max(self._numbers(WRONG_PROBABILITY)[row], 1e-12)
         return self.classes.index(suggested), min(max(float(part), 0.0), 1.0)
 
     @cached_property

@@ -63,3 +63,11 @@ def test_suggestions_are_those_of_each_row(tmp_path: Path) -> None:
     assert scored.suggestions.tolist() == [scored.suggestion(row) for row in range(len(scored))]
     assert (scored.suggestions >= 0).any()
     assert np.unique(scored.suggestions).min() == -1
+
+
+def test_a_run_without_probabilities_of_its_suggestions_has_no_part(tmp_path: Path) -> None:
+    run = image_run(tmp_path)
+    table = run.table.assign(wrong_label_probability=0.5)
+    table["suggested_label"] = table["predicted_label"]
+    run.write_table(table.drop(columns="suggested_label_probability", errors="ignore"))
+    assert ScoredRun(run.path).suggested_part(0) == (-1, 0.0)

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from oga_core.findings import WRONG_PROBABILITY
-from oga_core.findings.kinds import MISLABELLED
+from oga_core.findings.kinds import MISLABELLED, SUGGESTED_PROBABILITY
 from oga_core.gradient_sketch import GradientSketch
 from oga_core.pipeline.record import write_samples
 from oga_core.readers import read_samples
@@ -102,6 +102,7 @@ def _rows(sketch: GradientSketch, part: slice) -> pa.Table:
             WRONG_PROBABILITY: 1 - of_given.astype(np.float64),
             "finding": np.where(of_given < 0.5, MISLABELLED, NO_FINDING),
             "suggested_label": np.where(predicted != given, NAMES[predicted], ""),
+            SUGGESTED_PROBABILITY: np.where(predicted != given, shares.max(axis=1), 0),
             "map_cluster": predicted,
             SCORE_PREFIX + "loss": sketch.losses[part],
             SCORE_PREFIX + "l2_norm": np.linalg.norm(features, axis=1),
