@@ -35,13 +35,17 @@ class TrimTrial:
             return ""
         share = f"{100 * trim_fraction:.1f}\u00a0%"
         ends = span(100 * self.gain_low, 100 * self.gain_high, "{:+.1f}".format)
+        is_nothing = max(abs(self.gain_low), abs(self.gain_high)) < _SHOWN
+        points = "no difference in accuracy" if is_nothing else f"{100 * self.gain:+.1f} points of accuracy, {ends}"
         tried = (
             f"Heads trained on the model's features without the {share} that would be trimmed are "
             f"{'worse' if self.harms else 'not clearly better'} than without as many samples at random "
-            f"({100 * self.gain:+.1f} points of accuracy, {ends})."
+            f"({points})."
         )
         return f"{tried} {_INSTEAD if self.harms else _LOOK}"
 
 
+_SHOWN = 0.0005
+"""Below it a gain reads +0.0 points."""
 _INSTEAD = "So no share is suggested to trim. Review the most suspicious samples instead."
 _LOOK = "Trimming may not help here: look at the samples, and compare trainings of the whole model, before you trim."

@@ -69,6 +69,7 @@ def test_what_is_said_of_a_trial():
     unclear = TrimTrial(0.001, -0.002, 0.004).sentence(0.1)
     assert unclear.startswith("Heads trained on the model's features without the 10.0\u00a0% that would be trimmed")
     assert "(+0.1 points of accuracy, -0.2 to +0.4)" in unclear
+    assert "(no difference in accuracy)" in TrimTrial(0.0, -0.0002, 0.0001).sentence(0.1)
     assert "So no share is suggested to trim." in TrimTrial(-0.02, -0.03, -0.01).sentence(0.1)
 
 
