@@ -74,6 +74,11 @@ class Source:
     columns: Mapping[str, str] = field(default_factory=dict)
     tag_names: tuple[str, ...] = ()
 
+    def further(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """What a row says of its sample beside what plays a role."""
+        known = {*self.columns.values(), *self.columns.get("label", "").split(","), "file", "label"}
+        return {name: value for name, value in row.items() if name not in known}
+
 
 @dataclass(frozen=True, eq=False)
 class SampleSet:

@@ -46,6 +46,8 @@ def _view(
     decision = board.decisions.get(str(data.ids[row]))
     wrong = wrong_probability(board, row)
     content = {name: value for name, value in vars(shown).items() if name != "words"}
+    if shown.image and not full:
+        content["fields"] = ()  # a tile is the picture
     labels: dict[str, Any] = {"given": data.given_text(row), "predicted": data.proposal(row)}
     if data.target == "mask" and not full:
         content |= {"layers": shown.layers[:1], "legend": ()}

@@ -108,9 +108,7 @@ def groups_of(samples: SampleSet, data: SampleSet | None = None) -> pd.DataFrame
     data = data or samples
     if samples.modality == "outputs" or len(data) > _GROUPED_SAMPLES:
         return pd.DataFrame()
-    roles = samples.source.columns
-    known = {*roles.values(), *roles.get("label", "").split(","), "file", "label"}
-    names = [name for name in data.rows[0] if name not in known] if len(samples) else []
+    names = list(samples.source.further(data.rows[0])) if len(samples) else []
     values: dict[str, list[str]] = {name: [] for name in names}
     distinct: dict[str, set[str]] = {name: set() for name in names}
     for row in samples.rows:

@@ -6,6 +6,7 @@ import base64
 import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from oga_core.previews.content import Preview
@@ -32,7 +33,8 @@ def preview(samples: SampleSet | SeenRows, row: int, side: int) -> Preview:
     except (UnreadableSample, OSError, ValueError) as error:
         return Preview(unreadable=f"This sample cannot be read: {error}")
     if samples.modality == "image":
-        return picture(preview_image(content), side)
+        further = samples.source.further(samples.rows[row])  # a model may read them with the image
+        return replace(picture(preview_image(content), side), fields=as_fields(further))
     if samples.modality in ("causal_lm", "preference"):
         return _language(samples, row, content)
     if isinstance(content, Sentence):

@@ -1,6 +1,7 @@
 """What can be seen of a sample, and that nothing of a worker's word but text and pictures is believed."""
 
 import io
+import zipfile
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from PIL import Image
 
 from oga_core.previews.content import Preview
 from oga_core.previews.drawing import as_fields, conversation, cut, preview
+from oga_core.readers import read_samples
 from oga_core.readers.image_data import decode_image, reduced_to
 
 
@@ -85,3 +87,17 @@ def test_a_large_image_is_shown_upright(kind):
     with reduced_to(160):
         upright = preview_image(decode_image(content.getvalue())[0])
     assert upright.height == 2 * upright.width
+
+
+def test_what_the_data_say_of_an_image_stands_beside_it(tmp_path):
+    with zipfile.ZipFile(tmp_path / "images.zip", "w") as archive:
+        for name in "ab":
+            content = io.BytesIO()
+            Image.new("RGB", (8, 8), "red").save(content, "PNG")
+            archive.writestr(f"{name}.png", content.getvalue())
+    labels = tmp_path / "labels.csv"
+    labels.write_text("file_name,label,age,site\na.png,cat,41,north\nb.png,dog,7,south\n")
+    shown = preview(read_samples(tmp_path / "images.zip", labels=labels), 1, 160)
+    assert shown.fields == (("age", "7"), ("site", "south"))
+    assert shown.image
+    assert preview(image_run(tmp_path).samples, 0, 160).fields == ()
