@@ -263,9 +263,9 @@ def test_the_raster_map_shows_the_flagged_and_selects_by_polygon(data, board):
 def test_the_histogram_holds_every_sample_that_passes_once(data, board):
     codes = np.full(len(data), -1, dtype=np.int8)
     codes[:5] = 2
-    figure = charts.histogram(chosen(data, board), codes)
+    figure = charts.histogram(chosen(data, board), codes, "loss")
     assert {bars.name: sum(bars.y) for bars in figure.data} == {"undecided": len(data) - 5, "remove": 5}
-    some = charts.histogram(chosen(data, board, Filters(given=data.classes[1])), codes)
+    some = charts.histogram(chosen(data, board, Filters(given=data.classes[1])), codes, "loss")
     assert sum(sum(bars.y) for bars in some.data) == (data.given == 1).sum()
     assert (some.data[0].x == figure.data[0].x).all()
 
