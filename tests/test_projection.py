@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from oga_core import projection
 from oga_core.errors import OgaError
+from oga_core.map import projection
 
 
 def clusters(n: int = 120, dim: int = 20) -> tuple[np.ndarray, np.ndarray]:

@@ -69,7 +69,10 @@ def test_the_process_that_reads_is_jailed_and_not_this_one(run: RunFolder, tmp_p
                     seen.append((event["stage"], "Seccomp:\t2" in status, "NoNewPrivs:\t1" in status))
 
     export(run, "csv", tmp_path / "out.csv", progress=look)
-    assert list(dict.fromkeys(seen)) == [("reading the data", True, True), ("writing", True, True)]
+    assert ("reading the data", True, True) in seen
+    assert all(
+        has_filter and has_no_rights for _, has_filter, has_no_rights in seen
+    )  # it may end before it is looked at
 
 
 @pytest.mark.parametrize("format", [*(name for name in EXPORTS if "image" in EXPORTS[name].modalities), REPORT])
