@@ -97,3 +97,11 @@ def test_one_cluster_or_none(codes):
     positions, _ = islands()
     clusters = named_clusters(codes, positions, (Shared(np.zeros(600, dtype=np.int64), CLASSES.__getitem__),))
     assert clusters.names == (("cat",) if codes[0] == 0 else ())
+
+
+def test_a_cluster_that_no_naming_row_is_in_is_none():
+    found = np.array([0.0] * 40 + [3.0, np.nan])
+    rows = np.arange(40)
+    shared = [Shared(np.zeros(40, dtype=np.int64), CLASSES.__getitem__)]
+    clusters = named_clusters(found, np.zeros((42, 2)), shared, rows)
+    assert clusters.codes.tolist() == [0] * 40 + [-1, -1]
