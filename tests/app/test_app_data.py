@@ -17,6 +17,7 @@ from oga_app.elements import charts, desk, messages, raster
 from oga_app.server.settings import Settings
 from oga_core.errors import OgaError
 from oga_core.findings.kinds import STRANGE
+from oga_core.previews.content import Preview
 from oga_core.review import Decision, ReviewStore
 from oga_core.review import queue as ordering
 from oga_core.review.board import DecisionBoard
@@ -277,3 +278,10 @@ def test_a_saliency_overlay_is_warm_where_the_loss_rises():
     assert picture[0, 1].tolist() == [0, 114, 178, 110]
     assert picture[1, 0, 3] == 0
     assert picture[1, 1, 3] == 220
+
+
+def test_a_tile_is_the_picture_without_what_the_data_say_beside_it(data, board):
+    shown = Preview(image="data:image/png;base64,AA==", fields=(("age", "7"),))
+    tile, card = (desk._view(data, board, 0, shown, score="loss", flagged=5, full=full) for full in (False, True))
+    assert tile.fields == ()
+    assert card.fields == shown.fields
