@@ -17,6 +17,7 @@ from streamlit import runtime
 from oga_app.server.guard import Guard
 from oga_app.server.settings import Settings
 from oga_app.server.sign_in import SignIn
+from oga_app.server.sockets import send_at_once
 from oga_app.server.uploads import FOLDER, ROOM
 from oga_core.errors import OgaError
 
@@ -39,6 +40,7 @@ def _guard(settings: Settings) -> Middleware:
 @contextlib.asynccontextmanager
 async def _lifespan(_: st.App) -> AsyncIterator[None]:
     """Keep the uploads in order while the dashboard is served."""
+    send_at_once(st.get_option("server.port"))
     ROOM.open(_settings.folder / FOLDER)
     tasks = [asyncio.create_task(_sweep()), asyncio.create_task(asyncio.to_thread(_prepare))]
     try:
