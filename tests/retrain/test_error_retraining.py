@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from here import score_here
+from here import score_here, verify_here
 from label_runs import NAMES, package, scenes, write_flags
 from label_runs import make_run as make_label_run
 from label_runs import trained as trained_on_scenes
@@ -31,7 +31,7 @@ def test_wrong_numbers_cost_error_and_random_ones_do_not(numbers: NumberRun, tmp
     open_run(numbers.run.path).decide("h016", relabel=str(numbers.true[16]))
     rows = np.random.default_rng(5).normal(size=(150, 3))
     clean = write_csv(tmp_path / "clean.csv", rows, 200 + 40 * rows[:, 0] + 20 * np.sin(2 * rows[:, 1]))
-    summary = verify(numbers.run, trim_fraction=0.1, validation=clean, seeds=2)
+    summary = verify_here(numbers.run, trim_fraction=0.1, validation=clean, seeds=2)
     assert summary["measure"] == "mean absolute error"
     arms = summary["arms"]
     assert set(arms) == {NOTHING_CHANGED, TRIMMED, RANDOM_TRIM, RELABELLED, DECIDED}
@@ -45,7 +45,7 @@ def test_wrong_numbers_cost_error_and_random_ones_do_not(numbers: NumberRun, tmp
 
 
 def test_whole_networks_of_numbers_are_trained_with_their_loss(numbers: NumberRun) -> None:
-    summary = verify(numbers.run, trim_fraction=0.1, depth="all", seeds=1, epochs=6, decisions=False)
+    summary = verify_here(numbers.run, trim_fraction=0.1, depth="all", seeds=1, epochs=6, decisions=False)
     assert summary["start"] == "random weights"
     base = summary["arms"][NOTHING_CHANGED]["loss"]["mean"]
     assert 20 < base < 400, "in the units of the prices; the wrong ones that judge too are up to 2,000 off"
@@ -57,7 +57,7 @@ def test_lists_of_labels_are_judged_by_their_mean_loss(tmp_path: Path) -> None:
     model = package(tmp_path / "model.pt2", trained_on_scenes(rows, given))
     run = make_label_run(tmp_path, data, model, ",".join(NAMES), scores=("oga",))
     clean = write_flags(tmp_path / "clean.csv", rows, true)
-    summary = verify(run, trim_fraction=0.25, validation=clean, seeds=2)
+    summary = verify_here(run, trim_fraction=0.25, validation=clean, seeds=2)
     assert summary["measure"] == "mean loss"
     arms = summary["arms"]
     assert arms[RELABELLED]["gain"]["says"] == "better"

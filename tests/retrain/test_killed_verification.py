@@ -13,6 +13,7 @@ from typing import Any
 import psutil
 import pytest
 from app_runs import image_run
+from here import verify_here
 
 from oga_core.files import is_temporary
 from oga_core.retrain import verify
@@ -35,7 +36,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is POSI
 
 def test_a_killed_retraining_leaves_the_earlier_answer(tmp_path: Path) -> None:
     run = image_run(tmp_path)
-    earlier = verify(run, seeds=1, trim_fraction=0.1)
+    earlier = verify_here(run, seeds=1, trim_fraction=0.1)
     command = [sys.executable, "-c", PROGRAM, str(run.path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
@@ -43,7 +44,7 @@ def test_a_killed_retraining_leaves_the_earlier_answer(tmp_path: Path) -> None:
         time.sleep(0.3)
         process.send_signal(signal.SIGKILL)
     assert json.loads((run.path / "verify.json").read_bytes()) == earlier
-    verify(run, seeds=1, trim_fraction=0.1)
+    verify_here(run, seeds=1, trim_fraction=0.1)
     assert [path.name for path in run.path.rglob("*") if is_temporary(path) or path.name.startswith(".verify")] == []
 
 
@@ -80,7 +81,7 @@ def test_the_same_comparison_goes_on_after_the_trainings_that_it_has(run: RunFol
     before = stopped(run, 3, how)
     assert [(trial["arm"], trial["seed"]) for trial in before][:3] == [(arm, 0) for arm in ARMS[:3]]
     events: list[dict[str, Any]] = []
-    result = verify(run, seeds=5, trim_fraction=0.1, progress=events.append)
+    result = verify_here(run, seeds=5, trim_fraction=0.1, progress=events.append)
     assert max(event.get("total", 0) for event in events) == 40 - len(before)  # with four points of the curve a seed
     assert result["trials"][: len(before)] == without_evidence(before)
     assert len({(trial["arm"], trial["seed"]) for trial in result["trials"]}) == 20

@@ -10,7 +10,7 @@ import pytest
 import torch
 from ask_runs import WORDS, adapter, write
 from attack_files import build_quietly
-from here import score_here, without_workers
+from here import score_here, verify_here
 from scipy import stats
 
 from oga_app.background.verifying import _is_whole
@@ -51,7 +51,7 @@ def run(tmp_path_factory):
 def test_wrong_responses_cost_more_than_as_many_random_ones(run):
     found, clean = run
     share = N_WRONG / N
-    summary = verify(found, score="truth", trim_fraction=share, validation=clean, seeds=1, epochs=15, device="cpu")
+    summary = verify_here(found, score="truth", trim_fraction=share, validation=clean, seeds=1, epochs=15, device="cpu")
     arms = summary["arms"]
     assert set(arms) == {NOTHING_CHANGED, TRIMMED, RANDOM_TRIM}
     # Fewer rows are fewer steps, so that the random control is what the flagged must beat.
@@ -63,8 +63,7 @@ def test_wrong_responses_cost_more_than_as_many_random_ones(run):
 
 
 def test_a_held_out_fifth_judges_where_there_is_no_validation_data(run):
-    with without_workers():
-        summary = verify(run[0], trim_fraction=0.1, seeds=1, epochs=1, device="cpu")
+    summary = verify_here(run[0], trim_fraction=0.1, seeds=1, epochs=1, device="cpu")
     assert summary["judged_on"] == {"kind": "held_out", "share": 0.2, "n": N // 5}
     assert summary["arms"][NOTHING_CHANGED]["n_train"] == N - N // 5
     assert summary["arms"][TRIMMED]["n_train"] == summary["arms"][RANDOM_TRIM]["n_train"] < N - N // 5
@@ -128,8 +127,7 @@ def test_a_response_is_followed_without_the_rows_that_pushed_for_it(run, tmp_pat
     assert len(curve["trials"]) == 2 * 3 * 2
     assert "the loss of the 2 responses rises by" in summary["verdict"]
     assert _is_whole(json.loads((run[0].path / "verify.json").read_text()))
-    with without_workers():
-        own = verify(run[0], question=("say red ", None), **{**options, "seeds": 1})["removal"]
+    own = verify_here(run[0], question=("say red ", None), **{**options, "seeds": 1})["removal"]
     assert own["queries"][0]["generated"]
     assert own["shares"][0]["over_random"]["interval_90"] is None
     with pytest.raises(OgaError, match="does not exist"):

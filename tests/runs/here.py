@@ -13,7 +13,7 @@ import pytest
 from oga_core import exports
 from oga_core.pipeline import score as pipeline
 from oga_core.pipeline import worker_pass
-from oga_core.retrain import verification
+from oga_core.retrain import verification, verify
 from oga_core.runs.folder import RunFolder
 from oga_core.saliency import saliency
 from oga_core.worker.child import _as_json
@@ -36,6 +36,12 @@ def score_here(*arguments: Any, **options: Any) -> RunFolder:
     """Score as `score` does, without a worker."""
     with without_workers():
         return pipeline.score(*arguments, **options)
+
+
+def verify_here(*arguments: Any, **options: Any) -> dict[str, Any]:
+    """Train again and compare as `verify` does, without a worker."""
+    with without_workers():
+        return verify(*arguments, **options)
 
 
 def _run_here(
