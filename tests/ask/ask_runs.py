@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,11 @@ from attack_files import build_quietly
 from here import score_here
 from tokenizers import Tokenizer, models, pre_tokenizers
 
+from oga_core.ask.desk import Desk
+from oga_core.ask.model import QueryModel
 from oga_core.pipeline.options import ScoreOptions
 from oga_core.runs.folder import RunFolder
+from oga_core.worker.child import _as_json
 
 WORDS = ("[PAD]", "[UNK]", "[EOS]", "say", "not", "red", "blue", "green", "one", "two", "three", "four")
 RANK, WIDTH = 2, 16
@@ -78,3 +82,17 @@ def scored_run(folder: Path, **options: Any) -> RunFolder:
     data = write(folder / "rows.jsonl", rows())
     chosen = ScoreOptions(scores=("loss",), map="none", device="cpu", **options)
     return build_quietly(lambda: score_here(data, adapter(folder / "adapter"), folder / "run", chosen))
+
+
+class ServiceHere:
+    """Answers as the process of an `Asker` does, in this one, which need not start."""
+
+    def __init__(self, name: str, arguments: dict[str, Any], **limits: Any):
+        self._desk = Desk(RunFolder(Path(arguments["run"])), QueryModel, lambda event: None)
+
+    def ask(self, request: dict[str, Any], n_answers: int, take: Callable[[Any], object]) -> None:
+        """Answer one question."""
+        take(json.loads(json.dumps(self._desk.answer(request), default=_as_json)))
+
+    def close(self) -> None:
+        """There is nothing to end."""

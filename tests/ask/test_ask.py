@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from ask_runs import LORA_PARAMETERS, adapter, rows, scored_run, write
+from ask_runs import LORA_PARAMETERS, ServiceHere, adapter, rows, scored_run, write
 from attack_files import build_quietly
 
 import oga_core as oga
@@ -28,6 +28,12 @@ def asker(run, tmp_path_factory):
 @pytest.fixture(scope="module")
 def gradients(run):
     return np.array(run.gradient_sketch().gradients)
+
+
+@pytest.fixture
+def here(monkeypatch):
+    """Let whoever asks be answered in this process."""
+    monkeypatch.setattr("oga_core.ask.asker.Service", ServiceHere)
 
 
 def close(values, expected):
@@ -116,7 +122,7 @@ def test_unless_another_method_is_asked_for_whole_gradients_are_compared_by_ekfa
     assert answer.pushed_for["id"].tolist() == named.pushed_for["id"].tolist()
 
 
-def test_sketches_answer_where_gradients_are_not_whole(tmp_path):
+def test_sketches_answer_where_gradients_are_not_whole(here, tmp_path):
     run = scored_run(tmp_path, sketch_dim=64, parameters="lora", seed=3)
     (run.arrays / "gradients.npy").unlink()
     sketch = np.array(run.gradient_sketch().sketch)
@@ -131,7 +137,7 @@ def test_sketches_answer_where_gradients_are_not_whole(tmp_path):
     asker.close()
 
 
-def test_the_command_line_and_the_notebook_give_the_same_answer(run, capsys):
+def test_the_command_line_and_the_notebook_give_the_same_answer(here, run, capsys):
     import json
 
     arguments = ["ask", str(run.path), "--prompt", rows()[ROW]["prompt"], "--response", rows()[ROW]["completion"]]

@@ -12,10 +12,9 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from export_runs import make_run
+from export_runs import export_here, make_run
 from reader_sets import encoded, picture, write_folder
 
-from oga_core.exports import export
 from oga_core.files import is_temporary
 from oga_core.review import Decision, ReviewStore
 from oga_core.runs.folder import RunFolder
@@ -68,7 +67,7 @@ def kill_in_the_middle(server: subprocess.Popen[str], format: str, place: Path, 
 def test_a_killed_export_leaves_nothing_or_all(
     format: str, ending: str, run: RunFolder, server: subprocess.Popen[str], tmp_path: Path
 ) -> None:
-    whole = export(run, format, tmp_path / f"whole{ending}")
+    whole = export_here(run, format, tmp_path / f"whole{ending}")
     for kill in range(N_KILLS):
         folder = tmp_path / f"kill-{kill}"
         folder.mkdir()
@@ -78,7 +77,7 @@ def test_a_killed_export_leaves_nothing_or_all(
         written = [name for name in left if not is_temporary(folder / name)]
         assert written in ([], [f"out{ending}"])
         if not written:
-            export(run, format, folder / f"out{ending}")
+            export_here(run, format, folder / f"out{ending}")
             assert entries(folder) == [f"out{ending}"]  # what a kill leaves beside a whole file, the next export takes
         assert sizes(folder / f"out{ending}") == sizes(whole) or format == "report"  # which names the time of writing
 

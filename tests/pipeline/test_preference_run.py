@@ -48,7 +48,8 @@ def test_pairs_are_scored_reviewed_and_swapped(adapter: Path, tmp_path: Path) ->
     assert shown.messages == (("user", "the quick 4 ?"),)
     assert [place for place, _ in shown.responses] == ["/chosen/0/content", "/rejected/0/content"]
     run.decide("p3", "swap")
-    row = json.loads(run.export("fixed", tmp_path / "out").read_text().splitlines()[3])
+    with without_workers():
+        row = json.loads(run.export("fixed", tmp_path / "out").read_text().splitlines()[3])
     assert (row["chosen"], row["rejected"]) == (turns(4)["rejected"], turns(4)["chosen"])
 
 

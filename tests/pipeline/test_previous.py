@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+from here import without_workers
+
 import oga_sample_data
 from oga_app.cli import main
 from oga_core import open_run
@@ -15,14 +17,16 @@ MODEL = SAMPLE_DATA / "tumours.pt2"
 
 def test_a_second_run_takes_choices_and_decisions_along(tmp_path, capsys):
     options = ["--label-column", "diagnosis", "--map", "none", "--scores", "loss,margin", "--seed", "3"]
-    assert main(["score", str(TUMOURS), "--model", str(MODEL), "--run", str(tmp_path / "first"), *options]) == 0
+    with without_workers():
+        assert main(["score", str(TUMOURS), "--model", str(MODEL), "--run", str(tmp_path / "first"), *options]) == 0
     run, data = open_run(tmp_path / "first"), ScoredRun(tmp_path / "first")
     wrong = [row for row in data.order("loss")[:40] if data.suggestions[row] >= 0][:12]
     for row in wrong[:9]:
         run.decide(str(data.ids[row]), relabel=data.classes[data.suggestions[row]])
     run.decide([str(data.ids[row]) for row in wrong[9:]], "remove")
     run.decide([str(name) for name in data.ids[data.order("loss")[-4:]]], "keep", reviewer="ann")
-    fixed = run.export("fixed", tmp_path / "fixed.csv")
+    with without_workers():
+        fixed = run.export("fixed", tmp_path / "fixed.csv")
     again = ["score", str(fixed), "--model", str(MODEL), "--run", str(tmp_path / "second")]
     assert main([*again, "--previous", str(tmp_path / "first")]) == 0
     second = open_run(tmp_path / "second")

@@ -5,11 +5,11 @@ import shutil
 
 import numpy as np
 import pytest
+from here import score_here, without_workers
 from language_models import llama_folder
 
 from oga_core.errors import OgaError
 from oga_core.pipeline.options import ScoreOptions
-from oga_core.pipeline.score import score
 from oga_core.previews.reader import PreviewReader, TokenRequest, tokens_of
 from oga_core.runs.folder import RunFolder
 from oga_core.runs.trained_input import TrainedInput
@@ -37,7 +37,7 @@ def data(tmp_path_factory):
 @pytest.fixture(scope="module")
 def run(model, data, tmp_path_factory):
     options = ScoreOptions(map="none", scores=("loss",), batch_size=4)
-    return score(data, model, tmp_path_factory.mktemp("run") / "run", options)
+    return score_here(data, model, tmp_path_factory.mktemp("run") / "run", options)
 
 
 def text(row, kind):
@@ -60,7 +60,8 @@ def test_rows_are_shown_before_anything_is_scored(model, data):
 
 def test_a_choice_and_a_card_change_what_is_trained_on(model, data):
     card = json.dumps({"modality": "causal_lm", "input": {"max_length": 6, "trained_on": "last"}})
-    seen = tokens_of(TokenRequest(str(data), str(model), model_card=card, trained_on="all", rows=(8,)))
+    with without_workers():
+        seen = tokens_of(TokenRequest(str(data), str(model), model_card=card, trained_on="all", rows=(8,)))
     (question,) = seen["rows"]
     assert sum(token["trained"] for token in question["tokens"]) == 5
     assert seen["counts"]["trained_on"] == "all"
@@ -68,14 +69,18 @@ def test_a_choice_and_a_card_change_what_is_trained_on(model, data):
 
 def test_other_data_is_refused(model, tmp_path):
     (tmp_path / "a.csv").write_text("text,label\na,x\nb,y\n")
-    with pytest.raises(OgaError, match="reads as text, and tokens are shown of rows for a language model"):
+    with (
+        without_workers(),
+        pytest.raises(OgaError, match="reads as text, and tokens are shown of rows for a language model"),
+    ):
         tokens_of(TokenRequest(str(tmp_path / "a.csv"), str(model)))
 
 
 def test_a_run_says_what_it_was_trained_on_and_what_it_dropped(run, model, data):
     info = RunFolder.open(run.path).info
     counts = info.trained_input
-    expected = TrainedInput(**tokens_of(TokenRequest(str(data), str(model)))["counts"])
+    with without_workers():
+        expected = TrainedInput(**tokens_of(TokenRequest(str(data), str(model)))["counts"])
     assert counts == expected
     assert (counts.rows, counts.untrained_rows, info.n_samples) == (9, 1, 8)
     assert [problem["reason"] for problem in info.problems] == ["none of its tokens is trained on"]

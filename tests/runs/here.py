@@ -13,6 +13,7 @@ import pytest
 from oga_core import exports
 from oga_core.pipeline import score as pipeline
 from oga_core.pipeline import worker_pass
+from oga_core.previews import reader
 from oga_core.retrain import verification, verify
 from oga_core.runs.folder import RunFolder
 from oga_core.saliency import saliency
@@ -27,7 +28,7 @@ JAIL = Jail(limits=True, landlock=True, seccomp=True, missing=[])
 def without_workers() -> Iterator[None]:
     """Let jobs of a run do their work here; what goes in and comes out is JSON all the same."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in (worker_pass, saliency, verification, exports):
+        for module in (worker_pass, saliency, verification, exports, reader):
             patch.setattr(module, "run_job", _run_here)
         yield
 
