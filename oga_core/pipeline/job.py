@@ -90,9 +90,11 @@ def _score_model(
         seen = any(check.name == "views" and check.detail["usable"] for check in checks)
         check_needs(request.needs, samples, options, loss=loss_of(task), has_views=seen)
     with stages("read rows"):
-        part = Part.of(task, samples, _shard(request), options.batch_size, request.given_up)
-        rows = samples if part.is_whole else samples.take(part.positions)
+        shard = _shard(request)
+        part = Part.of(task, samples, shard, options.batch_size, request.given_up) if shard else None
+        rows = samples if part is None else samples.take(part.positions)
         trained = {"trained_input": task.survey(rows, stages.progress)} if isinstance(task, CausalLMTask) else {}
+        part = part or Part.of(task, samples)  # by lengths that are known by now
     validation = _read_validation(loaded, task, request, stages)
     if request.checkpoints:
         with stages("read checkpoints"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,8 +14,8 @@ from torch import Tensor, nn
 from oga_core.errors import UntrainedSample, unknown
 from oga_core.models.card import TRAINED_ON, ModelCard
 from oga_core.models.packaging.logits import logits_of
-from oga_core.readers.turns import words
 from oga_core.samples import SampleSet
+from oga_core.tasks.language.kept import KeptTokens
 from oga_core.tasks.language.late_head import IGNORED, next_token_losses
 from oga_core.tasks.language.survey import survey
 from oga_core.tasks.language.tokens import RowReader, RowTokens
@@ -46,7 +45,7 @@ class CausalLMTask:
 
     def batch(self, samples: SampleSet, rows: NDArray[np.int64]) -> Batch:
         """Tokenise the rows; one of which nothing that is trained on is left raises `UntrainedSample`."""
-        pairs = [self._kept(samples.inputs[int(row)]) for row in rows]
+        pairs = [self._kept(samples, int(row)) for row in rows]
         longest = self.max_length if self.fixed_length else max(len(tokens) for tokens, _ in pairs)
         input_ids = torch.full((len(pairs), longest), self._padding, dtype=torch.long)
         labels = torch.full((len(pairs), longest), IGNORED, dtype=torch.long)
@@ -92,19 +91,22 @@ class CausalLMTask:
         return []
 
     def length(self, samples: SampleSet, row: int) -> int:
-        """Characters of the row: batches of rows of similar length waste little on padding."""
-        content = samples.inputs[row]
-        parts = [content.get(part, "") for part in ("messages", "prompt", "completion", "text")]
-        return sum(len(part) if isinstance(part, str) else sum(len(words(turn)) for turn in part) for part in parts)
+        """Tokens that the model sees of the row: batches of rows of the same length waste nothing on padding."""
+        return self.max_length if self.fixed_length else min(len(self.tokens(samples, row).ids), self.max_length)
 
     def survey(self, samples: SampleSet, progress: Progress) -> dict[str, Any]:
         """Return what of all rows is trained on, cut, dropped and ignored, by the names of run.json."""
-        return survey(self.reader, self.max_length, samples, progress)
+        return survey(self.tokens, self.trained_on, self.max_length, samples, progress)
 
     @cached_property
     def reader(self) -> RowReader:
         """Makes the tokens of a row and says which are trained on, before anything is cut."""
         return RowReader(self.tokenizer, self.trained_on)
+
+    @cached_property
+    def tokens(self) -> KeptTokens:
+        """Returns the tokens of a data set's row, made once."""
+        return KeptTokens(self.reader)
 
     @property
     def _beginning(self) -> int:
@@ -117,9 +119,9 @@ class CausalLMTask:
             (token for token in (self.tokenizer.pad_token_id, self.tokenizer.eos_token_id) if token is not None), 0
         )
 
-    def _kept(self, row: Mapping[str, Any]) -> tuple[list[int], list[int]]:
+    def _kept(self, samples: SampleSet, row: int) -> tuple[list[int], list[int]]:
         """The tokens of a row that the model sees, and their labels."""
-        tokens = self.reader(row)
+        tokens = self.tokens(samples, row)
         ids = tokens.ids[: self.max_length]
         trained = tokens.trained[: self.max_length]
         # The first token has none before it to be predicted from.

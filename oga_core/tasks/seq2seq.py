@@ -72,7 +72,7 @@ class Seq2SeqTask(CausalLMTask):
 
     def batch(self, samples: SampleSet, rows: NDArray[np.int64]) -> Batch:
         """Tokenise the rows; padding is on the right of both."""
-        pairs = [self.reader.pair(samples.inputs[int(row)])[:2] for row in rows]
+        pairs = [self._pair(samples, int(row)) for row in rows]
         prompts = _padded([source for source, _ in pairs], self._padding)
         # The model puts its own start token there; nothing is predicted of it.
         targets = _padded([[self._padding, *target] for _, target in pairs], self._padding)
@@ -103,7 +103,18 @@ class Seq2SeqTask(CausalLMTask):
 
     def survey(self, samples: SampleSet, progress: Progress) -> dict[str, Any]:
         """Return what of all rows is trained on; what is cut is among the remarks."""
-        return survey(self.reader, 2 * self.max_length, samples, progress) | {"max_length": self.max_length}
+        counts = survey(self.tokens, self.trained_on, 2 * self.max_length, samples, progress)
+        return counts | {"max_length": self.max_length}
+
+    def length(self, samples: SampleSet, row: int) -> int:
+        """Tokens of both."""
+        return len(self.tokens(samples, row).ids)
+
+    def _pair(self, samples: SampleSet, row: int) -> tuple[list[int], list[int]]:
+        """The encoder's tokens and the decoder's targets."""
+        tokens = self.tokens(samples, row)
+        start = len(tokens.trained) - sum(tokens.trained)
+        return tokens.ids[:start], tokens.ids[start:]
 
     @cached_property
     def reader(self) -> Any:

@@ -176,9 +176,9 @@ def test_language_model_rows_are_ordered_by_length():
     from oga_core.gradients.batches import pass_order
 
     task = task_for(ModelCard("causal_lm", ()), word_tokenizer())
-    rows = [{"text": "xyz"}, {"messages": TURNS * 3}, {"prompt": "ab", "completion": "cd"}]
+    rows = [{"text": "aardvarks"}, {"text": "a b a b a b"}, {"prompt": "a b", "completion": " a"}]
     samples = make(rows, "causal_lm")
-    assert [task.length(samples, row) for row in range(3)] == [3, 12, 4]
+    assert [task.length(samples, row) for row in range(3)] == [2, 7, 4]
     assert pass_order(task, samples).tolist() == [1, 2, 0]
 
 

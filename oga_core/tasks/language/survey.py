@@ -9,24 +9,29 @@ from oga_core.samples import SampleSet, UnreadableSample
 from oga_core.worker.stages import Progress
 
 if TYPE_CHECKING:
-    from oga_core.tasks.language.tokens import RowReader, RowTokens
+    from oga_core.tasks.language.kept import KeptTokens
+    from oga_core.tasks.language.tokens import RowTokens
 
 _ROWS_BETWEEN_REPORTS = 500
 
 
 def survey(
-    reader: RowReader, max_length: int, samples: SampleSet, progress: Progress = lambda event: None
+    tokens_of: KeptTokens,
+    chosen: str | None,
+    max_length: int,
+    samples: SampleSet,
+    progress: Progress = lambda event: None,
 ) -> dict[str, Any]:
     """Return the fields of `runs.info.TrainedInput` for the rows of a language model; each row is made into tokens.
 
-    max_length: tokens that the model sees of a row.
+    chosen: what of rows is to be trained on. max_length: tokens that the model sees of a row.
     """
     counts: Counter[str] = Counter()
     remarks: Counter[str] = Counter()
     trained_on: set[str] = set()
     for row in range(len(samples)):
         try:
-            tokens = reader(samples.inputs[row])
+            tokens = tokens_of(samples, row)
         except UnreadableSample:
             counts["unreadable_rows"] += 1
             continue
@@ -36,7 +41,7 @@ def survey(
         if row % _ROWS_BETWEEN_REPORTS == 0:
             progress({"stage": "read rows", "done": row, "total": len(samples)})
     return {
-        "trained_on": trained_on.pop() if len(trained_on) == 1 else reader.trained_on,
+        "trained_on": trained_on.pop() if len(trained_on) == 1 else chosen,
         "max_length": max_length,
         "rows": len(samples),
         **{name: counts[name] for name in _COUNTED},

@@ -1,13 +1,13 @@
 """Cost of a pass over 900 fine-tuning rows, adapters only, against one plain forward and backward pass; prints JSON.
 
 Run: OMP_NUM_THREADS=1 python tests/benchmarks/answers/pass_cost.py [--sets NAME …] [--layers attention|all]
-     [--repeats N] [--plain-batch N]
+     [--repeats N] [--plain-batch N] [--plain-order lengths|shuffled]
 
 A Llama of 2 M parameters with LoRA of rank 8, on DataInf's three sets. Ours is the whole pass as `oga score` takes it:
 self-check, sketches of 4,096 numbers, whole gradients, exact norms, states and every token's loss, written to disk. The
-plain pass tokenises the same rows in the same order, in batches of 32, the size at which it is quickest, and computes
-the adapters' gradients of the mean loss. One process and thread, in turn; medians of the ratios of neighbours, by
-processor time.
+plain pass tokenises the same rows and computes the adapters' gradients of the mean loss, in batches of 32, the size at
+which it is quickest, of rows of the same length as in ours; `shuffled` as a trainer takes them where nothing else is
+asked for. One process and thread, in turn; medians of the ratios of neighbours, by processor time.
 """
 
 from __future__ import annotations
@@ -59,9 +59,10 @@ def ours(task: Task, model: Any, samples: SampleSet) -> int:
     return result.batch_size
 
 
-def plain(task: Task, model: Any, samples: SampleSet, batch_size: int) -> None:
+def plain(task: Task, model: Any, samples: SampleSet, batch_size: int, order_by: str) -> None:
     """Gradients of the adapters, batch after batch, and nothing kept of them."""
-    order = pass_order(task, samples)
+    shuffled = np.random.default_rng(0).permutation(len(samples))
+    order = pass_order(task, samples) if order_by == "lengths" else shuffled
     for start in range(0, len(order), batch_size):
         batch = task.batch(samples, order[start : start + batch_size])
         task.losses(task.outputs(model, batch), batch).mean().backward()
@@ -75,20 +76,20 @@ def seconds(work: Callable[[], object]) -> float:
     return time.process_time() - start
 
 
-def measure(name: str, layers: str, repeats: int, plain_batch: int) -> dict[str, Any]:
-    """Seconds of both and their ratio."""
+def measure(name: str, options: argparse.Namespace) -> dict[str, Any]:
+    """Seconds of both and their ratio; a new task each time, which has no tokens of the rows yet."""
     rows = rows_of(name, "train")
     tokenizer = make_tokenizer([row["prompt"] + row["completion"] for row in rows])
-    model = adapted(make_base([], tokenizer, "whole", epochs=0, seed=0), layers)
-    task = task_of(tokenizer)
+    model = adapted(make_base([], tokenizer, "whole", epochs=0, seed=0), options.layers)
     with tempfile.TemporaryDirectory() as folder:
         samples = samples_of(rows, Path(folder), name)
-    batch_size = ours(task, model, samples)
-    plain(task, model, samples.take(np.arange(2 * plain_batch)), plain_batch)
+    batch_size = ours(task_of(tokenizer), model, samples)
+    plain_options = (options.plain_batch, options.plain_order)
+    plain(task_of(tokenizer), model, samples.take(np.arange(2 * options.plain_batch)), *plain_options)
     pairs = []
-    for _ in range(repeats):
-        unit = seconds(lambda: plain(task, model, samples, plain_batch))
-        pairs.append((unit, seconds(lambda: ours(task, model, samples))))
+    for _ in range(options.repeats):
+        unit = seconds(lambda: plain(task_of(tokenizer), model, samples, *plain_options))
+        pairs.append((unit, seconds(lambda: ours(task_of(tokenizer), model, samples))))
     ratios = sorted(own / unit for unit, own in pairs)
     return {
         "rows": len(samples),
@@ -108,9 +109,10 @@ def main() -> None:
     parser.add_argument("--layers", default="attention", choices=list(LAYERS))
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--plain-batch", type=int, default=PLAIN_BATCH, help="rows in a batch of the plain pass")
+    parser.add_argument("--plain-order", default="lengths", choices=("lengths", "shuffled"))
     options = parser.parse_args()
     torch.set_num_threads(1)
-    result = {name: measure(name, options.layers, options.repeats, options.plain_batch) for name in options.sets}
+    result = {name: measure(name, options) for name in options.sets}
     print(json.dumps(result, indent=1))
 
 

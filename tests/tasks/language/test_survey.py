@@ -1,5 +1,7 @@
 """Everything that is cut, dropped or ignored is counted, and shown token by token."""
 
+import weakref
+
 import numpy as np
 import pytest
 from rows_of_language import ANSWER, SYSTEM, USER
@@ -10,6 +12,7 @@ from oga_core.models.card import ModelCard
 from oga_core.readers import read_samples
 from oga_core.runs.trained_input import TrainedInput
 from oga_core.tasks import task_for
+from oga_core.tasks.language import kept
 from oga_core.tasks.language.tokens import RowTokens
 from oga_core.tasks.language.view import shown_tokens, token_texts
 
@@ -79,14 +82,38 @@ def test_shown_tokens_say_what_becomes_of_each():
     assert [token["cut"] for token in shown] == [False, False, False, True]
 
 
-def test_lengths_order_conversations_by_all_their_words(tmp_path):
-    path = tmp_path / "rows.jsonl"
-    path.write_text("{}")
-    task = task_for(ModelCard("causal_lm", ()), word_level(MARKED))
+@pytest.mark.parametrize(("fixed", "expected"), [(False, [12, 9, 2]), (True, [12, 12, 12])])
+def test_rows_are_as_long_as_the_tokens_that_the_model_sees(fixed, expected):
+    card = ModelCard("causal_lm", (), {"max_length": 12, "fixed_length": fixed})
+    task = task_for(card, word_level(MARKED))
     parts = {"role": "user", "content": [{"type": "text", "text": "abc"}]}
-    rows = [{"messages": [USER, ANSWER]}, {"prompt": [parts], "completion": [SYSTEM]}, {"text": "ab"}]
+    rows = Rows([{"messages": [USER, ANSWER]}, {"prompt": [parts], "completion": [SYSTEM]}, {"text": "ab"}])
+    assert [task.length(rows, row) for row in range(3)] == expected
 
-    class Rows:
-        inputs = rows
 
-    assert [task.length(Rows(), row) for row in range(3)] == [29, 12, 2]
+def test_tokens_of_a_row_are_made_once_while_there_is_room(monkeypatch):
+    read = []
+
+    def reader(row):
+        read.append(row["text"])
+        return RowTokens([7, 8], [False, True], "all", {"tools": 1})
+
+    monkeypatch.setattr(kept, "LARGEST_KEPT", 2 + kept.ROW)
+    tokens = kept.KeptTokens(reader)
+    rows = Rows([{"text": "a"}, {"text": "b"}])
+    assert [tokens(rows, row) for row in (0, 0, 1, 1)] == [RowTokens([7, 8], [False, True], "all", {"tools": 1})] * 4
+    assert read == ["a", "b", "b"]
+    other = Rows([{"text": "c"}])
+    tokens(other, 0)
+    tokens(other, 0)
+    assert read == ["a", "b", "b", "c"]
+    gone = weakref.ref(other)
+    del other
+    assert gone() is None
+
+
+class Rows:
+    """As much of a data set as tokens are made of."""
+
+    def __init__(self, inputs):
+        self.inputs = inputs
