@@ -167,7 +167,8 @@ def test_workers_take_turns_on_the_cards_and_make_the_run_of_one(whole, tmp_path
         return LocalExecutor(Seen(**vars(work)), workers=2, devices=("cpu:0", "cpu:1"))
 
     devices = set()
-    take_shards(*TUMOURS, tmp_path / "run", OPTIONS, executor, workers=2, count=3)
+    with without_workers():
+        take_shards(*TUMOURS, tmp_path / "run", OPTIONS, executor, workers=2, count=3)
     assert devices == {"cpu:0", "cpu:1"}
     assert merge(tmp_path / "run").table.equals(whole.table)
 

@@ -104,13 +104,15 @@ def test_merged_shards_with_checkpoints_and_clean_data_equal_one_run(tmp_path, w
 KILLER = """
 import os, signal, sys
 from pathlib import Path
+from here import without_workers
 from oga_core.gradients.batches import Shard
 from oga_core.shards.scoring import score_shard
 sys.path.insert(0, sys.argv[4])
 from sharded import OPTIONS
 data, model, run = map(Path, sys.argv[1:4])
 kill = lambda event: event.get("done", 0) >= 64 and os.kill(os.getpid(), signal.SIGKILL)
-score_shard(data, model, run, OPTIONS, Shard(2, 3), kill)
+with without_workers():
+    score_shard(data, model, run, OPTIONS, Shard(2, 3), kill)
 """
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from app_runs import image_run
+from here import without_workers
 from streamlit.testing.v1 import AppTest
 from streamlit.util import calc_hash
 
@@ -17,6 +18,13 @@ SCRIPT = Path(oga_app.__file__).with_name("streamlit_app.py")
 def folder(tmp_path, monkeypatch):
     monkeypatch.setenv("OGA_RUNS", str(tmp_path))
     return tmp_path
+
+
+@pytest.fixture
+def read_here():
+    """Look at files in this process: a worker for each of them takes a while to start."""
+    with without_workers():
+        yield
 
 
 @pytest.fixture

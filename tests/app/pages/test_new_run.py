@@ -13,8 +13,10 @@ from page_words import problems, words
 
 import oga_sample_data
 from oga_app.background import jobs
+from oga_core.previews import reader
+from oga_core.worker import supervisor
 
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("read_here")]
 
 SAMPLES = Path(oga_sample_data.__path__[0])
 CLASSES = ["billing", "delivery", "returns", "technical"]
@@ -240,7 +242,8 @@ def test_the_one_column_that_the_model_does_not_read_holds_the_labels(visit):
     assert not test.button(key="start-run").disabled
 
 
-def test_a_look_that_is_killed_says_so_and_is_done_again(form):
+def test_a_look_that_is_killed_says_so_and_is_done_again(form, monkeypatch):
+    monkeypatch.setattr(reader, "run_job", supervisor.run_job)
     looking = threading.Event()
 
     def kill() -> None:

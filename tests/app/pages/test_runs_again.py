@@ -18,7 +18,7 @@ from oga_core.review import Decision, ReviewStore
 from oga_core.runs.folder import RunFolder
 from oga_core.runs.scored import ScoredRun
 
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("read_here")]
 
 SAMPLES = Path(oga_sample_data.__path__[0])
 

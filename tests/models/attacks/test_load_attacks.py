@@ -23,15 +23,27 @@ HERE = Path(__file__).parent
 
 
 @pytest.fixture(scope="module")
-def opened(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """Outcome and marker of every attack, all opened by one worker with TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD set."""
+def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Path], dict[str, Path]]:
+    """The file or folder of every attack, and what it would leave."""
     root = tmp_path_factory.mktemp("attacks")
     markers = {name: root / f"{name}.marker" for name in attacks.ATTACKS}
-    paths = {name: str(attacks.build(name, root / name, marker)) for name, marker in markers.items()}
+    return {name: attacks.build(name, root / name, marker) for name, marker in markers.items()}, markers
+
+
+@pytest.fixture(scope="module")
+def opened(built: tuple[dict[str, Path], dict[str, Path]]) -> Any:
+    """Outcome and marker of every attack, all opened by one worker with TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD set."""
+    paths, markers = built
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(worker.JOBS, "attacks", "attack_job:load_all")
         patch.syspath_prepend(str(HERE))
-        outcomes = run_job("attacks", {"paths": paths}, jail=False, seconds=300, memory_gb=6)
+        outcomes = run_job(
+            "attacks",
+            {"paths": {name: str(path) for name, path in paths.items()}},
+            jail=False,
+            seconds=300,
+            memory_gb=6,
+        )
     return outcomes, markers
 
 
@@ -50,8 +62,8 @@ def test_attack_is_refused_in_words(name: str, opened: Any) -> None:
 
 
 @pytest.mark.parametrize("name", ["torch_deflate_bomb", "hf_zip_bomb"])
-def test_bombs_are_refused_by_their_directory_alone(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = attacks.build(name, tmp_path / name, tmp_path / "marker")
+def test_bombs_are_refused_by_their_directory_alone(name: str, built: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = built[0][name]
     assert path.stat().st_size < 16 << 20
 
     def opened(*arguments: Any, **options: Any) -> None:
@@ -63,9 +75,8 @@ def test_bombs_are_refused_by_their_directory_alone(name: str, tmp_path: Path, m
         load_model(path)
 
 
-def test_bombs_are_valid_and_larger_than_the_cap(tmp_path: Path) -> None:
-    path = attacks.build("hf_zip_bomb", tmp_path / "bomb", tmp_path / "marker")
-    with zipfile.ZipFile(path) as archive, archive.open("model.safetensors") as stream:
+def test_bombs_are_valid_and_larger_than_the_cap(built: Any) -> None:
+    with zipfile.ZipFile(built[0]["hf_zip_bomb"]) as archive, archive.open("model.safetensors") as stream:
         assert archive.getinfo("model.safetensors").file_size > 1500 << 20
         assert not any(stream.read(32 << 20)), "more than one piece inflates"
 
