@@ -1,4 +1,4 @@
-"""Preference pairs from a file and an adapter to a scored run, in the worker."""
+"""Preference pairs from a file and a model to a scored run, once in the worker."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ def written(folder: Path, n: int = 12) -> Path:
 
 
 def test_pairs_are_scored_reviewed_and_swapped(adapter: Path, tmp_path: Path) -> None:
-    score(adapter, written(tmp_path), run=tmp_path / "run")
+    with without_workers():
+        score(adapter, written(tmp_path), run=tmp_path / "run")
     run = open_run(tmp_path / "run")
     assert run.info.modality == "preference"
     assert not run.scored.classes
