@@ -267,3 +267,15 @@ def settlements(run, sample):
     with closing(ReviewStore(run.review)) as store:
         steps = [step for step in store.history(sample) if step.kind == "settle"]
     return [(step.kind, step.reviewer, step.first.note, step.undone) for step in steps]
+
+
+def test_a_page_says_where_the_server_is_so_that_it_is_asked_there_at_once(signed_in):
+    ada = signed_in["Ada"]
+    for path in ("/", "/explore", "/review?run=digits"):
+        page = ada.ask("GET", path, headers={"Accept-Encoding": "gzip", "Accept": "text/html"})
+        content = page.content
+        assert page.status == 200
+        assert len(content) == int(page.headers["content-length"])
+        place, entry = content.index(b"BACKEND_BASE_URL: new URL('.', location.href)"), content.index(b'type="module"')
+        assert place < entry
+    assert b"BACKEND_BASE_URL" not in ada.ask("GET", "/index.html").content
