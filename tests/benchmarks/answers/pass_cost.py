@@ -115,9 +115,9 @@ def parts(name: str, options: argparse.Namespace) -> dict[str, Any]:
                 with timed(taken, "bare"):
                     backward(task, model, batch, late=True)
                 with timed(taken, "hooked"):
-                    found = batch_pass(batch)
+                    results = batch_pass(batch)
                 with timed(taken, "written"):
-                    arrays.write(rows, {key: value.numpy() for key, value in found.items()})
+                    arrays.write(rows, {key: value.numpy() for key, value in results.items()})
     unit = taken.pop("plain")
     shares = {key: round(value / unit, 3) for key, value in taken.items()}
     whole = (taken["hooked"] + taken["written"] + taken["before"]) / unit

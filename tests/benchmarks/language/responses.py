@@ -236,12 +236,12 @@ def groups_of_oga(conditions: list[dict[str, Any]]) -> dict[str, Any]:
     ratios = [each["worst_group"]["oga"] for each in conditions]
     chances = [each["worst_group_by_chance"]["oga"] for each in conditions]
     over = [chance for ratio, chance in zip(ratios, chances, strict=True) if ratio > LARGEST_RATIO]
-    told = [max(chance, 1 / DRAWS) for ratio, chance in zip(ratios, chances, strict=True) if ratio > 0]
+    probabilities = [max(chance, 1 / DRAWS) for ratio, chance in zip(ratios, chances, strict=True) if ratio > 0]
     return {
         "worst_group": max(ratios),
         "groups_over_twice": len(over),
         "of_them_beyond_chance": sum(chance < LEVEL / len(conditions) for chance in over),
-        "all_groups_by_chance": float(f"{combine_pvalues(told).pvalue:.1e}") if told else 1.0,
+        "all_groups_by_chance": float(f"{combine_pvalues(probabilities).pvalue:.1e}") if probabilities else 1.0,
     }
 
 
