@@ -70,6 +70,7 @@ def _settings(view: Opened) -> None:
     else:
         name = st.text_input("Your name, written to every decision", current.reviewer, max_chars=60, key="reviewer")
         if name.strip() and name.strip() != current.reviewer:
+            view.board.store.release(current.reviewer)  # what the old name holds would be kept from the new one
             current.own_name = name.strip()
             st.rerun()
     order = st.radio("Order of the queue", (_FLAGGED, _TELLING), key="queue-order", persist_state="session")
@@ -129,7 +130,7 @@ def _queue() -> None:
     outlook.progress(view)
     if not view.session.settings.closed:
         cache.explainer(view.data).ahead(rows[view.board.codes[rows] < 0][:_AHEAD])
-    _evidence(view, backend, resting)
+    _evidence(view, backend, rows, resting)
 
 
 def _composition(view: Opened, rows: NDArray[np.int64]) -> None:
@@ -154,11 +155,16 @@ def _composition(view: Opened, rows: NDArray[np.int64]) -> None:
     messages.quiet(words if flagged else nothing)
 
 
-def _evidence(view: Opened, backend: desk.Desk, resting: str | None) -> None:
+def _evidence(view: Opened, backend: desk.Desk, rows: NDArray[np.int64], resting: str | None) -> None:
     coming = backend.upcoming(1)
     if not coming:
         if (view.board.codes >= 0).all():
             messages.note("Everything is decided. Export the result.")
+        elif (view.board.codes[rows] < 0).any():
+            messages.note(
+                "What is left of this queue is before others, who have five minutes for each. What they leave comes to "
+                "you when you reload the page; beside your name you can choose to decide on it as well."
+            )
         else:
             messages.note(
                 "Everything in this queue is decided. Lower the threshold on the Explore page to see more, or export."

@@ -288,7 +288,7 @@ class ReviewQueue {
     this.panel.root.hidden = !sample;
     if (!sample) {
       this.position.textContent = "";
-      this.stage.say(id === undefined ? "Everything in this queue is decided." : "Loading …");
+      this.stage.say(id === undefined ? "There is nothing left for you in this queue." : "Loading …");
       return;
     }
     this.position.textContent = joined(" · ", this.queue.isLookingBack && "looking back", sample.position, id);

@@ -58,3 +58,20 @@ def test_where_all_is_decided_there_is_no_more_to_see(visit, digits):
     assert "Everything is decided. Export the result." in shown
     assert "You can stop: every sample here has been reviewed." in shown
     assert "Lower the threshold" not in shown
+
+
+def test_what_others_look_at_is_not_called_decided(visit, digits):
+    store = ReviewStore(digits.review)
+    store.claim("bob", map(str, digits.table["sample_id"]), 120)
+    store.close()
+    shown = words(visit("review", run="digits", flagged="5"))
+    assert "What is left of this queue is before others" in shown
+    assert "Everything in this queue is decided" not in shown
+
+
+def test_a_new_name_goes_on_with_what_the_old_one_held(visit, digits):
+    test = visit("review", run="digits", flagged="5")
+    assert "Suspicion by every score" in words(test)
+    test.text_input(key="reviewer").set_value("Zoë").run()
+    assert "before others" not in words(test)
+    assert "Suspicion by every score" in words(test)

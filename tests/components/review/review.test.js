@@ -112,7 +112,7 @@ describe("a key", () => {
     press("u");
     assert.deepEqual(words(), ["relabel a dog", "remove b", "unsure c"], "none waits for the screen");
     acknowledge();
-    assert.deepEqual(texts(place, ".empty"), ["Everything in this queue is decided."]);
+    assert.deepEqual(texts(place, ".empty"), ["There is nothing left for you in this queue."]);
   });
 
   it("means the class that has the number on screen", () => {
