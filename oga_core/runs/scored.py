@@ -109,8 +109,8 @@ class ScoredRun:
     @property
     def beliefs(self) -> dict[str, Any]:
         """What an `Expectation` starts from before any verdict: the noise rate, and each label's own probability."""
-        high = self.info.noise_rate and self.info.noise_rate.high
-        return {"noise_rate": self.assumed_noise_rate, "probability": self.wrong_probability, "noise_high": high}
+        ends = self.info.noise_rate and (self.info.noise_rate.low, self.info.noise_rate.high)
+        return {"noise_rate": self.assumed_noise_rate, "probability": self.wrong_probability, "noise_range": ends}
 
     def ranked(self, name: str) -> RankedScores:
         """One score with its order, one for all threads that ask; missing values last."""

@@ -93,7 +93,7 @@ class Expectation:
     reviewed: positions of the samples with a verdict; bad: `(n_reviewed,)` whether each was relabelled or removed
     (a decision "unsure" is no verdict: leave it out). noise_rate: the estimate before any decision, 0 to 1.
     probability: `(n_samples,)`, of being bad before any decision; where it is given, the noise rate is its mean.
-    noise_high: the upper end of the noise rate, by the same evidence.
+    noise_range: the lower and upper end of the noise rate, by the same evidence.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class Expectation:
         *,
         noise_rate: float = 0.1,
         probability: Values | None = None,
-        noise_high: float | None = None,
+        noise_range: tuple[float, float] | None = None,
         seed: int = 0,
     ):
         self.scores = scores
@@ -120,7 +120,7 @@ class Expectation:
         expected = None if self._before is None else self._before.expected
         bad_in_bin = self._bad_in_bin.astype(float)
         reviewed_in_bin = self._reviewed_in_bin.astype(float)
-        self._curves = sample_curves(bad_in_bin, reviewed_in_bin, size, noise_rate, self._random, expected, noise_high)
+        self._curves = sample_curves(bad_in_bin, reviewed_in_bin, size, noise_rate, self._random, expected, noise_range)
         self._bad_draws = self._random.binomial(self._unreviewed_in_bin, self._curves)  # (draws, bins)
 
     def within(self, by_rank: NDArray[np.bool_]) -> Expectation:

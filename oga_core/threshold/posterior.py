@@ -36,8 +36,9 @@ what it is taken for. Learnt from the truth of 70 problems drawn at random (`tes
 NOISE_RATE_SPREAD = 0.5
 """How far the noise rate may be from its estimate, on the log scale; it ties down what no decision has shown."""
 RATE_SPREAD = 0.95
-"""The same as a share of what the run's own upper end of the rate is above its estimate: where classes overlap or the
-model has learnt its labels, that end is up to twice the estimate. Learnt from the same problems."""
+"""The same as a share of what each end of the run's own interval of the rate is away from its estimate: where classes
+overlap or the model has learnt its labels, the upper end is up to twice the estimate, and the lower end is 0 where all
+that contradicts the labels may be ambiguity. Learnt from the same problems, with the upper end."""
 LEAST_RATE_SPREAD = 0.1
 """No estimate of the rate is surer than this, however narrow its interval."""
 LOWEST_CHANCE = 0.002
@@ -100,27 +101,28 @@ def sample_curves(
     noise_rate: float,
     random: np.random.Generator,
     probability: Values | None = None,
-    noise_high: float | None = None,
+    noise_range: tuple[float, float] | None = None,
 ) -> Values:
     """Curves of the probability of being bad over the bins of ranks, `(DRAWS, n_bins)`, all equally likely.
 
     bad, reviewed: `(n_bins,)` counts of decisions. size: `(n_bins,)` samples in each bin. noise_rate: 0 to 1, the
     estimate before any decision. probability: `(n_bins,)` of being bad, before any decision; None where it is unknown.
-    noise_high: the upper end of the noise rate, where the same evidence gives one.
+    noise_range: the lower and upper end of the noise rate, where the same evidence gives them.
     """
     centre = np.zeros(len(size))
     if probability is not None:
         centre = log_odds(probability)
     decisions = Decisions(bad, reviewed, _basis(size, None if probability is None else centre), centre)
     rate = noise_rate if probability is None else float(probability @ size / size.sum())
-    spread = NOISE_RATE_SPREAD if probability is None else _rate_spread(rate, noise_high)
+    below, above = _rate_spreads(rate, None if probability is None else noise_range)
     curves: list[Values] = []
     log_weights: list[Values] = []
     for roughness, share in (ROUGHNESS if probability is None else CENTRED_ROUGHNESS).items():
         prior = _prior(decisions.basis, None if probability is not None else rate, roughness)
         draws, weights = _sample(decisions, prior, random)
         curve = expit(decisions.curve(draws))
-        off = np.log(curve @ size / size.sum() / _clipped(rate)) / spread
+        off = np.log(curve @ size / size.sum() / _clipped(rate))
+        off /= np.where(off < 0, below, above)
         curves.append(curve)
         log_weights.append(weights + np.log(share) - 0.5 * off**2)
     joined = np.concatenate(log_weights)
@@ -162,11 +164,13 @@ def _prior(basis: Values, noise_rate: float | None, roughness: float) -> Prior:
     return Prior(mean, np.diag(1 / deviation**2))
 
 
-def _rate_spread(rate: float, noise_high: float | None) -> float:
-    """How far the noise rate may be from the mean of calibrated probabilities, on the log scale."""
-    if noise_high is None:
-        return NOISE_RATE_SPREAD
-    return max(RATE_SPREAD * float(np.log(_clipped(noise_high) / _clipped(rate))), LEAST_RATE_SPREAD)
+def _rate_spreads(rate: float, noise_range: tuple[float, float] | None) -> tuple[float, float]:
+    """How far the noise rate may be below and above what is expected, on the log scale."""
+    if noise_range is None:
+        return NOISE_RATE_SPREAD, NOISE_RATE_SPREAD
+    away = np.abs(np.log([_clipped(end) / _clipped(rate) for end in noise_range]))
+    below, above = np.maximum(RATE_SPREAD * away, LEAST_RATE_SPREAD).tolist()
+    return below, above
 
 
 def _clipped(noise_rate: float) -> float:

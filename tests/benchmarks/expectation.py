@@ -5,9 +5,11 @@ as the dashboard proposes, at random, half from the top of the list, and from th
 instead, before any verdict: ten bins of the probability that a label is wrong, beside how often it is, on the shared
 photographs and sentences, and the interval of the precision at the suggested threshold beside the truth.
 
-With `--random` the same of the first problems of `random_sets.py`: coverage and width.
+With `--random` the same of the first problems of `random_sets.py`: coverage and width; with `--kind varied` or `few`
+of those of `varied_sets.py`, at the threshold that the run suggests.
 
-    python tests/benchmarks/expectation.py [--repeats 200] [--simulated-only | --random 60 [--seed 7] [--draw 0]]
+    python tests/benchmarks/expectation.py [--repeats 200] [--simulated-only | --random 60 [--seed 7] [--draw 0]
+        [--kind random|varied|few]]
     python tests/benchmarks/expectation.py --calibration [--runs RUN=TRUTH …]
 """
 
@@ -138,30 +140,34 @@ def calibration(runs: list[str]) -> dict[str, object]:
         return {run.name: bins_of(ScoredRun(run), truth) for run, truth in pairs}
 
 
-def random_problems(count: int, seed: int, draw: int) -> dict[str, object]:
+def random_problems(count: int, seed: int, draw: int, kind: str) -> dict[str, object]:
     """Before any verdict, on small problems drawn at random: how often the precision's interval covers, and its width.
 
-    As many samples are flagged as the run estimates to be wrong.
+    As many samples are flagged as the run suggests to trim, or where it suggests none as it estimates to be wrong.
     """
     from made_sets import Settings
     from random_sets import random_sets
+    from varied_sets import varied_sets
 
-    from oga_core.findings.noise import estimate_noise, wrong_label_probability
+    from oga_core.findings.noise import estimate_noise, suggested_trim_fraction, wrong_label_probability
     from oga_core.scores.oga import oga
 
     hits, widths, errors, away = [], [], [], []
     nothing = np.empty(0, dtype=np.int64)
     with tempfile.TemporaryDirectory() as cache:
-        for made in list(random_sets(seed).values())[:count]:
+        problems = random_sets(seed) if kind == "random" else varied_sets(seed, few=kind == "few")
+        for made in list(problems.values())[:count]:
             problem = made(Settings(SHARED, Path(cache)), draw)
             score, noise = oga(problem.sketch), estimate_noise(problem.sketch)
             chance = wrong_label_probability(problem.sketch, score, noise.middle)
             ranked = RankedScores(score)
-            flagged = problem.wrong[ranked.flagged(noise.rate)]
+            fraction = suggested_trim_fraction(problem.sketch, score) or noise.rate
+            flagged = problem.wrong[ranked.flagged(fraction)]
             if chance is None or not len(flagged):
                 continue
-            before = Expectation(ranked, nothing, nothing.astype(bool), probability=chance, noise_high=noise.high)
-            precision = before.at(noise.rate).precision
+            ends = (noise.low, noise.high)
+            before = Expectation(ranked, nothing, nothing.astype(bool), probability=chance, noise_range=ends)
+            precision = before.at(fraction).precision
             hits.append(precision.low <= flagged.mean() <= precision.high)
             widths.append(precision.width)
             away.append(abs(precision.estimate - flagged.mean()))
@@ -199,10 +205,11 @@ def main() -> None:
     parser.add_argument("--random", type=int, default=0, metavar="COUNT")
     parser.add_argument("--seed", type=int, default=7, help="of the random problems; 1007 was learnt from")
     parser.add_argument("--draw", type=int, default=0, help="of each random problem")
+    parser.add_argument("--kind", default="random", choices=("random", "varied", "few"), help="of random problems")
     parser.add_argument("--runs", nargs="+", default=[], metavar="RUN=TRUTH")
     options = parser.parse_args()
     if options.random:
-        print(json.dumps(random_problems(options.random, options.seed, options.draw), indent=1))
+        print(json.dumps(random_problems(options.random, options.seed, options.draw, options.kind), indent=1))
         return
     if options.calibration:
         print(json.dumps(calibration(options.runs), indent=1))

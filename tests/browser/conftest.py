@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, sync_pla
 
 from oga_core.runs.folder import RunFolder
 
-# The processor stands for a graphics card, which only WebGL needs: pages drawn and composed without one cost a fifth
+# The processor stands for a graphics card, which only WebGL needs: grids drawn and composed without one cost a tenth
 # less.
 _WITHOUT_CARD = ("--disable-gpu-rasterization", "--disable-gpu-compositing")
 _FLAGS = ("--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", *_WITHOUT_CARD)

@@ -58,7 +58,8 @@ def test_before_any_verdict_the_probabilities_tell_more_of_the_precision_than_th
     ranked, nothing = RankedScores(score), np.empty(0, dtype=np.int64)
     noise = estimate_noise(sketch)
     plain = Expectation(ranked, nothing, nothing.astype(bool), noise_rate=noise.rate).at(0.2)
-    centred = Expectation(ranked, nothing, nothing.astype(bool), probability=chance, noise_high=noise.high).at(0.2)
+    ends = (noise.low, noise.high)
+    centred = Expectation(ranked, nothing, nothing.astype(bool), probability=chance, noise_range=ends).at(0.2)
     assert centred.precision.width < 0.6 * plain.precision.width
     assert centred.precision.low <= wrong[ranked.flagged(0.2)].mean() <= centred.precision.high
 

@@ -206,25 +206,34 @@ def unsure_problem(seed: int):
     return scores, random.random(1000) < truth, chance
 
 
-def before_any_verdict(scores, chance, noise_high):
+def before_any_verdict(scores, chance, low, high):
     nothing = np.empty(0, dtype=np.int64)
-    return Expectation(scores, nothing, nothing.astype(bool), probability=chance, noise_high=noise_high).at(0.15)
+    ends = (low * chance.mean(), high * chance.mean())
+    return Expectation(scores, nothing, nothing.astype(bool), probability=chance, noise_range=ends).at(0.15)
 
 
 def test_before_any_verdict_the_precision_is_covered_though_the_probabilities_are_off():
     hits = []
     for seed in range(30):
         scores, bad, chance = unsure_problem(seed)
-        precision = before_any_verdict(scores, chance, 1.6 * chance.mean()).precision
+        precision = before_any_verdict(scores, chance, 1 / 1.6, 1.6).precision
         hits.append(precision.low <= bad[scores.flagged(0.15)].mean() <= precision.high)
     assert np.mean(hits) >= 0.75  # 90 % expected; nearly three standard errors below it
 
 
 def test_the_interval_is_as_wide_as_the_noise_rate_is_unsure():
     scores, _, chance = unsure_problem(0)
-    narrow, wide = (before_any_verdict(scores, chance, factor * chance.mean()) for factor in (1.1, 2.0))
+    narrow, wide = (before_any_verdict(scores, chance, 1 / factor, factor) for factor in (1.1, 2.0))
     assert narrow.bad.width < 0.5 * wide.bad.width
     assert narrow.precision.width < wide.precision.width
+
+
+def test_where_all_may_be_ambiguity_far_fewer_may_be_wrong():
+    scores, _, chance = unsure_problem(0)
+    sure, doubtful = (before_any_verdict(scores, chance, low, 1.6) for low in (0.9, 0.0))
+    assert doubtful.bad.low < 0.3 * sure.bad.low
+    assert doubtful.precision.low < sure.precision.low - 0.15
+    assert doubtful.bad.high == pytest.approx(sure.bad.high, rel=0.2)
 
 
 def test_an_estimate_lies_in_its_interval_though_a_rare_draw_moves_the_mean():
