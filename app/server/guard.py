@@ -13,7 +13,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from oga_app.server import sign_in
-from oga_app.server.page import with_base
+from oga_app.server.page import with_script
 from oga_app.server.sign_in import SIGN_IN, SIGN_OUT, SignIn
 from oga_app.server.uploads import ROOM, Refusal
 from oga_core.errors import OgaError
@@ -94,7 +94,7 @@ class Guard:
         if scope["type"] == "http" and (upload := _UPLOAD.fullmatch(scope["path"])):
             await self._upload(upload["session"], upload["file"], account, scope, receive, send)
         else:
-            await self.app(scope, receive, with_base(scope, send))
+            await self.app(scope, receive, with_script(scope, send))
 
     def _unwelcome(self, connection: HTTPConnection) -> str:
         """Why a request is refused whoever sends it; empty where it is not."""

@@ -9,13 +9,22 @@ from starlette.types import Message, Scope, Send
 
 _PAGE = re.compile(r"/[\w-]*")
 _HEAD = b"<head>"
-_BASE = b"<script>window.__streamlit = { BACKEND_BASE_URL: new URL('.', location.href).href };</script>"
+_BASE = b"window.__streamlit = { BACKEND_BASE_URL: new URL('.', location.href).href };"
 """Where the server is: there where the page is. Otherwise the front end first asks below the page, at /explore/_stcore,
 and waits a tenth of a second after the refusal before it asks in the right place."""
+_ONE_ENTRY = b"""
+const push = history.pushState;
+history.pushState = function (state, title, url) {
+  const completes = !location.search && new URL(url, location.href).pathname === location.pathname;
+  return (completes ? history.replaceState : push).call(history, state, title, url);
+};"""
+"""A page that is opened without its run gets it from the server, sometimes after the front end has noted the page in
+the browser's history: noted twice, it would take two steps to go back from."""
+_SCRIPT = b"<script>{" + _BASE + _ONE_ENTRY + b"}</script>"
 
 
-def with_base(scope: Scope, send: Send) -> Send:
-    """Return what sends the answer to `scope`, with the server's address in it where it is one of our pages."""
+def with_script(scope: Scope, send: Send) -> Send:
+    """Return what sends the answer to `scope`, with our script in its head where it is one of our pages."""
     if scope["type"] != "http" or scope["method"] != "GET" or not _PAGE.fullmatch(scope["path"]):
         return send
     del MutableHeaders(scope=scope)["accept-encoding"]  # so that what comes can be read
@@ -28,7 +37,7 @@ def with_base(scope: Scope, send: Send) -> Send:
             return
         if held is not None:
             headers = MutableHeaders(scope=held)
-            body = message["body"].replace(_HEAD, _HEAD + _BASE, 1)
+            body = message["body"].replace(_HEAD, _HEAD + _SCRIPT, 1)
             headers["content-length"] = str(int(headers["content-length"]) + len(body) - len(message["body"]))
             message = {**message, "body": body}
             await send(held)

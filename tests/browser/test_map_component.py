@@ -267,7 +267,7 @@ def test_map_zooms_and_comes_back(opened):
     page.get_by_role("button", name="Show all points").click()
     page.mouse.move(5, 5)
     page.wait_for_timeout(400)
-    assert np.abs(pixels(page) - before).max() == 0
+    assert np.abs(pixels(page) - before).max() <= 1  # composed anew, a colour may be rounded the other way
 
 
 def test_a_browser_without_webgl_is_reported(browser, site):

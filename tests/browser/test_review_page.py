@@ -77,6 +77,21 @@ def test_back_and_forward_keep_pages_decisions_and_keys(page, server, runs):
     assert sorted(decision.action for decision in decided(run).values()) == ["keep", "remove"]
 
 
+def test_a_page_that_is_noted_before_its_run_is_one_step_back(page, server, runs):
+    image_run(runs, "way")
+    visit(page, server, "explore?run=way")
+    steps = page.evaluate(
+        """() => {
+          const before = history.length;
+          history.pushState({}, "", "/review");
+          history.pushState({}, "", "/review?run=way");
+          history.pushState({}, "", "/review?run=way&score=loss");
+          return [history.length - before, location.pathname + location.search];
+        }"""
+    )
+    assert steps == [2, "/review?run=way&score=loss"]
+
+
 def test_ten_presses_a_second_all_arrive(page, server, runs):
     run = image_run(runs, "fast")
     begin(page, server, "review?run=fast&flagged=60")
