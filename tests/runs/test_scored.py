@@ -58,6 +58,13 @@ def test_an_estimate_that_was_not_made_is_not_shown(tmp_path: Path) -> None:
     assert ScoredRun(run.path).noise_rate == 0.3
 
 
+def test_both_ends_of_the_noise_rate_are_what_an_expectation_starts_from(tmp_path: Path) -> None:
+    run = image_run(tmp_path)
+    assert ScoredRun(run.path).beliefs["noise_range"] is None
+    run.update(noise_rate={"rate": 0.1, "low": 0.02, "high": 0.3})
+    assert ScoredRun(run.path).beliefs["noise_range"] == (0.02, 0.3)
+
+
 def test_suggestions_are_those_of_each_row(tmp_path: Path) -> None:
     scored = ScoredRun(image_run(tmp_path).path)
     assert scored.suggestions.tolist() == [scored.suggestion(row) for row in range(len(scored))]
