@@ -24,7 +24,7 @@ _UPLOAD = re.compile(r"/_stcore/upload_file/(?P<session>[^/]*)/(?P<file>.*)")
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 _log = logging.getLogger(__name__)
 
-# Streamlit's pages hold inline styles and one inline script, and Plotly and its workers start from blobs. Nothing comes
+# Pages hold inline styles and scripts, Streamlit's and ours, and Plotly and its workers start from blobs. Nothing comes
 # from another site, and no other site may frame a page but, where that was asked for, a notebook on this machine.
 _HEADERS = {
     "Content-Security-Policy": "; ".join(

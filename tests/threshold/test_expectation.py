@@ -228,6 +228,12 @@ def test_the_interval_is_as_wide_as_the_noise_rate_is_unsure():
     assert narrow.precision.width < wide.precision.width
 
 
+def test_no_rate_is_taken_for_certain():
+    scores, _, chance = unsure_problem(0)
+    sure = before_any_verdict(scores, chance, 1.0, 1.0)
+    assert sure.precision.width > 0.25  # 0.1 where the rate is left no room
+
+
 def test_where_all_may_be_ambiguity_far_fewer_may_be_wrong():
     scores, _, chance = unsure_problem(0)
     sure, doubtful = (before_any_verdict(scores, chance, low, 1.6) for low in (0.9, 0.0))
