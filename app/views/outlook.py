@@ -99,10 +99,11 @@ def _prior(noise_rate: float | None) -> str:
     return f"from an estimated noise rate of {percent(noise_rate, 0)}"
 
 
-def progress(view: Opened) -> None:
-    """The stop rule in plain words."""
+def progress(view: Opened, *, is_done: bool) -> None:
+    """The stop rule in plain words, anew after every few decisions and where the queue is done."""
     if _is_estimated(view.data) or view.board.judged.any():
-        sentence = _expectation(view, every=LEARN_EVERY).progress().sentence(what=_wrong(view.data))
+        expectation = _expectation(view, every=1 if is_done else LEARN_EVERY)
+        sentence = expectation.progress().sentence(what=_wrong(view.data))
         messages.quiet(sentence)
 
 

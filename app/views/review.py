@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 import streamlit as st
@@ -127,10 +129,11 @@ def _queue() -> None:
     )
     if view.data.target == "vector":
         messages.quiet("Lists of numbers are kept, removed or marked unsure here; new ones are not typed.")
-    outlook.progress(view)
+    coming = backend.upcoming(1)
+    outlook.progress(view, is_done=not coming)
     if not view.session.settings.closed:
         cache.explainer(view.data).ahead(rows[view.board.codes[rows] < 0][:_AHEAD])
-    _evidence(view, backend, rows, resting)
+    _evidence(view, coming, rows, resting)
 
 
 def _composition(view: Opened, rows: NDArray[np.int64]) -> None:
@@ -155,8 +158,7 @@ def _composition(view: Opened, rows: NDArray[np.int64]) -> None:
     messages.quiet(words if flagged else nothing)
 
 
-def _evidence(view: Opened, backend: desk.Desk, rows: NDArray[np.int64], resting: str | None) -> None:
-    coming = backend.upcoming(1)
+def _evidence(view: Opened, coming: Sequence[str], rows: NDArray[np.int64], resting: str | None) -> None:
     if not coming:
         if (view.board.codes >= 0).all():
             messages.note("Everything is decided. Export the result.")

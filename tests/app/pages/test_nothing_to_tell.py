@@ -1,6 +1,7 @@
 """Where nothing or everything is flagged, nothing passes or one person reviews, pages say no more than is known."""
 
 import shutil
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -75,3 +76,16 @@ def test_a_new_name_goes_on_with_what_the_old_one_held(visit, digits):
     test.text_input(key="reviewer").set_value("Zoë").run()
     assert "before others" not in words(test)
     assert "Suspicion by every score" in words(test)
+
+
+def test_a_queue_that_is_decided_counts_every_decision(visit, digits):
+    table = digits.table.sort_values("score_loss", ascending=False)
+    kept = [Decision(str(name), "keep") for name in table["sample_id"][:8]]
+    with closing(ReviewStore(digits.review)) as store:
+        store.decide(kept[:5])
+        test = visit("review", run="digits", flagged="7", score="loss")
+        assert "among the 115 left unseen" in words(test)
+        store.decide(kept[5:])
+    shown = words(test.run())
+    assert "Everything in this queue is decided" in shown
+    assert "among the 112 left unseen" in shown
